@@ -1,0 +1,179 @@
+"""The dbt models as assets: staging, marts, features and outcomes before the model; what people read after it.
+
+The SQL lives in `dbt_project/`; here is only how its nodes become assets and checks.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
+
+from assets.ownership import ANALYTICS_ENGINEERING, owner_of
+from resources.dbt import DbtRunner
+from resources.warehouse import DuckDBWarehouse
+
+SERVING = "tag:serving"
+"""Models that read the predictions, and so are built after the model."""
+
+
+class BuildConfig(dg.Config):
+    """`rebuild_from`: an ISO date; features, outcomes and frames of cutoffs from then on are computed again."""
+
+    rebuild_from: str = ""
+
+
+class Translator(DagsterDbtTranslator):
+    """dbt's folder names the schema, and so the key's prefix and the group."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True, enable_duplicate_source_asset_keys=True)
+        )
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """Return the written description alone; the stock translator appends the whole SQL."""
+        return dbt_resource_props.get("description") or ""
+
+    def get_asset_spec(
+        self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetSpec:
+        """Key `[schema, name]`, group and owner by schema."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        props = self.get_resource_props(manifest, unique_id)
+        key = dg.AssetKey([props["schema"], props["name"]])
+        return spec.replace_attributes(
+            key=key,
+            group_name=props["schema"],
+            owners=[owner_of(key)] if props["resource_type"] == "model" else [],
+            kinds={"dbt", "duckdb"} if props["resource_type"] == "model" else set(),
+        )
+
+    def get_asset_check_spec(
+        self,
+        asset_spec: dg.AssetSpec,
+        manifest: Mapping[str, Any],
+        unique_id: str,
+        project: DbtProject | None,
+    ) -> dg.AssetCheckSpec | None:
+        """Add the owner of the asset where a repair starts."""
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        if spec is None:
+            return None
+        return spec._replace(metadata={**(spec.metadata or {}), "owner": owner_of(spec.asset_key)})
+
+
+def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+    """Return the dbt assets: `dbt_build` (up to features and outcomes), `dbt_serving`, and the unit tests as checks.
+
+    Raises:
+        DbtError: the project does not parse.
+    """
+    translator = Translator()
+    manifest_path = dbt.ensure_manifest()
+    project = DbtProject(project_dir=dbt.project_dir, target_path=manifest_path.parent, profiles_dir=dbt.project_dir)
+
+    @dbt_assets(
+        manifest=manifest_path, project=project, dagster_dbt_translator=translator, exclude=SERVING, name="dbt_build"
+    )
+    def dbt_build(
+        context: dg.AssetExecutionContext, config: BuildConfig, dbt: DbtRunner, warehouse: DuckDBWarehouse
+    ) -> Iterator[Any]:
+        yield from _build(context, dbt, warehouse, {"BATON_REBUILD_FROM": config.rebuild_from})
+
+    @dbt_assets(
+        manifest=manifest_path, project=project, dagster_dbt_translator=translator, select=SERVING, name="dbt_serving"
+    )
+    def dbt_serving(context: dg.AssetExecutionContext, dbt: DbtRunner, warehouse: DuckDBWarehouse) -> Iterator[Any]:
+        yield from _build(context, dbt, warehouse, {})
+
+    return [dbt_build, dbt_serving]
+
+
+def _build(
+    context: dg.AssetExecutionContext,
+    dbt: DbtRunner,
+    warehouse: DuckDBWarehouse,
+    environment: Mapping[str, str],
+) -> Iterator[Any]:
+    """Build the selected models and run their tests; yield dagster-dbt's own events, with row counts and columns."""
+    from dagster_dbt.asset_utils import get_manifest_and_translator_from_dbt_assets, get_subset_selection_for_context
+    from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
+    from dagster_dbt.utils import DAGSTER_DBT_EXCLUDE_METADATA_KEY, DAGSTER_DBT_SELECT_METADATA_KEY
+
+    from resources.dbt import DbtError
+
+    manifest, translator, project = get_manifest_and_translator_from_dbt_assets([context.assets_def])
+    selection, indirect = get_subset_selection_for_context(
+        context=context,
+        manifest=manifest,
+        select=context.op.tags.get(DAGSTER_DBT_SELECT_METADATA_KEY),
+        exclude=context.op.tags.get(DAGSTER_DBT_EXCLUDE_METADATA_KEY),
+        selector=None,
+        dagster_dbt_translator=translator,
+        current_dbt_indirect_selection_env=None,
+    )
+    failure: DbtError | None = None
+    try:
+        events = dbt.invoke(
+            ["build", *selection],
+            # `buildable`: a test whose other parent is built after the model waits for that build.
+            {"DBT_INDIRECT_SELECTION": indirect or "buildable", **environment},
+        )
+    except DbtError as error:
+        failure, events = error, getattr(error, "events", [])
+    shape = _shapes(warehouse)
+    for event in events:
+        message = DbtCoreCliEventMessage(raw_event=event, event_history_metadata={})
+        for result in message.to_default_asset_events(manifest, translator, context, project=project):
+            yield _with_shape(context, result, shape) if isinstance(result, dg.Output) else result
+    if failure is not None:
+        # Retrying a failed test or a broken model cannot help; only its repair can.
+        raise dg.Failure(str(failure), allow_retries=False)
+
+
+Shapes = Mapping[tuple[str, str], tuple[list[dg.TableColumn], int]]
+
+
+def _shapes(warehouse: DuckDBWarehouse) -> Shapes:
+    """Return columns and row count of every table and view, by (schema, name), in one opening of the warehouse."""
+    columns: dict[tuple[str, str], list[dg.TableColumn]] = {}
+    with warehouse.connect() as connection:
+        described = connection.execute(
+            "select table_schema, table_name, column_name, data_type, is_nullable from information_schema.columns "
+            "order by table_schema, table_name, ordinal_position"
+        ).fetchall()
+        for schema, table, column, kind, _ in described:
+            columns.setdefault((schema, table), []).append(dg.TableColumn(column, kind.lower()))
+        # Counting a table reads its header; counting a staging view reads no column.
+        counts = {
+            name: connection.execute(f'select count(*) from "{name[0]}"."{name[1]}"').fetchall()[0][0]
+            for name in columns
+            if name[0] not in {"raw", "information_schema"}
+        }
+    return {name: (columns[name], count) for name, count in counts.items()}
+
+
+def _with_shape(context: dg.AssetExecutionContext, output: dg.Output, shapes: Shapes) -> dg.Output:
+    """Add row count, table name and the columns as built (with the documented descriptions) to a materialisation."""
+    key = context.asset_key_for_output(output.output_name)
+    schema, name = key.path[0], key.path[-1]
+    if (schema, name) not in shapes:
+        return output
+    columns, rows = shapes[(schema, name)]
+    documented = dg.TableMetadataSet.extract(context.assets_def.metadata_by_key.get(key, {})).column_schema
+    about = {column.name: column for column in documented.columns} if documented else {}
+    described = [
+        dg.TableColumn(column.name, column.type, about[column.name].description if column.name in about else None)
+        for column in columns
+    ]
+    return dg.Output(
+        None,
+        output_name=output.output_name,
+        metadata={
+            **output.metadata,
+            "dagster/row_count": rows,
+            "dagster/table_name": f"{schema}.{name}",
+            "dagster/column_schema": dg.TableSchema(described),
+        },
+    )

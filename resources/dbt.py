@@ -1,0 +1,144 @@
+"""dbt, run in this process: the manifest that the graph is made of, and the command that builds it.
+
+dagster-dbt's own resource starts `dbt` as a subprocess, which costs seconds an invocation. dbt's programmatic
+interface does the same work in a warm process; its structured events are the same, so dagster-dbt still translates
+them into materialisations and check results.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+SOURCE_SUFFIXES = {".sql", ".yml", ".yaml", ".csv", ".md"}
+
+
+class DbtError(RuntimeError):
+    """dbt could not do its work; the message says which node and why."""
+
+
+class DbtRunner(dg.ConfigurableResource):
+    """Runs dbt commands on one project against one warehouse file.
+
+    `state_dir` holds the compiled target and the logs, `warehouse_path` the DuckDB file that the profile reads from the
+    environment.
+    """
+
+    project_dir: str
+    state_dir: str
+    warehouse_path: str
+
+    @property
+    def manifest_path(self) -> Path:
+        """The manifest that the graph is made of."""
+        return Path(self.state_dir) / "target" / "manifest.json"
+
+    def ensure_manifest(self) -> Path:
+        """Parse the project if its files changed since the manifest was made; return the manifest's path.
+
+        A content hash decides, not a time stamp: a fresh clone has new time stamps, an edit within a second has not.
+        The lock keeps the web server, the daemon and a command line from parsing into the same folder at once.
+
+        Raises:
+            DbtError: the project does not parse.
+        """
+        state = Path(self.state_dir)
+        state.mkdir(parents=True, exist_ok=True)
+        stamp = state / "manifest.sha256"
+        digest = self._digest()
+        if self.manifest_path.exists() and stamp.exists() and stamp.read_text() == digest:
+            return self.manifest_path
+        with (state / "parse.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (self.manifest_path.exists() and stamp.exists() and stamp.read_text() == digest):
+                self.invoke(["parse"])
+                stamp.write_text(digest)
+        return self.manifest_path
+
+    def invoke(self, args: Sequence[str], environment: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+        """Run one dbt command in this process and return its structured events, oldest first.
+
+        Raises:
+            DbtError: dbt reports an error or a failed node. The events up to then are in its `events` attribute.
+        """
+        from dbt.cli.main import dbtRunner
+        from google.protobuf.json_format import MessageToDict
+
+        events: list[dict[str, Any]] = []
+        wanted = {"LogModelResult", "LogTestResult", "LogSeedResult", "LogSnapshotResult", "LogUnitTestResult"}
+
+        def keep(message: Any) -> None:
+            if message.info.name in wanted:
+                events.append(MessageToDict(message, preserving_proto_field_name=True))
+
+        state = Path(self.state_dir)
+        command = [
+            *args,
+            "--quiet",
+            "--project-dir",
+            self.project_dir,
+            "--profiles-dir",
+            self.project_dir,
+            "--target-path",
+            str(state / "target"),
+            "--log-path",
+            str(state / "logs"),
+        ]
+        settings = {"BATON_WAREHOUSE": self.warehouse_path, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", **(environment or {})}
+        with _environment(settings):
+            try:
+                result = dbtRunner(callbacks=[keep]).invoke(command)
+            finally:
+                _release_duckdb()
+        if not result.success:
+            error = DbtError(_explain(args, result))
+            error.events = events  # type: ignore[attr-defined]
+            raise error
+        return events
+
+    def _digest(self) -> str:
+        root = Path(self.project_dir)
+        digest = hashlib.sha256()
+        for file in sorted(root.rglob("*")):
+            if file.suffix in SOURCE_SUFFIXES and file.is_file():
+                digest.update(str(file.relative_to(root)).encode())
+                digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for one dbt command: `env_var()` keeps partial parsing alive, `--vars` does not."""
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _release_duckdb() -> None:
+    """Close the connection that dbt-duckdb keeps for the life of the process: DuckDB locks a file per process."""
+    module = sys.modules.get("dbt.adapters.duckdb.connections")
+    if module is not None and module.DuckDBConnectionManager._ENV is not None:
+        module.DuckDBConnectionManager._ENV.close()
+        module.DuckDBConnectionManager._ENV = None
+
+
+def _explain(args: Sequence[str], result: Any) -> str:
+    """Say in a sentence which nodes failed and why."""
+    if result.exception is not None:
+        return f"`dbt {args[0]}` could not run: {str(result.exception).strip()}"
+    failed = [node for node in getattr(result.result, "results", []) if str(node.status) in {"error", "fail", "runtime error"}]
+    lines = [f"{node.node.name} ({node.status}): {' '.join((node.message or '').split())}" for node in failed[:10]]
+    return f"`dbt {args[0]}`: {len(failed)} node(s) failed. " + " | ".join(lines)

@@ -1,0 +1,70 @@
+"""The profiles: which engine stands behind each resource.
+
+A table without fallback: an unknown profile is an error that names the choices, because a typo that silently fell back
+to another warehouse would be found weeks later.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from resources.alerts import Alerts
+from resources.clock import Clock
+from resources.dbt import DbtRunner
+from resources.registry import ModelRegistry
+from resources.warehouse import DuckDBWarehouse
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The project's root: the folder that holds `pyproject.toml`."""
+
+RECORDING_ENDS = "2018-01-01T08:00:00-05:00"
+"""The bundled data is a recording of 2017; the embedded profile's clock stands at the morning after its last day."""
+
+
+class UnknownProfileError(ValueError):
+    """`BATON_PROFILE` names no profile."""
+
+
+def home() -> Path:
+    """Return the folder that holds all state: `BATON_HOME`, or `.baton` in the project's root."""
+    given = os.environ.get("BATON_HOME")
+    return Path(given).expanduser().resolve() if given else ROOT / ".baton"
+
+
+def embedded(home: Path) -> dict[str, Any]:
+    """Everything on one machine: a DuckDB file, real Airbyte connectors without a server, MLflow on SQLite."""
+    from resources.airbyte import EmbeddedAirbyteWorkspace
+
+    clock = Clock(reads=RECORDING_ENDS)
+    warehouse = DuckDBWarehouse(path=str(home / "warehouse.duckdb"))
+    return {
+        "clock": clock,
+        "warehouse": warehouse,
+        "airbyte": EmbeddedAirbyteWorkspace(warehouse_path=warehouse.path, clock=clock),
+        "dbt": DbtRunner(
+            project_dir=str(ROOT / "dbt_project"), state_dir=str(home / "dbt"), warehouse_path=warehouse.path
+        ),
+        "registry": ModelRegistry(
+            tracking_uri=f"sqlite:///{home / 'mlflow.db'}", artifact_root=(home / "mlartifacts").as_uri()
+        ),
+        "alerts": Alerts(path=str(home / "alerts.jsonl")),
+    }
+
+
+PROFILES: Mapping[str, Callable[[Path], dict[str, Any]]] = {"embedded": embedded}
+
+
+def resources_for(profile: str | None = None) -> dict[str, Any]:
+    """Return the resources of a profile (default: the environment's `BATON_PROFILE`, else `embedded`).
+
+    Raises:
+        UnknownProfileError: there is no such profile; the message names those that exist.
+    """
+    name = profile or os.environ.get("BATON_PROFILE") or "embedded"
+    if name not in PROFILES:
+        raise UnknownProfileError(
+            f"BATON_PROFILE must be one of {', '.join(sorted(PROFILES))}; it is {name!r}. Correct it, or unset it for "
+            "the embedded profile."
+        )
+    return PROFILES[name](home())

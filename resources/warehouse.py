@@ -1,0 +1,215 @@
+"""The warehouse contract, and its embedded engine: one DuckDB file.
+
+Reads never block a writer for longer than their statement, writes are atomic, column names are lower-case, and an empty
+frame is a table with columns and no rows. A killed process leaves the previous tables.
+"""
+
+import contextlib
+import random
+import time
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+
+class WarehouseError(RuntimeError):
+    """Something about the warehouse that a person has to put right; the message says what and how."""
+
+
+class WarehouseBusyError(WarehouseError):
+    """Another process holds the warehouse file."""
+
+
+@contextlib.contextmanager
+def open_duckdb(
+    path: str, *, read_only: bool = False, wait_seconds: float = 60.0
+) -> "Iterator[duckdb.DuckDBPyConnection]":
+    """Open the DuckDB file at `path` for one short use, waiting while another process holds it.
+
+    DuckDB locks a file per process: one writer shuts every other process out, so connections are short-lived and
+    every opening is retried for `wait_seconds`.
+
+    Raises:
+        WarehouseBusyError: another process still holds the file after `wait_seconds`.
+        WarehouseError: the file is missing (when reading), is no DuckDB file, or the disk is full.
+    """
+    import duckdb
+
+    if read_only and not Path(path).exists():
+        raise WarehouseError(f"Expected a warehouse file at {path}, and there is none. Run `make run` to build it.")
+    if not read_only:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            connection = duckdb.connect(path, read_only=read_only)
+            break
+        except duckdb.IOException as error:
+            if "lock" not in str(error).lower():
+                raise WarehouseError(_unreadable(path, error)) from error
+            if time.monotonic() > deadline:
+                raise WarehouseBusyError(
+                    f"Expected to open the warehouse {path} within {wait_seconds:.0f} s, but another process holds it: "
+                    f"{_holder(error)}. Close that program (a DuckDB shell, a notebook, another run) and try again; "
+                    "nothing was changed."
+                ) from error
+            # Jitter, so that two waiting processes do not meet again and again.
+            time.sleep(0.05 + random.random() * 0.2)
+        except duckdb.ConnectionException:
+            # The same process has it open in the other mode: wait for that short use to end.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        except duckdb.Error as error:
+            raise WarehouseError(_unreadable(path, error)) from error
+    try:
+        yield connection
+    except duckdb.IOException as error:
+        if "no space left" in str(error).lower():
+            raise WarehouseError(
+                f"The disk that holds {path} is full; the statement was rolled back and the previous tables are intact. "
+                "Free some space and run again."
+            ) from error
+        raise
+    finally:
+        connection.close()
+
+
+def _unreadable(path: str, error: Exception) -> str:
+    first = str(error).splitlines()[0]
+    if "no space left" in first.lower():
+        return f"The disk that holds {path} is full: {first} Free some space and run again; nothing was changed."
+    return (
+        f"Expected a DuckDB warehouse at {path}, but it cannot be opened: {first} Move the file away (or point BATON_HOME "
+        "elsewhere) and run `make run` to build a new one."
+    )
+
+
+def _holder(error: Exception) -> str:
+    text = str(error)
+    return text[text.find("Conflicting lock is held in") :].split(" See also")[0].strip() or text.splitlines()[0]
+
+
+def quoted(name: str) -> str:
+    """Quote a SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class DuckDBWarehouse(dg.ConfigurableResource):
+    """The warehouse contract on one DuckDB file.
+
+    `path` is the file, `wait_seconds` how long to wait for another process to let go of it, `memory_limit` DuckDB's own
+    bound (it spills to disk beyond).
+    """
+
+    path: str
+    wait_seconds: float = 60.0
+    memory_limit: str = "2GB"
+
+    @contextlib.contextmanager
+    def connect(self, *, read_only: bool = True) -> "Iterator[duckdb.DuckDBPyConnection]":
+        """Open the warehouse for one short use."""
+        with open_duckdb(self.path, read_only=read_only, wait_seconds=self.wait_seconds) as connection:
+            connection.execute(f"set memory_limit = '{self.memory_limit}'")
+            yield connection
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> "pd.DataFrame":
+        """Return the rows of `sql` as a DataFrame with lower-case column names; opens the file read-only."""
+        with self.connect() as connection:
+            frame = connection.execute(sql, list(parameters)).fetchdf()
+        frame.columns = frame.columns.str.lower()
+        return frame
+
+    def exists(self, schema: str, table: str) -> bool:
+        """Tell whether a table or view is there (a warehouse that is not there has no tables)."""
+        if not Path(self.path).exists():
+            return False
+        with self.connect() as connection:
+            return _exists(connection, schema, table)
+
+    def row_count(self, schema: str, table: str) -> int:
+        """Count the rows of a table."""
+        with self.connect() as connection:
+            return _count(connection, schema, table)
+
+    def replace_table(self, schema: str, table: str, frame: "pd.DataFrame") -> int:
+        """Replace the whole table by `frame` (empty allowed) in one transaction; return its row count."""
+        with self._transaction() as connection:
+            connection.register("_new_rows", _lower(frame))
+            connection.execute(f"create schema if not exists {quoted(schema)}")
+            connection.execute(f"create or replace table {_name(schema, table)} as select * from _new_rows")
+            return _count(connection, schema, table)
+
+    def replace_partitions(
+        self, schema: str, table: str, frame: "pd.DataFrame", *, column: str, values: Sequence[Any]
+    ) -> int:
+        """Replace the rows whose `column` is one of `values` by `frame`, in one transaction; return the table's row count.
+
+        Columns are matched by name, never by position. A column that the table lacks is added; one that `frame` lacks
+        becomes null.
+
+        Raises:
+            WarehouseError: `frame` holds a row outside `values`.
+        """
+        import pandas as pd
+
+        frame = _lower(frame)
+        wanted = {pd.Timestamp(value) if isinstance(value, date) else value for value in values}
+        strangers = set(frame[column].unique()) - wanted
+        if strangers:
+            raise WarehouseError(
+                f"Expected only rows with {column} in {sorted(map(str, wanted))} for {schema}.{table}, but some have "
+                f"{sorted(map(str, strangers))}. Nothing was written."
+            )
+        with self._transaction() as connection:
+            connection.register("_new_rows", frame)
+            connection.execute(f"create schema if not exists {quoted(schema)}")
+            name = _name(schema, table)
+            connection.execute(f"create table if not exists {name} as select * from _new_rows limit 0")
+            have = {row[0] for row in connection.execute(f"select column_name from (describe {name})").fetchall()}
+            for new, kind in connection.execute("select column_name, column_type from (describe _new_rows)").fetchall():
+                if new not in have:
+                    connection.execute(f"alter table {name} add column {quoted(new)} {kind}")
+            if len(values):
+                marks = ", ".join("?" for _ in values)
+                connection.execute(f"delete from {name} where {quoted(column)} in ({marks})", list(values))
+            connection.execute(f"insert into {name} by name select * from _new_rows")
+            return _count(connection, schema, table)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> "Iterator[duckdb.DuckDBPyConnection]":
+        with self.connect(read_only=False) as connection:
+            connection.execute("begin")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("rollback")
+                raise
+            connection.execute("commit")
+
+
+def _name(schema: str, table: str) -> str:
+    return f"{quoted(schema)}.{quoted(table)}"
+
+
+def _lower(frame: "pd.DataFrame") -> "pd.DataFrame":
+    return frame.rename(columns=str.lower)
+
+
+def _exists(connection: "duckdb.DuckDBPyConnection", schema: str, table: str) -> bool:
+    found = connection.execute(
+        "select count(*) from information_schema.tables where table_schema = ? and table_name = ?", [schema, table]
+    ).fetchone()
+    return bool(found and found[0])
+
+
+def _count(connection: "duckdb.DuckDBPyConnection", schema: str, table: str) -> int:
+    found = connection.execute(f"select count(*) from {_name(schema, table)}").fetchone()
+    return int(found[0]) if found else 0
