@@ -1,0 +1,1 @@
+"""An Airbyte source that plays the bundled grocery-shopping recording up to a given instant."""
