@@ -1,0 +1,43 @@
+# Every target sets up what it needs first. All state lives under BATON_HOME.
+PYTHON ?= python3
+BATON_HOME ?= $(CURDIR)/.baton
+export BATON_HOME
+export DAGSTER_HOME = $(BATON_HOME)/dagster
+export DBT_SEND_ANONYMOUS_USAGE_STATS = false
+export MLFLOW_DISABLE_TELEMETRY = true
+BIN = .venv/bin
+
+.PHONY: help setup run ui replay rebuild promote test lint check bench lock
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## create the virtual environments and install the locked dependencies
+	@$(PYTHON) commands/bootstrap.py
+
+run: setup ## everything from sync to predictions for the newest cutoff, then a summary
+	@$(BIN)/python -m commands.run
+
+ui: setup ## web UI and daemon on PORT (default 3000)
+	@$(BIN)/python -m commands.ui $(if $(PORT),--port $(PORT))
+
+replay: setup ## move the clock week by week: make replay FROM=2017-05-22 TO=2018-01-01
+	@$(BIN)/python -m commands.replay $(if $(FROM),--from $(FROM)) $(if $(TO),--to $(TO))
+
+rebuild: setup ## compute features, outcomes and frames again from a cutoff on: make rebuild FROM=2017-10-02
+	@$(BIN)/python -m commands.rebuild --from "$(FROM)"
+
+promote: setup ## make a registered version the champion (also back to an older one): make promote VERSION=3
+	@$(BIN)/python -m commands.promote --version "$(VERSION)"
+
+lint: setup
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+test: setup lint ## lint, types and all tests
+	@$(BIN)/pytest
+
+bench: setup ## ratios: overhead over a bare script, sync speed, load time
+	@$(BIN)/python -m commands.bench
+
+lock: setup ## resolve the dependencies again
+	@$(BIN)/python -m commands.lock

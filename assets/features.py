@@ -1,0 +1,146 @@
+"""The hand-over: customer features become the feature frame only when the schema holds, cutoff by cutoff."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+
+from assets.dbt import BuildConfig
+from assets.ownership import owner_of, with_freshness
+from assets.reporting import column_schema, table
+from resources.clock import Clock
+from resources.warehouse import DuckDBWarehouse
+
+FEATURE_FRAME = dg.AssetKey(["features", "feature_frame"])
+CUSTOMER_FEATURES = dg.AssetKey(["features", "customer_features"])
+CUTOFFS = dg.AssetKey(["features", "cutoffs"])
+
+OLDEST_DATA_DAYS = 3
+"""A long weekend without a delivery is ordinary; a fourth day is a feed to look at."""
+
+
+@dg.multi_asset(
+    name="feature_frame",
+    specs=[
+        with_freshness(
+            dg.AssetSpec(
+                FEATURE_FRAME,
+                deps=[CUSTOMER_FEATURES],
+                group_name="features",
+                owners=[owner_of(FEATURE_FRAME)],
+                kinds={"pandera", "pandas", "duckdb"},
+                description=(
+                    "What the model is fed: one row a customer and weekly cutoff, 58 features, validated against the "
+                    "pandera schema in `ml_models/lapse/schema.py`. Only new cutoffs are validated and added; a "
+                    "cutoff that fails is not written, and the previous frame stays. Used by the training set, by "
+                    "scoring and by the drift checks."
+                ),
+            )
+        )
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "frame_is_valid",
+            asset=FEATURE_FRAME,
+            blocking=True,
+            description="Types, ranges, nulls, unique keys, and no row later than its cutoff; all failures at once.",
+            metadata={"owner": owner_of(CUSTOMER_FEATURES)},
+        )
+    ],
+)
+def feature_frame(
+    context: dg.AssetExecutionContext, config: BuildConfig, warehouse: DuckDBWarehouse
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Validate the cutoffs that the frame lacks (or that are to be rebuilt) and add them."""
+    from ml_models.lapse.schema import frame_schema
+    from ml_models.validation import validate_frame
+
+    cutoffs = _cutoffs_to_add(warehouse, config.rebuild_from)
+    marks = ", ".join("?" for _ in cutoffs) or "null"
+    rows = warehouse.read(
+        f"select * from features.customer_features where cutoff_date in ({marks}) order by cutoff_date, customer_id",
+        cutoffs,
+    )
+    report = validate_frame(rows, frame_schema(newest_cutoff=_newest_cutoff(warehouse)))
+    yield dg.AssetCheckResult(
+        asset_key=FEATURE_FRAME,
+        check_name="frame_is_valid",
+        passed=report.passed,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=report.sentence,
+        metadata={
+            "rows_validated": len(rows),
+            "cutoffs_validated": len(cutoffs),
+            **({} if report.passed else {"failures": table(report.failures)}),
+        },
+    )
+    if not report.passed:
+        raise dg.Failure(
+            f"{report.sentence} Nothing was written; the frame keeps its previous cutoffs. The table of failures is on "
+            "the check `frame_is_valid`.",
+            metadata={"failures": table(report.failures)},
+            allow_retries=False,
+        )
+    total = warehouse.replace_partitions("features", "feature_frame", rows, column="cutoff_date", values=cutoffs)
+    context.log.info(f"feature frame: {len(rows):,} rows of {len(cutoffs)} cutoff(s) added, {total:,} in all")
+    newest = rows["cutoff_date"].max() if len(rows) else None
+    yield dg.MaterializeResult(
+        asset_key=FEATURE_FRAME,
+        metadata={
+            "dagster/row_count": total,
+            "dagster/table_name": "features.feature_frame",
+            "dagster/column_schema": column_schema(rows),
+            "cutoffs_added": len(cutoffs),
+            "rows_added": len(rows),
+            **({"newest_cutoff": str(newest)[:10]} if newest is not None else {}),
+        },
+    )
+
+
+def _cutoffs_to_add(warehouse: DuckDBWarehouse, rebuild_from: str) -> list[date]:
+    """Return the cutoffs that have features but no frame yet, and all from `rebuild_from` (ISO date) on."""
+    having = "select distinct cutoff_date from features.customer_features"
+    if warehouse.exists("features", "feature_frame"):
+        missing = f"{having} where cutoff_date not in (select distinct cutoff_date from features.feature_frame)"
+        again = f" or cutoff_date >= date '{date.fromisoformat(rebuild_from)}'" if rebuild_from else ""
+        having = missing + again
+    return [found.date() for found in warehouse.read(f"{having} order by 1")["cutoff_date"]]
+
+
+def _newest_cutoff(warehouse: DuckDBWarehouse) -> date | None:
+    newest = warehouse.read("select max(cutoff_date) as newest from features.cutoffs")["newest"].iloc[0]
+    return None if newest != newest else newest.date()
+
+
+@dg.asset_check(
+    asset=CUTOFFS,
+    name="data_is_recent",
+    description=(
+        "The newest day that ingestion delivered whole is at most three days behind the clock. Freshness policies "
+        "measure when a table was written; only this notices a feed that delivers nothing new."
+    ),
+    metadata={"owner": owner_of(dg.AssetKey(["raw", "transactions"]))},
+)
+def data_is_recent(warehouse: DuckDBWarehouse, clock: Clock) -> dg.AssetCheckResult:
+    """Compare the watermark with the clock."""
+    found = warehouse.read("select max(watermark_date) as watermark from features.cutoffs")["watermark"].iloc[0]
+    now = clock.now()
+    if found != found:
+        return dg.AssetCheckResult(
+            passed=False,
+            severity=dg.AssetCheckSeverity.WARN,
+            description="No day was delivered whole yet: the raw transactions hold less than one day before the clock.",
+            metadata={"clock": now.isoformat()},
+        )
+    watermark = found.date()
+    # The watermark's day ended at the next midnight; the clock is compared with that, by calendar day.
+    age_days = (now.date() - watermark).days - 1
+    return dg.AssetCheckResult(
+        passed=age_days <= OLDEST_DATA_DAYS,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=(
+            f"Data is whole through {watermark}, {age_days} day(s) behind the clock ({now.date()}); at most "
+            f"{OLDEST_DATA_DAYS} are expected."
+        ),
+        metadata={"watermark": str(watermark), "clock": now.isoformat(), "age_days": age_days},
+    )

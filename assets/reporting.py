@@ -1,0 +1,57 @@
+"""How a result is shown in the web UI: tables, pictures and column lists as metadata."""
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLE_ROWS = 60
+"""A metadata table is read by people; a longer one belongs into the warehouse."""
+
+
+def table(frame: "pd.DataFrame", rows: int = TABLE_ROWS) -> dg.TableMetadataValue:
+    """Show the first `rows` rows of a frame, floats rounded to four digits."""
+    columns = [dg.TableColumn(str(column), _kind(frame[column])) for column in frame.columns]
+    records = [
+        dg.TableRecord({str(name): _cell(value) for name, value in row.items()})
+        for row in frame.head(rows).to_dict("records")
+    ]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+
+
+def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
+    """Show a PNG inline; the web UI strips raw SVG and renders data addresses in Markdown."""
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def column_schema(frame: "pd.DataFrame", about: dict[str, str] | None = None) -> dg.TableSchema:
+    """Return the columns of a frame with their types, and descriptions where there are some."""
+    return dg.TableSchema(
+        [dg.TableColumn(str(column), _kind(frame[column]), (about or {}).get(column)) for column in frame.columns]
+    )
+
+
+def _kind(column: "pd.Series") -> str:
+    kind = str(column.dtype)
+    if kind.startswith("datetime64"):
+        return "date"
+    if kind.startswith(("float", "Float")):
+        return "float"
+    if kind.startswith(("int", "Int", "uint")):
+        return "int"
+    return "bool" if kind.startswith("bool") else "string"
+
+
+def _cell(value: Any) -> str | int | float | bool | None:
+    if value is None or value != value:
+        return None
+    if hasattr(value, "isoformat"):
+        return value.isoformat()[:10] if str(value).endswith("00:00:00") else value.isoformat()
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float):
+        return round(value, 4)
+    return value if isinstance(value, bool | int | str) else str(value)

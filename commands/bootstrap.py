@@ -1,0 +1,100 @@
+"""Set everything up: the virtual environment, the locked dependencies, and each connector's own environment.
+
+Runs on the system's Python, before anything is installed: standard library only, and syntax that an old Python can
+still read, so that it can say that it is too old.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OLDEST = (3, 11)
+
+
+def main():
+    """Bring every environment up to date; do nothing where it is."""
+    if sys.version_info[:2] < OLDEST:
+        sys.exit(
+            "baton needs Python {}.{} or newer; this is Python {}.{} ({}). Install a newer one, or name it: "
+            "make PYTHON=/path/to/python3.12 run".format(*(OLDEST + tuple(sys.version_info[:2]) + (sys.executable,)))
+        )
+    environment(
+        ROOT,
+        title="baton",
+        what="Dagster, dbt, DuckDB, scikit-learn, MLflow",
+    )
+    connectors = os.path.join(ROOT, "connectors")
+    for name in sorted(os.listdir(connectors)):
+        folder = os.path.join(connectors, name)
+        if os.path.exists(os.path.join(folder, "requirements.lock")):
+            # A connector's dependencies must never meet ours, so each has an environment of its own.
+            environment(folder, title="connector " + name, what="Airbyte source")
+
+
+def environment(folder, title, what):
+    """Make `folder`/.venv hold what `folder`/requirements.lock says, and the package in `folder` itself."""
+    venv = os.path.join(folder, ".venv")
+    lock = os.path.join(folder, "requirements.lock")
+    stamp = os.path.join(venv, ".locked")
+    digest = hashlib.sha256()
+    for path in (lock, os.path.join(folder, "pyproject.toml")):
+        with open(path, "rb") as stream:
+            digest.update(stream.read())
+    digest.update(folder.encode())
+    wanted = digest.hexdigest()
+    if os.path.exists(stamp):
+        with open(stamp) as stream:
+            if stream.read() == wanted:
+                return
+    say("setting up {} ({}) …".format(title, what))
+    python = os.path.join(venv, "bin", "python")
+    if not os.path.exists(python):
+        create(venv)
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    if os.environ.get("CI") is None:
+        pip += ["--progress-bar", "off"]
+    run(pip + ["install", "--requirement", lock], "install the locked dependencies of " + title)
+    # Editable, so that the code runs from the checkout; no build isolation, so that the lock covers the build too.
+    run(pip + ["install", "--no-deps", "--no-build-isolation", "--editable", folder], "install " + title)
+    with open(stamp, "w") as stream:
+        stream.write(wanted)
+
+
+def create(venv):
+    """Create a virtual environment; on Debian its module is a package of its own."""
+    command = [sys.executable, "-m", "venv", venv]
+    if subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0:
+        return
+    shutil.rmtree(venv, ignore_errors=True)
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        say("python3-venv is missing; installing it with apt-get …")
+        subprocess.call(["apt-get", "update", "-qq"])
+        subprocess.call(["apt-get", "install", "-y", "-qq", "python3-venv"])
+        if subprocess.call(command) == 0:
+            return
+    sys.exit(
+        "Could not create a virtual environment with {}. On Debian and Ubuntu: sudo apt-get install python3-venv; "
+        "then run this again.".format(sys.executable)
+    )
+
+
+def run(command, purpose):
+    """Run one command; say in a sentence what failed."""
+    if subprocess.call(command) != 0:
+        sys.exit(
+            "Could not {}: the command above failed. Check the network and the disk, then run this again; "
+            "what was installed stays.".format(purpose)
+        )
+
+
+def say(text):
+    """Print progress at once."""
+    print(text)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

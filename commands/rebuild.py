@@ -1,0 +1,41 @@
+"""Compute features, outcomes and the feature frame again from a cutoff on, after a repair upstream.
+
+What was served stays what training sees, so a late repair changes history only when a person asks for it, here.
+"""
+
+import argparse
+import sys
+from datetime import date
+
+from commands.session import execute, first_failure, instance, progress_logger, quiet, sentences
+
+
+def main() -> None:
+    """Run `ingest_and_build` with `rebuild_from`."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--from", dest="start", required=True, help="an ISO date: this cutoff and all later ones")
+    text = arguments.parse_args().start
+    try:
+        start = date.fromisoformat(text)
+    except ValueError:
+        sys.exit(f"error: FROM must be an ISO date such as 2017-10-02; it is {text!r}.")
+    quiet()
+    with sentences(), instance() as opened:
+        from definitions import build_definitions
+
+        definitions = build_definitions(loggers={"console": progress_logger})
+        config = {"config": {"rebuild_from": start.isoformat()}}
+        result = execute(
+            opened,
+            definitions,
+            "ingest_and_build",
+            run_config={"ops": {"dbt_build": config, "feature_frame": config}},
+            tags={"baton/cause": f"rebuild from {start} asked by a person"},
+        )
+        if not result.success:
+            sys.exit(f"error: {first_failure(result)}")
+        print(f"rebuilt from {start}; `make run` retrains and scores on the repaired history")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""One command's session: the instance, the clock, progress on the terminal, and errors as sentences."""
+
+import contextlib
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from resources.profiles import ROOT, UnknownProfileError, home
+
+PID_TAG = "baton/pid"
+"""Marks a run that a command executes in its own process, so that a later start can tell a dead one."""
+
+
+@contextlib.contextmanager
+def instance() -> Iterator[dg.DagsterInstance]:
+    """Open the Dagster instance under `BATON_HOME`, made ready for use."""
+    folder = prepare_home()
+    with dg.DagsterInstance.from_config(str(folder)) as opened:
+        reap(opened)
+        yield opened
+
+
+def prepare_home() -> Path:
+    """Create `BATON_HOME`/dagster with the instance's configuration; return it and set DAGSTER_HOME."""
+    folder = home() / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    configured = folder / "dagster.yaml"
+    wanted = ROOT / "deploy" / "embedded" / "dagster.yaml"
+    if not configured.exists() or configured.read_bytes() != wanted.read_bytes():
+        shutil.copyfile(wanted, configured)
+    os.environ["BATON_HOME"] = str(home())
+    os.environ["DAGSTER_HOME"] = str(folder)
+    return folder
+
+
+def reap(opened: dg.DagsterInstance, *, without_daemon: bool = False) -> list[str]:
+    """Fail the runs whose process is gone, and return their ids.
+
+    A run whose process tree was killed stays "started" for ever and would hold the only run slot. Runs of a command
+    carry its process id; the daemon's runs do not, so those are judged only by a caller that knows that no daemon is
+    there (`without_daemon`).
+    """
+    dead = []
+    for record in opened.get_run_records(
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    ):
+        run = record.dagster_run
+        pid = run.tags.get(PID_TAG)
+        if not _alive(int(pid)) if pid is not None else without_daemon:
+            opened.report_run_failed(run, "The process that executed this run is gone; it was found dead at start-up.")
+            dead.append(run.run_id)
+    return dead
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class _Progress(logging.Handler):
+    """Prints what a person wants to follow: assets made, checks failed, and what an asset says of its work."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started = time.monotonic()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        meta: Mapping[str, Any] = getattr(record, "dagster_meta", {})
+        event = meta.get("dagster_event")
+        line = _line(event) if event is not None else f"  {meta.get('orig_message', record.getMessage())}"
+        if line and (event is not None or record.levelno >= logging.INFO):
+            print(f"{time.monotonic() - self.started:6.1f} s  {line}", flush=True)
+
+
+def _line(event: dg.DagsterEvent) -> str | None:
+    kind = event.event_type_value
+    if kind == "STEP_START":
+        return f"▸ {event.step_key}"
+    if kind == "ASSET_MATERIALIZATION" and event.asset_key:
+        metadata = event.step_materialization_data.materialization.metadata
+        rows = metadata.get("dagster/row_count")
+        return f"  ✓ {event.asset_key.to_user_string()}" + (f"  {rows.value:,} rows" if rows else "")
+    if kind == "ASSET_CHECK_EVALUATION":
+        check = event.asset_check_evaluation_data
+        if not check.passed:
+            return f"  ✗ check {check.check_name} on {check.asset_key.to_user_string()}: {check.description or 'failed'}"
+    return None
+
+
+@dg.logger(description="Progress for a person at a terminal.")
+def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
+    """A logger that prints one line a thing done."""
+    logger = logging.Logger("baton.progress", level=logging.DEBUG)
+    logger.addHandler(_Progress())
+    return logger
+
+
+def quiet() -> None:
+    """Keep libraries' own chatter off the terminal; errors still come through."""
+    for name in ("mlflow", "alembic", "mlflow.store.db.utils", "dagster.code_server", "dbt", "sqlalchemy"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def execute(
+    opened: dg.DagsterInstance,
+    definitions: dg.Definitions,
+    job: str,
+    *,
+    run_config: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> dg.ExecuteInProcessResult:
+    """Run one job in this process; its events are in the web UI like any other run's."""
+    return definitions.resolve_job_def(job).execute_in_process(
+        instance=opened,
+        run_config=run_config,
+        tags={PID_TAG: str(os.getpid()), **(tags or {})},
+        raise_on_error=False,
+    )
+
+
+def first_failure(result: dg.ExecuteInProcessResult) -> str:
+    """Say in a sentence what failed first in a run."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.event_specific_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            # The class name before the colon is for programmers.
+            message = error.message.strip() if error else "no reason was given"
+            return f"{event.step_key} failed: {message.split(': ', 1)[-1]}"
+    for event in result.all_events:
+        if event.event_type_value == "PIPELINE_FAILURE":
+            return event.message or "the run failed"
+    return "the run failed without a recorded reason"
+
+
+@contextlib.contextmanager
+def sentences() -> Iterator[None]:
+    """Turn expected errors into a sentence and exit code 1; a defect keeps its traceback."""
+    from resources.dbt import DbtError
+    from resources.registry import RegistryError
+    from resources.warehouse import WarehouseError
+
+    try:
+        yield
+    except (UnknownProfileError, DbtError, RegistryError, WarehouseError) as error:
+        sys.exit(f"error: {error}")
+    except ValueError as error:
+        if "BATON_" not in str(error):
+            raise
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; what was finished is kept, run the same command again to continue")

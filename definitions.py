@@ -1,0 +1,63 @@
+"""The code location: every asset, check, job, schedule and sensor of baton, for one profile.
+
+`defs` is what Dagster loads. Nothing here opens a network connection, a warehouse or a model; heavy packages load when
+an asset runs.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+# Two OpenMP programs on two cores wait for each other: 10 fits a minute instead of 2,550. Set before numpy loads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+import dagster as dg
+
+from assets.airbyte import airbyte_assets
+from assets.dbt import dbt_models
+from assets.features import FEATURE_ASSETS
+from assets.monitoring import MONITORING_ASSETS
+from assets.ownership import with_freshness
+from assets.predictions import PREDICTION_ASSETS
+from assets.training import TRAINING_ASSETS
+from resources.profiles import resources_for
+from sensors.alerts import run_failure_alert, stale_table_alert
+from sensors.arrivals import arrivals_sensor
+from sensors.drift import drift_sensor
+from sensors.jobs import JOBS
+from sensors.schedules import SCHEDULES
+
+
+def build_definitions(profile: str | None = None, overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Return fresh definitions for a profile, with some resources replaced by `overrides`.
+
+    `profile` defaults to the environment's `BATON_PROFILE`, else `embedded`. Tests swap resources here instead of
+    patching modules.
+
+    Raises:
+        UnknownProfileError: there is no such profile.
+        DbtError: the dbt project does not parse.
+    """
+    resources = {**resources_for(profile), **(overrides or {})}
+    assets = [
+        *airbyte_assets(resources["airbyte"]),
+        *dbt_models(resources["dbt"]),
+        *FEATURE_ASSETS,
+        *TRAINING_ASSETS,
+        *PREDICTION_ASSETS,
+        *MONITORING_ASSETS,
+    ]
+    return dg.Definitions(
+        assets=[one for one in assets if isinstance(one, dg.AssetsDefinition)],
+        asset_checks=[one for one in assets if isinstance(one, dg.AssetChecksDefinition)],
+        jobs=JOBS,
+        schedules=SCHEDULES,
+        sensors=[arrivals_sensor, drift_sensor, run_failure_alert, stale_table_alert],
+        resources=resources,
+        # One process: a run of the embedded size costs less than the processes that would share it.
+        executor=dg.in_process_executor,
+    ).map_asset_specs(func=with_freshness)
+
+
+defs = build_definitions()

@@ -1,0 +1,33 @@
+"""Profiles and the clock: a table without fallback, and instants that carry a zone."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from resources.clock import Clock, parse_instant
+from resources.profiles import UnknownProfileError, resources_for
+
+
+def test_an_unknown_profile_names_the_choices():
+    with pytest.raises(UnknownProfileError, match="must be one of embedded; it is 'prodution'"):
+        resources_for("prodution")
+
+
+def test_every_profile_offers_the_same_resources():
+    assert set(resources_for("embedded")) == {"clock", "warehouse", "airbyte", "dbt", "registry", "alerts"}
+
+
+def test_the_clock_of_a_recording_stands_still():
+    clock = Clock(reads="2018-01-01T08:00:00-05:00", override_variable="BATON_NO_SUCH_VARIABLE")
+    assert clock.now() == datetime(2018, 1, 1, 13, tzinfo=UTC)
+
+
+def test_without_a_reading_the_clock_is_the_wall_clock():
+    before = datetime.now(UTC)
+    assert before <= Clock(override_variable="BATON_NO_SUCH_VARIABLE").now() <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize("text", ["2017-09-04T08:00:00", "yesterday", "04.09.2017"])
+def test_an_instant_without_a_zone_is_refused_with_an_example(text):
+    with pytest.raises(ValueError, match="BATON_NOW must be an ISO instant with a zone, such as"):
+        parse_instant(text, "BATON_NOW")

@@ -1,0 +1,100 @@
+"""The warehouse contract: atomic, by name, lower-case, empty frames allowed, one sentence for what goes wrong."""
+
+import subprocess
+import sys
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from resources.warehouse import DuckDBWarehouse, WarehouseBusyError, WarehouseError, open_duckdb
+
+
+@pytest.fixture
+def warehouse(tmp_path):
+    return DuckDBWarehouse(path=str(tmp_path / "warehouse.duckdb"), wait_seconds=0.3)
+
+
+def rows(cutoff, **columns):
+    return pd.DataFrame({"cutoff_date": [pd.Timestamp(cutoff)], **{name: [value] for name, value in columns.items()}})
+
+
+def test_a_table_is_replaced_whole_and_its_names_are_lower_case(warehouse):
+    warehouse.replace_table("marts", "t", pd.DataFrame({"A": [1, 2]}))
+    assert warehouse.replace_table("marts", "t", pd.DataFrame({"Score": [0.5]})) == 1
+    assert list(warehouse.read("select * from marts.t").columns) == ["score"]
+
+
+def test_an_empty_frame_is_a_table_with_columns_and_no_rows(warehouse):
+    assert warehouse.replace_table("marts", "t", pd.DataFrame({"a": pd.Series(dtype="int64")})) == 0
+    assert list(warehouse.read("select * from marts.t").columns) == ["a"]
+
+
+def test_replacing_a_cutoff_leaves_the_others(warehouse):
+    warehouse.replace_partitions("p", "t", rows("2017-01-02", a=1), column="cutoff_date", values=[date(2017, 1, 2)])
+    warehouse.replace_partitions("p", "t", rows("2017-01-09", a=2), column="cutoff_date", values=[date(2017, 1, 9)])
+    warehouse.replace_partitions("p", "t", rows("2017-01-09", a=3), column="cutoff_date", values=[date(2017, 1, 9)])
+    assert warehouse.read("select a from p.t order by cutoff_date")["a"].tolist() == [1, 3]
+
+
+def test_columns_are_matched_by_name_and_a_new_one_is_added(warehouse):
+    warehouse.replace_partitions("p", "t", rows("2017-01-02", a=1, b=2), column="cutoff_date", values=[date(2017, 1, 2)])
+    frame = rows("2017-01-09", c=9, b=20, a=10)
+    warehouse.replace_partitions("p", "t", frame, column="cutoff_date", values=[date(2017, 1, 9)])
+    found = warehouse.read("select a, b, c from p.t order by cutoff_date").iloc[-1]
+    assert (found.a, found.b, found.c) == (10, 20, 9)
+
+
+def test_a_row_outside_the_named_cutoffs_is_refused_and_nothing_changes(warehouse):
+    warehouse.replace_partitions("p", "t", rows("2017-01-02", a=1), column="cutoff_date", values=[date(2017, 1, 2)])
+    with pytest.raises(WarehouseError, match="Expected only rows with cutoff_date in"):
+        warehouse.replace_partitions("p", "t", rows("2017-01-09", a=2), column="cutoff_date", values=[date(2017, 1, 2)])
+    assert warehouse.read("select a from p.t")["a"].tolist() == [1]
+
+
+def test_a_failing_write_leaves_the_previous_table(warehouse):
+    warehouse.replace_partitions("p", "t", rows("2017-01-02", a=1), column="cutoff_date", values=[date(2017, 1, 2)])
+    broken = rows("2017-01-02", a="not a number")
+    with pytest.raises(Exception, match="not a number"):
+        warehouse.replace_partitions("p", "t", broken, column="cutoff_date", values=[date(2017, 1, 2)])
+    assert warehouse.read("select a from p.t")["a"].tolist() == [1]
+
+
+def test_a_killed_writer_leaves_the_previous_table(warehouse):
+    warehouse.replace_table("p", "t", pd.DataFrame({"a": [1]}))
+    code = (
+        "import os, sys, duckdb\n"
+        f"con = duckdb.connect({warehouse.path!r})\n"
+        "con.execute('begin'); con.execute('create or replace table p.t as select 2 as a, 3 as b')\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert warehouse.read("select * from p.t").to_dict("records") == [{"a": 1}]
+
+
+def test_a_warehouse_that_another_process_holds_is_a_sentence(warehouse):
+    warehouse.replace_table("p", "t", pd.DataFrame({"a": [1]}))
+    code = f"import duckdb, sys; con = duckdb.connect({warehouse.path!r}); print('held', flush=True); sys.stdin.read()"
+    holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(WarehouseBusyError, match="another process holds it.*Close that program"):
+            warehouse.read("select 1")
+    finally:
+        holder.communicate()
+    assert warehouse.read("select a from p.t")["a"].tolist() == [1]
+
+
+def test_reading_a_warehouse_that_is_not_there_says_how_to_build_it(warehouse):
+    with pytest.raises(WarehouseError, match="Run `make run` to build it"):
+        warehouse.read("select 1")
+    assert not warehouse.exists("p", "t")
+
+
+def test_a_file_that_is_no_warehouse_is_a_sentence(tmp_path):
+    (tmp_path / "w.duckdb").write_bytes(b"this is not a database, whatever its name says" * 400)
+    with (
+        pytest.raises(WarehouseError, match="Expected a DuckDB warehouse at"),
+        open_duckdb(str(tmp_path / "w.duckdb"), wait_seconds=0.1),
+    ):
+        pass
