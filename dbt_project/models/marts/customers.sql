@@ -1,0 +1,38 @@
+with shoppers as (
+
+    select
+        customer_id,
+        min(ordered_on) as first_order_on,
+        max(ordered_on) as last_order_on,
+        {{ big_sum('orders') }} as orders,
+        {{ big_sum('amount_cents') }} as amount_cents
+    from {{ ref('customer_days') }}
+    group by customer_id
+
+),
+
+everyone as (
+
+    select customer_id from shoppers
+    union distinct
+    select customer_id from {{ ref('stg_customers') }}
+
+)
+
+select
+    everyone.customer_id,
+    shoppers.first_order_on,
+    shoppers.last_order_on,
+    coalesce(shoppers.orders, 0) as orders,
+    coalesce(shoppers.amount_cents, 0) as amount_cents,
+    details.customer_id is not null as has_demographics,
+    details.age_band,
+    details.income_band,
+    details.home_ownership,
+    details.marital_status,
+    details.household_size,
+    details.household_composition,
+    details.kids_count
+from everyone
+left join shoppers on shoppers.customer_id = everyone.customer_id
+left join {{ ref('stg_customers') }} as details on details.customer_id = everyone.customer_id

@@ -1,0 +1,101 @@
+with live as (
+
+    select
+        'live' as evidence,
+        predictions.model_version,
+        predictions.customer_id,
+        predictions.cutoff_date,
+        predictions.score,
+        outcomes.lapsed,
+        cast(features.recency_days as {{ type_double() }}) as recency_rule_score
+    from {{ source('predictions', 'lapse_predictions') }} as predictions
+    inner join {{ ref('customer_outcomes') }} as outcomes
+        on outcomes.customer_id = predictions.customer_id
+        and outcomes.cutoff_date = predictions.cutoff_date
+    left join {{ ref('customer_features') }} as features
+        on features.customer_id = predictions.customer_id
+        and features.cutoff_date = predictions.cutoff_date
+    -- A score for a cutoff whose label overlaps what its model has learned from is no evidence.
+    where predictions.cutoff_date >= {{ add_days('predictions.trained_through', var('horizon_days')) }}
+
+),
+
+holdout as (
+
+    select
+        'holdout' as evidence,
+        model_version,
+        customer_id,
+        cutoff_date,
+        score,
+        lapsed,
+        recency_rule_score
+    from {{ source('training', 'holdout_predictions') }}
+
+),
+
+judged as (
+
+    select * from live
+    union all
+    select * from holdout
+
+),
+
+{% set group_keys = 'evidence, model_version, cutoff_date' -%}
+
+ranked as (
+
+    select
+        *,
+        -- The average rank of equal scores, as the Mann-Whitney statistic wants it.
+        rank() over (partition by {{ group_keys }} order by score)
+            + (count(*) over (partition by {{ group_keys }}, score) - 1) / 2 as score_rank,
+        rank() over (partition by {{ group_keys }} order by recency_rule_score)
+            + (count(*) over (partition by {{ group_keys }}, recency_rule_score) - 1) / 2 as recency_rank,
+        row_number() over (partition by {{ group_keys }} order by score desc, customer_id) as risk_rank,
+        count(*) over (partition by {{ group_keys }}) as customers,
+        -- A score of exactly 0 or 1 that is wrong would make the log-loss infinite.
+        greatest(least(score, 1 - 1e-15), 1e-15) as clipped_score
+    from judged
+
+),
+
+counted as (
+
+    select
+        evidence,
+        model_version,
+        cutoff_date,
+        count(*) as customers,
+        {{ big_sum('lapsed') }} as lapsed,
+        avg(score) as mean_score,
+        avg((score - lapsed) * (score - lapsed)) as brier,
+        -avg(case when lapsed = 1 then ln(clipped_score) else ln(1 - clipped_score) end) as log_loss,
+        sum(case when lapsed = 1 then score_rank else 0 end) as lapsed_ranks,
+        sum(case when lapsed = 1 then recency_rank else 0 end) as lapsed_recency_ranks,
+        count(recency_rule_score) as customers_with_recency,
+        {{ big_count('risk_rank - 1 < 0.1 * customers') }} as top_customers,
+        {{ big_count('lapsed = 1 and risk_rank - 1 < 0.1 * customers') }} as top_lapsed
+    from ranked
+    group by evidence, model_version, cutoff_date
+
+)
+
+select
+    evidence,
+    model_version,
+    cutoff_date,
+    customers,
+    lapsed,
+    lapsed / customers as base_rate,
+    mean_score,
+    brier,
+    log_loss,
+    {{ ratio('lapsed_ranks - lapsed * (lapsed + 1) / 2', 'lapsed * (customers - lapsed)') }} as auc,
+    {{ ratio('top_lapsed / top_customers', 'lapsed / customers') }} as lift_at_10pct,
+    case
+        when customers_with_recency = customers
+            then {{ ratio('lapsed_recency_ranks - lapsed * (lapsed + 1) / 2', 'lapsed * (customers - lapsed)') }}
+    end as recency_rule_auc
+from counted
