@@ -1,0 +1,149 @@
+"""Why a customer's score is what it is, in words: at most three facts a row.
+
+Attribution is by family of features (recency, frequency, rhythm, …), because many of the 58 features say the same
+thing and splitting one fact over ten correlated coefficients would make each of them meaningless. A family's
+contribution is the change in log-odds when all its features go from the typical value to the row's value:
+
+- for a linear pipeline this is the sum of coefficient * standardised deviation (exact and additive);
+- for any other model it is the log-odds of the row minus its log-odds with the family set to the typical values (an
+  ablation: one prediction of all rows a family, deterministic, additive only approximately).
+
+Only families that push the risk up become reasons. The fact quoted for a family is its member that lies farthest from
+typical (in standard deviations) on the side that goes with risk; a family without such a member is passed over. A row
+with fewer than three such families gets None in the remaining columns: no reason is better than an invented one.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from ml_models.problem import Feature, Problem
+
+REASONS = ("reason_1", "reason_2", "reason_3")
+# Contributions below this many log-odds (about 1 % of the odds) and facts nearer to typical than this many standard
+# deviations would be noise told as a story.
+_MINIMUM_CONTRIBUTION = 0.01
+_MINIMUM_DEVIATION = 0.1
+
+Array = npt.NDArray[np.float64]
+
+
+def reference_values(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return typical value (median) and spread (standard deviation) of each column, nulls left out; index = column."""
+    numbers = frame.astype("float64")
+    spread = numbers.std(ddof=0)
+    return pd.DataFrame({"typical": numbers.median(), "spread": spread.where(spread > 0, 1.0).fillna(1.0)}).fillna(0.0)
+
+
+def top_reasons(pipeline: Pipeline, rows: pd.DataFrame, reference: pd.DataFrame, problem: Problem) -> pd.DataFrame:
+    """Return reason_1, reason_2, reason_3 (text or None) for each row, index of `rows`, strongest first.
+
+    `rows` holds at least the problem's features; `reference` comes from `reference_values`, preferably of the rows
+    that the model was trained on, and is what "typical" means in the sentences. Raises ValueError when a feature is
+    missing.
+    """
+    missing = [name for name in problem.features if name not in rows.columns or name not in reference.index]
+    if missing:
+        raise ValueError(
+            f"Expected the {len(problem.features)} features of {problem.name} in the rows and in the reference, but "
+            f"{', '.join(missing)} is missing; score with the frame that the model was trained for."
+        )
+    if rows.empty:
+        return pd.DataFrame({name: pd.Series(dtype=object) for name in REASONS}, index=rows.index)
+    reference = reference.loc[list(problem.features)]
+    values = rows[list(problem.features)].to_numpy(dtype="float64", na_value=np.nan)
+    contributions = family_contributions(pipeline, rows, reference, problem)
+    facts, told = _facts(values, reference, problem)
+    eligible = contributions.where((contributions >= _MINIMUM_CONTRIBUTION) & told).to_numpy()
+    order = np.argsort(-np.nan_to_num(eligible, nan=-np.inf), axis=1, kind="stable")[:, : len(REASONS)]
+    chosen = np.take_along_axis(eligible, order, axis=1)
+    result = np.full((len(rows), len(REASONS)), None, dtype=object)
+    features = [problem.catalogue[name] for name in problem.features]
+    for row, position in zip(*np.nonzero(~np.isnan(chosen)), strict=True):
+        column = facts[row, order[row, position]]
+        result[row, position] = _sentence(features[column], values[row, column], reference["typical"].iloc[column])
+    return pd.DataFrame(result, index=rows.index, columns=list(REASONS))
+
+
+def family_contributions(
+    pipeline: Pipeline, rows: pd.DataFrame, reference: pd.DataFrame, problem: Problem
+) -> pd.DataFrame:
+    """Return each family's contribution to each row's log-odds against the typical customer, columns = families."""
+    features = list(problem.features)
+    frame = rows[features].astype("float64")
+    typical = reference.loc[features, "typical"]
+    members = _members(problem)
+    model = pipeline[-1]
+    if isinstance(model, LogisticRegression):
+        before = pipeline[:-1]
+        centre = before.transform(pd.DataFrame([typical.to_numpy()], columns=features))
+        parts = (before.transform(frame) - centre) * model.coef_[0]
+        return pd.DataFrame(
+            {family: parts[:, columns].sum(axis=1) for family, columns in members.items()}, index=rows.index
+        )
+    base = _log_odds(pipeline.predict_proba(frame)[:, 1])
+    result = {}
+    for family, columns in members.items():
+        names = [features[column] for column in columns]
+        ablated = frame.copy()
+        ablated[names] = typical[names].to_numpy()
+        result[family] = base - _log_odds(pipeline.predict_proba(ablated)[:, 1])
+    return pd.DataFrame(result, index=rows.index)
+
+
+def _log_odds(probability: Array) -> Array:
+    clipped = np.clip(probability, 1e-12, 1 - 1e-12)
+    return np.log(clipped) - np.log1p(-clipped)
+
+
+def _members(problem: Problem) -> Mapping[str, list[int]]:
+    families: dict[str, list[int]] = {family: [] for family in problem.families}
+    for position, name in enumerate(problem.features):
+        families[problem.catalogue[name].family].append(position)
+    return {family: columns for family, columns in families.items() if columns}
+
+
+def _facts(
+    values: Array, reference: pd.DataFrame, problem: Problem
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return, for each row and family, the position of the feature to quote, and whether there is one worth quoting."""
+    deviation = (values - reference["typical"].to_numpy()) / reference["spread"].to_numpy()
+    for position, name in enumerate(problem.features):
+        risk = problem.catalogue[name].risk
+        if risk == "low":
+            deviation[:, position] *= -1
+        elif risk == "either":
+            deviation[:, position] = np.abs(deviation[:, position])
+    deviation = np.nan_to_num(deviation, nan=-np.inf)
+    members = _members(problem)
+    facts = np.empty((len(values), len(members)), dtype="int64")
+    told = np.empty((len(values), len(members)), dtype="bool")
+    for number, columns in enumerate(members.values()):
+        facts[:, number] = np.array(columns)[deviation[:, columns].argmax(axis=1)]
+        told[:, number] = deviation[:, columns].max(axis=1) >= _MINIMUM_DEVIATION
+    return facts, told
+
+
+def _sentence(feature: Feature, value: float, typical: float) -> str:
+    return f"{feature.phrase.format(value=_told(feature, value))} (typical {_told(feature, typical)})"
+
+
+def _told(feature: Feature, value: float) -> str:
+    """Return the value as people read it: money in whole currency units with cents, shares and paces in percent."""
+    match feature.unit:
+        case "cents":
+            return f"{value / 100:,.2f}"
+        case "cents a week":
+            return f"{value / 100:+,.2f}"
+        case "days a week":
+            return f"{value:+.2f}"
+        case "share" | "pace":
+            return f"{100 * value:.0f} %"
+        case "ratio" | "deviations":
+            return f"{value:.1f}"
+        case _:
+            return f"{value:.0f}" if float(value).is_integer() else f"{value:.1f}"

@@ -1,0 +1,156 @@
+"""Pictures as PNG bytes, drawn without a display: reliability, accuracy over time, drift.
+
+Figures are made from `Figure` directly, not through pyplot, so nothing global is kept alive between runs.
+"""
+
+import io
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+
+from ml_models.drift import NULL_FLOOR, DriftVerdict
+
+_BLUE, _RED, _GREY, _ORANGE = "#2f6db5", "#c8403a", "#8a8f98", "#d98a1f"
+
+
+def reliability_plot(calibration: pd.DataFrame, title: str = "Predicted against observed, on the holdout") -> bytes:
+    """Draw observed rate against mean score, one point a bin (columns n, mean_score, observed_rate).
+
+    Bars are ± 1.96 standard errors of a rate with that many rows.
+    """
+    figure, axes = _figure(title, width=5.2, height=4.8)
+    top = float(max(calibration["mean_score"].max(), calibration["observed_rate"].max(), 0.01)) * 1.1
+    rate, n = calibration["observed_rate"], calibration["n"].clip(lower=1)
+    axes.plot([0, top], [0, top], color=_GREY, linewidth=1, linestyle="--", label="perfectly calibrated")
+    axes.errorbar(
+        calibration["mean_score"],
+        rate,
+        yerr=1.96 * np.sqrt(rate * (1 - rate) / n),
+        color=_BLUE,
+        marker="o",
+        markersize=5,
+        linewidth=1.5,
+        capsize=2,
+        label="model, one point a tenth of the rows",
+    )
+    axes.set(xlim=(0, top), ylim=(0, top), xlabel="predicted probability", ylabel="observed share")
+    _percent(axes, "x")
+    _percent(axes, "y")
+    axes.legend(frameon=False, loc="upper left")
+    return _png(figure)
+
+
+def accuracy_over_time_plot(weeks: pd.DataFrame, title: str = "Accuracy over time: did the predictions hold?") -> bytes:
+    """Draw the AUC of each cutoff, the recency rule's beside it, and predicted against observed rate below.
+
+    Columns: cutoff_date, model_version, auc, mean_score, base_rate, and optionally recency_rule_auc and evidence
+    ('live' rows are drawn solid, others, such as 'holdout', faint). A dotted line marks the first cutoff of each
+    model version. Null metrics leave gaps.
+    """
+    figure = Figure(figsize=(8.8, 5.6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    _style(upper, title)
+    _style(lower, "")
+    dates = weeks.assign(cutoff_date=pd.to_datetime(weeks["cutoff_date"])).sort_values(["cutoff_date", "model_version"])
+    live = dates[dates["evidence"] == "live"] if "evidence" in dates.columns else dates
+    other = dates.drop(live.index)
+    if len(other):
+        upper.scatter(other["cutoff_date"], other["auc"], s=14, color=_BLUE, alpha=0.25, label="model, not live")
+    shown = live if len(live) else dates
+    day = shown["cutoff_date"]
+    upper.plot(day, shown["auc"], color=_BLUE, marker="o", markersize=4, label="model")
+    if "recency_rule_auc" in shown.columns:
+        rule = shown["recency_rule_auc"]
+        upper.plot(day, rule, color=_GREY, marker=".", linewidth=1, linestyle="--", label="recency rule")
+    lower.plot(day, shown["base_rate"], color=_ORANGE, marker="o", markersize=4, label="observed")
+    lower.plot(day, shown["mean_score"], color=_BLUE, marker="o", markersize=4, label="predicted")
+    for number, (version, rows) in enumerate(shown.groupby("model_version")):
+        first = rows["cutoff_date"].min()
+        for axes in (upper, lower):
+            axes.axvline(first, color=_RED, linewidth=0.8, linestyle=":")
+        upper.annotate(
+            f"v{version}",
+            (first, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, -10 - 11 * (number % 2)),
+            textcoords="offset points",
+            fontsize=8,
+            color=_RED,
+        )
+    upper.set(ylabel="AUC")
+    lower.set(ylabel="share that lapsed", xlabel="cutoff: the Monday for which was predicted")
+    _percent(lower, "y")
+    locator = AutoDateLocator()
+    lower.xaxis.set_major_locator(locator)
+    lower.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    for axes in (upper, lower):
+        axes.margins(y=0.25)
+        axes.legend(frameon=False, loc="lower left", ncols=3)
+    return _png(figure)
+
+
+def drift_plot(verdict: DriftVerdict, most: int = 15) -> bytes:
+    """Draw the columns nearest to or beyond their thresholds: bar = distance, tick = the column's own threshold."""
+    table = verdict.table.head(most).iloc[::-1].reset_index(drop=True)
+    figure, axes = _figure(
+        f"Drift at {verdict.cutoff}: {verdict.status}", width=8, height=1.4 + 0.27 * max(len(table), 1)
+    )
+    if table.empty or table["statistic"].isna().all():
+        axes.text(0.5, 0.5, verdict.sentence, ha="center", va="center", wrap=True, transform=axes.transAxes)
+        axes.set_axis_off()
+        return _png(figure)
+    colours = np.where(table["alarm"], _RED, np.where(table["violated"], _ORANGE, _BLUE))
+    positions = np.arange(len(table))
+    axes.barh(positions, table["statistic"].fillna(0), color=list(colours), height=0.68)
+    judged = table["threshold"].notna()
+    axes.scatter(
+        table.loc[judged, "threshold"],
+        positions[judged],
+        marker="|",
+        s=130,
+        color="black",
+        label="threshold from its own past",
+    )
+    emptied = table["null_change"].fillna(0) > NULL_FLOOR
+    for position in positions[emptied]:
+        axes.annotate(
+            f"nulls {table['null_share'].iloc[position]:.0%}",
+            (table["statistic"].fillna(0).iloc[position], position),
+            xytext=(6, -3),
+            textcoords="offset points",
+            fontsize=8,
+            color=_RED,
+        )
+    axes.set_yticks(positions, table["column_name"], fontsize=8)
+    axes.set(xlabel="Kolmogorov-Smirnov distance to the cutoffs two to five weeks before")
+    axes.margins(x=0.08, y=0.02)
+    axes.legend(frameon=False, loc="lower right")
+    return _png(figure)
+
+
+def _percent(axes: Axes, which: str) -> None:
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter(lambda value, _position: f"{100 * value:.0f} %")
+
+
+def _figure(title: str, width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    _style(axes, title)
+    return figure, axes
+
+
+def _style(axes: Axes, title: str) -> None:
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="both", color="#e6e8eb", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()

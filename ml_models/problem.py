@@ -1,0 +1,81 @@
+"""What a prediction problem must say about itself, so that everything else here can stay general."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+Risk = Literal["high", "low", "either"]
+Unit = Literal["count", "days", "cents", "share", "pace", "ratio", "hour", "cents a week", "days a week", "deviations"]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of the feature frame, as a machine checks it and as a person reads it.
+
+    `low` and `high` are inclusive bounds (None: open). `phrase` holds `{value}` and is quoted to people as a reason.
+    `risk` says which side of the typical value sounds like a reason ("high", "low" or "either"); it decides only
+    which fact of a family is quoted, never how much the family counts.
+    """
+
+    name: str
+    dtype: Literal["int64", "float64"]
+    unit: Unit
+    low: float | None
+    high: float | None
+    nullable: bool
+    family: str
+    risk: Risk
+    label: str
+    phrase: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model family that competes. `complexity` orders ties: the simpler (lower) one wins.
+
+    `build(parameters, seed)` returns an unfitted `Pipeline` for a frame of the problem's features;
+    `sample(generator, trials)` returns the parameter sets to try.
+    """
+
+    name: str
+    complexity: int
+    trials: int
+    build: Callable[[Mapping[str, Any], int], Pipeline]
+    sample: Callable[[np.random.Generator, int], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class SliceRule:
+    """A segmentation of rows by one feature. `edges` are the lower ends of the bands, ascending."""
+
+    name: str
+    feature: str
+    edges: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything that training, evaluation, gate and reasons need to know about one problem."""
+
+    name: str
+    label: str
+    entity: str
+    cutoff: str
+    features: tuple[str, ...]
+    catalogue: Mapping[str, Feature]
+    families: Mapping[str, str]
+    horizon_days: int
+    window_days: int
+    recency_feature: str
+    rfm_features: tuple[str, ...]
+    slices: tuple[SliceRule, ...]
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns that identify a row: the entity and its cutoff."""
+        return [self.entity, self.cutoff]
