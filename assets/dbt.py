@@ -3,15 +3,19 @@
 The SQL lives in `dbt_project/`; here is only how its nodes become assets and checks.
 """
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
 from assets.ownership import ANALYTICS_ENGINEERING, owner_of
-from resources.dbt import DbtRunner
+from resources.dbt import DbtError, DbtRunner
 from resources.warehouse import DuckDBWarehouse
+
+UNIT_TEST_PREFIX = "unit_"
 
 SERVING = "tag:serving"
 """Models that read the predictions, and so are built after the model."""
@@ -87,7 +91,19 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
     def dbt_serving(context: dg.AssetExecutionContext, dbt: DbtRunner, warehouse: DuckDBWarehouse) -> Iterator[Any]:
         yield from _build(context, dbt, warehouse, {})
 
-    return [dbt_build, dbt_serving]
+    return [dbt_build, dbt_serving, *_unit_tests(manifest_path, translator, project)]
+
+
+def unit_test_checks(assets: Sequence[dg.AssetsDefinition | dg.AssetChecksDefinition]) -> dg.AssetSelection:
+    """Select the checks that are dbt unit tests, among all definitions."""
+    keys = [
+        key
+        for one in assets
+        if isinstance(one, dg.AssetChecksDefinition)
+        for key in one.check_keys
+        if key.name.startswith(UNIT_TEST_PREFIX)
+    ]
+    return dg.AssetSelection.checks(*keys)
 
 
 def _build(
@@ -100,8 +116,6 @@ def _build(
     from dagster_dbt.asset_utils import get_manifest_and_translator_from_dbt_assets, get_subset_selection_for_context
     from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
     from dagster_dbt.utils import DAGSTER_DBT_EXCLUDE_METADATA_KEY, DAGSTER_DBT_SELECT_METADATA_KEY
-
-    from resources.dbt import DbtError
 
     manifest, translator, project = get_manifest_and_translator_from_dbt_assets([context.assets_def])
     selection, indirect = get_subset_selection_for_context(
@@ -121,7 +135,7 @@ def _build(
             {"DBT_INDIRECT_SELECTION": indirect or "buildable", **environment},
         )
     except DbtError as error:
-        failure, events = error, getattr(error, "events", [])
+        failure, events = error, error.events
     shape = _shapes(warehouse)
     for event in events:
         message = DbtCoreCliEventMessage(raw_event=event, event_history_metadata={})
@@ -130,6 +144,48 @@ def _build(
     if failure is not None:
         # Retrying a failed test or a broken model cannot help; only its repair can.
         raise dg.Failure(str(failure), allow_retries=False)
+
+
+def _unit_tests(
+    manifest_path: Path, translator: Translator, project: DbtProject
+) -> list[dg.AssetChecksDefinition]:
+    """Return dbt's unit tests as checks of the models that they test; dagster-dbt leaves them out."""
+    manifest = json.loads(manifest_path.read_text())
+    specs = {}
+    for test in manifest["unit_tests"].values():
+        model = next(one for one in test["depends_on"]["nodes"] if one.split(".")[-1] == test["model"])
+        key = translator.get_asset_spec(manifest, model, project).key
+        specs[test["name"]] = dg.AssetCheckSpec(
+            UNIT_TEST_PREFIX + test["name"],
+            asset=key,
+            description=test.get("description") or "dbt unit test",
+            metadata={"owner": owner_of(key)},
+        )
+    if not specs:
+        return []
+
+    @dg.multi_asset_check(name="dbt_unit_tests", specs=list(specs.values()), can_subset=True)
+    def dbt_unit_tests(context: dg.AssetCheckExecutionContext, dbt: DbtRunner) -> Iterator[dg.AssetCheckResult]:
+        """Run the selected unit tests: given rows in, expected rows out, whatever the warehouse holds."""
+        chosen = {name: spec for name, spec in specs.items() if spec.key in context.selected_asset_check_keys}
+        try:
+            events = dbt.invoke(["test", "--select", "test_type:unit" if len(chosen) == len(specs) else " ".join(chosen)])
+        except DbtError as error:
+            events = error.events
+            if not events:
+                raise
+        found = {event["data"]["node_info"]["node_name"]: event["data"] for event in events}
+        for name, spec in chosen.items():
+            status = found.get(name, {}).get("status", "was not run")
+            yield dg.AssetCheckResult(
+                asset_key=spec.asset_key,
+                check_name=spec.name,
+                passed=status == "pass",
+                severity=dg.AssetCheckSeverity.ERROR,
+                metadata={"status": status, "unique_id": str(found.get(name, {}).get("node_info", {}).get("unique_id"))},
+            )
+
+    return [dbt_unit_tests]
 
 
 Shapes = Mapping[tuple[str, str], tuple[list[dg.TableColumn], int]]

@@ -52,7 +52,7 @@ def feature_frame(
     context: dg.AssetExecutionContext, config: BuildConfig, warehouse: DuckDBWarehouse
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Validate the cutoffs that the frame lacks (or that are to be rebuilt) and add them."""
-    from ml_models.lapse.schema import frame_schema
+    from ml_models.lapse.schema import CATALOGUE, frame_schema
     from ml_models.validation import validate_frame
 
     cutoffs = _cutoffs_to_add(warehouse, config.rebuild_from)
@@ -61,7 +61,7 @@ def feature_frame(
         f"select * from features.customer_features where cutoff_date in ({marks}) order by cutoff_date, customer_id",
         cutoffs,
     )
-    report = validate_frame(rows, frame_schema(newest_cutoff=_newest_cutoff(warehouse)))
+    report = validate_frame(rows, frame_schema(_known_cutoffs(warehouse)))
     yield dg.AssetCheckResult(
         asset_key=FEATURE_FRAME,
         check_name="frame_is_valid",
@@ -81,7 +81,8 @@ def feature_frame(
             metadata={"failures": table(report.failures)},
             allow_retries=False,
         )
-    total = warehouse.replace_partitions("features", "feature_frame", rows, column="cutoff_date", values=cutoffs)
+    frame = report.frame
+    total = warehouse.replace_partitions("features", "feature_frame", frame, column="cutoff_date", values=cutoffs)
     context.log.info(f"feature frame: {len(rows):,} rows of {len(cutoffs)} cutoff(s) added, {total:,} in all")
     newest = rows["cutoff_date"].max() if len(rows) else None
     yield dg.MaterializeResult(
@@ -89,7 +90,7 @@ def feature_frame(
         metadata={
             "dagster/row_count": total,
             "dagster/table_name": "features.feature_frame",
-            "dagster/column_schema": column_schema(rows),
+            "dagster/column_schema": column_schema(frame, {name: feature.description for name, feature in CATALOGUE.items()}),
             "cutoffs_added": len(cutoffs),
             "rows_added": len(rows),
             **({"newest_cutoff": str(newest)[:10]} if newest is not None else {}),
@@ -107,9 +108,8 @@ def _cutoffs_to_add(warehouse: DuckDBWarehouse, rebuild_from: str) -> list[date]
     return [found.date() for found in warehouse.read(f"{having} order by 1")["cutoff_date"]]
 
 
-def _newest_cutoff(warehouse: DuckDBWarehouse) -> date | None:
-    newest = warehouse.read("select max(cutoff_date) as newest from features.cutoffs")["newest"].iloc[0]
-    return None if newest != newest else newest.date()
+def _known_cutoffs(warehouse: DuckDBWarehouse) -> list[date]:
+    return [found.date() for found in warehouse.read("select cutoff_date from features.cutoffs order by 1")["cutoff_date"]]
 
 
 @dg.asset_check(
@@ -144,3 +144,6 @@ def data_is_recent(warehouse: DuckDBWarehouse, clock: Clock) -> dg.AssetCheckRes
         ),
         metadata={"watermark": str(watermark), "clock": now.isoformat(), "age_days": age_days},
     )
+
+
+FEATURE_ASSETS = [feature_frame, data_is_recent]

@@ -99,10 +99,13 @@ def _line(event: dg.DagsterEvent) -> str | None:
     return None
 
 
-@dg.logger(description="Progress for a person at a terminal.")
-def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
+@dg.logger(
+    {"log_level": dg.Field(str, default_value="DEBUG", is_required=False)},
+    description="Progress for a person at a terminal.",
+)
+def progress_logger(context: dg.InitLoggerContext) -> logging.Logger:
     """A logger that prints one line a thing done."""
-    logger = logging.Logger("baton.progress", level=logging.DEBUG)
+    logger = logging.Logger("baton.progress", level=context.logger_config["log_level"])
     logger.addHandler(_Progress())
     return logger
 
@@ -120,11 +123,15 @@ def execute(
     *,
     run_config: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
+    console: str = "DEBUG",
 ) -> dg.ExecuteInProcessResult:
-    """Run one job in this process; its events are in the web UI like any other run's."""
+    """Run one job in this process; its events are in the web UI like any other run's.
+
+    `console` is the least level that the terminal shows.
+    """
     return definitions.resolve_job_def(job).execute_in_process(
         instance=opened,
-        run_config=run_config,
+        run_config={**(run_config or {}), "loggers": {"console": {"config": {"log_level": console}}}},
         tags={PID_TAG: str(os.getpid()), **(tags or {})},
         raise_on_error=False,
     )

@@ -20,7 +20,11 @@ SOURCE_SUFFIXES = {".sql", ".yml", ".yaml", ".csv", ".md"}
 
 
 class DbtError(RuntimeError):
-    """dbt could not do its work; the message says which node and why."""
+    """dbt could not do its work; the message says which node and why, `events` what it did before."""
+
+    def __init__(self, message: str, events: Sequence[dict[str, Any]] = ()) -> None:
+        super().__init__(message)
+        self.events = list(events)
 
 
 class DbtRunner(dg.ConfigurableResource):
@@ -65,7 +69,7 @@ class DbtRunner(dg.ConfigurableResource):
         """Run one dbt command in this process and return its structured events, oldest first.
 
         Raises:
-            DbtError: dbt reports an error or a failed node. The events up to then are in its `events` attribute.
+            DbtError: dbt reports an error or a failed node.
         """
         from dbt.cli.main import dbtRunner
         from google.protobuf.json_format import MessageToDict
@@ -97,9 +101,7 @@ class DbtRunner(dg.ConfigurableResource):
             finally:
                 _release_duckdb()
         if not result.success:
-            error = DbtError(_explain(args, result))
-            error.events = events  # type: ignore[attr-defined]
-            raise error
+            raise DbtError(_explain(args, result), events)
         return events
 
     def _digest(self) -> str:

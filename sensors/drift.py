@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from assets.monitoring import FEATURE_DRIFT, SCORE_DRIFT
-from sensors.jobs import retrain
+from assets.monitoring import FEATURE_DRIFT, LABELS_OUTGREW_MODEL, SCORE_DRIFT
+from sensors.jobs import RETRAIN
 
-WATCHED = (FEATURE_DRIFT, SCORE_DRIFT)
+WATCHED = (FEATURE_DRIFT, SCORE_DRIFT, LABELS_OUTGREW_MODEL)
 
 OLDEST = timedelta(days=7)
 """A failure that nobody acted on for a week is no news; the next weekly evaluation is."""
@@ -33,7 +33,7 @@ def completed_evaluations(instance: dg.DagsterInstance, check: dg.AssetCheckKey)
 
 @dg.sensor(
     name="drift_sensor",
-    job=retrain,
+    job_name=RETRAIN,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
@@ -52,7 +52,7 @@ def drift_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
             evaluation = record.evaluation
             if evaluation is None or evaluation.passed or record.create_timestamp < horizon:
                 continue
-            # Both checks failing in one judgement are one event with one answer, so the run that evaluated them is
+            # Several checks failing in one judgement are one event with one answer, so the run that evaluated them is
             # the key; an evaluation reported from outside has no run and counts by itself.
             event = f"drift-{record.run_id or record.id}"
             if event in requests:

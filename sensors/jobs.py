@@ -1,48 +1,60 @@
 """The jobs: parts of the one graph that run together."""
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.dbt import UNIT_TESTS
-from assets.monitoring import ACCURACY_OVER_TIME, DRIFT, PERFORMANCE
+from assets.monitoring import (
+    ACCURACY_OVER_TIME,
+    DRIFT,
+    FEATURE_DRIFT,
+    LABELS_OUTGREW_MODEL,
+    PERFORMANCE,
+    SCORE_DRIFT,
+)
 from assets.predictions import CUSTOMERS_AT_RISK, PREDICTIONS
 from assets.training import CHAMPION, TRAINING_SET
 
-_MODEL_AND_BEYOND = AssetSelection = dg.AssetSelection.assets(TRAINING_SET).downstream()
+EVERYTHING = "everything"
+INGEST_AND_BUILD = "ingest_and_build"
+WEEKLY_SCORE = "weekly_score"
+WEEKLY_JUDGE = "weekly_judge"
+RETRAIN = "retrain"
 
-everything = dg.define_asset_job(
-    "everything",
-    selection=dg.AssetSelection.all(),
-    description="The whole graph once: sync, build, validate, train, score, judge, with every check.",
-)
 
-ingest_and_build = dg.define_asset_job(
-    "ingest_and_build",
-    # Unit tests prove the SQL, not the data: they run when the code changes (`everything`, CI), not every morning.
-    selection=(dg.AssetSelection.all() - _MODEL_AND_BEYOND) - UNIT_TESTS,
-    description="Sync what the sources have, build the marts, features and outcomes, validate the feature frame.",
-)
-
-weekly_score = dg.define_asset_job(
-    "weekly_score",
-    selection=dg.AssetSelection.assets(PREDICTIONS, CUSTOMERS_AT_RISK) - UNIT_TESTS,
-    description="Score the newest cutoff with the champion and list the customers at risk.",
-)
-
-weekly_judge = dg.define_asset_job(
-    "weekly_judge",
-    selection=dg.AssetSelection.assets(ACCURACY_OVER_TIME, PERFORMANCE, DRIFT)
-    | dg.AssetSelection.checks_for_assets(DRIFT),
-    description="Judge the predictions whose outcomes are known by now, and measure drift of features and scores.",
-)
-
-retrain = dg.define_asset_job(
-    "retrain",
-    selection=(
-        dg.AssetSelection.assets(TRAINING_SET).downstream() & dg.AssetSelection.assets(CHAMPION).upstream()
-        | dg.AssetSelection.assets(PREDICTIONS, CUSTOMERS_AT_RISK)
-    )
-    - UNIT_TESTS,
-    description="Training set, candidate, promotion gate, champion, then the newest predictions again with it.",
-)
-
-JOBS = [everything, ingest_and_build, weekly_score, weekly_judge, retrain]
+def build_jobs(unit_tests: dg.AssetSelection) -> list[UnresolvedAssetJobDefinition]:
+    """Return the jobs. `unit_tests` are the checks that prove SQL, not data: only `everything` runs them."""
+    select = dg.AssetSelection
+    # Judged once a week, after scoring: a judgement in every job would ask for a retraining in every job.
+    judgements = select.checks(FEATURE_DRIFT, SCORE_DRIFT, LABELS_OUTGREW_MODEL)
+    model_and_beyond = select.assets(TRAINING_SET).downstream()
+    to_champion = (model_and_beyond & select.assets(CHAMPION).upstream()).required_multi_asset_neighbors()
+    scored = select.assets(PREDICTIONS, CUSTOMERS_AT_RISK)
+    judged = select.assets(ACCURACY_OVER_TIME, PERFORMANCE, DRIFT)
+    elsewhere = unit_tests | judgements
+    return [
+        dg.define_asset_job(
+            EVERYTHING,
+            selection=select.all(),
+            description="The whole graph once: sync, build, validate, train, score, judge, with every check.",
+        ),
+        dg.define_asset_job(
+            INGEST_AND_BUILD,
+            selection=select.all() - model_and_beyond - elsewhere,
+            description="Sync what the sources have, build marts, features and outcomes, validate the feature frame.",
+        ),
+        dg.define_asset_job(
+            WEEKLY_SCORE,
+            selection=scored - elsewhere,
+            description="Score the newest cutoff with the champion and list the customers at risk.",
+        ),
+        dg.define_asset_job(
+            WEEKLY_JUDGE,
+            selection=(judged - unit_tests) | judgements,
+            description="Judge the predictions whose outcomes are known by now, and measure drift.",
+        ),
+        dg.define_asset_job(
+            RETRAIN,
+            selection=(to_champion | scored) - elsewhere,
+            description="Training set, candidate, promotion gate, champion, then the newest predictions again with it.",
+        ),
+    ]

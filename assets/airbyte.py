@@ -1,0 +1,11 @@
+"""The raw tables, one asset a stream, as the Airbyte syncs land them."""
+
+import dagster as dg
+from dagster_airbyte import AirbyteWorkspace, build_airbyte_assets_definitions
+
+from resources.airbyte import RawTranslator
+
+
+def airbyte_assets(workspace: AirbyteWorkspace) -> list[dg.AssetsDefinition]:
+    """Return the assets of all connections of a workspace, with keys `raw/<stream>`; the resource key is `airbyte`."""
+    return list(build_airbyte_assets_definitions(workspace=workspace, dagster_airbyte_translator=RawTranslator()))

@@ -1,0 +1,282 @@
+"""The proof that predictions held, and the first sign that the world moved."""
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from assets.features import FEATURE_FRAME
+from assets.ownership import owner_of
+from assets.predictions import PREDICTIONS
+from assets.reporting import column_schema, picture, table
+from assets.training import CHAMPION, HOLDOUT, OUTCOMES
+from resources.registry import CHAMPION as CHAMPION_ALIAS
+from resources.registry import ModelRegistry
+from resources.warehouse import DuckDBWarehouse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ACCURACY_OVER_TIME = dg.AssetKey(["marts", "accuracy_over_time"])
+PERFORMANCE = dg.AssetKey(["monitoring", "performance"])
+DRIFT = dg.AssetKey(["monitoring", "drift"])
+
+FEATURE_DRIFT = dg.AssetCheckKey(FEATURE_FRAME, "feature_drift")
+SCORE_DRIFT = dg.AssetCheckKey(PREDICTIONS, "score_drift")
+LABELS_OUTGREW_MODEL = dg.AssetCheckKey(CHAMPION, "labels_outgrew_model")
+
+GROWTH = 2
+"""Retrain when there are this many times the labelled cutoffs that the champion learned from. A model that knows five
+weeks gains from the next five (measured: +.03 AUC for all history against two cutoffs); one that knows forty does not."""
+
+SCORE = "score"
+
+
+@dg.asset(
+    key=PERFORMANCE,
+    deps=[PREDICTIONS, OUTCOMES, FEATURE_FRAME, HOLDOUT, ACCURACY_OVER_TIME],
+    group_name="monitoring",
+    owners=[owner_of(PERFORMANCE)],
+    kinds={"scikitlearn", "duckdb"},
+    description=(
+        "Realised performance: each cutoff whose outcome is known, judged as a whole and by activity band, beside the "
+        "recency rule. Only predictions made for cutoffs outside their model's training window count (`live`); "
+        "`holdout` rows tell what the gate saw. Used by people and, later, by the decision whether to retrain."
+    ),
+)
+def performance(context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse) -> dg.MaterializeResult:
+    """Judge every matured live prediction, and each version's holdout."""
+    import pandas as pd
+
+    from ml_models.evaluation import evaluate_slices, slices_of
+    from ml_models.lapse.problem import PROBLEM
+
+    parts = []
+    for evidence, rows in (("live", _live_rows(warehouse, PROBLEM.horizon_days)), ("holdout", _holdout_rows(warehouse))):
+        for version, judged in rows.groupby("model_version"):
+            slices = evaluate_slices(judged["lapsed"], judged["score"], slices_of(judged, PROBLEM))
+            parts.append(slices.assign(evidence=evidence, model_version=int(str(version))))
+    result = pd.concat(parts, ignore_index=True) if parts else _no_performance()
+    rows_written = warehouse.replace_table("monitoring", "performance", result)
+    cutoffs = result[(result["slice_name"] == "cutoff") & (result["evidence"] == "live")]
+    context.log.info(f"judged {len(cutoffs)} matured cutoff(s) of live predictions")
+    metadata: dict[str, Any] = {
+        "dagster/row_count": rows_written,
+        "dagster/table_name": "monitoring.performance",
+        "dagster/column_schema": column_schema(result),
+        "live_cutoffs_judged": len(cutoffs),
+        "by_slice": table(result[result["slice_name"] != "cutoff"]),
+    }
+    if len(cutoffs):
+        newest = cutoffs.sort_values("slice_value").iloc[-1]
+        metadata |= {"newest_judged_cutoff": newest["slice_value"], "auc": _number(newest["auc"])}
+        metadata |= {"log_loss": _number(newest["log_loss"]), "base_rate": _number(newest["base_rate"])}
+    over_time = warehouse.read("select * from marts.accuracy_over_time order by cutoff_date")
+    if len(over_time):
+        from ml_models.plots import accuracy_over_time_plot
+
+        metadata["accuracy_over_time"] = picture(accuracy_over_time_plot(over_time), "accuracy over time")
+    return dg.MaterializeResult(metadata=metadata)
+
+
+@dg.asset(
+    key=DRIFT,
+    deps=[FEATURE_FRAME, CHAMPION, PREDICTIONS],
+    group_name="monitoring",
+    owners=[owner_of(DRIFT)],
+    kinds={"scipy", "duckdb"},
+    description=(
+        "One row a cutoff and column (58 features, and the champion's score): how far the column moved against the weeks "
+        "before it. Each column's own history sets its threshold in the checks `feature_drift` and `score_drift`."
+    ),
+)
+def drift(
+    context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse, registry: ModelRegistry
+) -> dg.MaterializeResult:
+    """Measure the cutoffs that were not measured yet."""
+    import pandas as pd
+
+    from ml_models.drift import drift_statistics
+    from ml_models.lapse.problem import PROBLEM
+
+    frame = warehouse.read("select * from features.feature_frame order by cutoff_date, customer_id")
+    champion = registry.by_alias(CHAMPION_ALIAS)
+    parts = []
+    for layer in ("features", "scores"):
+        known = _measured(warehouse, layer)
+        missing = [cutoff for cutoff in sorted(frame["cutoff_date"].unique()) if cutoff not in known]
+        if layer == "features":
+            columns, measured = list(PROBLEM.features), frame
+        elif champion is not None and missing:
+            # A window and its reference are scored by the same model, or every promotion would look like drift.
+            probabilities = registry.load(champion).predict_proba(frame[list(PROBLEM.features)])[:, 1]
+            columns, measured = [SCORE], frame[["cutoff_date"]].assign(score=probabilities)
+        else:
+            continue
+        parts.append(drift_statistics(measured, missing, columns).assign(layer=layer))
+    new = pd.concat(parts, ignore_index=True)
+    cutoffs = [stamp.date() for stamp in new["cutoff_date"].unique()]
+    kept = _history(warehouse)
+    kept = kept.merge(new[["layer", "cutoff_date"]].drop_duplicates(), how="left", indicator=True)
+    kept = kept[kept["_merge"] == "left_only"].drop(columns="_merge")
+    whole = pd.concat([kept, new], ignore_index=True) if len(kept) else new
+    rows = warehouse.replace_table("monitoring", "drift", whole.sort_values(["cutoff_date", "layer", "column_name"]))
+    context.log.info(f"drift measured for {len(cutoffs)} new cutoff(s)")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows,
+            "dagster/table_name": "monitoring.drift",
+            "dagster/column_schema": column_schema(new),
+            "cutoffs_measured": len(cutoffs),
+        }
+    )
+
+
+@dg.asset_check(
+    asset=FEATURE_FRAME,
+    name=FEATURE_DRIFT.name,
+    additional_deps=[DRIFT],
+    description=(
+        "No feature of the newest cutoff left the range of its own past in two of the last three weeks. A failure asks "
+        "for one retraining (sensor `drift_sensor`)."
+    ),
+    metadata={"owner": owner_of(FEATURE_FRAME)},
+)
+def feature_drift(warehouse: DuckDBWarehouse) -> dg.AssetCheckResult:
+    """Judge the features of the newest cutoff."""
+    return _judge(warehouse, "features")
+
+
+@dg.asset_check(
+    asset=PREDICTIONS,
+    name=SCORE_DRIFT.name,
+    additional_deps=[DRIFT],
+    description=(
+        "The champion's scores at the newest cutoff did not leave the range of their own past in two of the last three "
+        "weeks. A failure asks for one retraining (sensor `drift_sensor`)."
+    ),
+    metadata={"owner": owner_of(PREDICTIONS)},
+)
+def score_drift(warehouse: DuckDBWarehouse) -> dg.AssetCheckResult:
+    """Judge the scores of the newest cutoff."""
+    return _judge(warehouse, "scores")
+
+
+@dg.asset_check(
+    asset=CHAMPION,
+    name=LABELS_OUTGREW_MODEL.name,
+    additional_deps=[DRIFT],
+    description=(
+        f"There are fewer than {GROWTH} times the labelled cutoffs that the champion learned from. A failure asks for one "
+        "retraining: a young model gains from every week of labels, an old one does not."
+    ),
+    metadata={"owner": owner_of(CHAMPION)},
+)
+def labels_outgrew_model(warehouse: DuckDBWarehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
+    """Compare the labelled cutoffs with those that the champion knew."""
+    from ml_models.splits import MINIMUM_CUTOFFS
+
+    champion = registry.by_alias(CHAMPION_ALIAS)
+    through = champion.trained_through if champion else date.min
+    counts = warehouse.read(
+        "select count(distinct cutoff_date) as matured, "
+        "count(distinct case when cutoff_date <= ? then cutoff_date end) as known from outcomes.customer_outcomes",
+        [through],
+    ).iloc[0]
+    matured, known = int(counts["matured"]), int(counts["known"])
+    enough = matured >= MINIMUM_CUTOFFS
+    outgrown = enough and matured >= GROWTH * known
+    if not enough:
+        sentence = f"{matured} labelled cutoffs; at least {MINIMUM_CUTOFFS} are needed to train and to judge."
+    elif champion is None:
+        sentence = f"{matured} labelled cutoffs and no champion yet."
+    else:
+        sentence = f"{matured} labelled cutoffs; version {champion.version} learned from {known}."
+    return dg.AssetCheckResult(
+        passed=not outgrown,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=sentence,
+        metadata={"labelled_cutoffs": matured, "champion_knew": known},
+    )
+
+
+def _judge(warehouse: DuckDBWarehouse, layer: str) -> dg.AssetCheckResult:
+    """Judge the newest measured cutoff of a layer; too little history passes, and says so."""
+    from ml_models.drift import judge_drift
+    from ml_models.plots import drift_plot
+
+    history = _history(warehouse)
+    history = history[history["layer"] == layer]
+    if history.empty:
+        return dg.AssetCheckResult(
+            passed=True,
+            description=f"insufficient evidence: no {layer} were measured yet",
+            metadata={"status": "insufficient evidence"},
+        )
+    verdict = judge_drift(history, history["cutoff_date"].max())
+    return dg.AssetCheckResult(
+        passed=verdict.status != "fail",
+        severity=dg.AssetCheckSeverity.WARN,
+        description=verdict.sentence,
+        metadata={
+            "status": verdict.status,
+            "cutoff": str(verdict.cutoff),
+            "worst_column": verdict.columns[0] if verdict.columns else "none",
+            "columns_drifted": len(verdict.columns),
+            "columns": table(verdict.table),
+            "picture": picture(drift_plot(verdict), "distance of each column against its own threshold"),
+        },
+    )
+
+
+def _history(warehouse: DuckDBWarehouse) -> "pd.DataFrame":
+    import pandas as pd
+
+    from ml_models.drift import STATISTICS_COLUMNS
+
+    if not warehouse.exists("monitoring", "drift"):
+        return pd.DataFrame(columns=[*STATISTICS_COLUMNS, "layer"])
+    return warehouse.read("select * from monitoring.drift order by cutoff_date, layer, column_name")
+
+
+def _measured(warehouse: DuckDBWarehouse, layer: str) -> set:
+    history = _history(warehouse)
+    return set(history.loc[history["layer"] == layer, "cutoff_date"].unique())
+
+
+def _live_rows(warehouse: DuckDBWarehouse, horizon_days: int) -> "pd.DataFrame":
+    """Return matured predictions that their model could not have known, with the outcome and the slicing features."""
+    return warehouse.read(
+        "select p.customer_id, p.cutoff_date, p.score, p.model_version, o.lapsed, f.active_days_84d "
+        "from predictions.lapse_predictions p "
+        "join outcomes.customer_outcomes o using (customer_id, cutoff_date) "
+        "join features.feature_frame f using (customer_id, cutoff_date) "
+        "where p.cutoff_date >= p.trained_through + to_days(?) order by p.cutoff_date, p.customer_id",
+        [horizon_days],
+    )
+
+
+def _holdout_rows(warehouse: DuckDBWarehouse) -> "pd.DataFrame":
+    import pandas as pd
+
+    if not warehouse.exists("training", "holdout_predictions"):
+        return pd.DataFrame(columns=["model_version"])
+    return warehouse.read(
+        "select h.customer_id, h.cutoff_date, h.score, h.model_version, h.lapsed, f.active_days_84d "
+        "from training.holdout_predictions h join features.feature_frame f using (customer_id, cutoff_date) "
+        "order by h.model_version, h.cutoff_date, h.customer_id"
+    )
+
+
+def _no_performance() -> "pd.DataFrame":
+    """An empty table with the columns of a full one."""
+    from ml_models.evaluation import evaluate_slices
+
+    return evaluate_slices([], [], {}).assign(evidence="", model_version=0)
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else round(float(value), 4)
+
+
+MONITORING_ASSETS = [performance, drift, feature_drift, score_drift, labels_outgrew_model]

@@ -1,0 +1,34 @@
+"""Make a registered version the champion: a promotion by a person, and the way back to an older version."""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+
+from commands.session import sentences
+from resources.profiles import resources_for
+from resources.registry import CHAMPION
+
+
+def main() -> None:
+    """Move the champion's alias and record it in `training.champion`; the next scoring uses it."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--version", required=True, help="a version number of the registered model")
+    text = arguments.parse_args().version
+    if not text.isdigit():
+        sys.exit(f"error: VERSION must be the number of a registered version, such as 3; it is {text!r}.")
+    with sentences():
+        from assets.training import record_promotion
+
+        resources = resources_for()
+        registry, warehouse = resources["registry"], resources["warehouse"]
+        version = registry.version(int(text))
+        # Prove that the files are readable before anything points to them.
+        registry.load(version)
+        before = registry.by_alias(CHAMPION)
+        registry.set_alias(CHAMPION, version.version)
+        record_promotion(warehouse, version, reason="promoted by a person", at=datetime.now(UTC))
+        print(f"champion: version {before.version if before else 'none'} -> {version.version} ({version.algorithm})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""Replay the recorded year: move the clock week by week through the same jobs that run on schedule.
+
+A replay is nothing but a source that reveals no more than a date. Each Monday: sync what became visible, build, score with
+that day's champion, judge what matured, and let the drift sensor ask for a retraining as it would in a daemon.
+State lives in its own folder, `BATON_HOME`/replay, so that the future already in the main warehouse cannot leak
+into the past. It can be interrupted at any point and continued by the same command.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    import dagster as dg
+    import pandas as pd
+
+FIRST_JUDGEABLE = date(2017, 5, 22)
+LAST_MONDAY = date(2018, 1, 1)
+
+
+@dataclass(frozen=True)
+class Week:
+    """What one replayed week came to."""
+
+    cutoff: date
+    scored: int
+    model_version: str
+    judged: str
+    drift: str
+    action: str
+    seconds: float
+
+    def line(self) -> str:
+        """One line for a person."""
+        return (
+            f"{self.cutoff}  scored {self.scored:5,d}  model {self.model_version:>4s}  {self.judged:36s}  "
+            f"drift {self.drift:22s}  {self.action:28s} {self.seconds:5.1f} s"
+        )
+
+
+def main() -> None:
+    """Replay the Mondays from `--from` to `--to`."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--from", dest="start", default=str(FIRST_JUDGEABLE))
+    arguments.add_argument("--to", dest="end", default=str(LAST_MONDAY))
+    given = arguments.parse_args()
+    start, end = _monday(given.start, "FROM"), _monday(given.end, "TO")
+    if end < start:
+        sys.exit(f"error: TO must not be before FROM; FROM is {start} and TO is {end}.")
+
+    from resources.profiles import home
+
+    os.environ["BATON_HOME"] = str(home() / "replay")
+    from commands.session import instance, quiet, sentences
+
+    quiet()
+    with sentences():
+        state = _State(home() / "replay.json", start)
+        with instance() as opened:
+            replay(opened, state, start, end)
+
+
+def _monday(text: str, name: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        sys.exit(f"error: {name} must be an ISO date such as {FIRST_JUDGEABLE}; it is {text!r}.")
+    if day.weekday() != 0:
+        sys.exit(f"error: {name} must be a Monday, as every cutoff is; {day} is a {day:%A}.")
+    return day
+
+
+class _State:
+    """Which replay this folder holds, and how far it came."""
+
+    def __init__(self, file: Path, start: date) -> None:
+        self.file = file
+        if file.exists():
+            found = json.loads(file.read_text())
+            if found["from"] != str(start):
+                sys.exit(
+                    f"error: {file.parent} holds a replay from {found['from']}, and this one starts at {start}. Move that "
+                    "folder away, set another BATON_HOME, or continue with the same FROM."
+                )
+            self.through = date.fromisoformat(found["through"]) if found["through"] else None
+        else:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self.start = start
+            self.through = None
+            self._write(start)
+        self.start = start
+
+    def finish(self, week: date) -> None:
+        self.through = week
+        self._write(self.start)
+
+    def _write(self, start: date) -> None:
+        # Renamed into place, so that an interruption never leaves half a file.
+        new = self.file.with_suffix(".new")
+        new.write_text(json.dumps({"from": str(start), "through": str(self.through) if self.through else None}))
+        new.replace(self.file)
+
+
+def replay(opened: "dg.DagsterInstance", state: _State, start: date, end: date) -> None:
+    """Run the missing weeks, then print the table and write the plot of accuracy over time."""
+    from definitions import build_definitions
+
+    definitions = build_definitions()
+    weeks = [start + timedelta(days=7 * number) for number in range((end - start).days // 7 + 1)]
+    missing = [week for week in weeks if state.through is None or week > state.through]
+    if len(missing) < len(weeks):
+        print(f"continuing after {state.through}: {len(missing)} of {len(weeks)} week(s) to go", flush=True)
+    for number, week in enumerate(missing, 1):
+        done = one_week(opened, definitions, week)
+        state.finish(week)
+        print(f"[{number:2d}/{len(missing)}] {done.line()}", flush=True)
+    summarise(Path(state.file).parent)
+
+
+def one_week(opened: "dg.DagsterInstance", definitions: "dg.Definitions", week: date) -> Week:
+    """Run one Monday's jobs at that Monday's clock."""
+    from commands.session import execute, first_failure
+    from sensors.schedules import TIME_ZONE
+
+    began = time.monotonic()
+    os.environ["BATON_NOW"] = datetime(week.year, week.month, week.day, 8, tzinfo=ZoneInfo(TIME_ZONE)).isoformat()
+    tags = {"baton/replay": str(week)}
+    for job in ("ingest_and_build", "weekly_score", "weekly_judge"):
+        result = execute(opened, definitions, job, tags=tags, console="CRITICAL")
+        if not result.success:
+            sys.exit(f"error: replay of {week}, {job}: {first_failure(result)}")
+    judged = result
+    actions = act_on_drift(opened, definitions, tags)
+    warehouse = definitions.resources["warehouse"]  # type: ignore[index]
+    return Week(
+        cutoff=week,
+        scored=_scored(warehouse, week),
+        model_version=_model(warehouse, week),
+        judged=_judged(warehouse),
+        drift=_drift(judged),
+        action=", ".join(actions) or "continue",
+        seconds=time.monotonic() - began,
+    )
+
+
+def act_on_drift(opened: "dg.DagsterInstance", definitions: "dg.Definitions", tags: dict[str, str]) -> list[str]:
+    """Evaluate the drift sensor once and run what it asks for, each run key once, as the daemon would."""
+    import dagster as dg
+
+    from commands.session import execute, first_failure
+    from sensors.drift import drift_sensor
+
+    with dg.build_sensor_context(instance=opened) as context:
+        tick = drift_sensor.evaluate_tick(context)
+    actions = []
+    for request in tick.run_requests or []:
+        # Dagster's own tag for a run key: the daemon looks runs up by it before it launches one.
+        key = {"dagster/run_key": request.run_key or ""}
+        if opened.get_runs(dg.RunsFilter(tags=key), limit=1):
+            continue
+        result = execute(
+            opened,
+            definitions,
+            "retrain",
+            run_config=request.run_config,
+            tags={**tags, **request.tags, **key},
+            console="CRITICAL",
+        )
+        cause = request.tags["baton/cause"].split(" on ")[0]
+        actions.append(f"retrained ({cause})" if result.success else f"not promoted ({first_failure(result)})")
+    return actions
+
+
+def _scored(warehouse: Any, week: date) -> int:
+    if not warehouse.exists("predictions", "lapse_predictions"):
+        return 0
+    found = warehouse.read("select count(*) as n from predictions.lapse_predictions where cutoff_date = ?", [week])
+    return int(found["n"].iloc[0])
+
+
+def _model(warehouse: Any, week: date) -> str:
+    if not warehouse.exists("predictions", "lapse_predictions"):
+        return "none"
+    found = warehouse.read(
+        "select max(model_version) as v from predictions.lapse_predictions where cutoff_date = ?", [week]
+    )["v"].iloc[0]
+    return "none" if found != found else f"v{int(found)}"
+
+
+def _judged(warehouse: Any) -> str:
+    if not warehouse.exists("marts", "accuracy_over_time"):
+        return "nothing matured yet"
+    found = warehouse.read(
+        "select cutoff_date, auc, log_loss from marts.accuracy_over_time where evidence = 'live' "
+        "order by cutoff_date desc limit 1"
+    )
+    if found.empty:
+        return "nothing matured yet"
+    row = found.iloc[0]
+    return f"judged {str(row.cutoff_date)[:10]} AUC {row.auc:.3f} loss {row.log_loss:.3f}"
+
+
+def _drift(result: "dg.ExecuteInProcessResult") -> str:
+    statuses = [
+        str(check.metadata["status"].value)
+        for check in result.get_asset_check_evaluations()
+        if "status" in check.metadata and check.check_name.endswith("drift")
+    ]
+    for status in ("fail", "insufficient evidence", "pass"):
+        if status in statuses:
+            return status
+    return "not judged"
+
+
+def summarise(folder: Path) -> None:
+    """Print accuracy over time and write `accuracy_over_time.png` beside the replay's warehouse."""
+    from ml_models.plots import accuracy_over_time_plot
+    from resources.profiles import resources_for
+
+    frame: pd.DataFrame = resources_for()["warehouse"].read(
+        "select cutoff_date, model_version, customers, base_rate, mean_score, auc, recency_rule_auc, log_loss, brier, "
+        "lift_at_10pct from marts.accuracy_over_time where evidence = 'live' order by cutoff_date, model_version"
+    )
+    print("\naccuracy over time: predictions made before their outcome was known, judged 28 days later")
+    if frame.empty:
+        print("no prediction has matured yet: an outcome is known 28 days after its cutoff")
+        return
+    shown = frame.assign(cutoff_date=frame["cutoff_date"].dt.strftime("%Y-%m-%d"))
+    print(shown.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+    picture = folder / "accuracy_over_time.png"
+    picture.write_bytes(accuracy_over_time_plot(frame))
+    print(f"plot: {picture}\nlook at the replay in the web UI: make ui BATON_HOME={folder}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""Sync when the source has something new, without waiting for the morning."""
+
+import dagster as dg
+from dagster_airbyte import AirbyteWorkspace
+
+from sensors.jobs import INGEST_AND_BUILD
+
+
+@dg.sensor(
+    name="arrivals_sensor",
+    job_name=INGEST_AND_BUILD,
+    minimum_interval_seconds=120,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    required_resource_keys={"airbyte"},
+    description="Asks for `ingest_and_build` once for each day on which a source has data that was not synced yet.",
+)
+def arrivals_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Request one sync a day and source with news; starts no connector to find out."""
+    airbyte: AirbyteWorkspace = context.resources.airbyte
+    today = airbyte.clock.now().date()
+    reasons = []
+    for name in airbyte.connections():
+        news = airbyte.has_new_data(name)
+        reasons.append(news.reason)
+        if news.new:
+            tags = {"baton/cause": news.reason}
+            return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"arrival-{name}-{today}", tags=tags)])
+    return dg.SkipReason("; ".join(reasons))
