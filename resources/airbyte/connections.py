@@ -1,0 +1,146 @@
+"""The connections: which source, which streams, with which configuration. Data, in `connections.json`.
+
+A connection's configuration may hold `${clock}`, the instant as of which to read, and `${env:NAME}`, a secret from the
+environment; both are filled in when a sync begins, so neither a secret nor a date is ever committed or loaded.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from resources.airbyte.landing import StreamPlan, plan_stream
+from resources.airbyte.protocol import AirbyteError
+
+CONNECTIONS_FILE = Path(__file__).with_name("connections.json")
+CONNECTORS_DIR = Path(__file__).resolve().parent.parent.parent / "connectors"
+PLACEHOLDER = re.compile(r"\$\{(clock|env:([A-Za-z_][A-Za-z0-9_]*))\}")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One connection. `streams` empty means all that the catalog offers; `prefix` is put before their table names."""
+
+    name: str
+    source: str
+    folder: Path
+    streams: Sequence[str]
+    config: Mapping[str, Any]
+    prefix: str = ""
+
+    @property
+    def executable(self) -> Path:
+        """The connector's executable, in the connector's own environment."""
+        return self.folder / ".venv" / "bin" / self.source
+
+    @property
+    def catalog_file(self) -> Path:
+        """The committed answer of `discover`: definitions load without starting a connector."""
+        return self.folder / "catalog.json"
+
+    @property
+    def follows_clock(self) -> bool:
+        """Whether the source reveals what the clock allows, rather than all there is."""
+        return "${clock}" in json.dumps(self.config)
+
+    def plans(self) -> list[StreamPlan]:
+        """Return the selected streams of the committed catalog.
+
+        Raises:
+            AirbyteError: there is no catalog, it lacks a selected stream, or it has one twice (in two namespaces).
+        """
+        try:
+            catalog = json.loads(self.catalog_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise AirbyteError(
+                f"Connection {self.name}: expected the source's catalog in {self.catalog_file}, but it cannot be read: "
+                f"{error}. Write it by `python -m resources.airbyte discover {self.name}`.",
+                "config_error",
+            ) from error
+        return select_streams(catalog, self.streams, self.name, self.prefix)
+
+    def filled_config(self, now: datetime) -> dict[str, Any]:
+        """Return the configuration with `${clock}` and `${env:NAME}` filled in.
+
+        Raises:
+            AirbyteError: a variable is not set.
+        """
+
+        def fill(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {key: fill(inner) for key, inner in value.items()}
+            if isinstance(value, list):
+                return [fill(inner) for inner in value]
+            return PLACEHOLDER.sub(replacement, value) if isinstance(value, str) else value
+
+        def replacement(found: "re.Match[str]") -> str:
+            if found.group(1) == "clock":
+                return now.isoformat()
+            secret = os.environ.get(found.group(2))
+            if secret is None:
+                raise AirbyteError(
+                    f"Connection {self.name}: expected the environment variable {found.group(2)}, which its "
+                    "configuration refers to, but it is not set. Set it and run again.",
+                    "config_error",
+                )
+            return secret
+
+        filled: dict[str, Any] = fill(dict(self.config))
+        return filled
+
+
+def select_streams(
+    catalog: Mapping[str, Any], wanted: Sequence[str], connection_name: str, prefix: str = ""
+) -> list[StreamPlan]:
+    """Return the plans of the wanted streams (none named: all) of a discovered catalog.
+
+    Raises:
+        AirbyteError: a stream is not offered, or is offered twice, or cannot be landed.
+    """
+    offered: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in catalog["streams"]:
+        offered.setdefault(entry["name"], []).append(entry)
+    plans = []
+    for name in wanted or offered:
+        entries = offered.get(name, [])
+        if len(entries) != 1:
+            what = (
+                f"the source offers it in {len(entries)} namespaces, which would land in one table"
+                if entries
+                else f"the source offers only {', '.join(offered)}"
+            )
+            raise AirbyteError(f"Connection {connection_name}: cannot sync stream {name}: {what}.", "config_error")
+        plans.append(plan_stream(entries[0], prefix))
+    return plans
+
+
+def load_connections(file: str = "", connectors_dir: str = "") -> dict[str, Connection]:
+    """Read the connections, by name.
+
+    Raises:
+        AirbyteError: the file is not there or is no table of connections, or two connections land in one table.
+    """
+    path = Path(file) if file else CONNECTIONS_FILE
+    folder = Path(connectors_dir) if connectors_dir else CONNECTORS_DIR
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            name: Connection(
+                name=name,
+                source=row["source"],
+                folder=folder / row["source"],
+                streams=tuple(row.get("streams", ())),
+                config=row.get("config", {}),
+                prefix=row.get("prefix", ""),
+            )
+            for name, row in rows.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AirbyteError(
+            f"Expected a table of connections (name: source, streams, config) in {path}, but: {error!r}.",
+            "config_error",
+        ) from error

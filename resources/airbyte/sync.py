@@ -1,0 +1,468 @@
+"""One sync: from a connector's messages to committed tables.
+
+A full refresh replaces its table when the connector has said COMPLETE, never before. An incremental stream is committed
+at its checkpoints, records and state together; so whatever is killed, the next sync goes on where the tables are.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from resources.airbyte import landing
+from resources.airbyte.landing import WHOLE_CONNECTION, Load, State, StreamPlan
+from resources.airbyte.protocol import AirbyteError, Connector, Records
+from resources.warehouse import WarehouseError, open_duckdb
+
+COMMIT_BYTES = 256 << 20
+"""How much of an incremental stream is collected, at least, before a checkpoint is committed.
+
+Each commit costs a checkpoint of the database, which rewrites half-full row groups: at 64 MiB the first sync of the
+recording takes 9.4 CPU seconds, at 256 MiB 7.6.
+"""
+COMMIT_SECONDS = 60.0
+"""How old a checkpoint may become before it is committed, for a source that is slow."""
+PROGRESS_SECONDS = 3.0
+WORK_DIR_PREFIX = ".airbyte-sync-"
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to sync: a named connection's source, its streams, and where they go.
+
+    `config` is the source's configuration with its secrets filled in; `as_of` the instant it reads as of (None: now).
+    """
+
+    name: str
+    executable: Path
+    config: Mapping[str, Any]
+    streams: Sequence[StreamPlan]
+    warehouse_path: str
+    as_of: datetime | None = None
+    time_limit: float = 3600.0
+    environment: Mapping[str, str] | None = None
+
+
+@dataclass
+class StreamResult:
+    """What a sync did to one stream: records and bytes read, rows of the table after it, seconds it took."""
+
+    plan: StreamPlan
+    status: str = "NOT_STARTED"
+    records: int = 0
+    bytes: int = 0
+    rows: int | None = None
+    committed: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class SyncResult:
+    """What a sync did. `cpu_seconds` counts the connector and the loader together."""
+
+    streams: Mapping[str, StreamResult]
+    seconds: float
+    cpu_seconds: float
+    records: int
+    bytes: int
+
+
+class SyncFailedError(AirbyteError):
+    """A sync that failed after it had begun; `streams` tells what it committed before."""
+
+    def __init__(self, message: str, failure_type: str, streams: Mapping[str, StreamResult]) -> None:
+        super().__init__(message, failure_type)
+        self.streams = streams
+
+
+@dataclass
+class Reporter:
+    """Where a sync tells how far it is (`progress`), and passes on what the connector logs (`log`)."""
+
+    progress: Callable[[str], None] = lambda _: None
+    log: Callable[[str, str], None] = lambda _level, _text: None
+
+
+def sync(job: Job, reporter: Reporter | None = None) -> SyncResult:
+    """Run one sync.
+
+    Raises:
+        SyncFailedError: the connector failed, stopped early or sent what does not fit; the message says what stays.
+        AirbyteError: it could not begin: an unknown stream, a column that changed its type, no executable.
+        WarehouseError: the warehouse is held by another process, is no warehouse, or its disk is full.
+    """
+    started, clock, cpu = datetime.now(UTC), time.monotonic(), _cpu_seconds()
+    results = {stream.name: StreamResult(stream) for stream in job.streams}
+    run = _Run(job, reporter or Reporter(), results)
+
+    def note(status: str, message: str | None) -> None:
+        totals = [sum(result.records for result in results.values()), sum(result.bytes for result in results.values())]
+        with open_duckdb(job.warehouse_path) as connection:
+            landing.record_sync(
+                connection,
+                [
+                    job.name,
+                    started,
+                    datetime.now(UTC),
+                    job.as_of or started,
+                    *totals,
+                    _cpu_seconds() - cpu,
+                    status,
+                    message,
+                ],
+            )
+
+    try:
+        run.execute()
+    except (AirbyteError, WarehouseError, OSError) as error:
+        failure = _failure(job, error, results)
+        if not isinstance(failure, WarehouseError):
+            # The sentence that is already there matters more than a second one about the record of syncs.
+            with contextlib.suppress(WarehouseError, OSError):
+                note("failed", str(failure))
+        raise failure from error
+    note("succeeded", None)
+    return SyncResult(
+        streams=results,
+        seconds=time.monotonic() - clock,
+        cpu_seconds=_cpu_seconds() - cpu,
+        records=sum(result.records for result in results.values()),
+        bytes=sum(result.bytes for result in results.values()),
+    )
+
+
+@dataclass
+class _Spool:
+    """The records of one stream that are not committed yet, in a file, and the newest checkpoint among them."""
+
+    path: Path
+    file: IO[bytes] | None = None
+    bytes: int = 0
+    records: int = 0
+    state: Any = None
+    checkpoint_bytes: int = 0
+    since_checkpoint: int = 0
+
+    def write(self, records: Records) -> None:
+        if self.file is None:
+            self.file = self.path.open("wb", buffering=0)
+        view = memoryview(records.lines)
+        while view:
+            view = view[self.file.write(view) :]
+        self.bytes += len(records.lines)
+        self.records += records.count
+        self.since_checkpoint += records.count
+
+    def checkpoint(self, state: Any) -> None:
+        self.state, self.checkpoint_bytes, self.since_checkpoint = state, self.bytes, 0
+
+    def forget_after_checkpoint(self) -> None:
+        """Drop the records that no state covers: the next sync gets them again."""
+        if self.file is not None and self.bytes > self.checkpoint_bytes:
+            os.ftruncate(self.file.fileno(), self.checkpoint_bytes)
+            self.bytes = self.checkpoint_bytes
+
+    def close(self) -> Path | None:
+        """Return the file, if there is anything in it."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+        return self.path if self.bytes else None
+
+    def clear(self) -> None:
+        self.close()
+        self.path.unlink(missing_ok=True)
+        self.bytes = self.records = self.checkpoint_bytes = self.since_checkpoint = 0
+        self.state = None
+
+
+@dataclass
+class _Run:
+    """A sync under way."""
+
+    job: Job
+    reporter: Reporter
+    results: dict[str, StreamResult]
+    spools: dict[str, _Spool] = field(default_factory=dict)
+    began: dict[str, float] = field(default_factory=dict)
+    estimates: dict[str, int] = field(default_factory=dict)
+    whole_state: State | None = None
+    one_state_for_all: bool = False
+    rejected: set[str] = field(default_factory=set)
+    committed_at: float = 0.0
+    reported_at: float = 0.0
+    started_at: float = 0.0
+
+    def execute(self) -> None:
+        self.started_at = self.committed_at = self.reported_at = time.monotonic()
+        with open_duckdb(self.job.warehouse_path) as connection:
+            landing.prepare(connection)
+            for stream in self.job.streams:
+                landing.check_columns(connection, stream, self.job.name)
+            state = landing.saved_state(connection, self.job.name, self.job.streams)
+        with _work_dir(Path(self.job.warehouse_path).parent) as folder:
+            self.spools = {
+                stream.name: _Spool(folder / f"{index}.jsonl") for index, stream in enumerate(self.job.streams)
+            }
+            connector = Connector(
+                self.job.executable, self.job.config, folder, self.job.time_limit, self.job.environment
+            )
+            catalog = {"streams": [stream.configured() for stream in self.job.streams]}
+            try:
+                with connector.read(catalog, state, self._log) as messages:
+                    for message in messages:
+                        self._take(message)
+            except AirbyteError:
+                self._salvage()
+                raise
+            self._finish()
+
+    def _take(self, message: "Records | dict[str, Any] | None") -> None:
+        if isinstance(message, Records):
+            self._records(message)
+        elif message is not None:
+            try:
+                if message["type"] == "STATE":
+                    self._state(message["state"])
+                elif message["type"] == "TRACE":
+                    self._trace(message["trace"])
+            except (KeyError, TypeError, AttributeError, ValueError) as error:
+                raise AirbyteError(
+                    f"Expected a {message['type']} message of the Airbyte protocol, but {self.job.executable.name} "
+                    f"sent {str(message)[:300]}."
+                ) from error
+        if time.monotonic() - self.reported_at > PROGRESS_SECONDS:
+            self._report_progress()
+
+    def _records(self, records: Records) -> None:
+        result = self.results.get(records.stream)
+        if result is None:
+            raise AirbyteError(
+                f"Expected records of {', '.join(self.results)}, but {self.job.executable.name} sent some of "
+                f"{records.stream!r}, which was not asked for."
+            )
+        if result.status == "COMPLETE":
+            raise AirbyteError(f"Expected no more of stream {records.stream} after it was COMPLETE, but records came.")
+        self.began.setdefault(records.stream, time.monotonic())
+        self.spools[records.stream].write(records)
+        result.records += records.count
+        result.bytes += len(records.lines)
+        if result.status in ("NOT_STARTED", "STARTED"):
+            result.status = "RUNNING"
+
+    def _state(self, state: dict[str, Any]) -> None:
+        kind = state.get("type") or ("STREAM" if "stream" in state else "LEGACY")
+        if kind == "STREAM":
+            name = state["stream"]["stream_descriptor"]["name"]
+            spool = self.spools.get(name)
+            if spool is None:
+                return
+            expected = (state.get("sourceStats") or {}).get("recordCount")
+            if expected is not None and int(expected) != spool.since_checkpoint:
+                self._log(
+                    "WARN",
+                    f"{name}: the source counts {int(expected):,} records since its last state, "
+                    f"{spool.since_checkpoint:,} arrived",
+                )
+            spool.checkpoint(state["stream"])
+            if self._due(spool.bytes) and self.results[name].plan.incremental:
+                self._commit([name])
+            return
+        # One state for all streams: everything sent so far belongs to it, and has to be committed with it.
+        self.one_state_for_all = True
+        value = state["global"] if kind == "GLOBAL" else state.get("data", {})
+        self.whole_state = State(WHOLE_CONNECTION, kind, value)
+        for spool in self.spools.values():
+            spool.checkpoint(None)
+        if self._due(sum(spool.bytes for spool in self.spools.values())):
+            self._commit(self._incremental())
+
+    def _due(self, collected: int) -> bool:
+        return collected >= COMMIT_BYTES or time.monotonic() - self.committed_at > COMMIT_SECONDS
+
+    def _trace(self, trace: dict[str, Any]) -> None:
+        if trace["type"] == "ESTIMATE":
+            estimate = trace["estimate"]
+            self.estimates[estimate["name"]] = int(estimate.get("row_estimate") or 0)
+        if trace["type"] != "STREAM_STATUS":
+            return
+        name, status = trace["stream_status"]["stream_descriptor"]["name"], trace["stream_status"]["status"]
+        result = self.results.get(name)
+        if result is None:
+            return
+        self.began.setdefault(name, time.monotonic())
+        result.status = status
+        if status == "COMPLETE":
+            spool = self.spools[name]
+            covered = spool.bytes == spool.checkpoint_bytes and not self.one_state_for_all
+            if not result.plan.incremental or (covered and spool.state is not None):
+                self._commit([name])
+
+    def _incremental(self) -> list[str]:
+        return [name for name, result in self.results.items() if result.plan.incremental]
+
+    def _commit(self, names: Sequence[str]) -> None:
+        loads, states = [], []
+        for name in names:
+            spool, plan = self.spools[name], self.results[name].plan
+            loads.append(Load(plan, spool.close(), replace=not plan.incremental))
+            if plan.incremental and spool.state is not None:
+                states.append(State(name, "STREAM", spool.state))
+        if self.whole_state is not None and any(self.results[name].plan.incremental for name in names):
+            states.append(self.whole_state)
+            self.whole_state = None
+        self.rejected.update(names)
+        rows = self._land(loads, states)
+        self.rejected.difference_update(names)
+        self.committed_at = time.monotonic()
+        for name in names:
+            result = self.results[name]
+            result.rows, result.committed = rows[name], True
+            result.seconds = self.committed_at - self.began.get(name, self.committed_at)
+            self.spools[name].clear()
+            if result.status == "COMPLETE":
+                self.reporter.progress(
+                    f"{self.job.name}: {name} complete, {result.records:,} records read, {result.rows:,} rows in "
+                    f"{landing.SCHEMA}.{result.plan.table}"
+                )
+                self.reported_at = time.monotonic()
+
+    def _land(self, loads: Sequence[Load], states: Sequence[State]) -> dict[str, int]:
+        import duckdb
+
+        try:
+            with open_duckdb(self.job.warehouse_path) as connection:
+                # Parsing on two threads costs a third more CPU time, which the connector needs.
+                connection.execute("set threads = 1")
+                return landing.commit(connection, self.job.name, loads, states)
+        except duckdb.Error as error:
+            raise AirbyteError(
+                f"Expected to land {', '.join(load.stream.name for load in loads)} in {self.job.warehouse_path}, but "
+                f"the database refused: {str(error).splitlines()[0]} Nothing of this commit was kept."
+            ) from error
+
+    def _finish(self) -> None:
+        """Commit the rest after the connector succeeded, if it completed every stream."""
+        unfinished = [name for name, result in self.results.items() if result.status != "COMPLETE"]
+        if unfinished:
+            self._salvage()
+            raise AirbyteError(
+                f"Expected {self.job.executable.name} to complete every stream, but it ended without an error and "
+                f"without saying COMPLETE for {', '.join(unfinished)}: what it sent of them may be cut short."
+            )
+        rest = [
+            name
+            for name in self._incremental()
+            if not self.results[name].committed or self.spools[name].bytes or self.spools[name].state is not None
+        ]
+        if rest or self.whole_state is not None:
+            self._commit(rest or self._incremental())
+
+    def _salvage(self) -> None:
+        """Commit what incremental streams sent up to their last checkpoint, so that a retry need not read it again.
+
+        What the warehouse has refused once stays out: its state must not be kept without its records.
+        """
+        names = [name for name in self._incremental() if name not in self.rejected]
+        if self.one_state_for_all:
+            if self.whole_state is None or self.rejected:
+                return
+        else:
+            names = [name for name in names if self.spools[name].state is not None]
+        for name in names:
+            self.spools[name].forget_after_checkpoint()
+        if names:
+            self._commit(names)
+
+    def _log(self, level: str, text: str) -> None:
+        self.reporter.log(level, text)
+
+    def _report_progress(self) -> None:
+        self.reported_at = time.monotonic()
+        records = sum(result.records for result in self.results.values())
+        megabytes = sum(result.bytes for result in self.results.values()) / 1e6
+        parts = []
+        for name, result in self.results.items():
+            if result.status in ("STARTED", "RUNNING"):
+                of = f" of {self.estimates[name]:,}" if self.estimates.get(name) else ""
+                parts.append(f"{name} {result.records:,}{of} records")
+        seconds = max(self.reported_at - self.started_at, 1e-9)
+        self.reporter.progress(
+            f"{self.job.name}: {', '.join(parts) or 'waiting for the source'}; {records:,} records, {megabytes:,.0f} "
+            f"MB, {records / seconds:,.0f} records/s so far"
+        )
+
+
+def _failure(job: Job, error: Exception, results: Mapping[str, StreamResult]) -> Exception:
+    """Return the error to raise: a sentence that also says what became of the tables."""
+    if isinstance(error, WarehouseError):
+        return error
+    if isinstance(error, OSError):
+        if error.errno not in DISK_ERRORS:
+            return error
+        return WarehouseError(
+            f"The disk that holds {job.warehouse_path} has no room for the records of {job.name} ({error.strerror}). "
+            "Nothing of the unfinished streams was committed and the previous tables are intact. Free some space and "
+            "run again."
+        )
+    if not any(result.status != "NOT_STARTED" or result.committed for result in results.values()):
+        return error
+    left = [name for name, result in results.items() if result.status != "COMPLETE" or not result.committed]
+    fate = []
+    for name in left:
+        if results[name].committed:
+            fate.append(f"{name} is kept up to its last checkpoint ({results[name].rows:,} rows)")
+        else:
+            fate.append(f"{name} is as it was")
+    told = f" Not complete: {'; '.join(fate)}." if fate else ""
+    kind = error.failure_type if isinstance(error, AirbyteError) else "system_error"
+    return SyncFailedError(f"Sync {job.name}: {error}{told}", kind, results)
+
+
+@contextlib.contextmanager
+def _work_dir(parent: Path) -> Iterator[Path]:
+    """Make a private folder beside the warehouse for configuration and spooled records, and remove it afterwards.
+
+    Beside the warehouse, because that disk is the one known to be large. A killed sync cannot remove its folder: the
+    next one does, telling the dead from the living by a lock, which the system takes away from the dead.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    with _locked(parent):
+        for stale in parent.glob(f"{WORK_DIR_PREFIX}*"):
+            with contextlib.suppress(OSError), _locked(stale, wait=False):
+                shutil.rmtree(stale, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=WORK_DIR_PREFIX, dir=parent))
+        alive = contextlib.ExitStack()
+        alive.enter_context(_locked(folder))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        alive.close()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a folder; raise BlockingIOError if `wait` is False and another process holds it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _cpu_seconds() -> float:
+    """User and system time of this process and of its ended children."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)

@@ -1,0 +1,352 @@
+"""The embedded engine as a dagster-airbyte workspace: the same builder, translator and keys as with a server."""
+
+import json
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import dagster as dg
+from dagster_airbyte import AirbyteConnectionTableProps, AirbyteWorkspace, DagsterAirbyteTranslator
+from dagster_airbyte.resources import AirbyteClient
+from dagster_airbyte.types import AirbyteOutput
+from pydantic import Field, PrivateAttr
+
+from resources.airbyte import landing
+from resources.airbyte.connections import Connection, load_connections
+from resources.airbyte.landing import AIRBYTE_COLUMNS, SCHEMA, duckdb_type
+from resources.airbyte.protocol import AirbyteError, Connector
+from resources.airbyte.sync import Job, Reporter, StreamResult, SyncFailedError, SyncResult, sync
+from resources.clock import Clock
+from resources.warehouse import WarehouseError, open_duckdb
+
+OWNER = "team:data-engineering"
+CONNECTION_IDS = uuid.UUID("5b1f3e0e-3a53-4a39-9a0c-2f6a8f0f7f5e")
+DESTINATION = {"destinationId": "duckdb", "destinationType": "duckdb"}
+AIRBYTE_COLUMN_DESCRIPTIONS = {
+    "_airbyte_raw_id": "Identifies this arrival of the record.",
+    "_airbyte_extracted_at": "When the record was read at the source; in a recording, the moment of the recording.",
+    "_airbyte_meta": "Changes that the sync made to the record.",
+    "_airbyte_generation_id": "Counts full refreshes of the table; 0 for incremental streams.",
+}
+
+
+class RawTranslator(DagsterAirbyteTranslator):
+    """Turns a stream into the asset `raw/<stream>`, the only place where raw keys are made.
+
+    The key depends on the stream's table name alone: destination, database and schema are known when definitions load
+    and unknown when a sync reports what it made.
+    """
+
+    def get_asset_spec(self, props: AirbyteConnectionTableProps) -> dg.AssetSpec:
+        """Return the asset of a stream, in group `raw`, with owner, description and the columns of its table."""
+        spec = super().get_asset_spec(props)
+        return spec.replace_attributes(
+            key=dg.AssetKey([SCHEMA, props.table_name]),
+            group_name=SCHEMA,
+            owners=[OWNER],
+            description=_description(props),
+            kinds=spec.kinds,
+            metadata={
+                **spec.metadata,
+                "dagster/table_name": f"{SCHEMA}.{props.table_name}",
+                "dagster/column_schema": column_schema(props.json_schema),
+            },
+        )
+
+
+def column_schema(json_schema: Mapping[str, Any]) -> dg.TableSchema:
+    """Return the columns of a stream's table: name, type in the warehouse, description."""
+    properties: Mapping[str, Mapping[str, Any]] = json_schema.get("properties") or {}
+    columns = [
+        dg.TableColumn(name, duckdb_type(schema), description=schema.get("description"))
+        for name, schema in properties.items()
+    ]
+    columns += [
+        dg.TableColumn(name, kind, description=AIRBYTE_COLUMN_DESCRIPTIONS[name])
+        for name, kind in AIRBYTE_COLUMNS.items()
+    ]
+    return dg.TableSchema(columns=columns)
+
+
+def _description(props: AirbyteConnectionTableProps) -> str:
+    what = props.json_schema.get("description") or f"Stream `{props.stream_name}`."
+    return f"{what}\n\nAs the source sends it; landed by the Airbyte connection `{props.connection_name}`."
+
+
+@dataclass(frozen=True)
+class SourceNews:
+    """Whether a sync would read something new, and why: a sensor's decision and its explanation."""
+
+    new: bool
+    reason: str
+
+
+class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
+    """Runs Airbyte connectors as local processes and lands their records in the DuckDB file `warehouse_path`.
+
+    `clock` tells the instant that `${clock}` in a connection's configuration stands for; it is read when a sync begins.
+    `connections_file` and `connectors_dir` default to the project's. `sync_time_limit` is in seconds.
+    """
+
+    warehouse_path: str
+    clock: Clock
+    connections_file: str = ""
+    connectors_dir: str = ""
+    sync_time_limit: float = 3600.0
+
+    rest_api_base_url: str = Field(default="embedded", description="There is no server.")
+    configuration_api_base_url: str = Field(default="embedded", description="There is no server.")
+    workspace_id: str = Field(default="embedded", description="There is no server.")
+
+    _embedded: "EmbeddedClient | None" = PrivateAttr(default=None)
+
+    def connections(self) -> dict[str, Connection]:
+        """Return the connections by name.
+
+        Raises:
+            AirbyteError: the file of connections is missing or malformed.
+        """
+        return load_connections(self.connections_file, self.connectors_dir)
+
+    def get_client(self) -> AirbyteClient:
+        """Return the client that answers from files and local processes."""
+        # It has the methods that a workspace calls, and none that would dial a server.
+        return cast(AirbyteClient, self._client_of_files())
+
+    def sync_and_poll(self, context: dg.AssetExecutionContext) -> Iterator[Any]:
+        """Sync the connection of the context's assets and report every table that changed.
+
+        The whole connection is synced, as an Airbyte server does; a table that was not selected is reported too.
+
+        Raises:
+            dagster.Failure: the sync failed; its description is the sentence. What was complete before is reported.
+        """
+        client = self._client_of_files()
+        client.reporter = Reporter(progress=context.log.info, log=_forward_to(context))
+        try:
+            for event in super().sync_and_poll(context):
+                yield client.enrich(event)
+        except SyncFailedError as error:
+            yield from client.report_partial(context, error)
+            raise dg.Failure(str(error), allow_retries=error.failure_type != "config_error") from error
+        except AirbyteError as error:
+            raise dg.Failure(str(error), allow_retries=error.failure_type != "config_error") from error
+        except WarehouseError as error:
+            raise dg.Failure(str(error)) from error
+
+    def sync_connection(self, name: str, reporter: Reporter | None = None) -> SyncResult:
+        """Sync one connection outside Dagster.
+
+        Raises:
+            AirbyteError: it failed. WarehouseError: the warehouse cannot be opened or its disk is full.
+        """
+        return sync(self._job(self._known(name)), reporter)
+
+    def has_new_data(self, name: str) -> SourceNews:
+        """Tell cheaply whether a sync of a connection would read something new; starts no connector.
+
+        A source that follows the clock reveals whole days: it has news once the clock's date is later than the date as
+        of which the last successful sync read. Any other source may have news once a day has passed.
+
+        Raises:
+            WarehouseError: the warehouse cannot be opened.
+        """
+        now = self.clock.now()
+        last = self.last_synced(name)
+        if last is None:
+            return SourceNews(True, f"{name} was never synced")
+        last = last.astimezone(now.tzinfo)
+        if last.date() < now.date():
+            return SourceNews(True, f"{name} was last read as of {last:%Y-%m-%d %H:%M}, it is now {now:%Y-%m-%d %H:%M}")
+        return SourceNews(False, f"{name} was read as of {last:%Y-%m-%d %H:%M} already, it is now {now:%Y-%m-%d %H:%M}")
+
+    def last_synced(self, name: str) -> datetime | None:
+        """Return the instant as of which the last successful sync of a connection read; None if there was none."""
+        if not Path(self.warehouse_path).exists():
+            return None
+        with open_duckdb(self.warehouse_path, read_only=True) as connection:
+            return landing.last_sync_as_of(connection, name)
+
+    def discover(self, name: str) -> Path:
+        """Ask a connection's source for its catalog, write it where definitions load it from, and return that file.
+
+        Raises:
+            AirbyteError: there is no such connection, or the source failed.
+        """
+        connection = self._known(name)
+        with tempfile.TemporaryDirectory() as folder:
+            connector = Connector(
+                connection.executable, connection.filled_config(self.clock.now()), Path(folder), self.sync_time_limit
+            )
+            catalog = connector.discover(lambda _level, _text: None)
+        connection.catalog_file.write_text(json.dumps(catalog, indent=1) + "\n", encoding="utf-8")
+        return connection.catalog_file
+
+    def reset(self, name: str, stream: str) -> None:
+        """Drop the table and the state of a stream, so that the next sync reads it from the start.
+
+        Raises:
+            AirbyteError: there is no such connection or stream.
+        """
+        plans = {plan.name: plan for plan in self._known(name).plans()}
+        if stream not in plans:
+            raise AirbyteError(
+                f"Expected a stream of {name} ({', '.join(plans)}); it is {stream!r}. Nothing was changed.",
+                "config_error",
+            )
+        with open_duckdb(self.warehouse_path) as connection:
+            landing.reset(connection, name, plans[stream])
+
+    def _known(self, name: str) -> Connection:
+        connections = self.connections()
+        if name not in connections:
+            raise AirbyteError(
+                f"Expected one of the connections {', '.join(connections)}; it is {name!r}. Nothing was changed.",
+                "config_error",
+            )
+        return connections[name]
+
+    def _client_of_files(self) -> "EmbeddedClient":
+        if self._embedded is None:
+            self._embedded = EmbeddedClient(self)
+        return self._embedded
+
+    def _job(self, connection: Connection) -> Job:
+        now = self.clock.now()
+        return Job(
+            name=connection.name,
+            executable=connection.executable,
+            config=connection.filled_config(now),
+            streams=connection.plans(),
+            warehouse_path=self.warehouse_path,
+            as_of=now if connection.follows_clock else None,
+            time_limit=self.sync_time_limit,
+        )
+
+
+class EmbeddedClient:
+    """The part of dagster-airbyte's client that a workspace uses, answered from files and a local connector process."""
+
+    def __init__(self, workspace: EmbeddedAirbyteWorkspace) -> None:
+        self.reporter = Reporter()
+        self._workspace = workspace
+        self._result: SyncResult | None = None
+
+    def validate_workspace_id(self) -> None:
+        """Check nothing: there is no server to ask."""
+
+    def get_connections(self) -> list[dict[str, Any]]:
+        """Return the connections' ids."""
+        return [{"connectionId": _id(name)} for name in self._workspace.connections()]
+
+    def get_connection_details(self, connection_id: str) -> dict[str, Any]:
+        """Return a connection as the API describes it, with the catalog that is committed."""
+        connection = self._connection(connection_id)
+        return {
+            "connectionId": connection_id,
+            "name": connection.name,
+            "prefix": connection.prefix,
+            "status": "active",
+            "destinationId": DESTINATION["destinationId"],
+            "syncCatalog": {
+                "streams": [
+                    {
+                        "stream": {"name": plan.name, "jsonSchema": plan.entry["json_schema"]},
+                        "config": {"selected": True},
+                    }
+                    for plan in connection.plans()
+                ]
+            },
+        }
+
+    def get_destination_details(self, destination_id: str) -> dict[str, Any]:
+        """Return the warehouse as the API describes a destination."""
+        return {
+            **DESTINATION,
+            "destinationId": destination_id,
+            "configuration": {"database": Path(self._workspace.warehouse_path).stem, "schema": SCHEMA},
+        }
+
+    def sync_and_poll(self, connection_id: str) -> AirbyteOutput:
+        """Sync a connection to its end.
+
+        Raises:
+            AirbyteError: it failed. WarehouseError: the warehouse cannot be opened or its disk is full.
+        """
+        connection = self._connection(connection_id)
+        self._result = self._workspace.sync_connection(connection.name, self.reporter)
+        self.reporter.progress(
+            f"{connection.name}: synced {self._result.records:,} records ({self._result.bytes / 1e6:,.0f} MB) in "
+            f"{self._result.seconds:.1f} s, {self._result.cpu_seconds:.1f} s of CPU time"
+        )
+        return AirbyteOutput(
+            job_details={"jobId": connection.name, "status": "succeeded", "jobType": "sync"},
+            connection_details=self.get_connection_details(connection_id),
+        )
+
+    def enrich(self, event: Any) -> Any:
+        """Add rows, bytes and speed to what dagster-airbyte reports of a table."""
+        result = self._result.streams.get(_stream_of(event.asset_key, self._result.streams)) if self._result else None
+        if result is None or self._result is None:
+            return event
+        metadata = {**(event.metadata or {}), **_metadata(result, self._result)}
+        if isinstance(event, dg.MaterializeResult):
+            return event._replace(metadata=metadata)
+        return dg.AssetMaterialization(asset_key=event.asset_key, description=event.description, metadata=metadata)
+
+    def report_partial(self, context: dg.AssetExecutionContext, error: SyncFailedError) -> Iterator[Any]:
+        """Report what a failed sync committed: complete tables as materialised, half-read ones as observed.
+
+        A half-read table is not a fresh one, so it must not count for its freshness policy.
+        """
+        for result in error.streams.values():
+            if not result.committed:
+                continue
+            key = dg.AssetKey([SCHEMA, result.plan.table])
+            metadata = _metadata(result, None)
+            if result.status != "COMPLETE":
+                context.log_event(dg.AssetObservation(key, description=str(error), metadata=metadata))
+            elif key in context.selected_asset_keys:
+                yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+            else:
+                yield dg.AssetMaterialization(key, metadata=metadata)
+
+    def _connection(self, connection_id: str) -> Connection:
+        return next(one for name, one in self._workspace.connections().items() if _id(name) == connection_id)
+
+
+def _metadata(result: StreamResult, whole: SyncResult | None) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "dagster/row_count": result.rows,
+        "dagster/table_name": f"{SCHEMA}.{result.plan.table}",
+        "airbyte/rows_read": result.records,
+        "airbyte/bytes": result.bytes,
+        "airbyte/records_per_second": round(result.records / result.seconds) if result.seconds else None,
+        "airbyte/status": result.status,
+    }
+    if whole is not None:
+        metadata["airbyte/cpu_seconds"] = round(whole.cpu_seconds, 2)
+        metadata["airbyte/sync_seconds"] = round(whole.seconds, 2)
+    return {key: value for key, value in metadata.items() if value is not None}
+
+
+def _stream_of(key: dg.AssetKey, streams: Mapping[str, StreamResult]) -> str:
+    return next((name for name, result in streams.items() if result.plan.table == key.path[-1]), "")
+
+
+def _forward_to(context: dg.AssetExecutionContext) -> Any:
+    """Return a log that passes the connector's own words on, its chatter at debug level."""
+    levels = {"WARN": context.log.warning, "ERROR": context.log.error, "FATAL": context.log.error}
+
+    def forward(level: str, text: str) -> None:
+        levels.get(level, context.log.debug)(text)
+
+    return forward
+
+
+def _id(name: str) -> str:
+    return str(uuid.uuid5(CONNECTION_IDS, name))
