@@ -230,7 +230,7 @@ def paired_log_loss(
     scores: npt.ArrayLike,
     reference: npt.ArrayLike,
     groups: npt.ArrayLike,
-    replicates: int = 1000,
+    replicates: int = 500,
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:

@@ -18,10 +18,10 @@ from ml_models.training import TrainingResult
 class GatePolicy:
     """The gate's bounds.
 
-    `rfm_margin`: how much worse than the RFM regression, in log-loss, the candidate's 95 % upper bound may be. Not
-    zero, because with a single holdout week (2,000 rows) even a truly better model shows an upper bound of about that
-    size. `calibration_bound`: expected calibration error allowed beyond what a perfectly calibrated score would show
-    by chance with that many rows.
+    `rfm_margin`: the 95 % upper bound of the log-loss against the RFM regression. Not zero, because with few holdout
+    weeks even a truly better model shows an upper bound above it (.0023 at most in the replay). `calibration_bound`:
+    expected calibration error allowed beyond what a perfectly calibrated score would show by chance with that many
+    rows (.0089 was observed with 38,346 rows, .0195 with 2,000).
     """
 
     minimum_rows: int = 500
@@ -45,14 +45,16 @@ class GateResult:
 
 
 def judge(result: TrainingResult, problem: Problem, policy: GatePolicy = GATE) -> list[GateResult]:
-    """Return the verdicts on a training run, in a fixed order; promote only if all passed.
+    """Return the verdicts on a training run, in the order of GATES; promote only if all passed.
 
     enough_evidence: the holdout is large enough to say anything. beats_base_rate, beats_recency_rule: log-loss lower
     than the baseline's beyond customer-clustered noise (95 % upper bound of the paired difference below zero), for
-    the rule also a higher AUC. not_worse_than_rfm: the same bound below `rfm_margin` (non-inferiority, because three
-    features come within .005 of the best model). calibration: expected calibration error within bound.
-    negative_control: the same recipe on shuffled labels must itself fail to beat base rate and recency rule, or the
-    gate proves nothing.
+    the rule also a higher AUC. beats_rfm_logistic: log-loss lower than the RFM regression's, and its upper bound
+    below `rfm_margin`. Significance is not asked: three features come within .005 of the best model, which a few
+    holdout weeks cannot tell from zero. calibration: expected calibration error within bound. negative_control: the
+    same recipe, trained on shuffled labels, must not beat both base rate and recency rule, or the gate proves
+    nothing. (One of them it may: a random direction along the axis of activity ranks customers a little, for better
+    or worse.)
     """
     outcome = result.holdout_predictions[problem.label].to_numpy()
     groups = result.holdout_predictions[problem.entity].to_numpy()
@@ -62,10 +64,20 @@ def judge(result: TrainingResult, problem: Problem, policy: GatePolicy = GATE) -
     return [
         _enough_evidence(outcome, policy),
         *_beats(outcome, score, scores, groups),
-        _not_worse_than_rfm(outcome, score, scores["rfm_logistic"], groups, policy),
+        _beats_rfm(outcome, score, scores["rfm_logistic"], groups, policy),
         _calibrated(outcome, score, policy),
         _control_fails(control),
     ]
+
+
+GATES = (
+    "enough_evidence",
+    "beats_base_rate",
+    "beats_recency_rule",
+    "beats_rfm_logistic",
+    "calibration",
+    "negative_control",
+)
 
 
 def promotable(results: list[GateResult]) -> bool:
@@ -114,7 +126,7 @@ def _beats(
     ]
 
 
-def _not_worse_than_rfm(
+def _beats_rfm(
     outcome: npt.NDArray[np.int64],
     score: npt.NDArray[np.float64],
     rfm: npt.NDArray[np.float64],
@@ -123,11 +135,12 @@ def _not_worse_than_rfm(
 ) -> GateResult:
     difference = paired_log_loss(outcome, score, rfm, groups)
     return GateResult(
-        "not_worse_than_rfm",
-        difference.high < policy.rfm_margin,
-        difference.high,
-        policy.rfm_margin,
-        f"Log-loss against the RFM regression: {_told(difference)}; the upper end must stay below {policy.rfm_margin}.",
+        "beats_rfm_logistic",
+        difference.value < 0 and difference.high < policy.rfm_margin,
+        difference.value,
+        0.0,
+        f"Log-loss against the RFM regression: {_told(difference)}; must be below 0, its upper end below "
+        f"{policy.rfm_margin}.",
     )
 
 
@@ -146,18 +159,20 @@ def _calibrated(outcome: npt.NDArray[np.int64], score: npt.NDArray[np.float64], 
 
 
 def _control_fails(control: list[GateResult]) -> GateResult:
-    beaten = [result for result in control if result.passed]
+    worst = max(control, key=lambda result: result.observed)
+    leaked = all(result.passed for result in control)
     return GateResult(
         "negative_control",
-        not beaten,
-        float(len(beaten)),
+        not leaked,
+        worst.observed,
         0.0,
         "The same recipe trained on shuffled labels "
         + (
-            "beats no baseline, as it must."
-            if not beaten
-            else f"passes {' and '.join(r.name for r in beaten)}: a leak."
-        ),
+            "beats every baseline: a leak, look for the label among the features."
+            if leaked
+            else "is refused, as it must be."
+        )
+        + f" {worst.sentence}",
     )
 
 

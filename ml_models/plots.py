@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from ml_models.drift import NULL_FLOOR, DriftVerdict
 
@@ -96,7 +97,7 @@ def drift_plot(verdict: DriftVerdict, most: int = 15) -> bytes:
     """Draw the columns nearest to or beyond their thresholds: bar = distance, tick = the column's own threshold."""
     table = verdict.table.head(most).iloc[::-1].reset_index(drop=True)
     figure, axes = _figure(
-        f"Drift at {verdict.cutoff}: {verdict.status}", width=8, height=1.4 + 0.27 * max(len(table), 1)
+        f"Drift at {verdict.cutoff}: {verdict.status}", width=8, height=1.8 + 0.27 * max(len(table), 1)
     )
     if table.empty or table["statistic"].isna().all():
         axes.text(0.5, 0.5, verdict.sentence, ha="center", va="center", wrap=True, transform=axes.transAxes)
@@ -127,7 +128,10 @@ def drift_plot(verdict: DriftVerdict, most: int = 15) -> bytes:
     axes.set_yticks(positions, table["column_name"], fontsize=8)
     axes.set(xlabel="Kolmogorov-Smirnov distance to the cutoffs two to five weeks before")
     axes.margins(x=0.08, y=0.02)
-    axes.legend(frameon=False, loc="lower right")
+    handles, _ = axes.get_legend_handles_labels()
+    meaning = {_RED: "alarm: two of the last three windows", _ORANGE: "above its threshold now only", _BLUE: "as usual"}
+    handles += [Patch(color=colour, label=text) for colour, text in meaning.items() if colour in colours]
+    figure.legend(handles=handles, frameon=False, loc="outside lower center", ncols=2, fontsize=8)
     return _png(figure)
 
 
