@@ -53,8 +53,10 @@ ranked as (
             + (count(*) over (partition by {{ group_keys }}, score) - 1) / 2 as score_rank,
         rank() over (partition by {{ group_keys }} order by recency_rule_score)
             + (count(*) over (partition by {{ group_keys }}, recency_rule_score) - 1) / 2 as recency_rank,
-        row_number() over (partition by {{ group_keys }} order by score desc, customer_id) as risk_rank,
-        count(*) over (partition by {{ group_keys }}) as customers,
+        rank() over (partition by {{ group_keys }} order by score desc) - 1 as customers_above,
+        count(*) over (partition by {{ group_keys }}, score) as customers_tied,
+        -- The tenth at the top, rounded up; the small number keeps 0.1 x 10 from becoming two.
+        ceil(0.1 * count(*) over (partition by {{ group_keys }}) - 1e-9) as top_size,
         -- A score of exactly 0 or 1 that is wrong would make the log-loss infinite.
         greatest(least(score, 1 - 1e-15), 1e-15) as clipped_score
     from judged
@@ -75,8 +77,8 @@ counted as (
         sum(case when lapsed = 1 then score_rank else 0 end) as lapsed_ranks,
         sum(case when lapsed = 1 then recency_rank else 0 end) as lapsed_recency_ranks,
         count(recency_rule_score) as customers_with_recency,
-        {{ big_count('risk_rank - 1 < 0.1 * customers') }} as top_customers,
-        {{ big_count('lapsed = 1 and risk_rank - 1 < 0.1 * customers') }} as top_lapsed
+        -- Equal scores at the edge of the top share the places that are left, whatever the order of the rows.
+        sum(lapsed * greatest(0, least(1, (top_size - customers_above) / customers_tied))) / max(top_size) as top_rate
     from ranked
     group by evidence, model_version, cutoff_date
 
@@ -93,7 +95,7 @@ select
     brier,
     log_loss,
     {{ ratio('lapsed_ranks - lapsed * (lapsed + 1) / 2', 'lapsed * (customers - lapsed)') }} as auc,
-    {{ ratio('top_lapsed / top_customers', 'lapsed / customers') }} as lift_at_10pct,
+    {{ ratio('top_rate', 'lapsed / customers') }} as lift_at_10pct,
     case
         when customers_with_recency = customers
             then {{ ratio('lapsed_recency_ranks - lapsed * (lapsed + 1) / 2', 'lapsed * (customers - lapsed)') }}

