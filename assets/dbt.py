@@ -113,9 +113,13 @@ def _build(
     environment: Mapping[str, str],
 ) -> Iterator[Any]:
     """Build the selected models and run their tests; yield dagster-dbt's own events, with row counts and columns."""
-    from dagster_dbt.asset_utils import get_manifest_and_translator_from_dbt_assets, get_subset_selection_for_context
+    from dagster_dbt.asset_utils import (
+        DAGSTER_DBT_EXCLUDE_METADATA_KEY,
+        DAGSTER_DBT_SELECT_METADATA_KEY,
+        get_manifest_and_translator_from_dbt_assets,
+        get_subset_selection_for_context,
+    )
     from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
-    from dagster_dbt.utils import DAGSTER_DBT_EXCLUDE_METADATA_KEY, DAGSTER_DBT_SELECT_METADATA_KEY
 
     manifest, translator, project = get_manifest_and_translator_from_dbt_assets([context.assets_def])
     selection, indirect = get_subset_selection_for_context(
@@ -130,7 +134,8 @@ def _build(
     failure: DbtError | None = None
     try:
         events = dbt.invoke(
-            ["build", *selection],
+            # Unit tests are checks of their own, see `_unit_tests`.
+            ["build", "--exclude-resource-type", "unit_test", *selection],
             # `buildable`: a test whose other parent is built after the model waits for that build.
             {"DBT_INDIRECT_SELECTION": indirect or "buildable", **environment},
         )
@@ -217,8 +222,9 @@ def _with_shape(context: dg.AssetExecutionContext, output: dg.Output, shapes: Sh
     if (schema, name) not in shapes:
         return output
     columns, rows = shapes[(schema, name)]
-    documented = dg.TableMetadataSet.extract(context.assets_def.metadata_by_key.get(key, {})).column_schema
-    about = {column.name: column for column in documented.columns} if documented else {}
+    documented = context.assets_def.metadata_by_key.get(key, {}).get("dagster/column_schema")
+    schema_of_docs = getattr(documented, "schema", documented)
+    about = {column.name: column for column in schema_of_docs.columns} if schema_of_docs else {}
     described = [
         dg.TableColumn(column.name, column.type, about[column.name].description if column.name in about else None)
         for column in columns

@@ -31,7 +31,7 @@ GATES = {
     "enough_evidence": "The holdout is large enough to judge on.",
     "beats_base_rate": "Lower log-loss on the holdout than always predicting the base rate, beyond noise.",
     "beats_recency_rule": "Lower log-loss and higher AUC than the rule `the longer away, the likelier gone`.",
-    "not_worse_than_rfm": "Not worse than a logistic regression on recency, frequency and money, within a margin.",
+    "beats_rfm_logistic": "Lower log-loss than a logistic regression on recency, frequency and money.",
     "calibration": "Predicted probabilities agree with observed rates.",
     "negative_control": "The same recipe on shuffled labels beats no baseline: the evaluation does not leak.",
 }
@@ -116,7 +116,7 @@ def candidate(
     context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse, registry: ModelRegistry
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Search, evaluate, fit, register; the same data and recipe are not fitted twice."""
-    from ml_models.gate import judge_candidate
+    from ml_models.gate import judge
     from ml_models.lapse.problem import PROBLEM
     from ml_models.plots import reliability_plot
     from ml_models.training import train
@@ -126,7 +126,7 @@ def candidate(
     version = registry.by_fingerprint(fingerprint)
     if version is None:
         result = train(rows, PROBLEM, seed=SEED, log=context.log.info)
-        gates = judge_candidate(result, PROBLEM)
+        gates = judge(result, PROBLEM)
         version = register(registry, result, fingerprint, gates, run_id=context.run_id)
         record(warehouse, result, version)
         context.log.info(f"registered as version {version.version}, challenger")

@@ -69,6 +69,10 @@ def _alive(pid: int) -> bool:
     return True
 
 
+UNSAID = ("Dependencies for step", "A dbt subsetted execution")
+"""Messages of Dagster and dagster-dbt that tell a person nothing; what failed first is said once, at the end."""
+
+
 class _Progress(logging.Handler):
     """Prints what a person wants to follow: assets made, checks failed, and what an asset says of its work."""
 
@@ -79,8 +83,9 @@ class _Progress(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         meta: Mapping[str, Any] = getattr(record, "dagster_meta", {})
         event = meta.get("dagster_event")
-        line = _line(event) if event is not None else f"  {meta.get('orig_message', record.getMessage())}"
-        if line and (event is not None or record.levelno >= logging.INFO):
+        text = str(meta.get("orig_message", record.getMessage()))
+        line = _line(event) if event is not None else f"  {text}"
+        if line and not text.startswith(UNSAID) and (event is not None or record.levelno >= logging.INFO):
             print(f"{time.monotonic() - self.started:6.1f} s  {line}", flush=True)
 
 

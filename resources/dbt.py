@@ -142,5 +142,11 @@ def _explain(args: Sequence[str], result: Any) -> str:
     if result.exception is not None:
         return f"`dbt {args[0]}` could not run: {str(result.exception).strip()}"
     failed = [node for node in getattr(result.result, "results", []) if str(node.status) in {"error", "fail", "runtime error"}]
-    lines = [f"{node.node.name} ({node.status}): {' '.join((node.message or '').split())}" for node in failed[:10]]
+    lines = [f"{node.node.name} ({node.status}): {_short(node.message)}" for node in failed[:10]]
     return f"`dbt {args[0]}`: {len(failed)} node(s) failed. " + " | ".join(lines)
+
+
+def _short(message: str | None, most: int = 400) -> str:
+    """Cut a message to what a person reads; DuckDB lists every candidate function in its own."""
+    text = " ".join((message or "no message").split("Candidate functions")[0].split())
+    return text if len(text) <= most else text[:most] + " …"

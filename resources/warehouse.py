@@ -2,6 +2,9 @@
 
 Reads never block a writer for longer than their statement, writes are atomic, column names are lower-case, and an empty
 frame is a table with columns and no rows. A killed process leaves the previous tables.
+
+pandas has no calendar date, so the contract gives its two kinds of time a meaning: a naive datetime column is a DATE
+(cutoffs, days), one with a zone is an instant, TIMESTAMP WITH TIME ZONE. A naive datetime with a time of day is refused.
 """
 
 import contextlib
@@ -142,7 +145,7 @@ class DuckDBWarehouse(dg.ConfigurableResource):
     def replace_table(self, schema: str, table: str, frame: "pd.DataFrame") -> int:
         """Replace the whole table by `frame` (empty allowed) in one transaction; return its row count."""
         with self._transaction() as connection:
-            connection.register("_new_rows", _lower(frame))
+            _offer(connection, frame)
             connection.execute(f"create schema if not exists {quoted(schema)}")
             connection.execute(f"create or replace table {_name(schema, table)} as select * from _new_rows")
             return _count(connection, schema, table)
@@ -169,7 +172,7 @@ class DuckDBWarehouse(dg.ConfigurableResource):
                 f"{sorted(map(str, strangers))}. Nothing was written."
             )
         with self._transaction() as connection:
-            connection.register("_new_rows", frame)
+            _offer(connection, frame)
             connection.execute(f"create schema if not exists {quoted(schema)}")
             name = _name(schema, table)
             connection.execute(f"create table if not exists {name} as select * from _new_rows limit 0")
@@ -201,6 +204,25 @@ def _name(schema: str, table: str) -> str:
 
 def _lower(frame: "pd.DataFrame") -> "pd.DataFrame":
     return frame.rename(columns=str.lower)
+
+
+def _offer(connection: "duckdb.DuckDBPyConnection", frame: "pd.DataFrame") -> None:
+    """Make a frame readable as `_new_rows`, naive datetimes as dates."""
+    frame = _lower(frame)
+    days = [name for name, kind in frame.dtypes.items() if str(kind).startswith("datetime64") and "," not in str(kind)]
+    for name in days:
+        timed = frame[name].dropna()
+        timed = timed[timed != timed.dt.normalize()]
+        if len(timed):
+            raise WarehouseError(
+                f"Expected calendar dates or instants with a zone in column {name}, but {len(timed)} row(s) have a time of "
+                f"day without a zone, such as {timed.iloc[0]}. Give them a zone, or cut them to the day. Nothing was written."
+            )
+    connection.register("_offered", frame)
+    casts = ", ".join(f"cast({quoted(name)} as date) as {quoted(name)}" for name in days)
+    connection.execute(
+        f"create or replace temp view _new_rows as select *{f' replace ({casts})' if casts else ''} from _offered"
+    )
 
 
 def _exists(connection: "duckdb.DuckDBPyConnection", schema: str, table: str) -> bool:

@@ -52,6 +52,19 @@ def test_a_row_outside_the_named_cutoffs_is_refused_and_nothing_changes(warehous
     assert warehouse.read("select a from p.t")["a"].tolist() == [1]
 
 
+def test_days_are_dates_and_instants_keep_their_zone(warehouse):
+    at = pd.Timestamp("2017-01-02 08:00", tz="UTC")
+    warehouse.replace_table("p", "t", rows("2017-01-02", scored_at=at))
+    kinds = warehouse.read("select column_name, data_type from information_schema.columns order by 1")
+    assert kinds["data_type"].tolist() == ["DATE", "TIMESTAMP WITH TIME ZONE"]
+
+
+def test_a_time_of_day_without_a_zone_is_refused(warehouse):
+    with pytest.raises(WarehouseError, match="instants with a zone in column cutoff_date, but 1 row"):
+        warehouse.replace_table("p", "t", rows("2017-01-02 08:00"))
+    assert not warehouse.exists("p", "t")
+
+
 def test_a_failing_write_leaves_the_previous_table(warehouse):
     warehouse.replace_partitions("p", "t", rows("2017-01-02", a=1), column="cutoff_date", values=[date(2017, 1, 2)])
     broken = rows("2017-01-02", a="not a number")

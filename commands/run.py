@@ -1,0 +1,127 @@
+"""The main job: everything from the sync to the predictions for the newest cutoff, then a summary for a person."""
+
+import sys
+import textwrap
+import time
+from typing import TYPE_CHECKING, Any
+
+from commands.session import execute, first_failure, instance, progress_logger, quiet, sentences
+from resources.profiles import home
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from resources.registry import ModelRegistry
+    from resources.warehouse import DuckDBWarehouse
+
+
+def main() -> None:
+    """Run the job `everything` and print what came of it."""
+    began = time.monotonic()
+    quiet()
+    with sentences():
+        from definitions import build_definitions
+
+        definitions = build_definitions(loggers={"console": progress_logger})
+        with instance() as opened:
+            result = execute(opened, definitions, "everything")
+        if not result.success:
+            sys.exit(
+                f"error: {first_failure(result)}\nThe tables that were there before are intact. Details: make ui, "
+                f"then run {result.run_id}."
+            )
+        resources: Any = definitions.resources
+        summarise(resources["warehouse"], resources["registry"])
+        print(f"\ndone in {time.monotonic() - began:.0f} s. State: {home()}. Web UI: make ui, then http://127.0.0.1:3000")
+
+
+def summarise(warehouse: "DuckDBWarehouse", registry: "ModelRegistry") -> None:
+    """Print counts, the model beside its baselines, and the customers most at risk."""
+    import pandas as pd
+
+    from resources.registry import CHAMPION
+
+    counts = warehouse.read(
+        "select (select count(*) from raw.transactions) as lines, (select count(*) from marts.orders) as orders, "
+        "(select count(*) from marts.customers) as customers, (select count(*) from features.feature_frame) as rows, "
+        "(select count(distinct cutoff_date) from features.feature_frame) as cutoffs, "
+        "(select count(distinct cutoff_date) from outcomes.customer_outcomes) as matured, "
+        "(select max(watermark_date) from features.cutoffs) as watermark"
+    ).iloc[0]
+    _title("data")
+    print(
+        f"{counts.lines:,} transaction lines, {counts.orders:,} orders, {counts.customers:,} customers; whole through "
+        f"{counts.watermark:%Y-%m-%d}\n{counts.rows:,} feature rows at {counts.cutoffs} weekly cutoffs, "
+        f"{counts.matured} of them with a known outcome"
+    )
+    champion = registry.by_alias(CHAMPION)
+    if champion is None:
+        print("no model has been promoted yet")
+        return
+    evidence = registry.evidence(champion)
+    _title(
+        f"model: {champion.name} version {champion.version} ({champion.algorithm}), trained through "
+        f"{champion.trained_through}"
+    )
+    holdout = evidence["holdout"]
+    print(
+        f"judged on cutoffs {holdout[0]} to {holdout[-1]}, by a fit that had seen outcomes of {evidence['train'][0]} to "
+        f"{evidence['train'][-1]} only:"
+    )
+    print(_table(_named(pd.DataFrame(evidence["comparison"]), champion.algorithm)))
+    slices = pd.DataFrame(evidence["slices"])
+    slices = slices[slices["slice_name"] == "activity"]
+    print("\nby shopping days in 84 (the headline AUC mostly separates light from heavy shoppers):")
+    print(_table(slices[["slice_value", "n", "base_rate", "auc", "log_loss", "lift_at_10"]]))
+    _title("most at risk")
+    print(_most_at_risk(warehouse))
+
+
+def _named(comparison: "pd.DataFrame", chosen: str) -> "pd.DataFrame":
+    words = {
+        "base_rate": "base rate",
+        "recency_rule": "recency rule",
+        "rfm_logistic": "logistic, 3 RFM features",
+        "logistic": "logistic, 58 features",
+        "boosting": "gradient boosting, 58 features",
+        "shuffled_labels": "negative control: shuffled labels",
+    }
+    named = comparison["model"].map(lambda name: words.get(name, name) + (" (chosen)" if name == chosen else ""))
+    columns = ["auc", "pr_auc", "log_loss", "brier", "calibration_error", "lift_at_10"]
+    return comparison.assign(model=named)[["model", *columns]]
+
+
+def _most_at_risk(warehouse: "DuckDBWarehouse") -> str:
+    rows = warehouse.read(
+        "select customer_id, cutoff_date, score, reason_1, reason_2, reason_3 from predictions.lapse_predictions "
+        "where cutoff_date = (select max(cutoff_date) from predictions.lapse_predictions) "
+        "order by score desc, customer_id limit 10"
+    )
+    if rows.empty:
+        return "nothing was scored yet"
+    lines = [f"ten customers least likely to shop in the 28 days from {rows['cutoff_date'].iloc[0]:%Y-%m-%d} on:"]
+    for row in rows.itertuples():
+        reasons = "; ".join(reason for reason in (row.reason_1, row.reason_2, row.reason_3) if isinstance(reason, str))
+        lines.append(
+            textwrap.fill(f"  {row.customer_id:>6}  {row.score:6.1%}  {reasons}", 118, subsequent_indent=" " * 18)
+        )
+    return "\n".join(lines)
+
+
+def _table(frame: "pd.DataFrame") -> str:
+    formats = {
+        column: (lambda value: "–" if value != value else f"{value:.2f}")  # noqa: RUF001 a dash where nothing can be said
+        if column == "lift_at_10"
+        else (lambda value: "–" if value != value else f"{value:.4f}")  # noqa: RUF001
+        for column in frame.columns
+        if frame[column].dtype.kind == "f"
+    }
+    return textwrap.indent(frame.to_string(index=False, formatters=formats, justify="right"), "  ")
+
+
+def _title(text: str) -> None:
+    print(f"\n{text}\n{'─' * len(text)}")
+
+
+if __name__ == "__main__":
+    main()
