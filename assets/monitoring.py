@@ -115,19 +115,21 @@ def drift(
             continue
         parts.append(drift_statistics(measured, missing, columns).assign(layer=layer))
     new = pd.concat(parts, ignore_index=True)
-    cutoffs = [stamp.date() for stamp in new["cutoff_date"].unique()]
-    kept = _history(warehouse)
-    kept = kept.merge(new[["layer", "cutoff_date"]].drop_duplicates(), how="left", indicator=True)
-    kept = kept[kept["_merge"] == "left_only"].drop(columns="_merge")
-    whole = pd.concat([kept, new], ignore_index=True) if len(kept) else new
-    rows = warehouse.replace_table("monitoring", "drift", whole.sort_values(["cutoff_date", "layer", "column_name"]))
-    context.log.info(f"drift measured for {len(cutoffs)} new cutoff(s)")
+    if len(new):
+        kept = _history(warehouse)
+        # A rescored window replaces its old measurement; everything else stays as it was measured.
+        again = pd.MultiIndex.from_frame(new[["layer", "cutoff_date"]])
+        kept = kept[~pd.MultiIndex.from_frame(kept[["layer", "cutoff_date"]]).isin(again)]
+        whole = pd.concat([kept, new], ignore_index=True) if len(kept) else new
+        warehouse.replace_table("monitoring", "drift", whole.sort_values(["cutoff_date", "layer", "column_name"]))
+    cutoffs = new["cutoff_date"].nunique()
+    context.log.info(f"drift measured for {cutoffs} new cutoff(s)")
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": rows,
+            "dagster/row_count": warehouse.row_count("monitoring", "drift"),
             "dagster/table_name": "monitoring.drift",
             "dagster/column_schema": column_schema(new),
-            "cutoffs_measured": len(cutoffs),
+            "cutoffs_measured": cutoffs,
         }
     )
 

@@ -1,0 +1,101 @@
+"""Small real data, and the whole graph on it once, for every test that wants to look at the result."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+from sample import bundled_data_dir
+
+from definitions import build_definitions
+from resources.airbyte import EmbeddedAirbyteWorkspace
+from resources.alerts import Alerts
+from resources.clock import Clock
+from resources.dbt import DbtRunner
+from resources.profiles import ROOT
+from resources.registry import ModelRegistry
+from resources.warehouse import DuckDBWarehouse
+
+AS_OF = "2018-01-01T08:00:00-05:00"
+
+
+@pytest.fixture(scope="session")
+def small_source(tmp_path_factory) -> Path:
+    """The bundled files with every eighth household: some 300 customers, all products."""
+    source, small = bundled_data_dir(), tmp_path_factory.mktemp("source")
+    with duckdb.connect() as connection:
+        for file in sorted(source.glob("*.parquet")):
+            if file.stem == "promotions":
+                continue
+            columns = {row[0] for row in connection.execute(f"describe select * from '{file}'").fetchall()}
+            only = "where household_id % 8 = 0" if "household_id" in columns else ""
+            connection.execute(f"copy (select * from '{file}' {only}) to '{small / file.name}' (format parquet)")
+    return small
+
+
+@dataclass
+class Baton:
+    """A whole baton in a folder of its own."""
+
+    home: Path
+    resources: dict[str, Any]
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+
+    def run(self, job: str = "everything", **arguments: Any) -> dg.ExecuteInProcessResult:
+        """Run a job in this process."""
+        arguments.setdefault("raise_on_error", False)
+        config = {**arguments.pop("run_config", {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        return self.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance, run_config=config, **arguments
+        )
+
+    def read(self, sql: str) -> list[tuple]:
+        """Return the rows of a query."""
+        with self.resources["warehouse"].connect() as connection:
+            return connection.execute(sql).fetchall()
+
+
+@pytest.fixture(scope="session")
+def make_baton(small_source) -> Callable[..., Baton]:
+    """Return a maker of fresh batons: `make_baton(home, now=..., source=...)`."""
+
+    def make(home: Path, now: str = AS_OF, source: Path = small_source, **overrides: Any) -> Baton:
+        home.mkdir(parents=True, exist_ok=True)
+        connections = json.loads((ROOT / "resources" / "airbyte" / "connections.json").read_text())
+        connections["complete_journey"]["config"]["data_dir"] = str(source)
+        (home / "connections.json").write_text(json.dumps(connections))
+        clock = Clock(reads=now, override_variable="BATON_NOT_IN_TESTS")
+        warehouse = DuckDBWarehouse(path=str(home / "warehouse.duckdb"), wait_seconds=2)
+        resources = {
+            "clock": clock,
+            "warehouse": warehouse,
+            "airbyte": EmbeddedAirbyteWorkspace(
+                warehouse_path=warehouse.path, clock=clock, connections_file=str(home / "connections.json")
+            ),
+            "dbt": DbtRunner(
+                project_dir=str(ROOT / "dbt_project"), state_dir=str(home / "dbt"), warehouse_path=warehouse.path
+            ),
+            "registry": ModelRegistry(
+                tracking_uri=f"sqlite:///{home / 'mlflow.db'}", artifact_root=(home / "mlartifacts").as_uri()
+            ),
+            "alerts": Alerts(path=str(home / "alerts.jsonl")),
+            **overrides,
+        }
+        instance = dg.DagsterInstance.ephemeral()
+        return Baton(home, resources, build_definitions("embedded", resources), instance)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def baton(make_baton, tmp_path_factory) -> Baton:
+    """The whole graph, materialised once. Look at it; do not change it."""
+    made = make_baton(tmp_path_factory.mktemp("baton"))
+    made.result = made.run()
+    assert made.result.success, [str(event) for event in made.result.all_events if event.is_failure]
+    return made
