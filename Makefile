@@ -7,7 +7,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 export MLFLOW_DISABLE_TELEMETRY = true
 BIN = .venv/bin
 
-.PHONY: help setup run ui replay rebuild promote test lint check bench lock
+.PHONY: help setup run ui replay rebuild promote snapshot test lint bench lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ lint: setup
 
 test: setup lint ## lint, types and all tests
 	@$(BIN)/pytest
+
+snapshot: setup ## write the graph's shape for review, after a deliberate change
+	@$(BIN)/python -m commands.snapshot
 
 bench: setup ## ratios: overhead over a bare script, sync speed, load time
 	@$(BIN)/python -m commands.bench
