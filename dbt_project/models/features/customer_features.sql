@@ -189,7 +189,7 @@ lines as (
 ),
 
 -- Distinct values in a sliding window without counting them per window: a value is counted on the one day that is its
--- last before the cutoff. A tenth of the time of count(distinct) over the joined lines.
+-- last before the cutoff. Less than a third of the time of count(distinct) over the joined lines.
 {% for thing in ['product_id', 'category', 'department'] %}
 {{ thing }}_days as (
 
