@@ -69,7 +69,6 @@ class Connector:
     config: Mapping[str, Any]
     work_dir: Path
     time_limit: float = 3600.0
-    environment: Mapping[str, str] | None = None
 
     def discover(self, log: Log) -> dict[str, Any]:
         """Ask the connector for its catalog.
@@ -135,7 +134,6 @@ class Connector:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,
-                env=None if self.environment is None else {**os.environ, **self.environment},
             )
         except FileNotFoundError as error:
             raise AirbyteError(
@@ -164,7 +162,7 @@ class Connector:
         listener = threading.Thread(target=_keep_last, args=(process.stderr, last_words), daemon=True)
         listener.start()
         reported: dict[str, Any] | None = None
-        for message in _messages_of(self._blocks(process), log):
+        for message in messages_of(self._blocks(process), log):
             if not isinstance(message, dict):
                 yield message
             elif message.get("type") == "LOG":
@@ -210,8 +208,8 @@ class Connector:
             yield block
 
 
-def _messages_of(blocks: Iterator[bytes], log: Log) -> "Iterator[Records | dict[str, Any] | None]":
-    """Cut blocks into messages."""
+def messages_of(blocks: Iterator[bytes], log: Log) -> "Iterator[Records | dict[str, Any] | None]":
+    """Cut blocks, as they come from the pipe, into messages; an empty block yields None."""
     router = _Router(log)
     pieces: list[bytes] = []
     for block in blocks:

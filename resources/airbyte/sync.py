@@ -40,7 +40,8 @@ DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class Job:
     """What to sync: a named connection's source, its streams, and where they go.
 
-    `config` is the source's configuration with its secrets filled in; `as_of` the instant it reads as of (None: now).
+    `config` is the source's configuration with its secrets filled in, `as_of` the instant it reads as of (None: now),
+    `time_limit` and `wait_seconds` (for the warehouse) are seconds.
     """
 
     name: str
@@ -50,7 +51,8 @@ class Job:
     warehouse_path: str
     as_of: datetime | None = None
     time_limit: float = 3600.0
-    environment: Mapping[str, str] | None = None
+    wait_seconds: float = 60.0
+    commit_bytes: int = COMMIT_BYTES
 
 
 @dataclass
@@ -107,7 +109,7 @@ def sync(job: Job, reporter: Reporter | None = None) -> SyncResult:
 
     def note(status: str, message: str | None) -> None:
         totals = [sum(result.records for result in results.values()), sum(result.bytes for result in results.values())]
-        with open_duckdb(job.warehouse_path) as connection:
+        with open_duckdb(job.warehouse_path, wait_seconds=job.wait_seconds) as connection:
             landing.record_sync(
                 connection,
                 [
@@ -205,7 +207,7 @@ class _Run:
 
     def execute(self) -> None:
         self.started_at = self.committed_at = self.reported_at = time.monotonic()
-        with open_duckdb(self.job.warehouse_path) as connection:
+        with open_duckdb(self.job.warehouse_path, wait_seconds=self.job.wait_seconds) as connection:
             landing.prepare(connection)
             for stream in self.job.streams:
                 landing.check_columns(connection, stream, self.job.name)
@@ -214,9 +216,7 @@ class _Run:
             self.spools = {
                 stream.name: _Spool(folder / f"{index}.jsonl") for index, stream in enumerate(self.job.streams)
             }
-            connector = Connector(
-                self.job.executable, self.job.config, folder, self.job.time_limit, self.job.environment
-            )
+            connector = Connector(self.job.executable, self.job.config, folder, self.job.time_limit)
             catalog = {"streams": [stream.configured() for stream in self.job.streams]}
             try:
                 with connector.read(catalog, state, self._log) as messages:
@@ -288,7 +288,7 @@ class _Run:
             self._commit(self._incremental())
 
     def _due(self, collected: int) -> bool:
-        return collected >= COMMIT_BYTES or time.monotonic() - self.committed_at > COMMIT_SECONDS
+        return collected >= self.job.commit_bytes or time.monotonic() - self.committed_at > COMMIT_SECONDS
 
     def _trace(self, trace: dict[str, Any]) -> None:
         if trace["type"] == "ESTIMATE":
@@ -341,7 +341,7 @@ class _Run:
         import duckdb
 
         try:
-            with open_duckdb(self.job.warehouse_path) as connection:
+            with open_duckdb(self.job.warehouse_path, wait_seconds=self.job.wait_seconds) as connection:
                 # Parsing on two threads costs a third more CPU time, which the connector needs.
                 connection.execute("set threads = 1")
                 return landing.commit(connection, self.job.name, loads, states)
@@ -426,7 +426,8 @@ def _failure(job: Job, error: Exception, results: Mapping[str, StreamResult]) ->
             fate.append(f"{name} is as it was")
     told = f" Not complete: {'; '.join(fate)}." if fate else ""
     kind = error.failure_type if isinstance(error, AirbyteError) else "system_error"
-    return SyncFailedError(f"Sync {job.name}: {error}{told}", kind, results)
+    sentence = str(error) if str(error).endswith((".", "!", "?")) else f"{error}."
+    return SyncFailedError(f"Sync {job.name}: {sentence}{told}", kind, results)
 
 
 @contextlib.contextmanager

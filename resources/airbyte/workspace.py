@@ -4,6 +4,7 @@ import json
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -89,7 +90,8 @@ class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
     """Runs Airbyte connectors as local processes and lands their records in the DuckDB file `warehouse_path`.
 
     `clock` tells the instant that `${clock}` in a connection's configuration stands for; it is read when a sync begins.
-    `connections_file` and `connectors_dir` default to the project's. `sync_time_limit` is in seconds.
+    `connections_file` and `connectors_dir` default to the project's. `sync_time_limit`, and `wait_seconds` for a
+    warehouse that another process holds, are in seconds.
     """
 
     warehouse_path: str
@@ -97,6 +99,7 @@ class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
     connections_file: str = ""
     connectors_dir: str = ""
     sync_time_limit: float = 3600.0
+    wait_seconds: float = 60.0
 
     rest_api_base_url: str = Field(default="embedded", description="There is no server.")
     configuration_api_base_url: str = Field(default="embedded", description="There is no server.")
@@ -116,6 +119,15 @@ class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
         """Return the client that answers from files and local processes."""
         # It has the methods that a workspace calls, and none that would dial a server.
         return cast(AirbyteClient, self._client_of_files())
+
+    @contextmanager
+    def process_config_and_initialize_cm_cached(self) -> "Iterator[EmbeddedAirbyteWorkspace]":
+        """Yield this workspace as it is, to describe its assets.
+
+        The inherited method initialises a copy through an ephemeral Dagster instance, whose storage imports SQLAlchemy:
+        two CPU seconds at every load of the definitions, to read a catalog that needs no initialisation.
+        """
+        yield self
 
     def sync_and_poll(self, context: dg.AssetExecutionContext) -> Iterator[Any]:
         """Sync the connection of the context's assets and report every table that changed.
@@ -168,7 +180,7 @@ class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
         """Return the instant as of which the last successful sync of a connection read; None if there was none."""
         if not Path(self.warehouse_path).exists():
             return None
-        with open_duckdb(self.warehouse_path, read_only=True) as connection:
+        with open_duckdb(self.warehouse_path, read_only=True, wait_seconds=self.wait_seconds) as connection:
             return landing.last_sync_as_of(connection, name)
 
     def discover(self, name: str) -> Path:
@@ -198,7 +210,7 @@ class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
                 f"Expected a stream of {name} ({', '.join(plans)}); it is {stream!r}. Nothing was changed.",
                 "config_error",
             )
-        with open_duckdb(self.warehouse_path) as connection:
+        with open_duckdb(self.warehouse_path, wait_seconds=self.wait_seconds) as connection:
             landing.reset(connection, name, plans[stream])
 
     def _known(self, name: str) -> Connection:
@@ -225,6 +237,7 @@ class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
             warehouse_path=self.warehouse_path,
             as_of=now if connection.follows_clock else None,
             time_limit=self.sync_time_limit,
+            wait_seconds=self.wait_seconds,
         )
 
 
@@ -309,7 +322,8 @@ class EmbeddedClient:
             key = dg.AssetKey([SCHEMA, result.plan.table])
             metadata = _metadata(result, None)
             if result.status != "COMPLETE":
-                context.log_event(dg.AssetObservation(key, description=str(error), metadata=metadata))
+                # Yielded: an event that is only logged is lost when the step fails right after it.
+                yield dg.AssetObservation(key, description=str(error), metadata=metadata)
             elif key in context.selected_asset_keys:
                 yield dg.MaterializeResult(asset_key=key, metadata=metadata)
             else:

@@ -1,0 +1,150 @@
+"""The engine runs any Python Airbyte source; the connector's fast path is the development kit's stream for stream."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airbyte_world import CONNECTOR, World
+
+pytestmark = pytest.mark.slow
+
+
+def pip(python: Path, *arguments: str) -> None:
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+
+
+def test_a_source_from_the_package_registry_is_synced(world: World) -> None:
+    folder = world.folder / "connectors" / "source-faker"
+    subprocess.run([sys.executable, "-m", "venv", str(folder / ".venv")], check=True)
+    pip(folder / ".venv" / "bin" / "python", "airbyte-source-faker")
+    row = {"source": "source-faker", "streams": ["users", "purchases"], "config": {"count": 300, "seed": 7}}
+    (world.folder / "connections.json").write_text(json.dumps({"shop": row}))
+    assert world.workspace().discover("shop") == folder / "catalog.json"
+
+    first = world.sync()
+    assert first.streams["users"].rows == 300
+    assert world.rows("select count(*), count(distinct id) from raw.users") == [(300, 300)]
+    # An object lands as JSON that can be asked.
+    assert world.rows("select count(*) from raw.users where address ->> 'city' is not null") == [(300,)]
+    assert world.rows("select count(*) from raw._airbyte_state where state is not null")[0][0] >= 1
+    before = world.rows("select count(*) from raw.purchases")
+    second = world.sync()
+    assert second.streams["users"].rows == 300
+    assert world.rows("select count(*) from raw.purchases") == before
+
+
+@pytest.fixture(scope="session")
+def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `bin` of an environment with the development kit: the one of the benchmark, or a new one."""
+    there = CONNECTOR / ".venv-cdk" / "bin"
+    if (there / "source-complete-journey-cdk").exists():
+        return there
+    folder = tmp_path_factory.mktemp("kit") / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    pip(python, "--require-hashes", "--no-deps", "-r", str(CONNECTOR / "requirements.lock"))
+    pip(python, "--require-hashes", "--no-deps", "-r", str(CONNECTOR / "requirements-cdk.lock"))
+    pip(python, "--no-deps", "--no-build-isolation", "-e", str(CONNECTOR))
+    return folder / "bin"
+
+
+VALIDATE = """
+import json, sys
+from airbyte_cdk.models import AirbyteMessageSerializer
+
+for line in sys.stdin:
+    message = json.loads(line)
+    loaded = AirbyteMessageSerializer.load(message)
+    body = getattr(loaded, message["type"].lower().replace("connection_status", "connectionStatus"))
+    assert body is not None, line
+    print(loaded.type.value)
+"""
+
+
+def read(executable: Path, folder: Path, config: dict[str, Any], state: list[Any]) -> list[dict[str, Any]]:
+    catalog = json.loads((CONNECTOR / "catalog.json").read_text())
+    streams = [
+        {
+            "stream": entry,
+            "sync_mode": "incremental" if "incremental" in entry["supported_sync_modes"] else "full_refresh",
+            "destination_sync_mode": "append",
+        }
+        for entry in catalog["streams"]
+    ]
+    arguments = [str(executable), "read"]
+    for name, content in {"config": config, "catalog": {"streams": streams}, "state": state}.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+        arguments += [f"--{name}", str(folder / f"{name}.json")]
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+def facts(messages: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what two reads must have in common: records, last states, and the final status of each stream."""
+    records: dict[str, list[str]] = {}
+    found: dict[str, Any] = {"records": records, "states": {}, "statuses": {}}
+    for message in messages:
+        if message["type"] == "RECORD":
+            # The kit leaves out what is null, a destination reads both alike.
+            data = {name: value for name, value in message["record"]["data"].items() if value is not None}
+            records.setdefault(message["record"]["stream"], []).append(json.dumps(data, sort_keys=True))
+        elif message["type"] == "STATE":
+            stream = message["state"]["stream"]
+            if "__ab_no_cursor_state_message" not in stream["stream_state"]:
+                found["states"][stream["stream_descriptor"]["name"]] = stream["stream_state"]
+        elif message["type"] == "TRACE" and message["trace"]["type"] == "STREAM_STATUS":
+            status = message["trace"]["stream_status"]
+            found["statuses"][status["stream_descriptor"]["name"]] = status["status"]
+    for lines in records.values():
+        lines.sort()
+    return found
+
+
+def test_the_fast_path_says_what_the_development_kit_says(
+    connector: Path, kit: Path, sample: Path, tmp_path: Path
+) -> None:
+    config = {"data_dir": str(sample), "as_of": "2017-06-05T12:00:00-04:00"}
+    fast, slow = (read(bin_, tmp_path, config, []) for bin_ in (connector, kit / "source-complete-journey-cdk"))
+    assert facts(fast) == facts(slow)
+    assert len(facts(fast)["records"]["transactions"]) > 5000
+
+    states = [
+        {"type": "STREAM", "stream": {"stream_descriptor": {"name": name}, "stream_state": value}}
+        for name, value in facts(fast)["states"].items()
+    ]
+    assert len(states) == 2
+    later = {**config, "as_of": "2017-07-05T12:00:00-04:00"}
+    fast, slow = (read(bin_, tmp_path, later, states) for bin_ in (connector, kit / "source-complete-journey-cdk"))
+    assert facts(fast) == facts(slow)
+    assert 100 < len(facts(fast)["records"]["transactions"]) < 5000
+
+
+def test_every_message_of_the_fast_path_is_of_the_protocol(
+    connector: Path, kit: Path, sample: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"data_dir": str(sample), "as_of": "2017-02-05T12:00:00-05:00"}))
+    lines = [json.dumps(message) for message in read(connector, tmp_path, json.loads(config.read_text()), [])]
+    broken = tmp_path / "broken.json"
+    broken.write_text(json.dumps({"as_of": "no instant"}))
+    for command, file in (
+        ("spec", None),
+        ("check", config),
+        ("discover", config),
+        ("check", broken),
+        ("discover", broken),
+    ):
+        arguments = [str(connector), command, *(["--config", str(file)] if file else [])]
+        lines += subprocess.run(arguments, capture_output=True, text=True, check=False).stdout.splitlines()
+    validated = subprocess.run(
+        [str(kit / "python"), "-c", VALIDATE], input="\n".join(lines), capture_output=True, text=True, check=False
+    )
+    assert validated.returncode == 0, validated.stderr[-2000:]
+    kinds = validated.stdout.split()
+    assert len(kinds) == len(lines)
+    assert set(kinds) == {"RECORD", "STATE", "TRACE", "LOG", "SPEC", "CONNECTION_STATUS", "CATALOG"}
