@@ -142,7 +142,9 @@ def _failure_rows(
         elif error.reason_code == reasons.CHECK_ERROR and (missing or mistyped):
             continue  # the cause stands in the table already
         else:
-            rows.append(_check_row(frame, keys, column, error))
+            row = _check_row(frame, schema, keys, column, error)
+            if row["failing_rows"] or not len(frame):
+                rows.append(row)
     return rows
 
 
@@ -184,7 +186,9 @@ def _mistyped(frame: pd.DataFrame, schema: pa.DataFrameSchema, keys: list[str], 
     return _located(frame, keys, column, "type number", text, f"numbers, not {values.dtype} values such as text")
 
 
-def _check_row(frame: pd.DataFrame, keys: list[str], column: str, error: SchemaError) -> dict[str, object]:
+def _check_row(
+    frame: pd.DataFrame, schema: pa.DataFrameSchema, keys: list[str], column: str, error: SchemaError
+) -> dict[str, object]:
     check = error.check
     name = str(getattr(check, "name", check))
     expected = str(getattr(check, "error", None) or error.reason_code)
@@ -194,9 +198,10 @@ def _check_row(frame: pd.DataFrame, keys: list[str], column: str, error: SchemaE
     if isinstance(output, pd.Series) and output.dtype == bool:
         failing = pd.Series(False, index=frame.index)
         failing[output.index[~output]] = True
-        # pandera counts a null as a failure of the output it hands back; nullability has its own row.
-        if column in frame.columns:
-            failing &= frame[column].notna()
+        # A null that must not be is told in its own row; that it breaks a range or a fact as well is no news.
+        needed = [name for name, spec in schema.columns.items() if not spec.nullable and name in frame.columns]
+        judged = [column] if column in frame.columns else needed
+        failing &= frame[judged].notna().all(axis=1)
         return _located(frame, keys, column, name, failing, expected)
     got = "the frame as a whole"
     if column in frame.columns and len(frame):

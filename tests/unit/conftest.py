@@ -1,0 +1,28 @@
+import pandas as pd
+import pytest
+from hypothesis import settings
+
+from ml_models.lapse import PROBLEM
+from ml_models.splits import split_training_set
+from ml_models.training import TrainingResult, train
+from tests.unit.world import make_frame
+
+# The same examples on every run, and no deadline: a busy core is not a broken promise.
+settings.register_profile("unit", max_examples=40, deadline=None, derandomize=True)
+settings.load_profile("unit")
+
+
+@pytest.fixture(scope="session")
+def world() -> pd.DataFrame:
+    """Keys, features and outcome of a simulated shop at fourteen matured cutoffs."""
+    return make_frame(customers=1000, cutoffs=14)
+
+
+@pytest.fixture(scope="session")
+def training_set(world: pd.DataFrame) -> pd.DataFrame:
+    return split_training_set(world, PROBLEM)[0]
+
+
+@pytest.fixture(scope="session")
+def trained(training_set: pd.DataFrame) -> TrainingResult:
+    return train(training_set, PROBLEM, seed=0)

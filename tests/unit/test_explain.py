@@ -1,0 +1,114 @@
+"""Reasons name facts that push the risk up, in words a shopkeeper understands."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import Pipeline
+
+from ml_models.explain import REASONS, family_contributions, reference_values, top_reasons
+from ml_models.lapse import FEATURES, PROBLEM
+
+
+@pytest.fixture(scope="module", params=[0, 1], ids=["logistic", "boosting"])
+def fitted(request: pytest.FixtureRequest, training_set: pd.DataFrame) -> Pipeline:
+    candidate = PROBLEM.candidates[request.param]
+    parameters = candidate.sample(np.random.default_rng(1), 1)[0]
+    return candidate.build(parameters, 0).fit(training_set[FEATURES], training_set["lapsed"])
+
+
+@pytest.fixture(scope="module")
+def reference(training_set: pd.DataFrame) -> pd.DataFrame:
+    return reference_values(training_set[FEATURES])
+
+
+@pytest.fixture(scope="module")
+def typical(reference: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame([reference["typical"].to_numpy()], columns=FEATURES)
+
+
+def test_a_typical_customer_has_no_reasons(fitted: Pipeline, typical: pd.DataFrame, reference: pd.DataFrame) -> None:
+    assert top_reasons(fitted, typical, reference, PROBLEM).iloc[0].tolist() == [None, None, None]
+
+
+def test_a_long_silence_is_named_with_the_typical_value(
+    fitted: Pipeline, typical: pd.DataFrame, reference: pd.DataFrame
+) -> None:
+    silent = typical.assign(recency_days=28)
+    usual = reference.loc["recency_days", "typical"]
+    reasons = top_reasons(fitted, silent, reference, PROBLEM).iloc[0].tolist()
+    assert f"last visit 28 days ago (typical {usual:.0f})" in reasons
+
+
+def test_what_lowers_the_risk_is_no_reason(fitted: Pipeline, typical: pd.DataFrame, reference: pd.DataFrame) -> None:
+    contributions = family_contributions(fitted, typical.assign(recency_days=1), reference, PROBLEM)
+    assert contributions.loc[0, "recency"] <= 0
+    reasons = top_reasons(fitted, typical.assign(recency_days=1), reference, PROBLEM).iloc[0]
+    assert not any("last visit" in reason for reason in reasons.dropna())
+
+
+def test_reasons_are_ordered_by_contribution_and_repeatable(
+    fitted: Pipeline, world: pd.DataFrame, reference: pd.DataFrame
+) -> None:
+    rows = world.tail(300)
+    first, second = (top_reasons(fitted, rows, reference, PROBLEM) for _ in range(2))
+    pd.testing.assert_frame_equal(first, second)
+    assert list(first.columns) == list(REASONS)
+    assert first.index.equals(rows.index)
+    # A later reason never stands without an earlier one.
+    assert not (first["reason_2"].notna() & first["reason_1"].isna()).any()
+    assert not (first["reason_3"].notna() & first["reason_2"].isna()).any()
+    assert first["reason_1"].dropna().str.contains(r" \(typical .+\)$").all()
+    riskiest = fitted.predict_proba(rows[FEATURES])[:, 1] > 0.3
+    assert first.loc[riskiest, "reason_1"].notna().all()
+
+
+def test_reasons_do_not_depend_on_the_other_rows(
+    fitted: Pipeline, world: pd.DataFrame, reference: pd.DataFrame
+) -> None:
+    rows = world.tail(40)
+    together = top_reasons(fitted, rows, reference, PROBLEM)
+    alone = pd.concat([top_reasons(fitted, rows.iloc[[k]], reference, PROBLEM) for k in range(0, 40, 8)])
+    pd.testing.assert_frame_equal(together.loc[alone.index], alone)
+
+
+def test_linear_contributions_add_up_to_the_change_in_log_odds(
+    training_set: pd.DataFrame, typical: pd.DataFrame, reference: pd.DataFrame
+) -> None:
+    model = PROBLEM.candidates[0].build({"C": 0.1}, 0).fit(training_set[FEATURES], training_set["lapsed"])
+    rows = training_set.head(200)
+    total = family_contributions(model, rows, reference, PROBLEM).sum(axis=1)
+    np.testing.assert_allclose(
+        total, model.decision_function(rows[FEATURES]) - model.decision_function(typical), atol=1e-9
+    )
+
+
+def test_money_is_told_in_whole_units(
+    training_set: pd.DataFrame, typical: pd.DataFrame, reference: pd.DataFrame
+) -> None:
+    rows = typical.assign(
+        **{f"spend_cents_{d}d": 0 for d in (7, 28, 56, 84)}, max_basket_cents_28d=0, max_basket_cents_84d=0
+    )
+    # A model that knows nothing but that low spend is risky.
+    candidate = PROBLEM.candidates[0]
+    label = (training_set["spend_cents_84d"] < training_set["spend_cents_84d"].median()).astype(int)
+    only_spend = training_set[FEATURES].assign(**{name: 0.0 for name in FEATURES if "cents" not in name})
+    model = candidate.build({"C": 0.01}, 0).fit(only_spend, label)
+    reason = top_reasons(model, rows, reference, PROBLEM)["reason_1"].iloc[0]
+    assert "0.00" in reason
+    assert reason.count(".") == 2
+
+
+def test_no_rows_are_no_reasons(fitted: Pipeline, world: pd.DataFrame, reference: pd.DataFrame) -> None:
+    assert top_reasons(fitted, world.iloc[:0], reference, PROBLEM).shape == (0, 3)
+
+
+def test_a_missing_feature_is_named(fitted: Pipeline, world: pd.DataFrame, reference: pd.DataFrame) -> None:
+    with pytest.raises(ValueError, match="stores_84d is missing"):
+        top_reasons(fitted, world.drop(columns="stores_84d"), reference, PROBLEM)
+
+
+def test_a_reference_survives_being_written_as_text(reference: pd.DataFrame) -> None:
+    import io
+
+    again = pd.read_csv(io.StringIO(reference.to_csv()), index_col=0)
+    pd.testing.assert_frame_equal(again, reference, check_names=False)
