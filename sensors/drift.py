@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from assets.monitoring import FEATURE_DRIFT, LABELS_OUTGREW_MODEL, SCORE_DRIFT
+from assets.predictions import PREDICTIONS
 from sensors.jobs import RETRAIN
 
 WATCHED = (FEATURE_DRIFT, SCORE_DRIFT, LABELS_OUTGREW_MODEL)
@@ -50,7 +51,8 @@ def drift_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
         for record in completed_evaluations(context.instance, check):
             seen += 1
             evaluation = record.evaluation
-            if evaluation is None or evaluation.passed or record.create_timestamp < horizon:
+            # The record was made when the check was planned; its event tells when the check was evaluated.
+            if evaluation is None or evaluation.passed or record.event.timestamp < horizon:
                 continue
             # Several checks failing in one judgement are one event with one answer, so the run that evaluated them is
             # the key; an evaluation reported from outside has no run and counts by itself.
@@ -79,7 +81,7 @@ def drift_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
 
 def rescore_newest() -> dict:
     """Run configuration that lets a new champion replace the newest, not yet judged, predictions."""
-    return {"ops": {"lapse_predictions": {"config": {"rescore": True}}}}
+    return {"ops": {"predictions__lapse_predictions": {"config": {"rescore": True}}}}
 
 
 def _text(evaluation: dg.AssetCheckEvaluation, name: str) -> str:
