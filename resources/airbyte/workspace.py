@@ -142,12 +142,9 @@ class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
         try:
             for event in super().sync_and_poll(context):
                 yield client.enrich(event)
-        except SyncFailedError as error:
-            yield from client.report_partial(context, error)
-            raise dg.Failure(str(error), allow_retries=error.failure_type != "config_error") from error
-        except AirbyteError as error:
-            raise dg.Failure(str(error), allow_retries=error.failure_type != "config_error") from error
-        except WarehouseError as error:
+        except (AirbyteError, WarehouseError) as error:
+            if isinstance(error, SyncFailedError):
+                yield from client.report_partial(context, error)
             raise dg.Failure(str(error)) from error
 
     def sync_connection(self, name: str, reporter: Reporter | None = None) -> SyncResult:
