@@ -122,7 +122,7 @@ def load_connections(file: str = "", connectors_dir: str = "") -> dict[str, Conn
     """Read the connections, by name.
 
     Raises:
-        AirbyteError: the file is not there or is no table of connections, or two connections land in one table.
+        AirbyteError: the file is not there, or is no table of connections.
     """
     path = Path(file) if file else CONNECTIONS_FILE
     folder = Path(connectors_dir) if connectors_dir else CONNECTORS_DIR

@@ -151,12 +151,15 @@ class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
         """Sync one connection outside Dagster.
 
         Raises:
-            AirbyteError: it failed. WarehouseError: the warehouse cannot be opened or its disk is full.
+            AirbyteError: it failed, or the clock was set back behind the last sync.
+            WarehouseError: the warehouse cannot be opened or its disk is full.
         """
         return sync(self._job(self._known(name)), reporter)
 
-    def has_new_data(self, name: str) -> SourceNews:
+    def has_new_data(self, name: str, wait_seconds: float | None = None) -> SourceNews:
         """Tell cheaply whether a sync of a connection would read something new; starts no connector.
+
+        `wait_seconds` is for somebody who cannot wait for a warehouse in use as long as a sync would.
 
         A source that follows the clock reveals whole days: it has news once the clock's date is later than the date as
         of which the last successful sync read. Any other source may have news once a day has passed.
@@ -165,7 +168,7 @@ class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
             WarehouseError: the warehouse cannot be opened.
         """
         now = self.clock.now()
-        last = self.last_synced(name)
+        last = self.last_synced(name, wait_seconds)
         if last is None:
             return SourceNews(True, f"{name} was never synced")
         last = last.astimezone(now.tzinfo)
@@ -173,11 +176,12 @@ class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
             return SourceNews(True, f"{name} was last read as of {last:%Y-%m-%d %H:%M}, it is now {now:%Y-%m-%d %H:%M}")
         return SourceNews(False, f"{name} was read as of {last:%Y-%m-%d %H:%M} already, it is now {now:%Y-%m-%d %H:%M}")
 
-    def last_synced(self, name: str) -> datetime | None:
+    def last_synced(self, name: str, wait_seconds: float | None = None) -> datetime | None:
         """Return the instant as of which the last successful sync of a connection read; None if there was none."""
         if not Path(self.warehouse_path).exists():
             return None
-        with open_duckdb(self.warehouse_path, read_only=True, wait_seconds=self.wait_seconds) as connection:
+        wait = self.wait_seconds if wait_seconds is None else wait_seconds
+        with open_duckdb(self.warehouse_path, read_only=True, wait_seconds=wait) as connection:
             return landing.last_sync_as_of(connection, name)
 
     def discover(self, name: str) -> Path:
@@ -226,6 +230,15 @@ class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
 
     def _job(self, connection: Connection) -> Job:
         now = self.clock.now()
+        last = self.last_synced(connection.name) if connection.follows_clock else None
+        if last is not None and now < last:
+            # Its full refreshes would go back in time and its incremental tables would not.
+            raise AirbyteError(
+                f"Expected a clock at or after {last.astimezone(now.tzinfo).isoformat()}, as of which "
+                f"{connection.name} was last read, but it says {now.isoformat()}. What was revealed cannot be hidden "
+                "again: set the clock forward, or start anew with another BATON_HOME. Nothing was changed.",
+                "config_error",
+            )
         return Job(
             name=connection.name,
             executable=connection.executable,

@@ -176,6 +176,14 @@ def test_playing_in_steps_ends_where_one_step_ends_and_reads_only_what_is_new(re
     )
 
 
+def test_a_clock_that_was_set_back_is_refused(recording: Recording) -> None:
+    recording.sync("2017-03-01T12:00:00-05:00")
+    before = recording.rows("select count(*) from raw.campaigns")
+    with pytest.raises(AirbyteError, match="Expected a clock at or after 2017-03-01T12:00:00-05:00"):
+        recording.sync("2017-02-01T12:00:00-05:00")
+    assert recording.rows("select count(*) from raw.campaigns") == before
+
+
 def rewrite(folder: Path, name: str, select: str) -> None:
     """Replace a file by a query on it, `{file}`."""
     file, new = folder / f"{name}.parquet", folder / "new.parquet"
