@@ -34,10 +34,10 @@ def _canonical(values: pd.Series) -> np.ndarray:
         if pd.api.types.is_integer_dtype(values) and (np.abs(numbers) > _EXACT).any():
             return values.astype(str).to_numpy(dtype=object)
         return np.where(np.isnan(numbers), np.nan, numbers + 0.0)  # one null, and -0.0 becomes 0.0
-    if pd.api.types.is_datetime64_any_dtype(values):
-        return values.dt.strftime("%Y-%m-%dT%H:%M:%S.%f").to_numpy(dtype=object)
-    text = values.map(lambda v: None if pd.isna(v) else _text(v))
-    return text.to_numpy(dtype=object)
+    # Dates and identifiers repeat: write each distinct value once.
+    codes, distinct = pd.factorize(values)
+    texts = np.array([*(_text(value) for value in distinct), None], dtype=object)  # code -1 is null
+    return texts[codes]
 
 
 def _text(value: object) -> str:
