@@ -11,9 +11,13 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
-from assets.ownership import ANALYTICS_ENGINEERING, owner_of
+from assets.ownership import owner_of
+from assets.tables import ensure
 from resources.dbt import DbtError, DbtRunner
 from resources.warehouse import DuckDBWarehouse
+
+PYTHON_SOURCES = (dg.AssetKey(["predictions", "lapse_predictions"]), dg.AssetKey(["training", "holdout_predictions"]))
+"""What the serving models read and Python writes."""
 
 UNIT_TEST_PREFIX = "unit_"
 
@@ -39,9 +43,7 @@ class Translator(DagsterDbtTranslator):
         """Return the written description alone; the stock translator appends the whole SQL."""
         return dbt_resource_props.get("description") or ""
 
-    def get_asset_spec(
-        self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
-    ) -> dg.AssetSpec:
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         """Key `[schema, name]`, group and owner by schema."""
         spec = super().get_asset_spec(manifest, unique_id, project)
         props = self.get_resource_props(manifest, unique_id)
@@ -90,6 +92,8 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
         manifest=manifest_path, project=project, dagster_dbt_translator=translator, select=SERVING, name="dbt_serving"
     )
     def dbt_serving(context: dg.AssetExecutionContext, dbt: DbtRunner, warehouse: DuckDBWarehouse) -> Iterator[Any]:
+        # Before the first model there are no predictions, and a weekly job must still run through.
+        ensure(warehouse, *PYTHON_SOURCES)
         yield from _build(context, dbt, warehouse, {})
 
     return [dbt_build, dbt_serving, *_unit_tests(manifest_path, translator, project)]
@@ -152,9 +156,7 @@ def _build(
         raise dg.Failure(str(failure), allow_retries=False)
 
 
-def _unit_tests(
-    manifest_path: Path, translator: Translator, project: DbtProject
-) -> list[dg.AssetChecksDefinition]:
+def _unit_tests(manifest_path: Path, translator: Translator, project: DbtProject) -> list[dg.AssetChecksDefinition]:
     """Return dbt's unit tests as checks of the models that they test; dagster-dbt leaves them out."""
     manifest = json.loads(manifest_path.read_text())
     specs = {}
@@ -175,7 +177,9 @@ def _unit_tests(
         """Run the selected unit tests: given rows in, expected rows out, whatever the warehouse holds."""
         chosen = {name: spec for name, spec in specs.items() if spec.key in context.selected_asset_check_keys}
         try:
-            events = dbt.invoke(["test", "--select", "test_type:unit" if len(chosen) == len(specs) else " ".join(chosen)])
+            events = dbt.invoke(
+                ["test", "--select", "test_type:unit" if len(chosen) == len(specs) else " ".join(chosen)]
+            )
         except DbtError as error:
             events = error.events
             if not events:
@@ -188,7 +192,10 @@ def _unit_tests(
                 check_name=spec.name,
                 passed=status == "pass",
                 severity=dg.AssetCheckSeverity.ERROR,
-                metadata={"status": status, "unique_id": str(found.get(name, {}).get("node_info", {}).get("unique_id"))},
+                metadata={
+                    "status": status,
+                    "unique_id": str(found.get(name, {}).get("node_info", {}).get("unique_id")),
+                },
             )
 
     return [dbt_unit_tests]

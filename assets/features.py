@@ -82,7 +82,9 @@ def feature_frame(
     yield _report(warehouse, cutoffs_added=len(cutoffs), rows_added=len(rows))
 
 
-def _verdict(passed: bool, sentence: str, *, rows: int, cutoffs: int, **failures: dg.MetadataValue) -> dg.AssetCheckResult:
+def _verdict(
+    passed: bool, sentence: str, *, rows: int, cutoffs: int, **failures: dg.MetadataValue
+) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=FEATURE_FRAME,
         check_name="frame_is_valid",
@@ -119,7 +121,9 @@ def _cutoffs_to_add(warehouse: DuckDBWarehouse, rebuild_from: str) -> list[date]
 
 
 def _known_cutoffs(warehouse: DuckDBWarehouse) -> list[date]:
-    return [found.date() for found in warehouse.read("select cutoff_date from features.cutoffs order by 1")["cutoff_date"]]
+    return [
+        found.date() for found in warehouse.read("select cutoff_date from features.cutoffs order by 1")["cutoff_date"]
+    ]
 
 
 @dg.asset_check(

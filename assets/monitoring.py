@@ -8,7 +8,8 @@ import dagster as dg
 from assets.features import FEATURE_FRAME
 from assets.ownership import owner_of
 from assets.predictions import PREDICTIONS
-from assets.reporting import column_schema, picture, table
+from assets.reporting import picture, table
+from assets.tables import described
 from assets.training import CHAMPION, HOLDOUT, OUTCOMES
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry
@@ -52,18 +53,19 @@ def performance(context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse) -
     from ml_models.lapse.problem import PROBLEM
 
     parts = []
-    for evidence, rows in (("live", _live_rows(warehouse, PROBLEM.horizon_days)), ("holdout", _holdout_rows(warehouse))):
+    for evidence, rows in (
+        ("live", _live_rows(warehouse, PROBLEM.horizon_days)),
+        ("holdout", _holdout_rows(warehouse)),
+    ):
         for version, judged in rows.groupby("model_version"):
             slices = evaluate_slices(judged["lapsed"], judged["score"], slices_of(judged, PROBLEM))
             parts.append(slices.assign(evidence=evidence, model_version=int(str(version))))
     result = pd.concat(parts, ignore_index=True) if parts else _no_performance()
-    rows_written = warehouse.replace_table("monitoring", "performance", result)
+    warehouse.replace_table("monitoring", "performance", result)
     cutoffs = result[(result["slice_name"] == "cutoff") & (result["evidence"] == "live")]
     context.log.info(f"judged {len(cutoffs)} matured cutoff(s) of live predictions")
     metadata: dict[str, Any] = {
-        "dagster/row_count": rows_written,
-        "dagster/table_name": "monitoring.performance",
-        "dagster/column_schema": column_schema(result),
+        **described(warehouse, PERFORMANCE),
         "live_cutoffs_judged": len(cutoffs),
         "by_slice": table(result[result["slice_name"] != "cutoff"]),
     }
@@ -126,9 +128,7 @@ def drift(
     context.log.info(f"drift measured for {cutoffs} new cutoff(s)")
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": warehouse.row_count("monitoring", "drift"),
-            "dagster/table_name": "monitoring.drift",
-            "dagster/column_schema": column_schema(new),
+            **described(warehouse, DRIFT),
             "cutoffs_measured": cutoffs,
         }
     )
@@ -225,8 +225,8 @@ def _judge(warehouse: DuckDBWarehouse, layer: str) -> dg.AssetCheckResult:
             "cutoff": str(verdict.cutoff),
             "worst_column": verdict.columns[0] if verdict.columns else "none",
             "columns_drifted": len(verdict.columns),
+            "at_a_glance": picture(drift_plot(verdict), "distance of each column against its own threshold"),
             "columns": table(verdict.table),
-            "picture": picture(drift_plot(verdict), "distance of each column against its own threshold"),
         },
     )
 
@@ -259,10 +259,6 @@ def _live_rows(warehouse: DuckDBWarehouse, horizon_days: int) -> "pd.DataFrame":
 
 
 def _holdout_rows(warehouse: DuckDBWarehouse) -> "pd.DataFrame":
-    import pandas as pd
-
-    if not warehouse.exists("training", "holdout_predictions"):
-        return pd.DataFrame(columns=["model_version"])
     return warehouse.read(
         "select h.customer_id, h.cutoff_date, h.score, h.model_version, h.lapsed, f.active_days_84d "
         "from training.holdout_predictions h join features.feature_frame f using (customer_id, cutoff_date) "

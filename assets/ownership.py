@@ -38,14 +38,14 @@ def owner_of(key: dg.AssetKey) -> str:
     schema, name = key.path[0], key.path[-1]
     owner = OWNER_BY_KEY.get((schema, name)) or OWNER_BY_SCHEMA.get(schema)
     if owner is None:
-        raise KeyError(f"Asset {key.to_user_string()} has no owner. Add its schema to OWNER_BY_SCHEMA in assets/ownership.py.")
+        raise KeyError(
+            f"Asset {key.to_user_string()} has no owner. Add its schema to OWNER_BY_SCHEMA in assets/ownership.py."
+        )
     return owner
 
 
 def _window(*, warn_days: float, fail_days: float) -> dg.FreshnessPolicy:
-    return dg.FreshnessPolicy.time_window(
-        fail_window=timedelta(days=fail_days), warn_window=timedelta(days=warn_days)
-    )
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=fail_days), warn_window=timedelta(days=warn_days))
 
 
 DAILY = _window(warn_days=1.25, fail_days=2)

@@ -8,7 +8,8 @@ import dagster as dg
 
 from assets.features import FEATURE_FRAME
 from assets.ownership import owner_of
-from assets.reporting import column_schema, table
+from assets.reporting import table
+from assets.tables import described, ensure
 from assets.training import CHAMPION
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry, ModelVersion
@@ -19,19 +20,6 @@ if TYPE_CHECKING:
 
 PREDICTIONS = dg.AssetKey(["predictions", "lapse_predictions"])
 CUSTOMERS_AT_RISK = dg.AssetKey(["marts", "customers_at_risk"])
-
-COLUMNS = {
-    "customer_id": "Customer.",
-    "cutoff_date": "The Monday as of which the customer was scored; features end the day before.",
-    "score": "Probability of no shopping in the 28 days from the cutoff on.",
-    "model_name": "Registered model.",
-    "model_version": "Its version.",
-    "trained_through": "Newest cutoff whose outcomes the version saw in training.",
-    "scored_at": "When the row was computed.",
-    "reason_1": "What raises this score most, in words; null when nothing does.",
-    "reason_2": "The second reason.",
-    "reason_3": "The third reason.",
-}
 
 
 class ScoreConfig(dg.Config):
@@ -68,7 +56,7 @@ def lapse_predictions(
     if champion is None or cutoff is None:
         why = "no model has been promoted yet" if champion is None else "the feature frame has no cutoff yet"
         context.log.info(f"nothing to score: {why}")
-        return _report(warehouse, _empty(), f"nothing to score: {why}")
+        return _report(warehouse, None, f"nothing to score: {why}")
     if _is_scored(warehouse, cutoff) and not config.rescore:
         context.log.info(f"cutoff {cutoff} is already scored and stays as it is")
         return _report(warehouse, None, f"cutoff {cutoff} was already scored")
@@ -91,10 +79,8 @@ def lapse_predictions(
     return _report(warehouse, scored, f"cutoff {cutoff} scored by version {champion.version}")
 
 
-def score(
-    frame: "pd.DataFrame", champion: ModelVersion, registry: ModelRegistry
-) -> "pd.DataFrame":
-    """Return predictions for the rows of a feature frame: the columns of `COLUMNS`, one row a row of `frame`."""
+def score(frame: "pd.DataFrame", champion: ModelVersion, registry: ModelRegistry) -> "pd.DataFrame":
+    """Return predictions for the rows of a feature frame: the table's columns, one row a row of `frame`."""
     import pandas as pd
 
     from ml_models.explain import top_reasons
@@ -137,35 +123,10 @@ def _outcome_is_known(warehouse: DuckDBWarehouse, cutoff: date) -> bool:
     return bool(found["n"].iloc[0])
 
 
-def _empty() -> "pd.DataFrame":
-    import pandas as pd
-
-    kinds = {
-        "customer_id": "str",
-        "cutoff_date": "datetime64[us]",
-        "score": "float64",
-        "model_name": "str",
-        "model_version": "int64",
-        "trained_through": "datetime64[us]",
-        "scored_at": "datetime64[us, UTC]",
-        "reason_1": "str",
-        "reason_2": "str",
-        "reason_3": "str",
-    }
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
-
-
 def _report(warehouse: DuckDBWarehouse, scored: "pd.DataFrame | None", what: str) -> dg.MaterializeResult:
-    """Describe the table; make it exist (empty) where nothing was scored yet, so that what reads it can."""
-    if not warehouse.exists("predictions", "lapse_predictions"):
-        warehouse.replace_table("predictions", "lapse_predictions", _empty() if scored is None else scored)
-    metadata: dict = {
-        "dagster/row_count": warehouse.row_count("predictions", "lapse_predictions"),
-        "dagster/table_name": "predictions.lapse_predictions",
-        "dagster/column_schema": column_schema(_empty(), COLUMNS),
-        "what_happened": what,
-    }
-    if scored is not None and len(scored):
+    ensure(warehouse, PREDICTIONS)
+    metadata: dict = {**described(warehouse, PREDICTIONS), "what_happened": what}
+    if scored is not None:
         highest = scored.nlargest(10, "score")[["customer_id", "score", "reason_1", "reason_2", "reason_3"]]
         metadata |= {
             "rows_scored": len(scored),

@@ -10,6 +10,7 @@ import dagster as dg
 from assets.features import FEATURE_FRAME
 from assets.ownership import owner_of
 from assets.reporting import column_schema, picture, table
+from assets.tables import described
 from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse import DuckDBWarehouse
@@ -139,9 +140,7 @@ def candidate(
     yield dg.MaterializeResult(
         asset_key=CANDIDATE,
         metadata={
-            "dagster/row_count": warehouse.row_count("training", "candidate"),
-            "dagster/table_name": "training.candidate",
-            "dagster/column_schema": column_schema(_candidate_row(version, evidence)),
+            **described(warehouse, CANDIDATE),
             "model_version": version.version,
             "algorithm": version.algorithm,
             "trained_through": version.trained_through.isoformat(),
@@ -151,16 +150,12 @@ def candidate(
             "models_on_the_holdout": table(comparison),
             "slices": table(slices[slices["slice_name"] != "cutoff"]),
             "search": table(_frame(evidence["trials"])),
-            "calibration": picture(reliability_plot(calibration, f"Version {version.version} on its holdout"), "predicted against observed"),
+            "calibration": picture(
+                reliability_plot(calibration, f"Version {version.version} on its holdout"), "predicted against observed"
+            ),
         },
     )
-    yield dg.MaterializeResult(
-        asset_key=HOLDOUT,
-        metadata={
-            "dagster/row_count": warehouse.row_count("training", "holdout_predictions"),
-            "dagster/table_name": "training.holdout_predictions",
-        },
-    )
+    yield dg.MaterializeResult(asset_key=HOLDOUT, metadata=described(warehouse, HOLDOUT))
     for gate in evidence["gates"]:
         yield dg.AssetCheckResult(
             asset_key=CANDIDATE,
@@ -203,8 +198,7 @@ def champion(
         context.log.info(f"champion: {before.version if before else 'none'} -> {challenger.version}")
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": warehouse.row_count("training", "champion"),
-            "dagster/table_name": "training.champion",
+            **described(warehouse, CHAMPION),
             "model_version": challenger.version,
             "algorithm": challenger.algorithm,
             "trained_through": challenger.trained_through.isoformat(),

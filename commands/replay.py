@@ -189,9 +189,9 @@ def _model(warehouse: Any, week: date) -> str:
     if not warehouse.exists("predictions", "lapse_predictions"):
         return "none"
     found = warehouse.read(
-        "select max(model_version) as v from predictions.lapse_predictions where cutoff_date = ?", [week]
-    )["v"].iloc[0]
-    return "none" if found != found else f"v{int(found)}"
+        "select model_version from predictions.lapse_predictions where cutoff_date = ? limit 1", [week]
+    )
+    return f"v{found['model_version'].iloc[0]}" if len(found) else "none"
 
 
 def _judged(warehouse: Any) -> str:

@@ -32,7 +32,9 @@ def main() -> None:
             )
         resources: Any = definitions.resources
         summarise(resources["warehouse"], resources["registry"])
-        print(f"\ndone in {time.monotonic() - began:.0f} s. State: {home()}. Web UI: make ui, then http://127.0.0.1:3000")
+        print(
+            f"\ndone in {time.monotonic() - began:.0f} s. State: {home()}. Web UI: make ui, then http://127.0.0.1:3000"
+        )
 
 
 def summarise(warehouse: "DuckDBWarehouse", registry: "ModelRegistry") -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from resources.profiles import ROOT, UnknownProfileError, home
+from sensors.alerts import sentence_of
 
 PID_TAG = "baton/pid"
 """Marks a run that a command executes in its own process, so that a later start can tell a dead one."""
@@ -100,7 +101,9 @@ def _line(event: dg.DagsterEvent) -> str | None:
     if kind == "ASSET_CHECK_EVALUATION":
         check = event.asset_check_evaluation_data
         if not check.passed:
-            return f"  ✗ check {check.check_name} on {check.asset_key.to_user_string()}: {check.description or 'failed'}"
+            return (
+                f"  ✗ check {check.check_name} on {check.asset_key.to_user_string()}: {check.description or 'failed'}"
+            )
     return None
 
 
@@ -146,12 +149,8 @@ def first_failure(result: dg.ExecuteInProcessResult) -> str:
     """Say in a sentence what failed first in a run."""
     for event in result.all_events:
         if event.is_step_failure:
-            error = event.event_specific_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            # The class name before the colon is for programmers.
-            message = error.message.strip() if error else "no reason was given"
-            return f"{event.step_key} failed: {message.split(': ', 1)[-1]}"
+            error = event.step_failure_data.error
+            return f"{event.step_key} failed: {sentence_of(error) if error else 'no reason was given'}"
     for event in result.all_events:
         if event.event_type_value == "PIPELINE_FAILURE":
             return event.message or "the run failed"

@@ -94,7 +94,11 @@ class DbtRunner(dg.ConfigurableResource):
             "--log-path",
             str(state / "logs"),
         ]
-        settings = {"BATON_WAREHOUSE": self.warehouse_path, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", **(environment or {})}
+        settings = {
+            "BATON_WAREHOUSE": self.warehouse_path,
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+            **(environment or {}),
+        }
         with _environment(settings):
             try:
                 result = dbtRunner(callbacks=[keep]).invoke(command)
@@ -141,7 +145,9 @@ def _explain(args: Sequence[str], result: Any) -> str:
     """Say in a sentence which nodes failed and why."""
     if result.exception is not None:
         return f"`dbt {args[0]}` could not run: {str(result.exception).strip()}"
-    failed = [node for node in getattr(result.result, "results", []) if str(node.status) in {"error", "fail", "runtime error"}]
+    failed = [
+        node for node in getattr(result.result, "results", []) if str(node.status) in {"error", "fail", "runtime error"}
+    ]
     lines = [f"{node.node.name} ({node.status}): {_short(node.message)}" for node in failed[:10]]
     return f"`dbt {args[0]}`: {len(failed)} node(s) failed. " + " | ".join(lines)
 

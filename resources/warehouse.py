@@ -10,7 +10,7 @@ pandas has no calendar date, so the contract gives its two kinds of time a meani
 import contextlib
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,6 +142,13 @@ class DuckDBWarehouse(dg.ConfigurableResource):
         with self.connect() as connection:
             return _count(connection, schema, table)
 
+    def create_table(self, schema: str, table: str, columns: Mapping[str, str]) -> None:
+        """Create an empty table with these columns (name: SQL type) unless it is there."""
+        types = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
+        with self._transaction() as connection:
+            connection.execute(f"create schema if not exists {quoted(schema)}")
+            connection.execute(f"create table if not exists {_name(schema, table)} ({types})")
+
     def replace_table(self, schema: str, table: str, frame: "pd.DataFrame") -> int:
         """Replace the whole table by `frame` (empty allowed) in one transaction; return its row count."""
         with self._transaction() as connection:
@@ -215,14 +222,17 @@ def _offer(connection: "duckdb.DuckDBPyConnection", frame: "pd.DataFrame") -> No
         timed = timed[timed != timed.dt.normalize()]
         if len(timed):
             raise WarehouseError(
-                f"Expected calendar dates or instants with a zone in column {name}, but {len(timed)} row(s) have a time of "
-                f"day without a zone, such as {timed.iloc[0]}. Give them a zone, or cut them to the day. Nothing was written."
+                f"Expected calendar dates or instants with a zone in column {name}, but {len(timed)} row(s) have a time "
+                f"of day without a zone, such as {timed.iloc[0]}. Give them a zone, or cut them to the day. Nothing was "
+                "written."
             )
+    # Of a text column without a value DuckDB would make a column of no type, which takes no text later.
+    texts = [name for name, kind in frame.dtypes.items() if kind == object and frame[name].isna().all()]
+    casts = [f"cast({quoted(name)} as date) as {quoted(name)}" for name in days]
+    casts += [f"cast({quoted(name)} as varchar) as {quoted(name)}" for name in texts]
     connection.register("_offered", frame)
-    casts = ", ".join(f"cast({quoted(name)} as date) as {quoted(name)}" for name in days)
-    connection.execute(
-        f"create or replace temp view _new_rows as select *{f' replace ({casts})' if casts else ''} from _offered"
-    )
+    replaced = f" replace ({', '.join(casts)})" if casts else ""
+    connection.execute(f"create or replace temp view _new_rows as select *{replaced} from _offered")
 
 
 def _exists(connection: "duckdb.DuckDBPyConnection", schema: str, table: str) -> bool:

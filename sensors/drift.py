@@ -72,7 +72,7 @@ def drift_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
             )
     if not requests:
         return dg.SkipReason(
-            f"none of {seen} completed drift evaluation(s) of the last {OLDEST.days} days failed"
+            f"none of {seen} completed drift evaluation(s) failed within the last {OLDEST.days} days"
             if seen
             else "no drift check was evaluated yet"
         )
@@ -81,7 +81,8 @@ def drift_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
 
 def rescore_newest() -> dict:
     """Run configuration that lets a new champion replace the newest, not yet judged, predictions."""
-    return {"ops": {"predictions__lapse_predictions": {"config": {"rescore": True}}}}
+    # Dagster names the step of an asset after its whole key.
+    return {"ops": {PREDICTIONS.to_python_identifier(): {"config": {"rescore": True}}}}
 
 
 def _text(evaluation: dg.AssetCheckEvaluation, name: str) -> str:

@@ -20,7 +20,13 @@ def _schedule(job: str, name: str, cron: str, why: str) -> dg.ScheduleDefinition
 
 
 SCHEDULES = [
-    _schedule(INGEST_AND_BUILD, "daily_ingest_and_build_schedule", "0 8 * * *", "Every morning at 08:00: sync and build."),
-    _schedule(WEEKLY_SCORE, "weekly_score_schedule", "0 9 * * 1", "Mondays at 09:00, when the new cutoff has been built."),
-    _schedule(WEEKLY_JUDGE, "weekly_judge_schedule", "0 10 * * 1", "Mondays at 10:00, after scoring: judge what matured."),
+    _schedule(
+        INGEST_AND_BUILD, "daily_ingest_and_build_schedule", "0 8 * * *", "Every morning at 08:00: sync and build."
+    ),
+    _schedule(
+        WEEKLY_SCORE, "weekly_score_schedule", "0 9 * * 1", "Mondays at 09:00, when the new cutoff has been built."
+    ),
+    _schedule(
+        WEEKLY_JUDGE, "weekly_judge_schedule", "0 10 * * 1", "Mondays at 10:00, after scoring: judge what matured."
+    ),
 ]

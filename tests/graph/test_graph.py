@@ -63,9 +63,7 @@ def test_every_asset_says_how_it_is_made_and_of_what_kind(graph):
 
 
 def test_freshness_policies_stand_where_the_table_says(graph):
-    with_policy = {
-        tuple(key.path) for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy is not None
-    }
+    with_policy = {tuple(key.path) for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy is not None}
     assert with_policy == set(FRESHNESS)
 
 
@@ -130,7 +128,12 @@ def test_the_model_is_in_the_registry_with_its_evidence(baton):
 def test_a_second_run_does_only_what_is_new(baton):
     before = {
         table: baton.read(f"select * from {table} order by all")
-        for table in ("features.feature_frame", "predictions.lapse_predictions", "training.champion", "monitoring.drift")
+        for table in (
+            "features.feature_frame",
+            "predictions.lapse_predictions",
+            "training.champion",
+            "monitoring.drift",
+        )
     }
     again = baton.run()
     assert again.success

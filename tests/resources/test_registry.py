@@ -65,7 +65,9 @@ def foreign_function(x):
 
 
 def stored_files(registry):
-    return sorted(Path(registry.artifact_root.removeprefix("file://")).rglob("model.skops"), key=lambda p: p.stat().st_mtime)
+    return sorted(
+        Path(registry.artifact_root.removeprefix("file://")).rglob("model.skops"), key=lambda p: p.stat().st_mtime
+    )
 
 
 def test_a_damaged_model_file_is_a_sentence(registry):

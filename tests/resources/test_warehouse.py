@@ -30,6 +30,13 @@ def test_an_empty_frame_is_a_table_with_columns_and_no_rows(warehouse):
     assert list(warehouse.read("select * from marts.t").columns) == ["a"]
 
 
+def test_a_text_column_without_a_value_takes_text_later(warehouse):
+    warehouse.replace_table("marts", "t", pd.DataFrame({"reason": pd.Series([None], dtype=object), "k": [1]}))
+    later = pd.DataFrame({"reason": ["because"], "k": [2]})
+    warehouse.replace_partitions("marts", "t", later, column="k", values=[2])
+    assert warehouse.read("select reason from marts.t order by k")["reason"].tolist() == [None, "because"]
+
+
 def test_replacing_a_cutoff_leaves_the_others(warehouse):
     warehouse.replace_partitions("p", "t", rows("2017-01-02", a=1), column="cutoff_date", values=[date(2017, 1, 2)])
     warehouse.replace_partitions("p", "t", rows("2017-01-09", a=2), column="cutoff_date", values=[date(2017, 1, 9)])
@@ -38,7 +45,9 @@ def test_replacing_a_cutoff_leaves_the_others(warehouse):
 
 
 def test_columns_are_matched_by_name_and_a_new_one_is_added(warehouse):
-    warehouse.replace_partitions("p", "t", rows("2017-01-02", a=1, b=2), column="cutoff_date", values=[date(2017, 1, 2)])
+    warehouse.replace_partitions(
+        "p", "t", rows("2017-01-02", a=1, b=2), column="cutoff_date", values=[date(2017, 1, 2)]
+    )
     frame = rows("2017-01-09", c=9, b=20, a=10)
     warehouse.replace_partitions("p", "t", frame, column="cutoff_date", values=[date(2017, 1, 9)])
     found = warehouse.read("select a, b, c from p.t order by cutoff_date").iloc[-1]
