@@ -67,7 +67,7 @@ def feature_frame(
         f"select * from features.customer_features where cutoff_date in ({marks}) order by cutoff_date, customer_id",
         cutoffs,
     )
-    report = validate_frame(rows, frame_schema(_known_cutoffs(warehouse)))
+    report = validate_frame(rows, frame_schema(_known_cutoffs(warehouse), required=cutoffs))
     failures = {} if report.passed else {"failures": table(report.failures)}
     yield _verdict(report.passed, report.sentence, rows=len(rows), cutoffs=len(cutoffs), **failures)
     if report.frame is None:

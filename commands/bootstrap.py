@@ -56,7 +56,8 @@ def environment(folder, title, what):
     pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     if os.environ.get("CI") is None:
         pip += ["--progress-bar", "off"]
-    run(pip + ["install", "--requirement", lock], "install the locked dependencies of " + title)
+    # The lock is complete and hashed: nothing beside it is resolved or trusted.
+    run(pip + ["install", "--no-deps", "--require-hashes", "--requirement", lock], "install the locked dependencies of " + title)
     # Editable, so that the code runs from the checkout; no build isolation, so that the lock covers the build too.
     run(pip + ["install", "--no-deps", "--no-build-isolation", "--editable", folder], "install " + title)
     with open(stamp, "w") as stream:

@@ -16,7 +16,9 @@ from resources.profiles import ROOT, UnknownProfileError, home
 from sensors.alerts import sentence_of
 
 PID_TAG = "baton/pid"
-"""Marks a run that a command executes in its own process, so that a later start can tell a dead one."""
+BEGAN_TAG = "baton/process_began"
+"""Mark a run that a command executes in its own process, so that a later start can tell a dead one: a process id alone
+is given to another process after a restart of the machine."""
 
 
 @contextlib.contextmanager
@@ -49,25 +51,44 @@ def reap(opened: dg.DagsterInstance, *, without_daemon: bool = False) -> list[st
     there (`without_daemon`).
     """
     dead = []
-    for record in opened.get_run_records(
-        dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
-    ):
+    unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    for record in opened.get_run_records(dg.RunsFilter(statuses=unfinished)):
         run = record.dagster_run
         pid = run.tags.get(PID_TAG)
-        if not _alive(int(pid)) if pid is not None else without_daemon:
+        gone = without_daemon if pid is None else not _alive(int(pid), run.tags.get(BEGAN_TAG, ""))
+        if gone:
             opened.report_run_failed(run, "The process that executed this run is gone; it was found dead at start-up.")
             dead.append(run.run_id)
     return dead
 
 
-def _alive(pid: int) -> bool:
+def _process_tags() -> dict[str, str]:
+    """Return the tags that identify this process."""
+    return {PID_TAG: str(os.getpid()), BEGAN_TAG: _began(os.getpid()) or ""}
+
+
+def _alive(pid: int, began: str) -> bool:
+    """Tell whether the process that began then (empty: unknown) still runs."""
+    found = _began(pid)
+    return found is not None and (not found or not began or found == began)
+
+
+def _began(pid: int) -> str | None:
+    """Return when a process began, in ticks since the machine did; empty where that is not told, None if it is gone."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return False
+        return None
     except PermissionError:
-        return True
-    return True
+        # It is there and belongs to somebody else.
+        pass
+    try:
+        # The name, in parentheses, may hold anything; after it come the state and, 19 fields on, the start.
+        state, *rest = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    # A killed process that its parent did not ask for yet has an id and nothing else.
+    return None if state in ("Z", "X") else rest[18]
 
 
 UNSAID = ("Dependencies for step", "A dbt subsetted execution")
@@ -140,7 +161,7 @@ def execute(
     return definitions.resolve_job_def(job).execute_in_process(
         instance=opened,
         run_config={**(run_config or {}), "loggers": {"console": {"config": {"log_level": console}}}},
-        tags={PID_TAG: str(os.getpid()), **(tags or {})},
+        tags={**_process_tags(), **(tags or {})},
         raise_on_error=False,
     )
 

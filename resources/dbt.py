@@ -16,6 +16,9 @@ from typing import Any
 
 import dagster as dg
 
+WRITES = {"parse", "compile"}
+"""Commands whose files are what they are called for."""
+
 SOURCE_SUFFIXES = {".sql", ".yml", ".yaml", ".csv", ".md"}
 
 
@@ -93,6 +96,8 @@ class DbtRunner(dg.ConfigurableResource):
             str(state / "target"),
             "--log-path",
             str(state / "logs"),
+            # The manifest on disk is what the graph was made of; writing it again each time costs a second and serves nobody.
+            "--write-json" if args[0] in WRITES else "--no-write-json",
         ]
         settings = {
             "BATON_WAREHOUSE": self.warehouse_path,
