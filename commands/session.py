@@ -83,10 +83,11 @@ def _began(pid: int) -> str | None:
         # It is there and belongs to somebody else.
         pass
     try:
-        # The name, in parentheses, may hold anything; after it come the state and, 19 fields on, the start.
-        state, *rest = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        about = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+    # The name, in parentheses, may hold anything; after it come the state and, 19 fields on, the start.
+    state, *rest = about.rpartition(")")[2].split()
     # A killed process that its parent did not ask for yet has an id and nothing else.
     return None if state in ("Z", "X") else rest[18]
 
@@ -133,7 +134,7 @@ def _line(event: dg.DagsterEvent) -> str | None:
     description="Progress for a person at a terminal.",
 )
 def progress_logger(context: dg.InitLoggerContext) -> logging.Logger:
-    """A logger that prints one line a thing done."""
+    """Return a logger that prints one line a thing done."""
     logger = logging.Logger("baton.progress", level=context.logger_config["log_level"])
     logger.addHandler(_Progress())
     return logger
