@@ -138,6 +138,32 @@ def test_a_record_that_does_not_fit_keeps_neither_it_nor_its_state(world: World)
     assert world.rows("select count(*) from raw._airbyte_state") == [(0,)]
 
 
+def test_a_stream_that_does_not_fit_does_not_take_another_ones_checkpoint_with_it(world: World) -> None:
+    events = stream("events", {"seen": integer()}, cursor="seen")
+    world.says(
+        [ORDERS, events],
+        order(1, "a"),
+        state("orders", {"seen": "a"}),
+        ["events", {"seen": "soon"}],
+        state("events", {"seen": "soon"}),
+        status("events", "COMPLETE"),
+    )
+    with pytest.raises(SyncFailedError, match="events is as it was"):
+        world.sync()
+    assert orders(world) == [(1, "a", "-")]
+
+
+def test_appended_records_without_a_state_are_not_kept_by_a_sync_that_fails(world: World) -> None:
+    events = stream("events", {"seen": text()}, cursor="seen")
+    said = [["events", {"seen": "a"}], status("events", "COMPLETE")]
+    world.says([ORDERS, events], *said, {"exit": 1})
+    with pytest.raises(SyncFailedError):
+        world.sync()
+    world.says([ORDERS, events], *said, status("orders", "COMPLETE"))
+    world.sync()
+    assert world.rows("select count(*) from raw.events") == [(1,)], "the failed sync's copy would make it two"
+
+
 GLOBAL = {"type": "STATE", "state": {"type": "GLOBAL", "global": {"shared_state": {"lsn": 7}, "stream_states": []}}}
 LEGACY = {"type": "STATE", "state": {"data": {"orders": {"seen": "a"}}}}
 
