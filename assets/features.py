@@ -54,6 +54,10 @@ def feature_frame(
     """Validate the cutoffs that the frame lacks (or that are to be rebuilt) and add them."""
     cutoffs = _cutoffs_to_add(warehouse, config.rebuild_from)
     if not cutoffs:
+        if not warehouse.exists("features", "feature_frame"):
+            # Less than twelve weeks were delivered yet. What reads the frame finds no cutoff then, instead of no table.
+            empty = warehouse.read("select * from features.customer_features limit 0")
+            warehouse.replace_table("features", "feature_frame", empty)
         yield _verdict(True, "Every cutoff is in the frame already; there was nothing to validate.", rows=0, cutoffs=0)
         yield _report(warehouse, cutoffs_added=0, rows_added=0)
         return
@@ -105,7 +109,7 @@ def _report(warehouse: DuckDBWarehouse, *, cutoffs_added: int, rows_added: int) 
             "dagster/column_schema": column_schema(newest),
             "cutoffs_added": cutoffs_added,
             "rows_added": rows_added,
-            "newest_cutoff": str(newest["cutoff_date"].max())[:10],
+            "newest_cutoff": str(newest["cutoff_date"].max())[:10] if len(newest) else "none",
         },
     )
 
@@ -143,7 +147,10 @@ def data_is_recent(warehouse: DuckDBWarehouse, clock: Clock) -> dg.AssetCheckRes
         return dg.AssetCheckResult(
             passed=False,
             severity=dg.AssetCheckSeverity.WARN,
-            description="No day was delivered whole yet: the raw transactions hold less than one day before the clock.",
+            description=(
+                "There is no cutoff yet, so nothing tells how recent the data is: twelve whole weeks of transactions are "
+                "needed, and fewer were delivered."
+            ),
             metadata={"clock": now.isoformat()},
         )
     watermark = found.date()

@@ -9,7 +9,7 @@ from assets.features import FEATURE_FRAME
 from assets.ownership import owner_of
 from assets.predictions import PREDICTIONS
 from assets.reporting import picture, table
-from assets.tables import described
+from assets.tables import described, ensure
 from assets.training import CHAMPION, HOLDOUT, OUTCOMES
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry
@@ -124,6 +124,7 @@ def drift(
         kept = kept[~pd.MultiIndex.from_frame(kept[["layer", "cutoff_date"]]).isin(again)]
         whole = pd.concat([kept, new], ignore_index=True) if len(kept) else new
         warehouse.replace_table("monitoring", "drift", whole.sort_values(["cutoff_date", "layer", "column_name"]))
+    ensure(warehouse, DRIFT)
     cutoffs = new["cutoff_date"].nunique()
     context.log.info(f"drift measured for {cutoffs} new cutoff(s)")
     return dg.MaterializeResult(
