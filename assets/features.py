@@ -148,8 +148,8 @@ def data_is_recent(warehouse: DuckDBWarehouse, clock: Clock) -> dg.AssetCheckRes
             passed=False,
             severity=dg.AssetCheckSeverity.WARN,
             description=(
-                "There is no cutoff yet, so nothing tells how recent the data is: twelve whole weeks of transactions are "
-                "needed, and fewer were delivered."
+                "There is no cutoff yet, so nothing tells how recent the data is: twelve whole weeks of transactions "
+                "are needed, and fewer were delivered."
             ),
             metadata={"clock": now.isoformat()},
         )
