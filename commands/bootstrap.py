@@ -54,8 +54,6 @@ def environment(folder, title, what):
     if not os.path.exists(python):
         create(venv)
     pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    if os.environ.get("CI") is None:
-        pip += ["--progress-bar", "off"]
     # The lock is complete and hashed: nothing beside it is resolved or trusted.
     run(pip + ["install", "--no-deps", "--require-hashes", "--requirement", lock], "install the locked dependencies of " + title)
     # Editable, so that the code runs from the checkout; no build isolation, so that the lock covers the build too.
