@@ -16,8 +16,8 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import dagster as dg
 
-# dagster-airbyte's workspace and the spec mapping are marked beta: the lock pins them and the graph's snapshot watches them,
-# so the warning would only hide other ones.
+# dagster-airbyte's workspace and the spec mapping are marked beta: the lock pins them and the graph's snapshot watches
+# them, so the warning would only hide other ones.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 

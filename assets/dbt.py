@@ -50,7 +50,7 @@ class Translator(DagsterDbtTranslator):
         key = dg.AssetKey([props["schema"], props["name"]])
         return spec.replace_attributes(
             key=key,
-            # The tables built after the model are a group of their own, or the picture of the groups would run in a circle.
+            # What is built after the model is a group of its own, or the picture of the groups would run in a circle.
             group_name="serving" if "serving" in props.get("tags", []) else props["schema"],
             owners=[owner_of(key)] if props["resource_type"] == "model" else [],
             kinds={"dbt", "duckdb"} if props["resource_type"] == "model" else set(),

@@ -28,7 +28,7 @@ LABELS_OUTGREW_MODEL = dg.AssetCheckKey(CHAMPION, "labels_outgrew_model")
 
 GROWTH = 2
 """Retrain when there are this many times the labelled cutoffs that the champion learned from. A model that knows five
-weeks gains from the next five (measured: +.03 AUC for all history against two cutoffs); one that knows forty does not."""
+weeks gains from the next five (+.03 AUC for all history against two cutoffs); one that knows forty does not."""
 
 SCORE = "score"
 
@@ -88,8 +88,8 @@ def performance(context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse) -
     owners=[owner_of(DRIFT)],
     kinds={"scipy", "duckdb"},
     description=(
-        "One row a cutoff and column (58 features, and the champion's score): how far the column moved against the weeks "
-        "before it. Each column's own history sets its threshold in the checks `feature_drift` and `score_drift`."
+        "One row a cutoff and column (58 features, and the champion's score): how far the column moved against the "
+        "weeks before it. Its own history sets its threshold in the checks `feature_drift` and `score_drift`."
     ),
 )
 def drift(
@@ -170,8 +170,8 @@ def score_drift(warehouse: DuckDBWarehouse) -> dg.AssetCheckResult:
     name=LABELS_OUTGREW_MODEL.name,
     additional_deps=[DRIFT],
     description=(
-        f"There are fewer than {GROWTH} times the labelled cutoffs that the champion learned from. A failure asks for one "
-        "retraining: a young model gains from every week of labels, an old one does not."
+        f"There are fewer than {GROWTH} times the labelled cutoffs that the champion learned from. A failure asks for "
+        "one retraining: a young model gains from every week of labels, an old one does not."
     ),
     metadata={"owner": owner_of(CHAMPION)},
 )
@@ -268,7 +268,7 @@ def _holdout_rows(warehouse: DuckDBWarehouse) -> "pd.DataFrame":
 
 
 def _no_performance() -> "pd.DataFrame":
-    """An empty table with the columns of a full one."""
+    """Return an empty table with the columns of a full one."""
     from ml_models.evaluation import evaluate_slices
 
     return evaluate_slices([], [], {}).assign(evidence="", model_version=0)

@@ -62,15 +62,15 @@ def lapse_predictions(
         return _report(warehouse, None, f"cutoff {cutoff} was already scored")
     if config.rescore and _outcome_is_known(warehouse, cutoff):
         raise dg.Failure(
-            f"Expected a cutoff whose outcome is still open to score again, but the outcome of {cutoff} is known. Score "
-            "the newest cutoff instead; history stays as it was decided on.",
+            f"Expected a cutoff whose outcome is still open to score again, but the outcome of {cutoff} is known. "
+            "Score the newest cutoff instead; history stays as it was decided on.",
             allow_retries=False,
         )
     frame = warehouse.read("select * from features.feature_frame where cutoff_date = ? order by customer_id", [cutoff])
     if frame.empty:
         raise dg.Failure(
-            f"Expected rows for cutoff {cutoff} in features.feature_frame and found none. Materialise the feature frame "
-            "up to that cutoff (`make run`), or name a cutoff that is there.",
+            f"Expected rows for cutoff {cutoff} in features.feature_frame and found none. Materialise the feature "
+            "frame up to that cutoff (`make run`), or name a cutoff that is there.",
             allow_retries=False,
         )
     scored = score(frame, champion, registry)

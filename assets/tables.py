@@ -107,7 +107,7 @@ def described(warehouse: DuckDBWarehouse, key: dg.AssetKey) -> dict[str, dg.Meta
 
 
 def ensure(warehouse: DuckDBWarehouse, *keys: dg.AssetKey) -> None:
-    """Create those of the tables that are not there yet, empty: before the first model, what reads them must still work."""
+    """Create those tables that are not there yet, empty: before the first model, what reads them must still work."""
     for key in keys:
         schema, table = key.path
         if not warehouse.exists(schema, table):

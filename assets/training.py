@@ -90,8 +90,8 @@ def training_set(context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse) 
             kinds={"scikitlearn", "mlflow"},
             description=(
                 "One row a registered version: what won a small seeded search (regularised logistic regression against "
-                "histogram gradient boosting), its metrics beside the baselines of the same run, its parameters and the "
-                "fingerprint of its data. The version is in MLflow as `challenger`. The gate's checks decide on it."
+                "histogram gradient boosting), its metrics beside the baselines of the same run, its parameters and "
+                "the fingerprint of its data. The version is in MLflow as `challenger`. The gate's checks decide on it."
             ),
         ),
         dg.AssetSpec(
@@ -101,8 +101,8 @@ def training_set(context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse) 
             owners=[owner_of(HOLDOUT)],
             kinds={"scikitlearn", "duckdb"},
             description=(
-                "Each version's scores on the holdout, by the fit that had not seen it, beside the recency rule's. What "
-                "the gate judged, kept so that anybody can judge again in SQL."
+                "Each version's scores on the holdout, by the fit that had not seen it, beside the recency rule's. "
+                "What the gate judged, kept so that anybody can judge again in SQL."
             ),
         ),
     ],

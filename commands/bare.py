@@ -1,4 +1,4 @@
-"""The yardstick of `make bench`: the same work as `make run` in a plain script, without Dagster, dbt, MLflow or pandera.
+"""The yardstick of `make bench`: the work of `make run` in a plain script, without Dagster, dbt, MLflow or pandera.
 
 It reads the same connector, runs the SQL that dbt compiled, and calls the same training and scoring functions. It
 keeps no state, checks nothing and records nothing; the difference to the whole graph is what those cost.
@@ -40,7 +40,8 @@ def sync(connection: object, plan: dict) -> None:
     with tempfile.TemporaryDirectory() as folder:
         config, configured = Path(folder) / "config.json", Path(folder) / "catalog.json"
         config.write_text(json.dumps({"as_of": plan["as_of"]}))
-        streams = [{"stream": s, "sync_mode": "full_refresh", "destination_sync_mode": "overwrite"} for s in catalog["streams"]]
+        mode = {"sync_mode": "full_refresh", "destination_sync_mode": "overwrite"}
+        streams = [{"stream": stream, **mode} for stream in catalog["streams"]]
         configured.write_text(json.dumps({"streams": streams}))
         command = [plan["connector"], "read", "--config", str(config), "--catalog", str(configured)]
         records = Path(folder) / "records.jsonl"

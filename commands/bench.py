@@ -44,7 +44,12 @@ def measure(command: Sequence[str], **environment: str) -> Cost:
         "print(json.dumps([code.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, *command], env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, *command],
+        env={**os.environ, **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     wall = time.monotonic() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -186,7 +191,8 @@ def sync_speed(folder: Path, runs: int) -> list[tuple[str, str, str, str, str]]:
     subprocess.run([*pip, "--require-hashes", "-r", str(CONNECTOR / "requirements-cdk.lock")], check=True)
     subprocess.run([*pip, "--no-build-isolation", "-e", str(CONNECTOR)], check=True)
     catalog = json.loads((CONNECTOR / "catalog.json").read_text())
-    streams = [{"stream": s, "sync_mode": "full_refresh", "destination_sync_mode": "overwrite"} for s in catalog["streams"]]
+    mode = {"sync_mode": "full_refresh", "destination_sync_mode": "overwrite"}
+    streams = [{"stream": stream, **mode} for stream in catalog["streams"]]
     (folder / "configured.json").write_text(json.dumps({"streams": streams}))
     (folder / "config.json").write_text(json.dumps({"as_of": RECORDING_ENDS}))
     read = ["read", "--config", str(folder / "config.json"), "--catalog", str(folder / "configured.json")]
@@ -198,7 +204,8 @@ def sync_speed(folder: Path, runs: int) -> list[tuple[str, str, str, str, str]]:
     )
     speed = {name: records / statistics.median(one.cpu for one in side) for name, side in costs.items()}
     ratio = f"{speed['ours'] / speed['kit']:.1f}"
-    return [("connector, records a CPU second / through the CDK", f"{speed['ours']:,.0f}", f"{speed['kit']:,.0f}", ratio, "")]
+    what = "connector, records a CPU second / through the CDK"
+    return [(what, f"{speed['ours']:,.0f}", f"{speed['kit']:,.0f}", ratio, "")]
 
 
 def row(

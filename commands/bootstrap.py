@@ -55,9 +55,13 @@ def environment(folder, title, what):
         create(venv)
     pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     # The lock is complete and hashed: nothing beside it is resolved or trusted.
-    run(pip + ["install", "--no-deps", "--require-hashes", "--requirement", lock], "install the locked dependencies of " + title)
+    run(
+        pip + ["install", "--no-deps", "--require-hashes", "--requirement", lock],
+        "install the locked dependencies of " + title,
+    )
     # Editable, so that the code runs from the checkout; no build isolation, so that the lock covers the build too.
-    run(pip + ["install", "--no-deps", "--no-build-isolation", "--editable", folder], "install " + title)
+    editable = ["install", "--no-deps", "--no-build-isolation", "--editable", folder]
+    run(pip + editable, "install " + title)
     with open(stamp, "w") as stream:
         stream.write(wanted)
 

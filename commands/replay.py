@@ -1,7 +1,7 @@
 """Replay the recorded year: move the clock week by week through the same jobs that run on schedule.
 
-A replay is nothing but a source that reveals no more than a date. Each Monday: sync what became visible, build, score with
-that day's champion, judge what matured, and let the drift sensor ask for a retraining as it would in a daemon.
+A replay is nothing but a source that reveals no more than a date. Each Monday: sync what became visible, build, score
+with that day's champion, judge what matured, and let the drift sensor ask for a retraining as it would in a daemon.
 State lives in its own folder, `BATON_HOME`/replay, so that the future already in the main warehouse cannot leak
 into the past. It can be interrupted at any point and continued by the same command.
 """
@@ -86,8 +86,8 @@ class _State:
             found = json.loads(file.read_text())
             if found["from"] != str(start):
                 sys.exit(
-                    f"error: {file.parent} holds a replay from {found['from']}, and this one starts at {start}. Move that "
-                    "folder away, set another BATON_HOME, or continue with the same FROM."
+                    f"error: {file.parent} holds a replay from {found['from']}, and this one starts at {start}. Move "
+                    "that folder away, set another BATON_HOME, or continue with the same FROM."
                 )
             self.through = date.fromisoformat(found["through"]) if found["through"] else None
         else:

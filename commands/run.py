@@ -67,8 +67,8 @@ def summarise(warehouse: "DuckDBWarehouse", registry: "ModelRegistry") -> None:
     )
     holdout = evidence["holdout"]
     print(
-        f"judged on cutoffs {holdout[0]} to {holdout[-1]}, by a fit that had seen outcomes of {evidence['train'][0]} to "
-        f"{evidence['train'][-1]} only:"
+        f"judged on cutoffs {holdout[0]} to {holdout[-1]}, by a fit that had seen outcomes of {evidence['train'][0]} "
+        f"to {evidence['train'][-1]} only:"
     )
     print(_table(_named(pd.DataFrame(evidence["comparison"]), champion.algorithm)))
     slices = pd.DataFrame(evidence["slices"])
@@ -88,7 +88,7 @@ def _named(comparison: "pd.DataFrame", chosen: str) -> "pd.DataFrame":
         "boosting": "gradient boosting, 58 features",
         "shuffled_labels": "negative control: shuffled labels",
     }
-    named = comparison["model"].map(lambda name: words.get(name, name) + (" (chosen)" if name == chosen else ""))
+    named = [words.get(name, name) + (" (chosen)" if name == chosen else "") for name in comparison["model"]]
     columns = ["auc", "pr_auc", "log_loss", "brier", "calibration_error", "lift_at_10"]
     return comparison.assign(model=named)[["model", *columns]]
 
@@ -111,14 +111,12 @@ def _most_at_risk(warehouse: "DuckDBWarehouse") -> str:
 
 
 def _table(frame: "pd.DataFrame") -> str:
-    formats = {
-        column: (lambda value: "–" if value != value else f"{value:.2f}")  # noqa: RUF001 a dash where nothing can be said
-        if column == "lift_at_10"
-        else (lambda value: "–" if value != value else f"{value:.4f}")  # noqa: RUF001
-        for column in frame.columns
-        if frame[column].dtype.kind == "f"
-    }
-    return textwrap.indent(frame.to_string(index=False, formatters=formats, justify="right"), "  ")
+    shown = frame.copy().astype(object)
+    for column in frame.columns[frame.dtypes == "float64"]:
+        digits = 2 if column.startswith("lift") else 4
+        # A dash where nothing can be said.
+        shown[column] = [f"{value:.{digits}f}" if value == value else "-" for value in frame[column]]
+    return textwrap.indent(shown.to_string(index=False, justify="right"), "  ")
 
 
 def _title(text: str) -> None:

@@ -23,14 +23,14 @@ def describe(definitions: dg.Definitions) -> dict[str, Any]:
                 "kinds": sorted(graph.get(key).kinds),
                 "freshness": _freshness(graph.get(key).freshness_policy),
             }
-            for key in sorted(graph.get_all_asset_keys(), key=lambda one: one.path)
+            for key in sorted(graph.get_all_asset_keys(), key=lambda one: one.to_user_string())
         },
         "checks": {
             f"{key.asset_key.to_user_string()}: {key.name}": {
                 "blocking": graph.get_check_spec(key).blocking,
                 "owner": str(graph.get_check_spec(key).metadata.get("owner")),
             }
-            for key in sorted(graph.asset_check_keys, key=lambda one: (one.asset_key.path, one.name))
+            for key in sorted(graph.asset_check_keys, key=lambda one: one.to_user_string())
         },
         "jobs": {
             job.name: {

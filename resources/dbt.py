@@ -96,7 +96,7 @@ class DbtRunner(dg.ConfigurableResource):
             str(state / "target"),
             "--log-path",
             str(state / "logs"),
-            # The manifest on disk is what the graph was made of; writing it again each time costs a second and serves nobody.
+            # The manifest on disk is what the graph was made of; writing it again each time costs a second, for nobody.
             "--write-json" if args[0] in WRITES else "--no-write-json",
         ]
         settings = {

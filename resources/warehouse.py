@@ -4,7 +4,7 @@ Reads never block a writer for longer than their statement, writes are atomic, c
 frame is a table with columns and no rows. A killed process leaves the previous tables.
 
 pandas has no calendar date, so the contract gives its two kinds of time a meaning: a naive datetime column is a DATE
-(cutoffs, days), one with a zone is an instant, TIMESTAMP WITH TIME ZONE. A naive datetime with a time of day is refused.
+(cutoffs, days), one with a zone is an instant, TIMESTAMP WITH TIME ZONE; a time of day without a zone is refused.
 """
 
 import contextlib
@@ -77,8 +77,8 @@ def open_duckdb(
     except duckdb.IOException as error:
         if "no space left" in str(error).lower():
             raise WarehouseError(
-                f"The disk that holds {path} is full; the statement was rolled back and the previous tables are intact. "
-                "Free some space and run again."
+                f"The disk that holds {path} is full; the statement was rolled back and the previous tables are "
+                "intact. Free some space and run again."
             ) from error
         raise
     finally:
@@ -90,8 +90,8 @@ def _unreadable(path: str, error: Exception) -> str:
     if "no space left" in first.lower():
         return f"The disk that holds {path} is full: {first} Free some space and run again; nothing was changed."
     return (
-        f"Expected a DuckDB warehouse at {path}, but it cannot be opened: {first} Move the file away (or point BATON_HOME "
-        "elsewhere) and run `make run` to build a new one."
+        f"Expected a DuckDB warehouse at {path}, but it cannot be opened: {first} Move the file away (or point "
+        "BATON_HOME elsewhere) and run `make run` to build a new one."
     )
 
 
@@ -160,7 +160,7 @@ class DuckDBWarehouse(dg.ConfigurableResource):
     def replace_partitions(
         self, schema: str, table: str, frame: "pd.DataFrame", *, column: str, values: Sequence[Any]
     ) -> int:
-        """Replace the rows whose `column` is one of `values` by `frame`, in one transaction; return the table's row count.
+        """Replace the rows whose `column` is one of `values` by `frame` in one transaction; return the table's rows.
 
         Columns are matched by name, never by position. A column that the table lacks is added; one that `frame` lacks
         becomes null.
@@ -216,18 +216,20 @@ def _lower(frame: "pd.DataFrame") -> "pd.DataFrame":
 def _offer(connection: "duckdb.DuckDBPyConnection", frame: "pd.DataFrame") -> None:
     """Make a frame readable as `_new_rows`, naive datetimes as dates."""
     frame = _lower(frame)
-    days = [name for name, kind in frame.dtypes.items() if str(kind).startswith("datetime64") and "," not in str(kind)]
+    kinds = {str(name): str(kind) for name, kind in frame.dtypes.items()}
+    # A zone stands after a comma: datetime64[us, UTC].
+    days = [name for name, kind in kinds.items() if kind.startswith("datetime64") and "," not in kind]
     for name in days:
         timed = frame[name].dropna()
         timed = timed[timed != timed.dt.normalize()]
         if len(timed):
             raise WarehouseError(
-                f"Expected calendar dates or instants with a zone in column {name}, but {len(timed)} row(s) have a time "
-                f"of day without a zone, such as {timed.iloc[0]}. Give them a zone, or cut them to the day. Nothing was "
-                "written."
+                f"Expected calendar dates or instants with a zone in column {name}, but {len(timed)} row(s) have "
+                f"a time of day without a zone, such as {timed.iloc[0]}. Give them a zone, or cut them to the day. "
+                "Nothing was written."
             )
     # Of a text column without a value DuckDB would make a column of no type, which takes no text later.
-    texts = [name for name, kind in frame.dtypes.items() if kind == object and frame[name].isna().all()]
+    texts = [name for name, kind in kinds.items() if kind == "object" and frame[name].isna().all()]
     casts = [f"cast({quoted(name)} as date) as {quoted(name)}" for name in days]
     casts += [f"cast({quoted(name)} as varchar) as {quoted(name)}" for name in texts]
     connection.register("_offered", frame)
