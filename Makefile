@@ -7,7 +7,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 export MLFLOW_DISABLE_TELEMETRY = true
 BIN = .venv/bin
 
-.PHONY: help setup run ui replay rebuild promote snapshot test lint bench lock
+.PHONY: help setup run summary ui replay rebuild promote snapshot test lint bench lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,9 @@ setup: ## create the virtual environments and install the locked dependencies
 
 run: setup ## everything from sync to predictions for the newest cutoff, then a summary
 	@$(BIN)/python -m commands.run
+
+summary: setup ## what the last run came to
+	@$(BIN)/python -m commands.run --only-summary
 
 ui: setup ## web UI and daemon on PORT (default 3000)
 	@$(BIN)/python -m commands.ui $(if $(PORT),--port $(PORT))

