@@ -7,7 +7,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 export MLFLOW_DISABLE_TELEMETRY = true
 BIN = .venv/bin
 
-.PHONY: help setup run summary ui replay rebuild promote snapshot test lint bench lock
+.PHONY: help setup run summary ui replay rebuild promote snapshot test test-slow lint bench lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,8 +36,11 @@ promote: setup ## make a registered version the champion (also back to an older 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-test: setup lint ## lint, types and all tests
-	@$(BIN)/pytest
+test: setup lint ## lint, types and the tests (those marked slow: make test-slow)
+	@$(BIN)/pytest -m "not slow"
+
+test-slow: setup ## the whole year, a real daemon that is killed, other connectors from the package registry
+	@$(BIN)/pytest -m slow
 
 snapshot: setup ## write the graph's shape for review, after a deliberate change
 	@$(BIN)/python -m commands.snapshot

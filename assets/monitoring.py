@@ -41,8 +41,8 @@ SCORE = "score"
     kinds={"scikitlearn", "duckdb"},
     description=(
         "Realised performance: each cutoff whose outcome is known, judged as a whole and by activity band. Only "
-        "predictions made for cutoffs outside their model's training window count (`live`); `holdout` rows tell what the "
-        "gate saw. The recency rule stands beside it in marts.accuracy_over_time."
+        "predictions made for cutoffs outside their model's training window count (`live`); `holdout` rows tell what "
+        "the gate saw. The recency rule stands beside it in marts.accuracy_over_time."
     ),
 )
 def performance(context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse) -> dg.MaterializeResult:
