@@ -1,0 +1,202 @@
+"""Through a real daemon: an injected drift is answered by one retraining, also when the daemon is killed in between."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from copies import copy_home
+from processes import end_group
+from ticking import POINTS
+
+from assets.monitoring import FEATURE_DRIFT
+from resources.profiles import ROOT
+from sensors.drift import drift_sensor
+
+pytestmark = pytest.mark.slow
+
+HERE = Path(__file__).resolve().parent
+NEWEST_THREE = "cutoff_date >= date '2017-12-18'"
+FINISHED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
+
+
+class Home:
+    """A baton's folder with a Dagster instance in it, as `make ui` leaves it."""
+
+    def __init__(self, folder, make_baton, small_source):
+        self.folder = folder
+        self.dagster = folder / "dagster"
+        self.dagster.mkdir(exist_ok=True)
+        shutil.copyfile(ROOT / "deploy" / "embedded" / "dagster.yaml", self.dagster / "dagster.yaml")
+        self.workspace = folder / "workspace.yaml"
+        self.workspace.write_text(
+            f"load_from:\n  - python_file:\n      relative_path: {HERE / 'sample_location.py'}\n"
+            f"      location_name: baton\n      working_directory: {ROOT}\n"
+        )
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("BATON_")},
+            "BATON_HOME": str(folder),
+            "DAGSTER_HOME": str(self.dagster),
+        }
+        self.baton = make_baton(folder, source=small_source)
+        self.baton.instance = self.instance = dg.DagsterInstance.from_config(str(self.dagster))
+
+    def inject_drift(self):
+        """Make three weeks spend otherwise than before, and let an old week teach something that is not known yet."""
+        spend = ("spend_cents_7d", "spend_cents_28d", "spend_cents_56d", "spend_cents_84d", "mean_basket_cents_84d")
+        with self.baton.resources["warehouse"].connect(read_only=False) as connection:
+            times_three = ", ".join(f"{column} = {column} * 3" for column in spend)
+            connection.execute(f"update features.feature_frame set {times_three} where {NEWEST_THREE}")
+            connection.execute(f"delete from monitoring.drift where {NEWEST_THREE}")
+            old_week = "cutoff_date = date '2017-06-05'"
+            connection.execute(
+                f"update features.feature_frame set spend_cents_84d = spend_cents_84d + 1 where {old_week}"
+            )
+
+    def judge(self):
+        """Run the weekly judgement and return its run's id; the drift check must have failed."""
+        result = self.baton.run("weekly_judge")
+        assert result.success
+        [judged] = [one for one in result.get_asset_check_evaluations() if one.asset_check_key == FEATURE_DRIFT]
+        assert not judged.passed
+        return result.run_id
+
+    def asked(self):
+        """The runs that the drift sensor asked for."""
+        return self.instance.get_runs(dg.RunsFilter(tags={"dagster/sensor_name": drift_sensor.name}))
+
+    def ticks(self):
+        """The drift sensor's ticks, newest first."""
+        for state in self.instance.all_instigator_state():
+            if state.name == drift_sensor.name:
+                return self.instance.get_ticks(state.instigator_origin_id, state.selector_id)
+        return []
+
+    def ticking(self, *arguments):
+        """Run the daemon's sensor loop in a process of its own; return its exit code and what it wrote."""
+        command = [sys.executable, str(HERE / "ticking.py"), str(self.workspace), *arguments]
+        with open(self.folder / "ticking.log", "wb") as log:
+            process = subprocess.Popen(
+                command, env=self.environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+            try:
+                code = process.wait(timeout=180)
+            finally:
+                end_group(process)
+        return code, (self.folder / "ticking.log").read_text(errors="replace")
+
+    def champions(self):
+        return self.baton.read("select model_version, reason from training.champion order by promoted_at")
+
+
+@pytest.fixture
+def daemon():
+    """Start daemons that end with the test: `daemon(home)`."""
+    started = []
+
+    def start(home):
+        log = open(home.folder / f"daemon-{len(started)}.log", "wb")  # noqa: SIM115 the daemon writes while the test runs
+        command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-w", str(home.workspace)]
+        process = subprocess.Popen(
+            command, env=home.environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        started.append((process, log))
+        return process
+
+    yield start
+    for process, log in started:
+        end_group(process)
+        log.close()
+
+
+def wait_for(what, condition, process, home, seconds=240):
+    """Wait until `condition()` is true while the daemon lives, and return what it returned."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        assert process.poll() is None, f"the daemon ended: {logs(home)}"
+        time.sleep(0.5)
+    raise AssertionError(f"waited {seconds} s for {what}: {logs(home)}")
+
+
+def logs(home):
+    return "\n".join(file.read_text(errors="replace")[-3000:] for file in sorted(home.folder.glob("daemon-*.log")))
+
+
+@pytest.fixture(scope="module")
+def judged(baton, make_baton, small_source, tmp_path_factory):
+    """A folder in which a drift check has failed and nobody has acted on it; copy it, do not change it."""
+    home = Home(copy_home(baton.home, tmp_path_factory.mktemp("judged") / "baton"), make_baton, small_source)
+    home.inject_drift()
+    home.judged_in = home.judge()
+    return home
+
+
+def assert_retrained_once(home, judged_in):
+    [run] = home.asked()
+    assert run.status == dg.DagsterRunStatus.SUCCESS
+    assert run.job_name == "retrain"
+    assert run.tags["dagster/run_key"] == f"drift-{judged_in}"
+    assert run.tags["baton/evaluated_in_run"] == judged_in
+    assert run.tags["baton/cause"] == "feature_drift on features/feature_frame failed"
+    assert run.tags["baton/cutoff"] == "2018-01-01"
+    # The answer arrived: a new champion that knows why it is there, and predictions that are its own.
+    assert home.champions()[1:] == [(2, run.tags["baton/cause"])]
+    assert home.baton.read(
+        "select distinct cutoff_date::varchar, model_version from predictions.lapse_predictions"
+    ) == [("2018-01-01", 2)]
+
+
+def test_a_drift_is_answered_by_one_retraining_and_by_none_after_a_restart(
+    baton, make_baton, small_source, tmp_path, daemon
+):
+    home = Home(copy_home(baton.home, tmp_path / "baton"), make_baton, small_source)
+    first = daemon(home)
+    wait_for("the drift sensor's first look", home.ticks, first, home)
+    assert home.asked() == []
+
+    home.inject_drift()
+    judged_in = home.judge()
+    wait_for("a finished retraining", lambda: {run.status for run in home.asked()} & FINISHED, first, home)
+    assert_retrained_once(home, judged_in)
+
+    end_group(first)
+    before = time.time()
+    second = daemon(home)
+    wait_for(
+        "a look after the restart",
+        lambda: [tick for tick in home.ticks() if tick.timestamp > before and tick.is_completed],
+        second,
+        home,
+    )
+    assert_retrained_once(home, judged_in)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_daemon_that_is_killed_between_evaluation_and_launch_neither_loses_nor_doubles_the_run(
+    point, judged, make_baton, small_source, tmp_path, daemon
+):
+    home = Home(copy_home(judged.folder, tmp_path / "baton"), make_baton, small_source)
+    code, said = home.ticking("kill", point)
+    assert code == -signal.SIGKILL, said
+    assert len(home.asked()) == (1 if point in ("RUN_CREATED", "RUN_LAUNCHED") else 0)
+
+    code, said = home.ticking("go", "3")
+    assert code == 0, said
+    [run] = home.asked()
+    assert run.status == dg.DagsterRunStatus.QUEUED
+    assert run.tags["dagster/run_key"] == f"drift-{judged.judged_in}"
+    assert len([tick for tick in home.ticks() if tick.is_completed]) >= 3
+
+    if point == "RUN_CREATED":
+        # The whole way: a daemon takes over and the retraining that was nearly lost is done.
+        process = daemon(home)
+        wait_for("a finished retraining", lambda: {run.status for run in home.asked()} & FINISHED, process, home)
+        assert_retrained_once(home, judged.judged_in)
