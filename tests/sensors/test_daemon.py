@@ -140,6 +140,7 @@ def judged(baton, make_baton, small_source, tmp_path_factory):
 
 
 def assert_retrained_once(home, judged_in):
+    assert not [tick.error for tick in home.ticks() if tick.is_failure]
     [run] = home.asked()
     assert run.status == dg.DagsterRunStatus.SUCCESS
     assert run.job_name == "retrain"
