@@ -1,0 +1,66 @@
+"""The replay: the same jobs week by week, interrupted at any point and continued."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import duckdb
+import pytest
+
+from commands.sample import write_connections
+from resources.profiles import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+def start(home, connections, **arguments):
+    options = [text for name, value in arguments.items() for text in (f"--{name}", value)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "commands.replay", *options],
+        cwd=ROOT,
+        env={**os.environ, "BATON_HOME": str(home), "BATON_CONNECTIONS": str(connections)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_replay_is_killed_and_continued_and_does_no_week_twice(small_source, tmp_path):
+    connections = tmp_path / "connections.json"
+    write_connections(connections, small_source)
+    weeks = {"from": "2017-05-22", "to": "2017-06-26"}
+    first = start(tmp_path / "home", connections, **weeks)
+    lines = [first.stdout.readline(), first.stdout.readline()]
+    assert "2017-05-22" in lines[0], first.stderr.read()
+    assert "retrained (labels_outgrew_model)" in lines[0]
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+
+    replay = tmp_path / "home" / "replay"
+    done_before = json.loads((replay / "replay.json").read_text())["through"]
+    out, err = start(tmp_path / "home", connections, **weeks).communicate(timeout=600)
+    assert f"continuing after {done_before}" in out, err
+    assert "2017-06-26" in out
+    assert "accuracy over time" in out
+    assert (replay / "accuracy_over_time.png").read_bytes().startswith(b"\x89PNG")
+
+    with duckdb.connect(str(replay / "warehouse.duckdb"), read_only=True) as connection:
+        scored = connection.execute(
+            "select cutoff_date, count(*), count(distinct customer_id), max(trained_through) "
+            "from predictions.lapse_predictions group by 1 order by 1"
+        ).fetchall()
+        newest = connection.execute("select max(ordered_at) from staging.stg_order_lines").fetchone()
+    assert [str(row[0]) for row in scored] == [
+        f"2017-{day}" for day in ("05-22", "05-29", "06-05", "06-12", "06-19", "06-26")
+    ]
+    assert all(rows == customers for _, rows, customers, _ in scored)
+    # Nothing later than the replayed morning was ever seen.
+    assert str(newest[0]) < "2017-06-26 08:00:00"
+    assert all((cutoff - through).days >= 28 for cutoff, _, _, through in scored)
+
+    other = start(tmp_path / "home", connections, **{"from": "2017-06-05", "to": "2017-06-12"})
+    _, err = other.communicate(timeout=120)
+    assert other.returncode != 0
+    assert "holds a replay from 2017-05-22, and this one starts at 2017-06-05" in err

@@ -1,0 +1,84 @@
+"""What was served stays: predictions are written once, history is rebuilt only when a person asks."""
+
+import pytest
+from copies import copy_home
+
+from commands.session import first_failure
+
+SCORE = "predictions__lapse_predictions"
+
+
+@pytest.fixture
+def mine(baton, make_baton, tmp_path):
+    """A baton in which everything was materialised once, for this test alone."""
+    return make_baton(copy_home(baton.home, tmp_path / "baton"))
+
+
+def score(mine, **config):
+    return mine.run("weekly_score", run_config={"ops": {SCORE: {"config": config}}})
+
+
+def predictions(mine):
+    return mine.read("select * from predictions.lapse_predictions order by cutoff_date, customer_id")
+
+
+def test_a_scored_cutoff_is_written_once(mine):
+    before = predictions(mine)
+    assert score(mine).success
+    assert predictions(mine) == before
+
+
+def test_the_newest_cutoff_is_scored_again_when_a_person_or_a_retraining_asks(mine):
+    before = predictions(mine)
+    assert score(mine, rescore=True).success
+    after = predictions(mine)
+    assert [row[:3] for row in after] == [row[:3] for row in before]
+    scored_at = "select min(scored_at), max(scored_at) from predictions.lapse_predictions"
+    assert mine.read(scored_at)[0][0] > max(row[6] for row in before)
+
+
+def test_a_missed_week_is_scored_only_when_asked_for(mine):
+    assert score(mine, cutoff="2017-12-25").success
+    cutoffs = mine.read("select distinct cutoff_date from predictions.lapse_predictions order by 1")
+    assert [str(day) for (day,) in cutoffs] == ["2017-12-25", "2018-01-01"]
+
+
+def test_a_cutoff_whose_outcome_is_known_is_not_scored_again(mine):
+    assert score(mine, cutoff="2017-12-04").success
+    before = predictions(mine)
+    result = score(mine, cutoff="2017-12-04", rescore=True)
+    assert not result.success
+    assert "the outcome of 2017-12-04 is known" in first_failure(result)
+    assert predictions(mine) == before
+
+
+def test_predictions_from_the_training_window_do_not_count_as_performance(mine):
+    # The champion learned from outcomes through the cutoff of 2017-12-04, so it knew this one.
+    assert score(mine, cutoff="2017-10-02").success
+    assert mine.run("weekly_judge").success
+    assert mine.read("select count(*) from marts.accuracy_over_time where evidence = 'live'") == [(0,)]
+    assert mine.read("select count(*) from monitoring.performance where evidence = 'live'") == [(0,)]
+
+
+def test_a_cutoff_that_is_not_in_the_frame_is_a_sentence(mine):
+    result = score(mine, cutoff="2017-10-03")
+    assert "Expected rows for cutoff 2017-10-03 in features.feature_frame and found none" in first_failure(result)
+
+
+def test_history_is_rebuilt_from_a_cutoff_on_and_only_from_there(mine):
+    # A repair upstream: a fifth of the lines had lost half of their amount.
+    with mine.resources["warehouse"].connect(read_only=False) as connection:
+        connection.execute(
+            "update raw.transactions set sales_value = sales_value / 2, _airbyte_extracted_at = now() "
+            "where basket_id % 5 = 0"
+        )
+    frame = "select cutoff_date, sum(spend_cents_84d) from features.feature_frame group by 1 order by 1"
+    before = mine.read(frame)
+    assert mine.run("ingest_and_build").success
+    assert mine.read(frame) == before, "a late repair changed what was served"
+
+    config = {"config": {"rebuild_from": "2017-11-06"}}
+    assert mine.run("ingest_and_build", run_config={"ops": {"dbt_build": config, "feature_frame": config}}).success
+    changed = [str(old[0]) for old, new in zip(before, mine.read(frame), strict=True) if old != new]
+    assert changed[0] == "2017-11-06"
+    assert len(changed) == 9
