@@ -96,8 +96,9 @@ def _unreadable(path: str, error: Exception) -> str:
 
 
 def _holder(error: Exception) -> str:
-    text = str(error)
-    return text[text.find("Conflicting lock is held in") :].split(" See also")[0].strip() or text.splitlines()[0]
+    """Return the part of DuckDB's message that names the process."""
+    _, found, who = str(error).partition("Conflicting lock is held in")
+    return (found + who.split(" See also")[0]).strip().rstrip(".") or str(error).splitlines()[0]
 
 
 def quoted(name: str) -> str:

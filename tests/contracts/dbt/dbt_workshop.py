@@ -1,6 +1,6 @@
 """How the tests about the dbt project run it: on a DuckDB file of their own, in this process."""
 
-import sys
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +8,11 @@ from typing import Any
 
 import duckdb
 import pandas as pd
+from sample import load_raw_sample
 
 from resources.dbt import DbtRunner
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "tests"))
-
-from sample import load_raw_sample  # noqa: E402 (the line above makes it importable)
 
 BEFORE_THE_MODEL = ("--exclude", "tag:serving")
 AFTER_THE_MODEL = ("--select", "tag:serving")
@@ -34,8 +32,14 @@ class Warehouse:
 
     def dbt(self, command: str, *args: str, rebuild_from: str = "") -> list[dict[str, Any]]:
         """Run dbt; raise `DbtError` if a node fails, return what happened otherwise."""
-        runner = DbtRunner(project_dir=str(self.project), state_dir=str(self.state), warehouse_path=str(self.path))
-        return runner.invoke([command, *args], environment={"BATON_REBUILD_FROM": rebuild_from})
+        return self._runner().invoke([command, *args], environment={"BATON_REBUILD_FROM": rebuild_from})
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the project's manifest."""
+        return json.loads(self._runner().ensure_manifest().read_text())
+
+    def _runner(self) -> DbtRunner:
+        return DbtRunner(project_dir=str(self.project), state_dir=str(self.state), warehouse_path=str(self.path))
 
     def models(self, rebuild_from: str = "") -> None:
         """Build what comes before the model, without its tests."""

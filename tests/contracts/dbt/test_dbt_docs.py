@@ -1,6 +1,5 @@
 """The project explains itself: every column described, every node owned, every key the table's name."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from dbt_workshop import AFTER_THE_MODEL, MODELS_ONLY, ROOT, StartFrom, Warehous
 
 @pytest.fixture(scope="module")
 def manifest(served: Path, workshop: Warehouse) -> dict[str, Any]:
-    return json.loads((workshop.state / "target" / "manifest.json").read_text())
+    return workshop.manifest()
 
 
 def _models(manifest: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """The model in dbt's documentation, the documented columns, the SQL and the model's code say the same."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ QUERY = "dbt_project/models/features/customer_features.sql"
 
 @pytest.fixture(scope="module")
 def manifest(whole_year: Path, workshop: Warehouse) -> dict[str, Any]:
-    return json.loads((workshop.state / "target" / "manifest.json").read_text())
+    return workshop.manifest()
 
 
 @pytest.fixture(scope="module")
