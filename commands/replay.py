@@ -174,7 +174,11 @@ def act_on_drift(opened: "dg.DagsterInstance", definitions: "dg.Definitions", ta
             console="CRITICAL",
         )
         cause = request.tags["baton/cause"].split(" on ")[0]
-        actions.append(f"retrained ({cause})" if result.success else f"not promoted ({first_failure(result)})")
+        if result.success:
+            actions.append(f"retrained ({cause})")
+        else:
+            gates = [check.check_name for check in result.get_asset_check_evaluations() if not check.passed]
+            actions.append(f"not promoted ({', '.join(gates) or first_failure(result)})")
     return actions
 
 
