@@ -77,14 +77,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="baton-bench-") as folder:
         print("preparing …", flush=True)
         template, plan = prepare(Path(folder))
-        rows = [
-            *load_time(runs),
-            *whole_run(Path(folder), template, plan, runs),
-            *sync_speed(Path(folder), runs),
-        ]
-    print(f"\n{'what':58s} {'ours':>12s} {'beside':>12s} {'ratio':>8s}  goal")
-    for what, ours, beside, ratio, goal in rows:
-        print(f"{what:58s} {ours:>12s} {beside:>12s} {ratio:>8s}  {goal}")
+        show("what", "ours", "beside", "ratio", "goal")
+        for part in (
+            lambda: load_time(runs),
+            lambda: whole_run(Path(folder), template, plan, runs),
+            lambda: sync_speed(Path(folder), runs),
+        ):
+            for line in part():
+                show(*line)
+
+
+def show(what: str, ours: str, beside: str, ratio: str, goal: str) -> None:
+    """Print one line of the table as soon as it is known."""
+    print(f"{what:58s} {ours:>12s} {beside:>12s} {ratio:>8s}  {goal}", flush=True)
 
 
 def prepare(folder: Path) -> tuple[Path, Path]:
