@@ -209,10 +209,10 @@ def _shapes(warehouse: DuckDBWarehouse) -> Shapes:
     columns: dict[tuple[str, str], list[dg.TableColumn]] = {}
     with warehouse.connect() as connection:
         described = connection.execute(
-            "select table_schema, table_name, column_name, data_type, is_nullable from information_schema.columns "
+            "select table_schema, table_name, column_name, data_type from information_schema.columns "
             "order by table_schema, table_name, ordinal_position"
         ).fetchall()
-        for schema, table, column, kind, _ in described:
+        for schema, table, column, kind in described:
             columns.setdefault((schema, table), []).append(dg.TableColumn(column, kind.lower()))
         # Counting a table reads its header; counting a staging view reads no column.
         counts = {

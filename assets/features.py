@@ -6,7 +6,7 @@ from datetime import date
 import dagster as dg
 
 from assets.dbt import BuildConfig
-from assets.ownership import owner_of, with_freshness
+from assets.ownership import owner_of
 from assets.reporting import column_schema, table
 from resources.clock import Clock
 from resources.warehouse import DuckDBWarehouse
@@ -22,21 +22,19 @@ OLDEST_DATA_DAYS = 3
 @dg.multi_asset(
     name="feature_frame",
     specs=[
-        with_freshness(
-            dg.AssetSpec(
-                FEATURE_FRAME,
-                deps=[CUSTOMER_FEATURES],
-                group_name="features",
-                owners=[owner_of(FEATURE_FRAME)],
-                kinds={"pandera", "pandas", "duckdb"},
-                description=(
-                    "What the model is fed: one row a customer and weekly cutoff, 58 features, validated against the "
-                    "pandera schema in `ml_models/lapse/schema.py`. Only new cutoffs are validated and added; a "
-                    "cutoff that fails is not written, and the previous frame stays. Used by the training set, by "
-                    "scoring and by the drift checks."
-                ),
-            )
-        )
+        dg.AssetSpec(
+            FEATURE_FRAME,
+            deps=[CUSTOMER_FEATURES],
+            group_name="features",
+            owners=[owner_of(FEATURE_FRAME)],
+            kinds={"pandera", "pandas", "duckdb"},
+            description=(
+                "What the model is fed: one row a customer and weekly cutoff, 58 features, validated against the "
+                "pandera schema in `ml_models/lapse/schema.py`. Only new cutoffs are validated and added; a "
+                "cutoff that fails is not written, and the previous frame stays. Used by the training set, by "
+                "scoring and by the drift checks."
+            ),
+        ),
     ],
     check_specs=[
         dg.AssetCheckSpec(

@@ -103,9 +103,10 @@ def drift(
 
     frame = warehouse.read("select * from features.feature_frame order by cutoff_date, customer_id")
     champion = registry.by_alias(CHAMPION_ALIAS)
+    kept = _history(warehouse)
     parts = []
     for layer in ("features", "scores"):
-        known = _measured(warehouse, layer)
+        known = set(kept.loc[kept["layer"] == layer, "cutoff_date"])
         missing = [cutoff for cutoff in sorted(frame["cutoff_date"].unique()) if cutoff not in known]
         if layer == "features":
             columns, measured = list(PROBLEM.features), frame
@@ -118,7 +119,6 @@ def drift(
         parts.append(drift_statistics(measured, missing, columns).assign(layer=layer))
     new = pd.concat(parts, ignore_index=True)
     if len(new):
-        kept = _history(warehouse)
         # A rescored window replaces its old measurement; everything else stays as it was measured.
         again = pd.MultiIndex.from_frame(new[["layer", "cutoff_date"]])
         kept = kept[~pd.MultiIndex.from_frame(kept[["layer", "cutoff_date"]]).isin(again)]
@@ -240,11 +240,6 @@ def _history(warehouse: DuckDBWarehouse) -> "pd.DataFrame":
     if not warehouse.exists("monitoring", "drift"):
         return pd.DataFrame(columns=[*STATISTICS_COLUMNS, "layer"])
     return warehouse.read("select * from monitoring.drift order by cutoff_date, layer, column_name")
-
-
-def _measured(warehouse: DuckDBWarehouse, layer: str) -> set:
-    history = _history(warehouse)
-    return set(history.loc[history["layer"] == layer, "cutoff_date"].unique())
 
 
 def _live_rows(warehouse: DuckDBWarehouse, horizon_days: int) -> "pd.DataFrame":

@@ -81,7 +81,7 @@ class _State:
     """Which replay this folder holds, and how far it came."""
 
     def __init__(self, file: Path, start: date) -> None:
-        self.file = file
+        self.file, self.start = file, start
         if file.exists():
             found = json.loads(file.read_text())
             if found["from"] != str(start):
@@ -92,19 +92,17 @@ class _State:
             self.through = date.fromisoformat(found["through"]) if found["through"] else None
         else:
             file.parent.mkdir(parents=True, exist_ok=True)
-            self.start = start
             self.through = None
-            self._write(start)
-        self.start = start
+            self._write()
 
     def finish(self, week: date) -> None:
         self.through = week
-        self._write(self.start)
+        self._write()
 
-    def _write(self, start: date) -> None:
+    def _write(self) -> None:
         # Renamed into place, so that an interruption never leaves half a file.
         new = self.file.with_suffix(".new")
-        new.write_text(json.dumps({"from": str(start), "through": str(self.through) if self.through else None}))
+        new.write_text(json.dumps({"from": str(self.start), "through": str(self.through) if self.through else None}))
         new.replace(self.file)
 
 

@@ -3,6 +3,9 @@
 import argparse
 import os
 import sys
+import time
+
+import dagster as dg
 
 from commands.session import instance, prepare_home, reap, sentences
 from resources.profiles import ROOT, home
@@ -26,11 +29,9 @@ def main() -> None:
         os.execv(dagster, [dagster, "dev", "-w", "workspace.yaml", "--host", "127.0.0.1", "--port", str(port)])
 
 
-def _daemon_is_alive(opened: object) -> bool:
+def _daemon_is_alive(opened: dg.DagsterInstance) -> bool:
     """Tell whether a daemon on the same state reported within the last two minutes."""
-    import time
-
-    beats = opened.get_daemon_heartbeats()  # type: ignore[attr-defined]
+    beats = opened.get_daemon_heartbeats()
     return any(time.time() - beat.timestamp < 120 for beat in beats.values())
 
 

@@ -47,38 +47,27 @@ def test_a_room_imports_only_what_belongs_there(room):
     assert offences == []
 
 
-def test_definitions_load_without_heavy_packages(tmp_path):
+def load_definitions(home):
+    """Load the definitions in a process of their own; return the top-level packages that this loaded."""
     code = "import json, sys, definitions; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
-        env={**os.environ, "BATON_HOME": str(tmp_path)},
+        env={**os.environ, "BATON_HOME": str(home)},
         capture_output=True,
         text=True,
         check=True,
     )
-    first_load = set(json.loads(done.stdout.splitlines()[-1]))
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_definitions_load_without_heavy_packages(tmp_path):
     # The first load parses the dbt project, which needs DuckDB's adapter; later ones must not.
-    again = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={**os.environ, "BATON_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    loaded = set(json.loads(again.stdout.splitlines()[-1]))
-    assert HEAVY & loaded == set()
-    assert (HEAVY - {"duckdb"}) & first_load == set()
+    assert (HEAVY - {"duckdb"}) & load_definitions(tmp_path) == set()
+    assert HEAVY & load_definitions(tmp_path) == set()
 
 
 def test_loading_definitions_makes_no_warehouse_and_no_registry(tmp_path):
-    subprocess.run(
-        [sys.executable, "-c", "import definitions"],
-        cwd=ROOT,
-        env={**os.environ, "BATON_HOME": str(tmp_path)},
-        capture_output=True,
-        check=True,
-    )
+    load_definitions(tmp_path)
     made = {path.name for path in tmp_path.iterdir()}
     assert made == {"dbt"}
