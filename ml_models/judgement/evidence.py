@@ -1,0 +1,129 @@
+"""The words of the judgement: what was observed, what it would look like elsewhere, what it was decided to mean."""
+
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import Literal
+
+Layer = Literal["quality", "drift", "performance"]
+
+Cause = Literal["none", "data quality", "pipeline", "covariate", "concept", "mixed", "insufficient evidence"]
+"""`data quality`: what arrived is wrong. `pipeline`: what arrived is right and our own code or state spoils it (a leak,
+labels closed early, a champion trained on bad rows). `covariate`: customers changed in what we see. `concept`: the same
+customers behave differently from what their features promise."""
+
+Action = Literal["continue", "improve", "inspect", "rollback"]
+
+FactKind = Literal[
+    "schema",  # a column is missing, or has another type
+    "keys",  # a key repeats or is null
+    "stale",  # nothing, or less than whole days, arrived lately
+    "volume",  # too few or too many rows, as a whole or in a segment
+    "hours",  # the histogram of the hour of day moved
+    "nulls",  # more (or fewer) nulls
+    "stuck",  # one value holds more of the rows than it used to
+    "categories",  # values never seen before, or a set of values that collapsed
+    "range",  # values outside of what the past allows (negative, too large, another scale)
+    "orphans",  # keys without a partner in the table that they refer to
+    "ids",  # the entities are not those of the weeks before
+    "replay",  # content of earlier days came again
+    "future",  # a row knows what its cutoff could not
+    "labels",  # an outcome contradicts the orders that it is made of
+]
+
+
+@dataclass(frozen=True)
+class Alteration:
+    """A change of rows, described so that it can be made anywhere: in a drill, and in a healthy window by attribution.
+
+    `table` is `schema/name` as in an asset key; `operation` one of `alterations.OPERATIONS`; `where` a SQL predicate
+    over the table's columns; `rate` the share of matching units that are hit, chosen by a hash (never at random);
+    `per` the column whose values are hit as a whole ("" : single rows). `first_day` and `last_day` are inclusive days
+    of the table's own time, None when open; a table without a time is changed from `first_day` on as delivered.
+    """
+
+    table: str
+    operation: str
+    column: str = ""
+    where: str = ""
+    rate: float = 1.0
+    per: str = ""
+    first_day: date | None = None
+    last_day: date | None = None
+    value: object = None
+
+    def moved(self, days: int) -> "Alteration":
+        """Return the same change, `days` later (negative: earlier)."""
+        shift = timedelta(days=days)
+        return replace(
+            self,
+            first_day=self.first_day + shift if self.first_day else None,
+            last_day=self.last_day + shift if self.last_day else None,
+        )
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One failing observation of quality.
+
+    `asset` is `schema/name`, the table it was seen on. `rate` is the share of rows hit within the segment and days.
+    `replay` re-enacts what was seen, for attribution; None when it cannot be re-enacted (a missing column).
+    """
+
+    kind: FactKind
+    asset: str
+    column: str
+    observed: float
+    expected: float
+    threshold: float
+    n: int
+    sentence: str
+    first_day: date
+    last_day: date
+    segment_column: str = ""
+    segment_values: tuple[str, ...] = ()
+    rate: float = 1.0
+    replay: Alteration | None = None
+
+    @property
+    def check(self) -> str:
+        """The check that shows it, as `asset:kind`."""
+        return f"{self.asset}:{self.kind}"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What explains the evidence of one week.
+
+    `explained` is the share, 0 to 1, that replaying the quality facts reproduces (nan: nothing to explain, or it could
+    not be replayed). `first_bad_asset` is the furthest upstream asset that is bad while all that it reads is sound.
+    """
+
+    cause: Cause
+    explained: float
+    first_bad_asset: str
+    owner: str
+    failing_check: str
+    next_command: str
+    sentence: str
+    evidence: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Exactly one a week.
+
+    `event_id` stays the same while one cause goes on. `window` tells what a retraining learns from. Cutoffs from
+    `quarantine_from` to `quarantine_to` (inclusive, None: none) are kept out of training; their labels count for
+    nothing. `helps` is the measured gain in log-loss that a retraining would have brought (nan: not computed).
+    """
+
+    cutoff: date
+    event_id: str
+    action: Action
+    diagnosis: Diagnosis
+    reason: str
+    window: Literal["expanding", "recent"] = "expanding"
+    quarantine_from: date | None = None
+    quarantine_to: date | None = None
+    helps: float = float("nan")
+    override_of: Action | None = None
