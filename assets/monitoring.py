@@ -98,7 +98,7 @@ def drift(
     """Measure the cutoffs that were not measured yet."""
     import pandas as pd
 
-    from ml_models.drift import drift_statistics
+    from ml_models.judgement.drift import drift_statistics
     from ml_models.lapse.problem import PROBLEM
 
     frame = warehouse.read("select * from features.feature_frame order by cutoff_date, customer_id")
@@ -205,7 +205,7 @@ def labels_outgrew_model(warehouse: DuckDBWarehouse, registry: ModelRegistry) ->
 
 def _judge(warehouse: DuckDBWarehouse, layer: str) -> dg.AssetCheckResult:
     """Judge the newest measured cutoff of a layer; too little history passes, and says so."""
-    from ml_models.drift import judge_drift
+    from ml_models.judgement.drift import judge_drift
     from ml_models.plots import drift_plot
 
     history = _history(warehouse)
@@ -235,7 +235,7 @@ def _judge(warehouse: DuckDBWarehouse, layer: str) -> dg.AssetCheckResult:
 def _history(warehouse: DuckDBWarehouse) -> "pd.DataFrame":
     import pandas as pd
 
-    from ml_models.drift import STATISTICS_COLUMNS
+    from ml_models.judgement.drift import STATISTICS_COLUMNS
 
     if not warehouse.exists("monitoring", "drift"):
         return pd.DataFrame(columns=[*STATISTICS_COLUMNS, "layer"])

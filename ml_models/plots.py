@@ -12,7 +12,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ml_models.drift import NULL_FLOOR, DriftVerdict
+from ml_models.judgement.drift import NULL_FLOOR, DriftVerdict
 
 _BLUE, _RED, _GREY, _ORANGE = "#2f6db5", "#c8403a", "#8a8f98", "#d98a1f"
 

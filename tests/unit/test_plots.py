@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_models.drift import drift_statistics, judge_drift
+from ml_models.judgement.drift import drift_statistics, judge_drift
 from ml_models.plots import accuracy_over_time_plot, drift_plot, reliability_plot
 from ml_models.training import TrainingResult
 from tests.unit.world import cutoffs_of, make_frame

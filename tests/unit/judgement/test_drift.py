@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from ml_models.drift import MINIMUM_ROWS, STATISTICS_COLUMNS, drift_statistics, judge_drift, reference_cutoffs
+from ml_models.judgement.drift import MINIMUM_ROWS, STATISTICS_COLUMNS, drift_statistics, judge_drift, reference_cutoffs
 from ml_models.lapse import FEATURES
 from tests.unit.world import cutoffs_of, make_frame
 
