@@ -63,6 +63,7 @@ FRESHNESS: Mapping[tuple[str, str], dg.FreshnessPolicy] = {
     ("features", "customer_features"): DAILY,
     ("features", "feature_frame"): DAILY,
     ("outcomes", "customer_outcomes"): DAILY,
+    ("outcomes", "early_outcomes"): DAILY,
     # The model barely decays (docs/model.md): a champion may serve for weeks, but not for a quarter unseen.
     ("training", "champion"): MONTHLY,
     ("predictions", "lapse_predictions"): WEEKLY,
