@@ -1,0 +1,771 @@
+"""What is measured of a table each week, as SQL text: one long table of numbers from which quality is judged.
+
+A table is described by what is generally known of it (column types, primary key, how many values a column has), never
+by name. Measures are taken of the seven days before a cutoff as they stood at that cutoff, are appended, and are never
+computed again, so a judgement of the past stays what it was. A week costs a few scans of that week and one of the five
+weeks before it, however long the history is.
+
+Only names of functions differ between engines; they stand in DIALECTS.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+
+MEASURE_COLUMNS = ["asset", "column_name", "measure", "value_key", "period_start", "n", "value"]
+
+WEEK = 7
+LOOK_BACK = 28  # overlap of entities, and days looked at again
+REPLAY_BACK = 35
+# A column with more values than this is no segment: its values are too small to be judged one by one.
+SEGMENT_VALUES = 600
+# Rows of one value in a week from which its numbers are measured.
+SEGMENT_ROWS = 50
+# A number whose few values each live for two weeks at most counts weeks or months; it moves by nature.
+CLOCK_LIVES = 2.5
+# A text with more values than this share of the rows is free text.
+FREE_TEXT = 0.2
+QUANTILES = {"p01": 0.01, "p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99, "max": 1.0}
+
+_NAN = float("nan")
+_NUMERIC = re.compile(r"^(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|INT64|FLOAT|FLOAT64|DOUBLE|DECIMAL|NUMERIC|U\w*INT)")
+_TIME = re.compile(r"^(TIMESTAMP|DATETIME|DATE|TIME)")
+_ID = re.compile(r"(^|_)(id|key|code|upc|sku|uuid)$", re.IGNORECASE)
+_TECHNICAL = re.compile(r"^_|^extracted_|^loaded_")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Values of `column` must be found in `key` of `relation`."""
+
+    column: str
+    relation: str
+    key: str
+
+
+@dataclass(frozen=True)
+class WatchedTable:
+    """A table whose quality is watched.
+
+    `asset` is `schema/name`, `relation` how SQL names it, `columns` name -> the warehouse's type. `time_sql` is an
+    expression for a row's time on the local wall clock; "" marks a snapshot, a table that is replaced as a whole.
+    `time_column` is the stored column behind it: a condition on a stored column skips what it need not read.
+    `keys` identify a row. `group` is the key column that bundles rows of one event (an order), `entity` the column of
+    those who act (customers). `numbers`, `categories` (few values) and `ids` (many values) are judged as such;
+    `segments` are columns with few enough values to be judged one by one. A table that only adds columns to another
+    one (`of`) is not measured again for what its parent shows.
+    """
+
+    asset: str
+    relation: str
+    columns: Mapping[str, str]
+    time_sql: str = ""
+    time_column: str = ""
+    keys: tuple[str, ...] = ()
+    group: str = ""
+    entity: str = ""
+    numbers: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    references: tuple[Reference, ...] = field(default=())
+    of: str = ""
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Every column that is measured, once."""
+        return tuple(dict.fromkeys([*self.ids, *self.categories, *self.numbers]))
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """What is generally known of a table: from the warehouse's column list, the Airbyte catalog and a count of values.
+
+    `distinct` holds the number of values of a column (see `census_sql`), `rows` the number of rows they were counted
+    in, and `lives` the mean number of weeks in which one value is seen: 1 for what names an event, many for what acts.
+    """
+
+    asset: str
+    columns: Mapping[str, str]
+    keys: tuple[str, ...] = ()
+    time_sql: str = ""
+    time_column: str = ""
+    rows: int = 0
+    distinct: Mapping[str, int] = field(default_factory=dict)
+    lives: Mapping[str, float] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
+    entity: str = ""
+    group: str = ""
+    of: str = ""
+    only: tuple[str, ...] = ()
+
+    @property
+    def relation(self) -> str:
+        """The name in SQL."""
+        return self.asset.replace("/", ".")
+
+
+DIALECTS: dict[str, dict[str, str]] = {
+    "duckdb": {
+        "hash": "hash({0})",
+        "mode": "mode({0})",
+        "quantile": "quantile_cont({0}, {1})",
+        "text": "cast({0} as varchar)",
+        "double": "cast({0} as double)",
+        "day": "cast({0} as date)",
+        "days_between": "({1} - {0})",
+        "add_days": "({0} + cast({1} as integer))",
+        "bit_xor": "bit_xor({0})",
+        "row": "struct_pack({0})",
+        "field": "{0} := {1}",
+        "median": "median({0})",
+        "week": "date_trunc('week', {0})",
+        "about_distinct": "approx_count_distinct({0})",
+    },
+}
+
+
+def kind_of(column_type: str) -> str:
+    """Return `number`, `time`, `flag` or `text` for a warehouse's type."""
+    upper = column_type.upper()
+    if _TIME.match(upper):
+        return "time"
+    if upper.startswith("BOOL"):
+        return "flag"
+    return "number" if _NUMERIC.match(upper) else "text"
+
+
+def census_sql(source: TableSource, dialect: str = "duckdb") -> str:
+    """Return one statement, a row a column: column_name, distinct_values, lives, row_count. Run it on healthy history.
+
+    `lives` is the mean number of weeks in which one value is seen; null in a snapshot. One scan.
+    """
+    words = _Words(DIALECTS[dialect])
+    names = [name for name in source.columns if not _TECHNICAL.search(name)]
+    week = words("week", "t_") if source.time_sql else ""
+    entries = [
+        words(
+            "row",
+            ", ".join(
+                words("field", label, value)
+                for label, value in {
+                    "column_name": f"'{name}'",
+                    "distinct_values": words("about_distinct", name),
+                    "lives": words(
+                        "double",
+                        f"{words('about_distinct', words('hash', f'{name}, w_'))} / nullif({words('about_distinct', name)}, 0)"
+                        if week
+                        else "null",
+                    ),
+                    "row_count": "count(*)",
+                }.items()
+            ),
+        )
+        for name in names
+    ]
+    lines = f"select *, {source.time_sql or 'null'} as t_ from {source.relation}"
+    return (
+        "select made.column_name, made.distinct_values, made.lives, made.row_count from (select ["
+        + ", ".join(entries)
+        + f"] as entries from (select *{f', {week} as w_' if week else ''} from ({lines}))) as wide, "
+        "unnest(wide.entries) as unnested(made)"
+    )
+
+
+def watched_tables(sources: Iterable[TableSource]) -> tuple[WatchedTable, ...]:
+    """Derive what is watched from what is generally known; see WatchedTable for the roles.
+
+    An identifier is a column of the primary key, or one whose name ends in `_id`, `_key`, `_code` or alike. What has few
+    values is a category and a segment. Of the key's columns the one whose values live for a week only bundles the rows
+    of one event; of the identifiers outside of the key the one with the most values is the entity.
+    """
+    return tuple(_watch(source) for source in sources)
+
+
+def _watch(source: TableSource) -> WatchedTable:
+    rows = max(source.rows, 1)
+    named = source.only or tuple(source.columns)
+    names = [name for name in named if not _TECHNICAL.search(name)]
+    known = {name: int(source.distinct.get(name, 0)) for name in names}
+    ids, categories, numbers = [], [], []
+    for name in names:
+        kind = kind_of(source.columns[name])
+        few = 1 < known[name] <= SEGMENT_VALUES and known[name] <= max(FREE_TEXT * rows, 2)
+        if kind == "time" or name == source.group:
+            continue
+        if kind == "number" and 0 < source.lives.get(name, 0) <= CLOCK_LIVES and known[name] <= SEGMENT_VALUES:
+            continue
+        if name in source.keys or _ID.search(name) or name == source.entity:
+            ids.append(name)
+        elif kind == "number":
+            numbers.append(name)
+        elif kind == "flag" or few:
+            categories.append(name)
+        elif known[name] <= FREE_TEXT * rows:
+            ids.append(name)  # texts with many values behave as identifiers
+    entity, group = source.entity, source.group
+    if source.time_sql and not source.of:
+        lived = {name: source.lives.get(name, _NAN) for name in source.keys if name in ids}
+        if not group and len(source.keys) > 1 and lived:
+            shortest = min(lived, key=lambda name: (lived[name] != lived[name], lived[name]))
+            group = shortest if lived[shortest] <= 1.2 else ""
+        outside = [name for name in ids if name not in source.keys]
+        if not entity and outside:
+            entity = max(outside, key=lambda name: known[name])
+    ids = [name for name in ids if name != group]
+    segments = tuple(
+        name
+        for name in [*ids, *categories]
+        if name not in {entity, group} and name not in source.keys and 1 < known[name] <= SEGMENT_VALUES
+    )
+    return WatchedTable(
+        asset=source.asset,
+        relation=source.relation,
+        columns=dict(source.columns),
+        time_sql=source.time_sql,
+        time_column=source.time_column,
+        keys=source.keys if set(source.keys) <= set(names) | {group} else (),
+        group=group,
+        entity=entity,
+        numbers=tuple(numbers),
+        categories=tuple(categories),
+        ids=tuple(ids),
+        segments=segments if source.time_sql else (),
+        references=source.references,
+        of=source.of,
+    )
+
+
+def fitted(table: WatchedTable, columns: Mapping[str, str]) -> WatchedTable:
+    """Return the table with the roles that its present columns still allow.
+
+    A column that went away or changed its type is a matter of `judge_schema`; the others are still measured.
+    """
+
+    def same(name: str) -> bool:
+        return name in columns and kind_of(columns[name]) == kind_of(table.columns[name])
+
+    return replace(
+        table,
+        columns={name: kind for name, kind in table.columns.items() if name in columns},
+        keys=table.keys if all(name in columns for name in table.keys) else (),
+        group=table.group if table.group in columns else "",
+        entity=table.entity if table.entity in columns else "",
+        numbers=tuple(name for name in table.numbers if same(name)),
+        categories=tuple(name for name in table.categories if name in columns),
+        ids=tuple(name for name in table.ids if name in columns),
+        segments=tuple(name for name in table.segments if name in columns),
+        references=tuple(one for one in table.references if one.column in columns),
+    )
+
+
+def measure_sql(table: WatchedTable, first_day: date, last_day: date, dialect: str = "duckdb") -> list[str]:
+    """Return the statements that measure the weeks from `first_day` on, seven days each, up to and with `last_day`.
+
+    Each gives MEASURE_COLUMNS; `period_start` is a week's first day, and the day itself for measures that begin with
+    `day_`. `n` is the number of rows (or of what the measure counts) behind `value`. Weeks with no row at all still
+    give the rows of the measure `rows`, with value 0. For a snapshot `last_day` is ignored: it is measured as it
+    stands, dated `first_day`.
+    """
+    words = _Words(DIALECTS[dialect])
+    if not table.time_sql:
+        return _snapshot(table, first_day, words)
+    days = (last_day - first_day).days + 1
+    if days <= 0 or days % WEEK:
+        raise ValueError(
+            f"Expected whole weeks to measure in {table.asset}, and {first_day} to {last_day} are {days} days; begin "
+            "seven days before a cutoff and end the day before one."
+        )
+    starts = [first_day + timedelta(days=WEEK * number) for number in range(days // WEEK)]
+    plan = _Plan(table, starts, words)
+    statements = [plan.overall()]
+    if not table.of:
+        statements += [plan.days(), plan.again(), plan.overlap()]
+        if table.group and table.keys:
+            statements.append(plan.replayed())
+        if table.keys:
+            statements.append(plan.repeated_keys())
+    statements += [plan.values(column) for column in dict.fromkeys([*table.segments, *table.categories])]
+    for column in table.segments:
+        if not table.of:
+            statements += [plan.segment_days(column), plan.segment(column)]
+    statements += [plan.orphans(one) for one in table.references]
+    return statements
+
+
+class _Words:
+    """The functions of one engine."""
+
+    def __init__(self, words: Mapping[str, str]) -> None:
+        self._words = words
+
+    def __call__(self, name: str, *arguments: object) -> str:
+        return self._words[name].format(*arguments)
+
+    def rows(self, entries: Sequence[tuple[str, str, str, str, str]]) -> str:
+        """Return an array of (column_name, measure, value_key, n, value), to be unnested."""
+        made = []
+        for column, measure, key, n, value in entries:
+            fields = {
+                "column_name": f"'{column}'",
+                "measure": f"'{measure}'",
+                "value_key": key,
+                "n": f"cast({n} as bigint)",
+                "value": self("double", value),
+            }
+            made.append(self("row", ", ".join(self("field", name, what) for name, what in fields.items())))
+        return "[" + ",\n    ".join(made) + "]"
+
+
+def _long(asset: str, period: str, source: str, array: str) -> str:
+    return (
+        f"select '{asset}' as asset, made.column_name, made.measure, made.value_key, wide.{period} as period_start, "
+        f"made.n, made.value\nfrom ({source}) as wide, unnest(wide.entries) as unnested(made)"
+    ).replace("{entries}", array)
+
+
+class _Plan:
+    """The statements for one table and some weeks."""
+
+    def __init__(self, table: WatchedTable, starts: Sequence[date], words: _Words) -> None:
+        self.table, self.starts, self.words = table, starts, words
+        self.first, self.end = starts[0], starts[-1] + timedelta(days=WEEK)
+
+    def _lines(self, back: int = 0, extra: str = "") -> str:
+        """Return the rows from `back` days before the first week on, with `d_` (day), `w_` (week) and `h_` (hour)."""
+        first = self.first - timedelta(days=back)
+        week = self.words("add_days", f"date '{self.first}'", f"7 * floor({self._since('d_')} / 7.0)")
+        stored = self.table.time_column
+        # Two days to each side: the wall clock is never further from the stored time than that.
+        rough = (
+            f" where {stored} >= timestamp '{first - timedelta(days=2)}' and {stored} < timestamp '{self.end + timedelta(days=2)}'"
+            if stored
+            else ""
+        )
+        return (
+            f"select *, {week} as w_ from (select *, {self.words('day', 't_')} as d_, extract(hour from t_) as h_{extra} "
+            f"from (select *, {self.table.time_sql} as t_ from {self.table.relation}{rough}) "
+            f"where t_ >= timestamp '{first}' and t_ < timestamp '{self.end}')"
+        )
+
+    def _since(self, day: str) -> str:
+        return self.words("days_between", f"date '{self.first}'", day)
+
+    def _weeks(self) -> str:
+        return " union all ".join(f"select date '{start}' as w_" for start in self.starts)
+
+    def overall(self) -> str:
+        """Nulls, modal value, distinct values of each column; quantiles, signs of each number; rows, groups, entities."""
+        table, words = self.table, self.words
+        judged = table.judged
+        modes = ", ".join(f"{words('mode', name)} as m_{name}" for name in judged)
+        entries = [("", "rows", "''", "count(l.w_)", "count(l.w_)")]
+        for role, name in (("group", table.group), ("entity", table.entity)):
+            if name:
+                entries.append((name, f"{role}s", "''", "count(l.w_)", f"count(distinct l.{name})"))
+                entries.append(
+                    (
+                        name,
+                        f"rows_per_{role}",
+                        "''",
+                        f"count(distinct l.{name})",
+                        f"count(l.{name}) / nullif(count(distinct l.{name}), 0)",
+                    )
+                )
+        if table.group and table.entity:
+            groups = f"count(distinct l.{table.group})"
+            entries.append(
+                (
+                    table.entity,
+                    "groups_per_entity",
+                    "''",
+                    f"count(distinct l.{table.entity})",
+                    f"{groups} / nullif(count(distinct l.{table.entity}), 0)",
+                )
+            )
+        for name in judged:
+            column = f"l.{name}"
+            entries += [
+                (
+                    name,
+                    "null_share",
+                    "''",
+                    "count(l.w_)",
+                    f"avg(case when l.w_ is null then null when {column} is null then 1 else 0 end)",
+                ),
+                (
+                    name,
+                    "modal_share",
+                    f"max({words('text', f'm_{name}')})",
+                    f"count({column})",
+                    f"avg(case when {column} = m_{name} then 1 when {column} is not null then 0 end)",
+                ),
+                (name, "distinct", "''", f"count({column})", f"count(distinct {column})"),
+            ]
+        for name in table.numbers:
+            column = f"l.{name}"
+            entries += [
+                (name, "mean", "''", f"count({column})", f"avg({column})"),
+                (
+                    name,
+                    "negative_share",
+                    "''",
+                    f"count({column})",
+                    f"avg(case when {column} < 0 then 1 when {column} is not null then 0 end)",
+                ),
+                (
+                    name,
+                    "zero_share",
+                    "''",
+                    f"count({column})",
+                    f"avg(case when {column} = 0 then 1 when {column} is not null then 0 end)",
+                ),
+                (
+                    name,
+                    "fraction_share",
+                    "''",
+                    f"count({column})",
+                    f"avg(case when {column} <> floor({column}) then 1 when {column} is not null then 0 end)",
+                ),
+            ]
+            entries += [
+                (name, quantile, "''", f"count({column})", words("quantile", column, share))
+                for quantile, share in QUANTILES.items()
+            ]
+        entries.append(("", "hour_mean", "''", "count(l.w_)", "avg(h_)"))
+        inner = (
+            f"with lines as ({self._lines()}), weeks as ({self._weeks()}), modes as (select w_{', ' if modes else ''}{modes} "
+            f"from lines group by w_) select weeks.w_, {words.rows(entries)} as entries from weeks left join lines as l "
+            "on l.w_ = weeks.w_ left join modes on modes.w_ = weeks.w_ group by weeks.w_"
+        )
+        return _long(table.asset, "w_", inner, "")
+
+    def days(self) -> str:
+        """Rows, groups and entities a day, rows by hour of the day, and the last hour of the newest day."""
+        table = self.table
+        entity = f"count(distinct {table.entity})" if table.entity else "count(*)"
+        return (
+            f"with lines as ({self._lines()})\n"
+            f"select '{table.asset}' as asset, '' as column_name, 'day_rows' as measure, '' as value_key, d_ as period_start, "
+            f"count(*) as n, {self.words('double', 'count(*)')} as value from lines group by d_\n"
+            f"union all select '{table.asset}', '{table.entity}', 'day_entities', '', d_, count(*), "
+            f"{self.words('double', entity)} from lines group by d_\n"
+            f"union all select '{table.asset}', '', 'day_hour_rows', {self.words('text', 'h_')}, d_, count(*), "
+            f"{self.words('double', 'count(*)')} from lines group by d_, h_"
+        )
+
+    def again(self) -> str:
+        """Rows of the days before the week as they stand now: what came late, twice, or went away."""
+        return (
+            f"with lines as (select d_, count(*) as n from ({self._lines(LOOK_BACK)}) group by d_), weeks as ({self._weeks()})\n"
+            f"select '{self.table.asset}' as asset, '' as column_name, 'again_rows' as measure, {self.words('text', 'd_')} as value_key, "
+            f"weeks.w_ as period_start, n, {self.words('double', 'n')} as value from weeks join lines on d_ < weeks.w_ "
+            f"and d_ >= {self.words('add_days', 'weeks.w_', -LOOK_BACK)}"
+        )
+
+    def overlap(self) -> str:
+        """How many of this week's values were there in the four weeks before, and of those of then are here again."""
+        table, words = self.table, self.words
+        parts = []
+        pairs = {name: name for name in table.ids}
+        if table.entity:
+            pairs |= {f"{table.entity}+{name}": f"{table.entity}, {name}" for name in table.ids if name != table.entity}
+        for label, columns in pairs.items():
+            used = columns.split(", ")
+            present = " and ".join(f"{name} is not null" for name in used)
+            parts.append(
+                f"select '{table.asset}' as asset, '{label}' as column_name, made.measure, '' as value_key, w_ as period_start, "
+                f"made.n, made.value from (select weeks.w_, "
+                + words.rows(
+                    [
+                        (
+                            label,
+                            "known_share",
+                            "''",
+                            "sum(now_)",
+                            "sum(case when before_ > 0 then now_ else 0 end) / nullif(sum(now_), 0)",
+                        ),
+                        (
+                            label,
+                            "known_values",
+                            "''",
+                            "sum(case when now_ > 0 then 1 else 0 end)",
+                            "sum(case when now_ > 0 and before_ > 0 then 1 else 0 end) / nullif(sum(case when now_ > 0 then 1 else 0 end), 0)",
+                        ),
+                        (
+                            label,
+                            "again_share",
+                            "''",
+                            "sum(case when before_ > 0 then 1 else 0 end)",
+                            "sum(case when before_ > 0 and now_ > 0 then 1 else 0 end) / nullif(sum(case when before_ > 0 then 1 else 0 end), 0)",
+                        ),
+                        (
+                            label,
+                            "again_weight",
+                            "''",
+                            "sum(before_)",
+                            "sum(case when now_ > 0 then before_ else 0 end) / nullif(sum(before_), 0)",
+                        ),
+                        (
+                            label,
+                            "steady_again",
+                            "''",
+                            "sum(case when steady_ >= 4 then 1 else 0 end)",
+                            "sum(case when steady_ >= 4 and now_ > 0 then 1 else 0 end) / nullif(sum(case when steady_ >= 4 then 1 else 0 end), 0)",
+                        ),
+                        (
+                            label,
+                            "pace",
+                            "''",
+                            "sum(case when before_ > 0 and now_ > 0 then before_ else 0 end)",
+                            "4.0 * sum(case when before_ > 0 then now_ else 0 end) / nullif(sum(case when before_ > 0 and now_ > 0 then before_ else 0 end), 0)",
+                        ),
+                    ]
+                )
+                + f" as entries from weeks join (select weeks.w_, {columns}, sum(case when b.w_ = weeks.w_ then n else 0 end) as now_, "
+                f"sum(case when b.w_ < weeks.w_ then n else 0 end) as before_, sum(case when b.w_ < weeks.w_ then 1 else 0 end) as steady_ "
+                f"from weeks join (select w_, {columns}, count(*) as n from lines where {present} group by w_, {columns}) as b "
+                f"on b.w_ <= weeks.w_ and b.w_ >= {words('add_days', 'weeks.w_', -LOOK_BACK)} group by weeks.w_, {columns}) as seen "
+                "on seen.w_ = weeks.w_ group by weeks.w_) as wide, unnest(wide.entries) as unnested(made)"
+            )
+        body = "\nunion all ".join(parts)
+        return f"with lines as ({self._lines(LOOK_BACK)}), weeks as ({self._weeks()})\n{body}"
+
+    def _content(self) -> str:
+        item = [name for name in self.table.keys if name != self.table.group]
+        return ", ".join([*item, *self.table.numbers])
+
+    def replayed(self) -> str:
+        """Share of groups of three and more rows whose content stood under another key in the five weeks before."""
+        table, words = self.table, self.words
+        entity = table.entity or table.group
+        seen = (
+            f"select w_, {table.group} as g_, min({entity}) as e_, min(d_) as d_, count(*) as n_, "
+            f"{words('bit_xor', words('hash', self._content()))} as c_ from lines where {table.group} is not null "
+            f"group by w_, {table.group} having count(*) >= 3"
+        )
+        # Per content: how many groups hold it within the five weeks that end with this one; all but one are copies.
+        again = (
+            f"select weeks.w_, c_, n_, count(*) as groups_, sum(case when g.w_ = weeks.w_ then 1 else 0 end) as now_, "
+            f"max(d_) as last_, min(d_) as first_ "
+            f"from weeks join g on g.w_ <= weeks.w_ and g.w_ >= {words('add_days', 'weeks.w_', -REPLAY_BACK)} group by weeks.w_, c_, n_"
+        )
+        copies = "sum(case when groups_ > 1 then groups_ - 1 else 0 end)"
+        lag = words("days_between", "first_", "last_")
+        entries = [
+            (table.group, "replayed_groups", "''", "sum(groups_)", copies),
+            (
+                table.group,
+                "replayed_share",
+                "''",
+                "sum(now_)",
+                "sum(case when groups_ > 1 then least(now_, groups_ - 1) else 0 end) / nullif(sum(now_), 0)",
+            ),
+            (
+                table.group,
+                "replayed_lag",
+                "''",
+                "sum(case when groups_ > 1 then 1 else 0 end)",
+                f"median(case when groups_ > 1 then {lag} end)",
+            ),
+            (
+                table.group,
+                "replayed_first",
+                "''",
+                "sum(case when groups_ > 1 then 1 else 0 end)",
+                f"min(case when groups_ > 1 then {words('days_between', 'w_', 'first_')} end)",
+            ),
+        ]
+        inner = f"with lines as ({self._lines(REPLAY_BACK)}), weeks as ({self._weeks()}), g as ({seen}), a as ({again}) select w_, {words.rows(entries)} as entries from a group by w_"
+        return _long(table.asset, "w_", inner, "")
+
+    def repeated_keys(self) -> str:
+        """Share of rows whose key is there more than once, is null, or that equal another row but for their key."""
+        table, words = self.table, self.words
+        key = ", ".join(table.keys)
+        rest = ", ".join(name for name in table.columns if name != table.group and not _TECHNICAL.search(name))
+        null = " or ".join(f"{name} is null" for name in table.keys)
+        entries = [
+            (
+                "+".join(table.keys),
+                "duplicate_share",
+                "''",
+                "count(*)",
+                f"1 - count(distinct {words('hash', key)}) / count(*)",
+            ),
+            ("+".join(table.keys), "null_key_share", "''", "count(*)", f"avg(case when {null} then 1 else 0 end)"),
+        ]
+        if table.group:
+            entries.append(
+                (
+                    "+".join(table.keys),
+                    "twin_share",
+                    "''",
+                    "count(*)",
+                    f"1 - count(distinct {words('hash', rest)}) / count(*)",
+                )
+            )
+        inner = f"with lines as ({self._lines()}) select w_, {words.rows(entries)} as entries from lines group by w_"
+        return _long(table.asset, "w_", inner, "")
+
+    def values(self, column: str) -> str:
+        """Rows by value of a column with few values."""
+        return (
+            f"select '{self.table.asset}' as asset, '{column}' as column_name, 'value_rows' as measure, {self.words('text', column)} as value_key, "
+            f"w_ as period_start, count(*) as n, {self.words('double', 'count(*)')} as value from ({self._lines()}) "
+            f"where {column} is not null group by w_, {column}"
+        )
+
+    def segment_days(self, column: str) -> str:
+        """Rows by day and value of a segment."""
+        return (
+            f"select '{self.table.asset}' as asset, '{column}' as column_name, 'day_value_rows' as measure, {self.words('text', column)} as value_key, "
+            f"d_ as period_start, count(*) as n, {self.words('double', 'count(*)')} as value from ({self._lines()}) "
+            f"where {column} is not null group by d_, {column}"
+        )
+
+    def segment(self, column: str) -> str:
+        """Each column's measures within each value of a segment; `column_name` is `column@segment`."""
+        table, words = self.table, self.words
+        entries = []
+        key = words("text", "s_")
+        if table.group:
+            entries.append(
+                (
+                    f"@{column}",
+                    "rows_per_group",
+                    key,
+                    f"count(distinct l.{table.group})",
+                    f"count(*) / nullif(count(distinct l.{table.group}), 0)",
+                )
+            )
+        entries.append((f"@{column}", "hour_mean", key, "count(*)", "avg(h_)"))
+        for name in table.judged:
+            if name == column:
+                continue
+            value = f"l.{name}"
+            entries.append(
+                (f"{name}@{column}", "null_share", key, "count(*)", f"avg(case when {value} is null then 1 else 0 end)")
+            )
+            entries.append(
+                (
+                    f"{name}@{column}",
+                    "modal_share",
+                    key,
+                    f"count({value})",
+                    f"avg(case when {value} = m_{name} then 1 when {value} is not null then 0 end)",
+                )
+            )
+        for name in table.numbers:
+            value = f"l.{name}"
+            entries += [
+                (f"{name}@{column}", "mean", key, f"count({value})", f"avg({value})"),
+                (f"{name}@{column}", "p50", key, f"count({value})", words("quantile", value, 0.5)),
+                (f"{name}@{column}", "p75", key, f"count({value})", words("quantile", value, 0.75)),
+                (
+                    f"{name}@{column}",
+                    "negative_share",
+                    key,
+                    f"count({value})",
+                    f"avg(case when {value} < 0 then 1 when {value} is not null then 0 end)",
+                ),
+            ]
+        modes = ", ".join(f"{words('mode', name)} as m_{name}" for name in table.judged if name != column)
+        inner = (
+            f"with lines as ({self._lines(extra=f', {column} as s_')}), modes as (select w_ as mw_, {modes} from lines group by w_) "
+            f"select l.w_, {words.rows(entries)} as entries from lines as l join modes on mw_ = l.w_ "
+            f"where s_ is not null group by l.w_, s_ having count(*) >= {SEGMENT_ROWS}"
+        )
+        return _long(table.asset, "w_", inner, "")
+
+    def orphans(self, reference: Reference) -> str:
+        """Share of rows whose partner is missing."""
+        inner = (
+            f"with lines as ({self._lines()}) select w_, "
+            + self.words.rows(
+                [
+                    (
+                        reference.column,
+                        "orphan_share",
+                        f"'{reference.relation}.{reference.key}'",
+                        f"count(l.{reference.column})",
+                        f"avg(case when l.{reference.column} is null then null when p.k_ is null then 1 else 0 end)",
+                    )
+                ]
+            )
+            + f" as entries from lines as l left join (select distinct {reference.key} as k_ from {reference.relation}) as p on p.k_ = l.{reference.column} group by w_"
+        )
+        return _long(self.table.asset, "w_", inner, "")
+
+
+def _snapshot(table: WatchedTable, day: date, words: _Words) -> list[str]:
+    """The measures of a table that is replaced as a whole."""
+    judged = table.judged
+    entries = [("", "rows", "''", "count(*)", "count(*)")]
+    for name in judged:
+        entries += [
+            (name, "null_share", "''", "count(*)", f"avg(case when {name} is null then 1 else 0 end)"),
+            (name, "distinct", "''", f"count({name})", f"count(distinct {name})"),
+        ]
+    for name in table.numbers:
+        entries += [
+            (name, "mean", "''", f"count({name})", f"avg({name})"),
+            (
+                name,
+                "negative_share",
+                "''",
+                f"count({name})",
+                f"avg(case when {name} < 0 then 1 when {name} is not null then 0 end)",
+            ),
+            *[
+                (name, quantile, "''", f"count({name})", words("quantile", name, share))
+                for quantile, share in QUANTILES.items()
+            ],
+        ]
+    if table.keys:
+        key = ", ".join(table.keys)
+        entries.append(
+            (
+                "+".join(table.keys),
+                "duplicate_share",
+                "''",
+                "count(*)",
+                f"1 - count(distinct {words('hash', key)}) / nullif(count(*), 0)",
+            )
+        )
+        null = " or ".join(f"{name} is null" for name in table.keys)
+        entries.append(
+            ("+".join(table.keys), "null_key_share", "''", "count(*)", f"avg(case when {null} then 1 else 0 end)")
+        )
+    statements = [
+        _long(
+            table.asset, "w_", f"select date '{day}' as w_, {words.rows(entries)} as entries from {table.relation}", ""
+        )
+    ]
+    statements += [
+        f"select '{table.asset}' as asset, '{name}' as column_name, 'value_rows' as measure, {words('text', name)} as value_key, "
+        f"date '{day}' as period_start, count(*) as n, {words('double', 'count(*)')} as value from {table.relation} "
+        f"where {name} is not null group by {name}"
+        for name in table.categories
+    ]
+    for one in table.references:
+        entry = [
+            (
+                one.column,
+                "orphan_share",
+                f"'{one.relation}.{one.key}'",
+                f"count({one.column})",
+                f"avg(case when {one.column} is null then null when p.k_ is null then 1 else 0 end)",
+            )
+        ]
+        statements.append(
+            _long(
+                table.asset,
+                "w_",
+                f"select date '{day}' as w_, {words.rows(entry)} as entries from {table.relation} as l left join "
+                f"(select distinct {one.key} as k_ from {one.relation}) as p on p.k_ = l.{one.column}",
+                "",
+            )
+        )
+    return statements
