@@ -8,6 +8,7 @@ them into materialisations and check results.
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,6 +47,31 @@ class DbtRunner(dg.ConfigurableResource):
         """The manifest that the graph is made of."""
         return Path(self.state_dir) / "target" / "manifest.json"
 
+    def variables(self) -> dict[str, Any]:
+        """Return the variables of dbt_project.yml: what the project is told about its source."""
+        import yaml
+
+        return dict(yaml.safe_load((Path(self.project_dir) / "dbt_project.yml").read_text(encoding="utf-8"))["vars"])
+
+    def lineage(self) -> dict[str, tuple[str, ...]]:
+        """Return what each model reads, both as `schema/name`; sources read nothing.
+
+        Raises:
+            DbtError: the project does not parse.
+        """
+        manifest = json.loads(self.ensure_manifest().read_text(encoding="utf-8"))
+        named = {
+            key: f"{node['schema']}/{node['name']}"
+            for key, node in {**manifest["nodes"], **manifest["sources"]}.items()
+            if node["resource_type"] in {"model", "source"}
+        }
+        return {
+            name: tuple(named[one] for one in manifest["nodes"][key]["depends_on"]["nodes"] if one in named)
+            if key in manifest["nodes"]
+            else ()
+            for key, name in named.items()
+        }
+
     def ensure_manifest(self) -> Path:
         """Parse the project if its files changed since the manifest was made; return the manifest's path.
 
@@ -68,8 +94,36 @@ class DbtRunner(dg.ConfigurableResource):
                 stamp.write_text(digest)
         return self.manifest_path
 
-    def invoke(self, args: Sequence[str], environment: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    def ensure_compiled(self) -> Path:
+        """Compile every model as for a first build (nothing there yet) if the project changed; return that manifest's path.
+
+        It has a target folder of its own, so that `manifest_path` stays what the graph was made of, and is compiled
+        against an empty database in memory called `memory`: no warehouse is opened, and no incremental model asks
+        what its table holds already.
+
+        Raises:
+            DbtError: the project does not compile.
+        """
+        state = Path(self.state_dir)
+        state.mkdir(parents=True, exist_ok=True)
+        target = state / "compiled"
+        manifest, stamp, digest = target / "manifest.json", state / "compiled.sha256", self._digest()
+        if manifest.exists() and stamp.exists() and stamp.read_text() == digest:
+            return manifest
+        with (state / "parse.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (manifest.exists() and stamp.exists() and stamp.read_text() == digest):
+                compiled = ["compile", "--full-refresh", "--no-populate-cache", "--select", "resource_type:model"]
+                self.invoke(compiled, {"BATON_WAREHOUSE": ":memory:"}, target=target)
+                stamp.write_text(digest)
+        return manifest
+
+    def invoke(
+        self, args: Sequence[str], environment: Mapping[str, str] | None = None, target: Path | None = None
+    ) -> list[dict[str, Any]]:
         """Run one dbt command in this process and return its structured events, oldest first.
+
+        `target` is the folder that dbt writes to, if not the project's usual one.
 
         Raises:
             DbtError: dbt reports an error or a failed node.
@@ -93,7 +147,7 @@ class DbtRunner(dg.ConfigurableResource):
             "--profiles-dir",
             self.project_dir,
             "--target-path",
-            str(state / "target"),
+            str(target or state / "target"),
             "--log-path",
             str(state / "logs"),
             # The manifest on disk is what the graph was made of; writing it again each time costs a second, for nobody.
