@@ -407,7 +407,7 @@ def _distances(one: pd.DataFrame, other: pd.DataFrame, grid: pd.DataFrame, names
     return np.array(found)
 
 
-# --- what remains: the model's world -----------------------------------------------------------------------------------
+# --- what remains: the model's world ---------------------------------------------------------------------------------
 
 
 def _model_diagnosis(case: Case, replayed: Replayed | None, preface: str) -> Diagnosis:

@@ -220,12 +220,13 @@ def _choose(situation: Situation, past: pd.DataFrame, periods: Sequence[BadPerio
     """Walk the order of the module's docstring."""
     champion = situation.champion
     dirty = [period for period in periods if period.touches_window(situation.cutoff, situation.window_days)]
-    back = _rollback(situation, periods, settings)
-    if back is not None:
-        return back
+    found = rollback_reason(situation, periods, settings)
+    if champion is not None and found is not None and found[1] is not None:
+        helps = -situation.effect.value if situation.effect is not None and situation.effect.known else math.nan
+        return _Choice("rollback", found[0], helps=helps, topic=f"champion-{champion.version}")
     if situation.facts:
         return _Choice("inspect", f"{situation.diagnosis.sentence} Retraining waits until the data are sound again.")
-    if dirty and (situation.alarm or situation.diagnosis.cause == "pipeline"):
+    if dirty and (situation.alarm or found is not None):
         days = f"{min(p.first_day for p in dirty)} to {max(p.last_day for p in dirty)}"
         return _Choice(
             "inspect",
@@ -248,8 +249,7 @@ def _choose(situation: Situation, past: pd.DataFrame, periods: Sequence[BadPerio
             "no-champion",
             f"There is no champion and there are {len(sound)} labelled cutoffs to learn from.",
         )
-    if situation.diagnosis.cause == "pipeline":
-        # Only a contaminated champion without a sound predecessor comes here: nothing else may be pipeline and clean.
+    if found is not None:
         return _contaminated(situation, past, dirty, sound, settings)
     if situation.alarm:
         return _on_alarm(situation, past, dirty, settings)
@@ -270,30 +270,33 @@ def _choose(situation: Situation, past: pd.DataFrame, periods: Sequence[BadPerio
     return _Choice("continue", "Nothing is out of its range.")
 
 
-def _rollback(situation: Situation, periods: Sequence[BadPeriod], settings: Settings) -> _Choice | None:
+def rollback_reason(
+    situation: Situation, periods: Sequence[BadPeriod], settings: Settings = SETTINGS
+) -> tuple[str, ModelInfo | None] | None:
+    """Return why the champion should not serve and the model to return to; None when it should serve.
+
+    The model is None when the champion learned from bad rows and no sound predecessor is left.
+    """
     champion, previous = situation.champion, situation.previous
-    if champion is None or previous is None:
+    if champion is None:
         return None
     share = contamination(champion, situation, periods)
-    if share > settings.contaminated_share and contamination(previous, situation, periods) < share / 2:
-        return _Choice(
-            "rollback",
-            f"Version {champion.version} learned from rows now known to be bad ({share:.0%} of its training days); "
-            f"version {previous.version} did not.",
-            topic=f"champion-{champion.version}",
-        )
+    if share > settings.contaminated_share:
+        learned = f"Version {champion.version} learned from rows now known to be bad ({share:.0%} of its training days)"
+        if previous is not None and contamination(previous, situation, periods) < share / 2:
+            return f"{learned}; version {previous.version} did not.", previous
+        return f"{learned}.", None
     effect = situation.effect
     watched = (situation.cutoff - champion.promoted_on).days <= settings.watch_days
-    if watched and effect is not None and effect.known and -effect.high > 0 and -effect.value >= settings.minimum_harm:
-        return _Choice(
-            "rollback",
-            f"Since its promotion on {champion.promoted_on} version {champion.version} has a log-loss "
-            f"{-effect.value:.4f} higher than version {previous.version} would have had on the same {effect.rows:,} "
-            f"rows (95 % interval {-effect.high:.4f} to {-effect.low:.4f}).",
-            helps=-effect.value,
-            topic=f"champion-{champion.version}",
-        )
-    return None
+    if previous is None or effect is None or not effect.known or not watched:
+        return None
+    if effect.high >= 0 or -effect.value < settings.minimum_harm:
+        return None
+    return (
+        f"Since its promotion on {champion.promoted_on} version {champion.version} has a log-loss {-effect.value:.4f} "
+        f"higher than version {previous.version} would have had on the same {effect.rows:,} rows (95 % interval "
+        f"{-effect.high:.4f} to {-effect.low:.4f})."
+    ), previous
 
 
 def _contaminated(

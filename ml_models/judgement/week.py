@@ -1,16 +1,48 @@
 """One week, judged: what arrived, what moved, how the predictions held, what explains it, and what to do."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
-from typing import Any
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import Any, Literal
 
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from ml_models.judgement.decision import ModelInfo
-from ml_models.judgement.evidence import Alteration, Decision, Diagnosis
+from ml_models.judgement.attribution import Case, champion_diagnosis, diagnose
+from ml_models.judgement.decision import (
+    SETTINGS,
+    ModelInfo,
+    Settings,
+    Situation,
+    bad_period,
+    bad_periods,
+    before,
+    decide,
+    known_facts,
+    ledger_row,
+    quarantined,
+    rollback_reason,
+)
+from ml_models.judgement.drift import DriftVerdict, drift_statistics, judge_drift
+from ml_models.judgement.evidence import Action, Alteration, Decision, Diagnosis, Fact
+from ml_models.judgement.gain import (
+    Effect,
+    early_rows,
+    labelled_rows,
+    promotion_effect,
+    retraining_gain,
+    scored,
+    unknown,
+    window_cutoffs,
+)
+from ml_models.judgement.performance import PerformanceVerdict, judge_performance, performance_history
+from ml_models.judgement.quality import QualityVerdict, judge_quality
 from ml_models.problem import Problem
+from ml_models.splits import cutoff_dates
+
+EARLY_LABEL = "lapsed_14d"
+SCORE = "score"
 
 
 @dataclass(frozen=True)
@@ -32,8 +64,10 @@ class WeekEvidence:
     - `rebuild(alterations, cutoff)`: feature rows of one past cutoff as they would be under these alterations; None
       where the sandbox is not at hand.
     - `refit(rows)`: the champion's recipe (or the default one), fitted on rows with features and label.
-    - `drift_history`: what this judgement returned a week ago as `WeekJudgement.drift_history` (None: measured anew).
-    - `active_checks`: facts that others established (schema contracts, source freshness), added to the quality facts.
+    - `drift_history`, `performance_known`: what last week's judgement returned under these names (None: measured
+      anew), so that a week costs the same however long the history is.
+    - `facts`: facts that others established (schema contracts, source freshness, labels), beside the profile's.
+    - `groups`: columns of `frame` beside the features that hold categories, to slice by.
     """
 
     cutoff: date
@@ -55,26 +89,31 @@ class WeekEvidence:
     refit: Callable[[pd.DataFrame], Pipeline]
     audit: pd.DataFrame | None = None
     drift_history: pd.DataFrame | None = None
-    active_checks: Sequence[Any] = field(default_factory=tuple)
+    performance_known: pd.DataFrame | None = None
+    facts: Sequence[Fact] = field(default_factory=tuple)
+    groups: Sequence[str] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True)
 class WeekJudgement:
     """The week's three verdicts, what explains them, and the decision.
 
-    `why` is one row, by WHY_COLUMNS. `drift_history` is to be handed to next week's judgement. `ledger_row` is what
-    to append to the ledger (decision.LEDGER_COLUMNS), before anything is launched.
+    `score_drift` and `performance` are None while there is no champion. `why` is one row, by WHY_COLUMNS.
+    `ledger_row` is what to append to the ledger (decision.LEDGER_COLUMNS), before anything is launched.
+    `drift_history` and `performance_known` are to be handed to next week's judgement.
     """
 
     cutoff: date
-    quality: Any
-    drift: Any
-    performance: Any
+    quality: QualityVerdict
+    drift: DriftVerdict
+    score_drift: DriftVerdict | None
+    performance: PerformanceVerdict | None
     diagnosis: Diagnosis
     decision: Decision
     why: dict[str, object]
     ledger_row: dict[str, object]
-    drift_history: pd.DataFrame | None = None
+    drift_history: pd.DataFrame
+    performance_known: pd.DataFrame | None = None
 
 
 WHY_COLUMNS = (
@@ -92,6 +131,260 @@ WHY_COLUMNS = (
 )
 
 
-def judge_week(evidence: WeekEvidence) -> WeekJudgement:
-    """Judge one week: quality, drift, performance, diagnosis, decision."""
-    raise NotImplementedError("being written")
+def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: Action | None = None) -> WeekJudgement:
+    """Judge one week: quality first, then drift, then performance; what explains them; exactly one decision.
+
+    A function of its arguments alone: judging a week again gives the same answer. `override`: what a person wants done
+    instead of what the judgement asks for; it is recorded.
+    """
+    problem, cutoff = evidence.problem, evidence.cutoff
+    past = before(evidence.ledger, cutoff)
+    rows = labelled_rows(evidence.frame, evidence.outcomes, problem)
+    quality = judge_quality(evidence.profile, evidence.tables, cutoff)
+    facts = (*quality.facts, *evidence.facts)
+    lingering = tuple(
+        fact for fact in known_facts(past) if bad_period(fact).touches_window(cutoff, problem.window_days)
+    )
+    days = [stamp.date() for stamp in cutoff_dates(evidence.frame[problem.cutoff].unique())]
+    barred = quarantined(past, days, problem.window_days, problem.horizon_days, facts)
+
+    history = _drift_history(evidence)
+    drift, score_drift = _judge_drift(history, cutoff)
+    known, performance = _performance(evidence, barred)
+    drifted = [*drift.columns, *(score_drift.columns if score_drift is not None else ())]
+    drift_alarm = bool(drifted) or drift.status == "fail"
+    performance_alarm = performance is not None and performance.status == "fail"
+    case = Case(
+        cutoff=cutoff,
+        problem=problem,
+        facts=facts,
+        lingering=lingering,
+        frame=evidence.frame,
+        rows=rows,
+        early=evidence.early,
+        champion=evidence.champion,
+        champion_info=evidence.champion_info,
+        drifted=tuple(drifted),
+        drift_alarm=drift_alarm,
+        performance_alarm=performance_alarm,
+        performance_kind=performance.kind if performance is not None else "",
+        segments=performance.segments if performance is not None else (),
+        lineage=evidence.lineage,
+        owners=evidence.owners,
+        rebuild=evidence.rebuild,
+        insufficient="pass" not in (quality.status, drift.status) and not facts,
+    )
+    diagnosis = diagnose(case)
+    labelled = tuple(sorted({stamp.date() for stamp in cutoff_dates(rows[problem.cutoff].unique())}))
+    situation = Situation(
+        cutoff=cutoff,
+        diagnosis=diagnosis,
+        facts=facts,
+        alarm=case.alarm,
+        labelled=labelled,
+        champion=evidence.champion_info,
+        previous=evidence.previous_info,
+        effect=_effect(evidence, rows, barred, settings),
+        gain=lambda window: _gain(evidence, rows, labelled, barred, window, settings),
+        window_days=problem.window_days,
+        horizon_days=problem.horizon_days,
+    )
+    periods = [*bad_periods(past), *(bad_period(fact) for fact in facts)]
+    found = rollback_reason(situation, periods, settings)
+    if found is not None and (found[1] is not None or not facts):
+        reason, previous = found
+        situation = replace(situation, diagnosis=champion_diagnosis(case, reason, previous, diagnosis))
+    decision = decide(situation, evidence.ledger, settings, override)
+    version = evidence.champion_info.version if evidence.champion_info else ""
+    return WeekJudgement(
+        cutoff=cutoff,
+        quality=quality,
+        drift=drift,
+        score_drift=score_drift,
+        performance=performance,
+        diagnosis=decision.diagnosis,
+        decision=decision,
+        why=why_row(decision, quality, drift, performance),
+        ledger_row=ledger_row(decision, facts, version),
+        drift_history=history,
+        performance_known=known,
+    )
+
+
+def _drift_history(evidence: WeekEvidence) -> pd.DataFrame:
+    """Return last week's statistics and this week's: STATISTICS_COLUMNS, layer, model_version.
+
+    Features are measured once. Scores are measured by one model for all weeks, so a promotion measures them again.
+    """
+    problem, frame = evidence.problem, evidence.frame
+    days = [stamp.date() for stamp in cutoff_dates(frame[problem.cutoff].unique()) if stamp.date() <= evidence.cutoff]
+    held = evidence.drift_history
+    version = evidence.champion_info.version if evidence.champion_info else ""
+    parts = []
+    for layer, model in (("features", ""), ("scores", version)):
+        if layer == "scores" and evidence.champion is None:
+            continue
+        kept = pd.DataFrame()
+        if held is not None and len(held):
+            kept = held[(held["layer"] == layer) & (held["model_version"].astype(str) == model)]
+        done = {stamp.date() for stamp in cutoff_dates(kept["cutoff_date"])} if len(kept) else set()
+        missing = [day for day in sorted(days) if day not in done]
+        if len(kept):
+            parts.append(kept)
+        if not missing:
+            continue
+        if layer == "features":
+            columns, measured = list(problem.features), frame
+        else:
+            columns = [SCORE]
+            measured = frame[[problem.cutoff]].assign(**{SCORE: scored(evidence.champion, frame, problem)})
+        parts.append(drift_statistics(measured, missing, columns).assign(layer=layer, model_version=model))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _judge_drift(history: pd.DataFrame, cutoff: date) -> tuple[DriftVerdict, DriftVerdict | None]:
+    features, scores = (history[history["layer"] == layer] for layer in ("features", "scores"))
+    return judge_drift(features, cutoff), judge_drift(scores, cutoff) if len(scores) else None
+
+
+def _performance(
+    evidence: WeekEvidence, barred: Sequence[date]
+) -> tuple[pd.DataFrame | None, PerformanceVerdict | None]:
+    """Judge the champion on every cutoff of the frame, as if it had always served: one model, one past."""
+    if evidence.champion is None or evidence.champion_info is None or evidence.frame.empty:
+        return None, None
+    problem, info = evidence.problem, evidence.champion_info
+    known = evidence.performance_known
+    if known is not None:
+        known = known[known["model_version"].astype(str) == info.version].drop(columns="model_version")
+    history = performance_history(
+        evidence.frame,
+        scored(evidence.champion, evidence.frame, problem),
+        evidence.outcomes,
+        evidence.early,
+        problem,
+        info.trained_through,
+        groups=evidence.groups,
+        exclude=barred,
+        known=known if known is not None and len(known) else None,
+    )
+    verdict = judge_performance(history, evidence.cutoff, barred)
+    return history.assign(model_version=info.version), verdict
+
+
+def _effect(evidence: WeekEvidence, rows: pd.DataFrame, barred: Sequence[date], settings: Settings) -> Effect | None:
+    """Compare champion and predecessor on sound rows since the promotion: realised, else by the early label."""
+    problem, info = evidence.problem, evidence.champion_info
+    if evidence.champion is None or evidence.previous is None or info is None or evidence.previous_info is None:
+        return None
+    if (evidence.cutoff - info.promoted_on).days > settings.watch_days:
+        return None
+    settled = max(info.trained_through, evidence.previous_info.trained_through) + timedelta(days=problem.horizon_days)
+    first = pd.Timestamp(max(info.promoted_on, settled))
+    bad = [pd.Timestamp(day) for day in barred]
+
+    def since(part: pd.DataFrame) -> pd.DataFrame:
+        days = cutoff_dates(part[problem.cutoff])
+        return part[(days >= first) & ~days.isin(bad)]
+
+    matured = since(rows)
+    if len(matured):
+        return promotion_effect(matured, evidence.champion, evidence.previous, problem)
+    if evidence.early.empty or rows.empty:
+        return None
+    early = evidence.early.assign(**{problem.cutoff: cutoff_dates(evidence.early[problem.cutoff])})
+    keys = list(problem.keys)
+    settled_rows = rows.merge(early[[*keys, EARLY_LABEL]], on=keys)
+    newest = sorted(settled_rows[problem.cutoff].unique())[-settings.recent_cutoffs :]
+    settled_rows = settled_rows[settled_rows[problem.cutoff].isin(newest)]
+    open_rows = early_rows(since(evidence.frame), early, settled_rows, evidence.champion, evidence.previous, problem)
+    return promotion_effect(open_rows, evidence.champion, evidence.previous, problem) if len(open_rows) else None
+
+
+def _gain(
+    evidence: WeekEvidence,
+    rows: pd.DataFrame,
+    labelled: Sequence[date],
+    barred: Sequence[date],
+    window: Literal["expanding", "recent"],
+    settings: Settings,
+) -> Effect:
+    """Measure what a retraining on this window would have brought on the newest rows the champion does not know."""
+    info = evidence.champion_info
+    if evidence.champion is None or info is None:
+        return unknown("there is no champion to compare with")
+    sound = [day for day in labelled if day not in set(barred)]
+    judged = [day for day in sound if day > info.trained_through][-settings.judged_cutoffs :]
+    if not judged:
+        return unknown("no outcome has matured that the champion does not know")
+    learn = window_cutoffs(sound, window, settings.recent_cutoffs)
+    return retraining_gain(rows, evidence.champion, evidence.refit, evidence.problem, learn, judged)
+
+
+def why_row(
+    decision: Decision, quality: QualityVerdict, drift: DriftVerdict, performance: PerformanceVerdict | None
+) -> dict[str, object]:
+    """Return the one row that explains a week, by WHY_COLUMNS: plain words, readable in SQL without Python."""
+    diagnosis = decision.diagnosis
+    return {
+        "cutoff": pd.Timestamp(decision.cutoff),
+        "what_happened": what_happened(quality, drift, performance),
+        "cause": diagnosis.cause,
+        "percent_explained": None if math.isnan(diagnosis.explained) else round(100 * diagnosis.explained, 1),
+        "first_bad_asset": diagnosis.first_bad_asset,
+        "owner": diagnosis.owner,
+        "failing_check": diagnosis.failing_check,
+        "decision": decision.action,
+        "reason": decision.reason,
+        "next_command": diagnosis.next_command,
+        "event_id": decision.event_id,
+    }
+
+
+def what_happened(quality: QualityVerdict, drift: DriftVerdict, performance: PerformanceVerdict | None) -> str:
+    """Return what the three layers saw, those that failed in their own words, the others in a few."""
+    layers: list[tuple[str, str, str]] = [
+        ("quality", quality.status, quality.sentence),
+        ("drift", drift.status, drift.sentence),
+    ]
+    if performance is not None:
+        layers.append(("performance", performance.status, performance.sentence))
+    failed = [sentence for _, status, sentence in layers if status in ("fail", "warn")]
+    calm = [name for name, status, _ in layers if status == "pass"]
+    unsure = [name for name, status, _ in layers if status == "insufficient evidence"]
+    said = list(failed)
+    if calm:
+        said.append(f"Within range: {', '.join(calm)}.")
+    if unsure:
+        said.append(f"Not enough evidence yet: {', '.join(unsure)}.")
+    return " ".join(said)
+
+
+def digest(why: pd.DataFrame) -> str:
+    """Return several weeks (WHY_COLUMNS) in words, newest event first: what a reader needs on a Monday morning."""
+    if why.empty:
+        return "No week has been judged yet."
+    rows = why.assign(cutoff=pd.to_datetime(why["cutoff"])).sort_values("cutoff")
+    first, last = rows["cutoff"].iloc[0], rows["cutoff"].iloc[-1]
+    counts = rows["decision"].value_counts()
+    named = ", ".join(
+        f"{counts[name]} {name}" for name in ("continue", "improve", "inspect", "rollback") if name in counts
+    )
+    lines = [f"{len(rows)} week(s) judged, {first:%Y-%m-%d} to {last:%Y-%m-%d}: {named}."]
+    events = rows[rows["event_id"].fillna("") != ""]
+    for event in reversed(list(dict.fromkeys(events["event_id"]))):
+        part = events[events["event_id"] == event]
+        newest = part.iloc[-1]
+        span = f"{part['cutoff'].iloc[0]:%Y-%m-%d}" + (f" to {newest['cutoff']:%Y-%m-%d}" if len(part) > 1 else "")
+        acts = ", then ".join(dict.fromkeys(part["decision"]))
+        share = newest["percent_explained"]
+        told = "" if share is None or share != share else f", {share:.0f} % explained by the facts found"
+        where = (
+            f" First bad asset: {newest['first_bad_asset']} ({newest['owner']})." if newest["first_bad_asset"] else ""
+        )
+        command = f" Next: {newest['next_command']}" if newest["next_command"] else ""
+        lines.append(f"{span}: {newest['cause']}{told}; {acts}.{where} {newest['reason']}{command}")
+    quiet = len(rows) - len(events)
+    if quiet:
+        lines.append(f"{quiet} week(s) without an event.")
+    return "\n".join(lines)
