@@ -140,7 +140,7 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
     problem, cutoff = evidence.problem, evidence.cutoff
     past = before(evidence.ledger, cutoff)
     rows = labelled_rows(evidence.frame, evidence.outcomes, problem)
-    quality = judge_quality(evidence.profile, evidence.tables, cutoff)
+    quality = _quality(evidence)
     facts = (*quality.facts, *evidence.facts)
     lingering = tuple(
         fact for fact in known_facts(past) if bad_period(fact).touches_window(cutoff, problem.window_days)
@@ -209,6 +209,13 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
         drift_history=history,
         performance_known=known,
     )
+
+
+def _quality(evidence: WeekEvidence) -> QualityVerdict:
+    if evidence.profile.empty:
+        nothing = "Nothing that arrived has been measured, so its quality cannot be judged."
+        return QualityVerdict("insufficient evidence", evidence.cutoff, (), pd.DataFrame(), nothing)
+    return judge_quality(evidence.profile, evidence.tables, evidence.cutoff)
 
 
 def _drift_history(evidence: WeekEvidence) -> pd.DataFrame:
