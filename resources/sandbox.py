@@ -1,0 +1,484 @@
+"""The pipeline on other rows: dbt's own compiled SQL over altered tables, in memory, the warehouse only read.
+
+"What would the features be if a third of the stores had not been loaded?" is answered by the SQL that production
+runs, not by a second implementation of it. A drill asks it to inject faults, attribution to re-enact what quality saw,
+and the as-of audit to build a cutoff again from what was known then.
+
+What is built is decided by what is asked for: with `cutoffs` only the days that those cutoffs can see are read.
+"""
+
+import contextlib
+import json
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml_models.judgement.alterations import altered_sql, check, depends_on_when
+from ml_models.judgement.evidence import Alteration
+from resources.dbt import DbtRunner
+from resources.warehouse import quoted
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+SPINE = "features/cutoffs"
+FEATURES = "features/customer_features"
+_ORIGIN = "origin"
+_STEPS = "steps"
+
+
+class SandboxError(RuntimeError):
+    """A table could not be built from the altered rows; the message names it and says why. `asset` is the table."""
+
+    def __init__(self, asset: str, reason: str) -> None:
+        super().__init__(f"{asset} cannot be built in the sandbox: {reason}")
+        self.asset = asset
+
+
+@dataclass(frozen=True)
+class Model:
+    """One compiled dbt model. `days` is the day column of a staging model that is kept day by day ("": none)."""
+
+    asset: str
+    schema: str
+    name: str
+    sql: str
+    stored: bool
+    parents: tuple[str, ...]
+    sources: tuple[str, ...]
+    days: str
+
+
+@dataclass
+class World:
+    """Relations as they would be: `raw.*`, `staging.*`, `marts.*`, `features.*`, `outcomes.*`."""
+
+    connection: "duckdb.DuckDBPyConnection"
+
+    def read(self, sql: str) -> "pd.DataFrame":
+        """Return the rows of a query as a DataFrame with lower-case column names."""
+        frame = self.connection.execute(sql).fetchdf()
+        frame.columns = frame.columns.str.lower()
+        return frame
+
+    def exists(self, asset: str) -> bool:
+        """Tell whether a table was built (or is there to be read) in this world."""
+        schema, _, name = asset.partition("/")
+        found = self.connection.execute(
+            "select 1 from duckdb_tables() where database_name = 'memory' and schema_name = ? and table_name = ? "
+            "union all "
+            "select 1 from duckdb_views() where database_name = 'memory' and schema_name = ? and view_name = ?",
+            [schema, name, schema, name],
+        ).fetchall()
+        return bool(found)
+
+
+@dataclass
+class Sandbox:
+    """Builds worlds from one warehouse file; see `world`.
+
+    `times` says for tables (asset -> SQL expression for a row's local time) what the column types do not: by default
+    the first timestamp or date column of a raw table counts, taken as UTC unless it only ever holds midnights.
+    """
+
+    dbt: DbtRunner
+    warehouse_path: str
+    times: Mapping[str, str] = field(default_factory=dict)
+    threads: int = 2
+    memory_limit: str = "2GB"
+    wait_seconds: float = 60.0
+    _models: list[Model] | None = None
+    _settings: dict[str, Any] | None = None
+
+    @contextlib.contextmanager
+    def world(
+        self,
+        alterations: Sequence[Alteration] = (),
+        first_day: date | None = None,
+        cutoffs: Sequence[date] | None = None,
+        customers: int | None = None,
+        until: date | None = None,
+        build: Sequence[str] | None = None,
+    ) -> Iterator[World]:
+        """Open a world in which `alterations` happened, in this order.
+
+        Keep it open briefly: meanwhile the warehouse file cannot be opened for writing.
+
+        Args:
+            alterations: of raw tables, of models' results, or (`edit_model`) of models' SQL.
+            first_day: events before this day are left out; by default, with `cutoffs`, the first day that one of
+                them looks back to.
+            cutoffs: build these cutoffs only. Without `until` they are there whatever was delivered; with it only
+                those that the rows delivered by then reach.
+            customers: about this many entities, chosen by a hash of their identifier; default: all.
+            until: the morning on which one looks: only rows with a local time before this day are there, late ones
+                are still missing, and a table without a time shows the changes that began before this day.
+            build: the assets that are wanted, with all that they are made of; default: every model that does not
+                read predictions. Tables that cost nothing are there in any case.
+
+        Raises:
+            SandboxError: a table cannot be built, or the altered text is not in the model.
+            ValueError: an alteration cannot be meant (see `alterations.altered_sql`).
+        """
+        import duckdb
+
+        models = self._wanted(build)
+        self._check_tables(alterations)
+        as_of = until or (cutoffs[0] if cutoffs and len(cutoffs) == 1 else None)
+        connection = duckdb.connect(":memory:")
+        try:
+            connection.execute(f"set threads = {self.threads}; set memory_limit = '{self.memory_limit}'")
+            connection.execute("set preserve_insertion_order = false")
+            self._attach(connection)
+            made = _Building(self, connection, tuple(alterations), as_of, until, tuple(cutoffs or ()), customers)
+            made.reach(first_day, outcomes=any(model.schema == "outcomes" for model in models))
+            made.raw()
+            for model in models:
+                made.model(model)
+            yield World(connection)
+        finally:
+            connection.close()
+
+    def features(
+        self, alterations: Sequence[Alteration], cutoff: date, customers: int | None = None, until: date | None = None
+    ) -> "pd.DataFrame":
+        """Return the feature rows of one cutoff under alterations, `cutoff_date` as datetime64[us]."""
+        with self.world(alterations, cutoffs=[cutoff], customers=customers, until=until, build=[FEATURES]) as world:
+            frame = world.read("select * from features.customer_features")
+        frame["cutoff_date"] = frame["cutoff_date"].astype("datetime64[us]")
+        return frame
+
+    def assets(self) -> list[str]:
+        """Return the models that can be built, parents first."""
+        return [model.asset for model in self._compiled()]
+
+    def setting(self, name: str) -> Any:
+        """Return one of the dbt project's vars."""
+        import yaml  # type: ignore[import-untyped]
+
+        if self._settings is None:
+            project = Path(self.dbt.project_dir) / "dbt_project.yml"
+            self._settings = yaml.safe_load(project.read_text(encoding="utf-8"))["vars"]
+        return self._settings[name]
+
+    def _compiled(self) -> list[Model]:
+        if self._models is None:
+            self._models = _models(self.dbt.ensure_compiled())
+        return self._models
+
+    def _wanted(self, build: Sequence[str] | None) -> list[Model]:
+        models = self._compiled()
+        if build is None:
+            return models
+        by_asset = {model.asset: model for model in models}
+        for asset in build:
+            if asset not in by_asset:
+                raise SandboxError(asset, f"no such model. There are {', '.join(by_asset)}.")
+        wanted, open_ = set(), list(build)
+        while open_:
+            asset = open_.pop()
+            if asset not in wanted:
+                wanted.add(asset)
+                open_ += by_asset[asset].parents
+        return [model for model in models if model.asset in wanted]
+
+    def _check_tables(self, alterations: Sequence[Alteration]) -> None:
+        known = set(self.assets())
+        for alteration in alterations:
+            check(alteration)
+            schema = alteration.table.partition("/")[0]
+            if alteration.table not in known and (schema != "raw" or alteration.operation == "edit_model"):
+                raise SandboxError(
+                    alteration.table, f"it is neither a raw table nor one of the models {', '.join(sorted(known))}."
+                )
+
+    def _attach(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        """Attach the warehouse read-only, waiting while a writer holds it."""
+        import duckdb
+
+        from resources.warehouse import WarehouseBusyError, WarehouseError
+
+        if not Path(self.warehouse_path).exists():
+            raise WarehouseError(
+                f"Expected a warehouse file at {self.warehouse_path}, and there is none. Run `make run` to build it."
+            )
+        deadline = time.monotonic() + self.wait_seconds
+        path = self.warehouse_path.replace("'", "''")
+        while True:
+            try:
+                connection.execute(f"attach '{path}' as {_ORIGIN} (read_only)")
+                return
+            except duckdb.Error as error:
+                busy = "lock" in str(error).lower() or "conflict" in str(error).lower()
+                if not busy:
+                    raise WarehouseError(
+                        f"Expected a DuckDB warehouse at {self.warehouse_path}, but it cannot be opened: "
+                        f"{str(error).splitlines()[0]}"
+                    ) from error
+                if time.monotonic() > deadline:
+                    raise WarehouseBusyError(
+                        f"Expected to read the warehouse {self.warehouse_path} within {self.wait_seconds:.0f} s, but "
+                        "another program writes to it. Wait for it to end and try again; nothing was changed."
+                    ) from error
+                time.sleep(0.05 + random.random() * 0.2)
+
+
+@dataclass
+class _Building:
+    """One world while it is being made."""
+
+    sandbox: Sandbox
+    connection: "duckdb.DuckDBPyConnection"
+    alterations: tuple[Alteration, ...]
+    as_of: date | None
+    until: date | None
+    cutoffs: tuple[date, ...]
+    customers: int | None
+    first_day: date | None = None
+    end_day: date | None = None
+    sample: str = ""
+
+    def reach(self, first_day: date | None, *, outcomes: bool) -> None:
+        """Decide which days of events are read: [first_day, end_day)."""
+        self.first_day = first_day
+        if self.cutoffs:
+            back = timedelta(days=int(self.sandbox.setting("window_days")))
+            ahead = timedelta(days=int(self.sandbox.setting("horizon_days")) if outcomes else 0)
+            self.first_day = first_day or min(self.cutoffs) - back
+            self.end_day = max(self.cutoffs) + ahead
+        if self.until and (self.end_day is None or self.until < self.end_day):
+            self.end_day = self.until
+        if self.customers is not None:
+            entity = f"{self.sandbox.setting('entity')}_id"
+            known = self.connection.execute(
+                f"select count(distinct {quoted(entity)}) from {_ORIGIN}.features.customer_features"
+            ).fetchall()[0][0]
+            if known and self.customers < known:
+                # A hash below a bound, not the n smallest: an altered identifier is in or out by itself.
+                self.sample = f"hash(hash(cast({quoted(entity)} as varchar))) / 18446744073709551616.0 < " + repr(
+                    self.customers / known
+                )
+
+    def raw(self) -> None:
+        """Offer every raw table: views on the warehouse, altered where that is asked for."""
+        tables = self.connection.execute(
+            f"select table_name from duckdb_tables() where database_name = '{_ORIGIN}' and schema_name = 'raw' "
+            f"union select view_name from duckdb_views() where database_name = '{_ORIGIN}' and schema_name = 'raw'"
+        ).fetchall()
+        self.connection.execute(f"create schema raw; create schema {_STEPS}")
+        names = sorted(name for (name,) in tables if not name.startswith("_"))
+        altered = list(dict.fromkeys(it.table for it in self.alterations if it.table.startswith("raw/")))
+        for asset in altered:
+            if asset.removeprefix("raw/") not in names:
+                raise SandboxError(asset, f"there is no such raw table. There are {', '.join(names)}.")
+        # Altered ones last: a predicate may look into another raw table.
+        for name in [
+            *(name for name in names if f"raw/{name}" not in altered),
+            *(a.removeprefix("raw/") for a in altered),
+        ]:
+            self.raw_table(name)
+
+    def raw_table(self, name: str) -> None:
+        asset, relation = f"raw/{name}", f"{_ORIGIN}.raw.{quoted(name)}"
+        column, local = self.time_of(asset, relation)
+        relation = self.altered(asset, relation, local, column)
+        wanted = []
+        if column in self.columns(relation):
+            # By the column itself, so that the storage can skip what is out of reach; a zone is less than a day away.
+            if self.first_day and self.is_event_log(asset):
+                wanted.append(f"{quoted(column)} >= {_day(self.first_day - timedelta(days=1))}")
+            if self.end_day and (self.until or self.is_event_log(asset)):
+                wanted.append(f"{quoted(column)} < {_day(self.end_day + timedelta(days=1))}")
+            if self.until:
+                near = f"{quoted(column)} < {_day(self.until - timedelta(days=1))}"
+                wanted.append(f"({near} or {local} < {_day(self.until)})")
+        where = f" where {' and '.join(wanted)}" if wanted else ""
+        changed = any(it.table == asset for it in self.alterations)
+        # Altered rows are read several times (staging, measures); what was only filtered is as cheap as a table.
+        kind = "table" if changed and not self.cutoffs else "view"
+        self.execute(asset, f"create {kind} raw.{quoted(name)} as select * from {relation}{where}")
+
+    def model(self, model: Model) -> None:
+        """Build one model: as a table where dbt stores one, as a view where it does not."""
+        if model.schema != "raw":
+            self.connection.execute(f"create schema if not exists {quoted(model.schema)}")
+        sql = self.edited(model)
+        wanted = []
+        if model.days:
+            # The day column of the event log itself: days at the edges are whole.
+            if self.first_day:
+                wanted.append(f"{quoted(model.days)} >= {_day(self.first_day)}")
+            if self.end_day:
+                wanted.append(f"{quoted(model.days)} < {_day(self.end_day)}")
+        changes = [it for it in self.alterations if it.table == model.asset and it.operation != "edit_model"]
+        relation = f"({sql}) as compiled"
+        if changes or (self.sample and model.schema == "staging"):
+            base = f"{_STEPS}.{quoted(model.schema + '__' + model.name)}"
+            self.execute(model.asset, f"create view {base} as {sql}")
+            entity = f"{self.sandbox.setting('entity')}_id"
+            if self.sample and model.schema == "staging" and entity in self.columns(base):
+                wanted.append(self.sample)
+            relation = self.altered(model.asset, base, self.model_time(base), "")
+        if model.asset == SPINE and self.cutoffs:
+            relation = self.spine(relation)
+        where = f" where {' and '.join(wanted)}" if wanted else ""
+        kind = "table" if model.stored else "view"
+        target = f"{quoted(model.schema)}.{quoted(model.name)}"
+        self.execute(model.asset, f"create {kind} {target} as select * from {relation}{where}")
+
+    def spine(self, relation: str) -> str:
+        """Return the spine of the chosen cutoffs: those that were delivered, or simply all of them."""
+        days = ", ".join(_day(cutoff) for cutoff in sorted(set(self.cutoffs)))
+        if self.until:
+            return f"(select * from {relation} where cutoff_date in ({days})) as chosen"
+        horizon = int(self.sandbox.setting("horizon_days"))
+        return (
+            f"(select cutoff_date, cutoff_date + {horizon} as matured_on, watermark_date "
+            f"from (select unnest([{days}]) as cutoff_date) cross join (select max(watermark_date) as watermark_date "
+            f"from {relation})) as chosen"
+        )
+
+    def edited(self, model: Model) -> str:
+        sql = model.sql
+        for it in self.alterations:
+            if it.table != model.asset or it.operation != "edit_model" or not self.active(it, ""):
+                continue
+            edits = it.value if isinstance(it.value, (list, tuple)) else [it.value]
+            for edit in edits:
+                if edit["find"] not in sql:
+                    raise SandboxError(
+                        model.asset,
+                        f"its compiled SQL does not hold the text {edit['find']!r}. Copy the text as it stands in "
+                        "the compiled model (dbt's target folder).",
+                    )
+                sql = sql.replace(edit["find"], edit["replace"])
+        return sql
+
+    def altered(self, asset: str, relation: str, local: str, column: str) -> str:
+        """Apply a table's alterations one after the other; return the last relation."""
+        step = 0
+        for it in self.alterations:
+            if it.table != asset or it.operation == "edit_model":
+                continue
+            if depends_on_when(it, local):
+                if it.operation == "delay" and self.as_of is None:
+                    raise SandboxError(asset, "rows arrive late, so it matters when one looks: give `until`.")
+                if not self.active(it, local):
+                    continue
+            step += 1
+            # A column of the time may itself be gone by now: then only the whole table can be changed.
+            there = self.columns(relation)
+            sql = altered_sql(it, there, local if not column or column in there else "", relation, self.as_of)
+            relation = f"{_STEPS}.{quoted(f'{asset}@{step}')}"
+            self.execute(asset, f"create view {relation} as {sql}")
+        return relation
+
+    def active(self, it: Alteration, local: str) -> bool:
+        """Tell whether a change of a whole table shows when one looks: it began before, and has not ended."""
+        if local or self.as_of is None:
+            return True
+        # What is delivered on the morning of first_day is seen on that morning.
+        began = it.first_day is None or it.first_day <= self.as_of
+        return began and (it.last_day is None or self.as_of <= it.last_day)
+
+    def is_event_log(self, asset: str) -> bool:
+        """Tell whether a raw table feeds a model that is kept day by day: only then are old days out of reach."""
+        return any(model.days and asset in model.sources for model in self.sandbox._compiled())
+
+    def time_of(self, asset: str, relation: str) -> tuple[str, str]:
+        """Return a raw table's time column and the expression for the local time of a row ("": it has none)."""
+        column = next(
+            (
+                name
+                for name, kind in self.columns(relation).items()
+                if kind.startswith(("TIMESTAMP", "DATE")) and not name.startswith("_")
+            ),
+            "",
+        )
+        if asset in self.sandbox.times:
+            return column, self.sandbox.times[asset]
+        if not column:
+            return "", ""
+        kind, zone = self.columns(relation)[column], self.sandbox.setting("time_zone")
+        if kind.startswith("TIMESTAMP WITH TIME ZONE"):
+            return column, f"timezone('{zone}', {quoted(column)})"
+        days_only = self.connection.execute(
+            f"select coalesce(bool_and({quoted(column)} = date_trunc('day', {quoted(column)})), true) "
+            f"from (select {quoted(column)} from {relation} limit 20000)"
+        ).fetchall()[0][0]
+        # Midnights are calendar days: no clock and so no zone is meant.
+        return column, quoted(column) if days_only else f"timezone('{zone}', timezone('UTC', {quoted(column)}))"
+
+    def model_time(self, relation: str) -> str:
+        """Return a model's time: its timestamps are local already."""
+        kinds = self.columns(relation)
+        for wanted in ("TIMESTAMP", "DATE"):
+            for name, kind in kinds.items():
+                if kind in (wanted, f"{wanted}_NS"):
+                    return quoted(name)
+        return ""
+
+    def columns(self, relation: str) -> dict[str, str]:
+        return {row[0]: row[1] for row in self.connection.execute(f"describe select * from {relation}").fetchall()}
+
+    def execute(self, asset: str, sql: str) -> None:
+        import duckdb
+
+        try:
+            self.connection.execute(sql)
+        except duckdb.Error as error:
+            raise SandboxError(asset, " ".join(str(error).split("\n\nLINE")[0].split())[:400]) from error
+
+
+def _models(manifest: Path) -> list[Model]:
+    """Read the models of a compiled manifest, parents first, without those that read what a model predicted."""
+    content = json.loads(manifest.read_text(encoding="utf-8"))
+    nodes = {key: node for key, node in content["nodes"].items() if node["resource_type"] == "model"}
+    sources = {key: f"{node['source_name']}/{node['name']}" for key, node in content["sources"].items()}
+
+    def reads_predictions(key: str) -> bool:
+        parents = nodes[key]["depends_on"]["nodes"]
+        return any(
+            reads_predictions(parent) if parent in nodes else not sources.get(parent, "raw/").startswith("raw/")
+            for parent in parents
+        )
+
+    ordered: list[str] = []
+
+    def visit(key: str) -> None:
+        if key in ordered:
+            return
+        for parent in nodes[key]["depends_on"]["nodes"]:
+            if parent in nodes:
+                visit(parent)
+        ordered.append(key)
+
+    for key in sorted(nodes):
+        if not reads_predictions(key):
+            visit(key)
+    return [_model(nodes[key], nodes, sources) for key in ordered]
+
+
+def _model(node: Mapping[str, Any], nodes: Mapping[str, Any], sources: Mapping[str, str]) -> Model:
+    parents = node["depends_on"]["nodes"]
+    unique = node["config"].get("unique_key")
+    kept_by_day = node["schema"] == "staging" and node["config"]["materialized"] == "incremental"
+    return Model(
+        asset=f"{node['schema']}/{node['name']}",
+        schema=node["schema"],
+        name=node["name"],
+        sql=node["compiled_code"].rstrip().rstrip(";"),
+        stored=node["config"]["materialized"] in ("table", "incremental"),
+        parents=tuple(f"{nodes[key]['schema']}/{nodes[key]['name']}" for key in parents if key in nodes),
+        sources=tuple(sources[key] for key in parents if key in sources),
+        days=unique if kept_by_day and isinstance(unique, str) else "",
+    )
+
+
+def _day(day: date) -> str:
+    return f"date '{day.isoformat()}'"
