@@ -11,6 +11,15 @@ from ml_models.problem import Problem
 
 MINIMUM_CUTOFFS = 5
 
+RECENT_CUTOFFS = 8
+"""How many of the newest matured cutoffs a `recent` window holds. Measured on the bundled year with a third of the
+customers quitting 6 % a week from some cutoff on: two cutoffs later a window of 8 lowered the next month's log-loss by
+.053, one of 12 by .043, all history by .025. Without such a change a window of 8 cost up to .0014
+against all history."""
+
+KEPT_OUT = ("quarantined", "before window")
+"""The values of `split` of rows that nothing is learned from: known bad, or older than a recent window."""
+
 
 @dataclass(frozen=True)
 class TimeSplit:
@@ -30,7 +39,9 @@ class TimeSplit:
 def cutoff_dates(values: Iterable[object]) -> pd.Series:
     """Return cutoffs of any date type as naive datetime64[us] at midnight, index kept."""
     series = values if isinstance(values, pd.Series) else pd.Series(list(values))
-    return pd.to_datetime(series).dt.normalize().astype("datetime64[us]")
+    # Parsing what is parsed already costs more than the rest of a week's bookkeeping.
+    moments = series if pd.api.types.is_datetime64_dtype(series) else pd.to_datetime(series)
+    return moments.dt.normalize().astype("datetime64[us]")
 
 
 def split_cutoffs(cutoffs: Iterable[date | pd.Timestamp], horizon_days: int, holdout_share: float = 0.5) -> TimeSplit:
@@ -66,8 +77,18 @@ def assign_split(cutoffs: pd.Series, split: TimeSplit) -> pd.Series:
     return dates.map(names).astype(object)
 
 
-def split_training_set(labelled: pd.DataFrame, problem: Problem) -> tuple[pd.DataFrame, TimeSplit]:
+def split_training_set(
+    labelled: pd.DataFrame,
+    problem: Problem,
+    *,
+    newest: int | None = None,
+    quarantine: tuple[date, date] | None = None,
+) -> tuple[pd.DataFrame, TimeSplit]:
     """Return keys, features, label and `split` of labelled rows, sorted by cutoff and entity, and the split itself.
+
+    Cutoffs from `quarantine[0]` to `quarantine[1]` (inclusive) get the split `quarantined`; of the others only the
+    `newest` ones (None: all) are learned from, and older ones get `before window`. Rows that are kept out stay in the
+    frame, so that anybody can see which they are.
 
     Sorting makes every later step independent of the order in which a warehouse returns rows.
     """
@@ -85,8 +106,16 @@ def split_training_set(labelled: pd.DataFrame, problem: Problem) -> tuple[pd.Dat
         )
     frame = labelled[columns].assign(**{problem.cutoff: cutoff_dates(labelled[problem.cutoff])})
     frame = frame.astype({problem.label: "int64"}).sort_values([problem.cutoff, problem.entity], ignore_index=True)
-    split = split_cutoffs(frame[problem.cutoff].unique(), problem.horizon_days)
-    return frame.assign(split=assign_split(frame[problem.cutoff], split)), split
+    cutoffs = [stamp.date() for stamp in frame[problem.cutoff].unique()]
+    bad = {day for day in cutoffs if quarantine and quarantine[0] <= day <= quarantine[1]}
+    sound = [day for day in cutoffs if day not in bad]
+    used = sound[-newest:] if newest else sound
+    split = split_cutoffs([pd.Timestamp(day) for day in used], problem.horizon_days)
+    names = {
+        pd.Timestamp(day): "quarantined" if day in bad else split.part_of(day) if day in used else "before window"
+        for day in cutoffs
+    }
+    return frame.assign(split=frame[problem.cutoff].map(names).astype(object)), split
 
 
 def inner_split(train: pd.DataFrame, problem: Problem) -> tuple[pd.Series, str]:
