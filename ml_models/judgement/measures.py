@@ -16,7 +16,8 @@ from datetime import date, timedelta
 MEASURE_COLUMNS = ["asset", "column_name", "measure", "value_key", "period_start", "n", "value"]
 
 WEEK = 7
-LOOK_BACK = 28  # overlap of entities, and days looked at again
+LOOK_BACK = 28  # days looked at again
+BLOCKS = 3  # of four weeks, with which the entities of a week are compared
 REPLAY_BACK = 35
 # A column with more values than this is no segment: its values are too small to be judged one by one.
 SEGMENT_VALUES = 600
@@ -465,72 +466,54 @@ class _Plan:
         )
 
     def overlap(self) -> str:
-        """How many of this week's values were there in the four weeks before, and of those of then are here again."""
+        """How many of this week's values were there before, and of those of then are here again.
+
+        Three times: against the four weeks before, and the four before those, and before those. When values changed
+        five weeks ago, the nearest four weeks know the new values already, and only the others still show it.
+        """
         table, words = self.table, self.words
         parts = []
-        pairs = {name: name for name in table.ids}
+        labels = {name: name for name in table.ids}
         if table.entity:
-            pairs |= {f"{table.entity}+{name}": f"{table.entity}, {name}" for name in table.ids if name != table.entity}
-        for label, columns in pairs.items():
+            labels |= {
+                f"{table.entity}+{name}": f"{table.entity}, {name}" for name in table.segments if name in table.ids
+            }
+        for label, columns in labels.items():
+            sums = ["sum(case when lag_ = 0 then n else 0 end) as now_"]
+            entries = []
+            for block in range(BLOCKS):
+                low, high = block * 4 + 1, block * 4 + 4
+                inside = f"case when lag_ between {low} and {high} then"
+                sums += [f"sum({inside} n else 0 end) as b{block}_", f"sum({inside} 1 else 0 end) as s{block}_"]
+                steady = f"case when s{block}_ = 4 then"
+                known = f"sum(case when b{block}_ > 0 then now_ else 0 end)"
+                before = f"sum(case when now_ > 0 then b{block}_ else 0 end)"
+                mark = f"_{block + 1}"
+                entries += [
+                    (label, "known_share" + mark, "''", "sum(now_)", f"{known} / nullif(sum(now_), 0)"),
+                    (label, "again_weight" + mark, "''", f"sum(b{block}_)", f"{before} / nullif(sum(b{block}_), 0)"),
+                    (
+                        label,
+                        "steady_again" + mark,
+                        "''",
+                        f"sum({steady} 1 else 0 end)",
+                        f"sum({steady} case when now_ > 0 then 1 else 0 end else 0 end) / nullif(sum({steady} 1 else 0 end), 0)",
+                    ),
+                    (label, "pace" + mark, "''", before, f"4.0 * {known} / nullif({before}, 0)"),
+                ]
             used = columns.split(", ")
             present = " and ".join(f"{name} is not null" for name in used)
+            lag = words("days_between", "b.w_", "weeks.w_")
             parts.append(
-                f"select '{table.asset}' as asset, '{label}' as column_name, made.measure, '' as value_key, w_ as period_start, "
-                f"made.n, made.value from (select weeks.w_, "
-                + words.rows(
-                    [
-                        (
-                            label,
-                            "known_share",
-                            "''",
-                            "sum(now_)",
-                            "sum(case when before_ > 0 then now_ else 0 end) / nullif(sum(now_), 0)",
-                        ),
-                        (
-                            label,
-                            "known_values",
-                            "''",
-                            "sum(case when now_ > 0 then 1 else 0 end)",
-                            "sum(case when now_ > 0 and before_ > 0 then 1 else 0 end) / nullif(sum(case when now_ > 0 then 1 else 0 end), 0)",
-                        ),
-                        (
-                            label,
-                            "again_share",
-                            "''",
-                            "sum(case when before_ > 0 then 1 else 0 end)",
-                            "sum(case when before_ > 0 and now_ > 0 then 1 else 0 end) / nullif(sum(case when before_ > 0 then 1 else 0 end), 0)",
-                        ),
-                        (
-                            label,
-                            "again_weight",
-                            "''",
-                            "sum(before_)",
-                            "sum(case when now_ > 0 then before_ else 0 end) / nullif(sum(before_), 0)",
-                        ),
-                        (
-                            label,
-                            "steady_again",
-                            "''",
-                            "sum(case when steady_ >= 4 then 1 else 0 end)",
-                            "sum(case when steady_ >= 4 and now_ > 0 then 1 else 0 end) / nullif(sum(case when steady_ >= 4 then 1 else 0 end), 0)",
-                        ),
-                        (
-                            label,
-                            "pace",
-                            "''",
-                            "sum(case when before_ > 0 and now_ > 0 then before_ else 0 end)",
-                            "4.0 * sum(case when before_ > 0 then now_ else 0 end) / nullif(sum(case when before_ > 0 and now_ > 0 then before_ else 0 end), 0)",
-                        ),
-                    ]
-                )
-                + f" as entries from weeks join (select weeks.w_, {columns}, sum(case when b.w_ = weeks.w_ then n else 0 end) as now_, "
-                f"sum(case when b.w_ < weeks.w_ then n else 0 end) as before_, sum(case when b.w_ < weeks.w_ then 1 else 0 end) as steady_ "
-                f"from weeks join (select w_, {columns}, count(*) as n from lines where {present} group by w_, {columns}) as b "
-                f"on b.w_ <= weeks.w_ and b.w_ >= {words('add_days', 'weeks.w_', -LOOK_BACK)} group by weeks.w_, {columns}) as seen "
-                "on seen.w_ = weeks.w_ group by weeks.w_) as wide, unnest(wide.entries) as unnested(made)"
+                f"select '{table.asset}' as asset, '{label}' as column_name, made.measure, '' as value_key, "
+                f"w_ as period_start, made.n, made.value from (select w_, {words.rows(entries)} as entries from "
+                f"(select w_, {columns}, {', '.join(sums)} from (select weeks.w_, {columns}, n, {lag} / 7 as lag_ "
+                f"from weeks join (select w_, {columns}, count(*) as n from lines where {present} group by w_, {columns}) "
+                f"as b on b.w_ <= weeks.w_ and b.w_ >= {words('add_days', 'weeks.w_', -WEEK * 4 * BLOCKS)}) as lagged "
+                f"group by w_, {columns}) as seen group by w_) as wide, unnest(wide.entries) as unnested(made)"
             )
         body = "\nunion all ".join(parts)
-        return f"with lines as ({self._lines(LOOK_BACK)}), weeks as ({self._weeks()})\n{body}"
+        return f"with lines as ({self._lines(WEEK * 4 * BLOCKS)}), weeks as ({self._weeks()})\n{body}"
 
     def _content(self) -> str:
         item = [name for name in self.table.keys if name != self.table.group]
