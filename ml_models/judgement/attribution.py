@@ -169,7 +169,7 @@ def command_for(asset: str, source: bool, facts: Sequence[Fact], problem: Proble
 
 def bad_first_cutoff(period: BadPeriod, problem: Problem) -> date:
     """Return the first Monday whose features or labels this period can spoil."""
-    back = problem.horizon_days - 1 if period.spoils_labels else 0
+    back = problem.horizon_days - 1 if period.spoils_labels and not period.by_cutoff else 0
     day = period.first_day - timedelta(days=back)
     return day + timedelta(days=-day.weekday() % 7)
 

@@ -23,6 +23,7 @@ import pandas as pd
 
 from ml_models.judgement.evidence import Action, Alteration, Cause, Decision, Diagnosis, Fact, FactKind
 from ml_models.judgement.gain import Effect
+from ml_models.splits import MINIMUM_CUTOFFS, RECENT_CUTOFFS
 
 LEDGER_COLUMNS = {
     "cutoff": "datetime64[us]",
@@ -70,8 +71,8 @@ class Settings:
     watch_days: int = 63
     contaminated_share: float = 0.02
     growth: float = 2.0
-    minimum_cutoffs: int = 5
-    recent_cutoffs: int = 8
+    minimum_cutoffs: int = MINIMUM_CUTOFFS
+    recent_cutoffs: int = RECENT_CUTOFFS
     judged_cutoffs: int = 4
     event_gap_days: int = 14
 
@@ -104,8 +105,8 @@ class BadPeriod:
     """Days of which something is known to be wrong, and for how long that spoils cutoffs.
 
     `spoils_features`, `spoils_labels`: what is computed from these days is wrong. `lasting`: the days stay wrong (rows
-    are missing or false); otherwise they arrived later, or the rows are cutoffs themselves, and what is computed
-    afterwards is sound.
+    are missing or false); otherwise they arrived later, and what is computed afterwards is sound. `by_cutoff`: the days
+    are cutoffs, whose own rows are wrong and nothing else.
     """
 
     event_id: str
@@ -116,6 +117,7 @@ class BadPeriod:
     spoils_features: bool = True
     spoils_labels: bool = True
     lasting: bool = True
+    by_cutoff: bool = False
 
     def spoils(self, cutoff: date, window_days: int, horizon_days: int) -> bool:
         """Return whether a training row of this cutoff would learn something false."""
@@ -123,16 +125,24 @@ class BadPeriod:
 
     def touches_window(self, cutoff: date, window_days: int) -> bool:
         """Return whether the features of this cutoff are made of these days."""
-        tail = window_days if self.lasting else 7
-        return (
-            self.spoils_features
-            and self.first_day < cutoff + timedelta(days=0 if self.lasting else 1)
-            and (cutoff <= self.last_day + timedelta(days=tail))
-        )
+        if not self.spoils_features:
+            return False
+        if self.by_cutoff:
+            return self._names(cutoff)
+        tail = timedelta(days=window_days if self.lasting else 7)
+        return self.first_day < cutoff <= self.last_day + tail
 
     def touches_label(self, cutoff: date, horizon_days: int) -> bool:
         """Return whether the outcome of this cutoff is made of these days."""
-        return self.spoils_labels and self.first_day - timedelta(days=horizon_days) < cutoff <= self.last_day
+        if not self.spoils_labels:
+            return False
+        if self.by_cutoff:
+            return self._names(cutoff)
+        return self.first_day - timedelta(days=horizon_days) < cutoff <= self.last_day
+
+    def _names(self, cutoff: date) -> bool:
+        # A week may be named by its cutoff or by the days before it.
+        return self.first_day <= cutoff <= self.last_day + timedelta(days=1)
 
 
 # Schemas whose rows belong to a cutoff: what is wrong with a row there is wrong for that cutoff only.
@@ -150,7 +160,8 @@ def bad_period(fact: Fact, event_id: str = "") -> BadPeriod:
         fact.last_day,
         spoils_features=fact.kind != "labels",
         spoils_labels=fact.kind == "labels" or not by_cutoff,
-        lasting=not by_cutoff and fact.kind != "stale",
+        lasting=fact.kind != "stale",
+        by_cutoff=by_cutoff,
     )
 
 
@@ -392,7 +403,7 @@ def bad_days(cutoff: date, situation: Situation, periods: Sequence[BadPeriod]) -
     for period in periods:
         if not period.spoils(cutoff, situation.window_days, situation.horizon_days):
             continue
-        if period.asset.split("/")[0] in CUTOFF_SCHEMAS:
+        if period.by_cutoff:
             return 1.0
         low = -situation.window_days if period.spoils_features else 0
         high = situation.horizon_days if period.spoils_labels else 0
@@ -425,9 +436,13 @@ def quarantine_range(periods: Sequence[BadPeriod], situation: Situation, event: 
         return None, None
     firsts, lasts = [], []
     for period in own:
+        if period.by_cutoff:
+            firsts.append(period.first_day)
+            lasts.append(period.last_day)
+            continue
         features, labels = period.spoils_features, period.spoils_labels
         firsts.append(period.first_day - timedelta(days=situation.horizon_days - 1) if labels else period.first_day)
-        tail = (situation.window_days if period.lasting else 6) if features else 0
+        tail = (situation.window_days if period.lasting else 7) if features else 0
         lasts.append(period.last_day + timedelta(days=tail))
     return min(firsts), max(lasts)
 
