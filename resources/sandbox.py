@@ -365,11 +365,10 @@ class _Building:
         for it in self.alterations:
             if it.table != asset or it.operation == "edit_model":
                 continue
-            if depends_on_when(it, local):
-                if it.operation == "delay" and self.as_of is None:
-                    raise SandboxError(asset, "rows arrive late, so it matters when one looks: give `until`.")
-                if not self.active(it, local):
-                    continue
+            if it.operation == "delay" and self.as_of is None:
+                raise SandboxError(asset, "rows arrive late, so it matters when one looks: give `until`.")
+            if not self.active(it, local):
+                continue
             step += 1
             # A column of the time may itself be gone by now: then only the whole table can be changed.
             there = self.columns(relation)
@@ -380,7 +379,7 @@ class _Building:
 
     def active(self, it: Alteration, local: str) -> bool:
         """Tell whether a change of a whole table shows when one looks: it began before, and has not ended."""
-        if local or self.as_of is None:
+        if self.as_of is None or it.operation == "delay" or not depends_on_when(it, local):
             return True
         # What is delivered on the morning of first_day is seen on that morning.
         began = it.first_day is None or it.first_day <= self.as_of

@@ -60,7 +60,10 @@ OPERATIONS: Mapping[str, Operation] = {
     "collapse": Operation("values become one: `value`, or the most frequent", ("column",), by_value=True),
     "rekey": Operation("identifiers are replaced by new ones, one for one", ("column",), by_value=True),
     "merge": Operation("identifiers are folded together, `value` (default 2) into one", ("column",), by_value=True),
-    "duplicate": Operation("the rows come twice; with `column`, the copy has new values of this key"),
+    "duplicate": Operation(
+        "the rows come twice; the copy has new values of the key `column` if it is given, and in `value` "
+        "`{column = 'expression'}` what else is different in it"
+    ),
     "replay_days": Operation(
         "the `value` days before first_day come again, under new values of the key `column` if it is given; with "
         "`{days = n, shift = n}` they are dated n days later",
@@ -160,6 +163,8 @@ def check(alteration: Alteration, columns: Columns | None = None, time_sql: str 
     wanted += [alteration.per, str(alteration.value) if name == "swap" else ""]
     if name == "add_entities":
         wanted += _names(alteration.value)
+    if name == "duplicate":
+        wanted += list(alteration.value or {})  # type: ignore[call-overload]
     for column in wanted:
         if column and column not in columns:
             raise ValueError(
@@ -183,10 +188,11 @@ def check(alteration: Alteration, columns: Columns | None = None, time_sql: str 
 def depends_on_when(alteration: Alteration, time_sql: str) -> bool:
     """Tell whether the altered table differs with the day on which one looks at it.
 
-    It does for rows that arrive late, and for a table without a time, which changes on a day as a whole.
+    It does for rows that arrive late, and for what changes on a day as a whole: a schema, a table without a time.
     """
-    timeless = not time_sql and bool(alteration.first_day or alteration.last_day)
-    return OPERATIONS[alteration.operation].as_of or timeless
+    operation = OPERATIONS[alteration.operation]
+    whole = not time_sql or operation.whole_table or alteration.operation == "edit_model"
+    return operation.as_of or (whole and bool(alteration.first_day or alteration.last_day))
 
 
 def _check_value(alteration: Alteration, label: str) -> None:
@@ -218,6 +224,9 @@ def _check_value(alteration: Alteration, label: str) -> None:
             or not value.replace("_", "").replace(" ", "").replace("(", "").replace(")", "").replace(",", "").isalnum()
         ):
             raise ValueError(f"{label}: expected a name as `value`; got {value!r}.")
+    elif name == "duplicate":
+        if value is not None and not isinstance(value, Mapping):
+            raise ValueError(f"{label}: expected {{column = 'expression'}} as `value`; got {value!r}.")
     elif name == "replay_days":
         days, _ = _replayed(value, label)
         if days < 1:
@@ -423,6 +432,8 @@ class _Builder:
 
     def duplicate(self) -> str:
         changed = {self.it.column: self.fresh(self.it.column)} if self.it.column else {}
+        for name, expression in (self.it.value or {}).items():  # type: ignore[attr-defined]
+            changed[name] = f"({expression})"
         return self.with_copies(changed, self.hit())
 
     def replay_days(self) -> str:

@@ -119,6 +119,8 @@ def test_copies_repeat_keys_or_renew_them(shop):
     assert same.line.nunique() == 14_000
     renewed = altered(shop, "duplicate", column="line", first_day=FIRST)
     assert renewed.line.is_unique
+    returned = altered(shop, "duplicate", column="line", rate=0.1, value={"cents": "-cents"}, first_day=FIRST)
+    assert (returned.cents < 0).sum() == len(returned) - 14_000 > 500
 
 
 def test_replayed_days_come_again_under_new_keys_dated_then_or_now(shop):
@@ -213,7 +215,9 @@ def test_every_operation_runs_and_is_the_same_twice(shop):
             "map_values": "kind",
         }.get(name, "cents")
         per = "buyer" if name in ("quit", "regroup_time", "add_entities") else ""
-        value = values.get(name, None if name in ("collapse", "add_entities", "add_column", "merge") else 2)
+        value = values.get(
+            name, None if name in ("collapse", "add_entities", "add_column", "merge", "duplicate") else 2
+        )
         value = 0.5 if name == "thin" else value
         what = Alteration("raw/sales", name, column, per=per, value=value, first_day=FIRST)
         if OPERATIONS[name].whole_table:
@@ -223,9 +227,10 @@ def test_every_operation_runs_and_is_the_same_twice(shop):
         assert once == again, name
 
 
-def test_only_late_rows_and_tables_without_a_time_depend_on_when_one_looks():
+def test_only_late_rows_and_what_changes_as_a_whole_depend_on_when_one_looks():
     assert depends_on_when(Alteration("raw/a", "delay", value=1), "t")
     assert depends_on_when(Alteration("raw/a", "drop", first_day=FIRST), "")
+    assert depends_on_when(Alteration("raw/a", "drop_column", "x", first_day=FIRST), "t")
     assert not depends_on_when(Alteration("raw/a", "drop", first_day=FIRST), "t")
     assert not depends_on_when(Alteration("raw/a", "drop"), "")
 
