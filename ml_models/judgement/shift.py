@@ -1,4 +1,5 @@
-"""Why did the loss change: other customers, or customers who behave otherwise?"""
+"""Split a loss change: are these other customers, or customers who behave otherwise?
+"""
 
 from dataclasses import dataclass
 from typing import Literal
