@@ -1,0 +1,219 @@
+"""What can be drilled, read from data: a fault is a few lines of TOML (see docs/drill.md)."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ml_models.judgement.alterations import check
+from ml_models.judgement.evidence import Action, Alteration, Cause
+
+HERE = Path(__file__).resolve().parent
+FAULTS, BENIGN = HERE / "faults.toml", HERE / "benign.toml"
+
+Kind = Literal["quality", "pipeline", "covariate", "concept", "benign"]
+WORLD_KINDS = frozenset({"covariate", "concept", "benign"})
+"""Kinds in which the world itself is different: the altered rows are the truth."""
+
+ALWAYS = "always"
+
+
+@dataclass(frozen=True)
+class Dated:
+    """An alteration and its days: a number of days after FROM, a date, or None (open; `always` for the first)."""
+
+    alteration: Alteration
+    first: int | date | None
+    last: int | date | None
+
+    def on(self, start: date) -> Alteration:
+        """Return the alteration of a drill that begins on `start`."""
+        return replace(self.alteration, first_day=_day(self.first, start), last_day=_day(self.last, start))
+
+    @property
+    def always(self) -> bool:
+        """Whether it was there before the drill began."""
+        return self.first is None
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a right judgement says: any of `cause`, `first_bad_asset` (none: not judged), `owner`, `decision`.
+
+    `also` are decisions that may be taken besides in other weeks of the drill.
+    """
+
+    cause: tuple[Cause, ...]
+    decision: tuple[Action, ...]
+    owner: str = ""
+    first_bad_asset: tuple[str, ...] = ()
+    also: tuple[Action, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One drill. `words` tell people what happens.
+
+    `start` and `weeks` replace the drill's usual ones. `rebuild`: the history was computed again when the drill
+    began, as after a change of a model. `promoted_after`: on that day after FROM a person promotes whatever a
+    retraining gives, past the gate.
+    """
+
+    name: str
+    words: str
+    kind: Kind
+    alterations: tuple[Dated, ...]
+    expected: Expected
+    start: date | None = None
+    weeks: int | None = None
+    rebuild: bool = False
+    promoted_after: int | None = None
+
+    @property
+    def changes_the_world(self) -> bool:
+        """Whether the altered rows are what really happened."""
+        return self.kind in WORLD_KINDS
+
+    def on(self, start: date) -> tuple[Alteration, ...]:
+        """Return the alterations of a drill that begins on `start`, those that were always there included."""
+        return tuple(dated.on(start) for dated in self.alterations)
+
+    @property
+    def always(self) -> tuple[Alteration, ...]:
+        """The alterations that were there before the drill began."""
+        return tuple(replace(dated.alteration, first_day=None) for dated in self.alterations if dated.always)
+
+
+_NOTHING = Expected(cause=("none", "insufficient evidence"), decision=("continue",))
+_FAULT_FIELDS = {"words", "kind", "alterations", "expected", "from", "weeks", "rebuild", "promoted_after"}
+_EXPECTED_FIELDS = {"cause", "decision", "owner", "first_bad_asset", "also"}
+_ALTERATION_FIELDS = {field.name for field in fields(Alteration)}
+
+
+def known() -> dict[str, Fault]:
+    """Return the known faults and the benign changes, by name, in the order of their files."""
+    return {**read_faults(FAULTS), **read_faults(BENIGN)}
+
+
+def read_faults(path: Path) -> dict[str, Fault]:
+    """Read a fault file.
+
+    Raises:
+        ValueError: the file cannot be read, or a fault cannot be meant; the message names both and says what to do.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"Expected a fault file at {path}, but it cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"Expected TOML in {path}, but {error}. docs/drill.md shows an example.") from error
+    if not content:
+        raise ValueError(f"Expected at least one fault in {path}, and there is none. docs/drill.md shows an example.")
+    found = {}
+    for name, entry in content.items():
+        try:
+            found[name] = _fault(name, entry)
+        except ValueError as error:
+            raise ValueError(f"{path.name}, fault {name!r}: {error}") from error
+    return found
+
+
+def _fault(name: str, entry: Any) -> Fault:
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"expected a table [{name}] with words, kind and alterations; got {entry!r}.")
+    _only(entry, _FAULT_FIELDS, "a fault")
+    kind: Any = entry.get("kind")
+    if kind not in get_args(Kind):
+        raise ValueError(f"expected a kind out of {', '.join(get_args(Kind))}; got {kind!r}.")
+    words = entry.get("words")
+    if not isinstance(words, str) or not words:
+        raise ValueError("expected `words` that tell people what happens.")
+    listed = entry.get("alterations", [])
+    if not isinstance(listed, list) or (not listed and kind != "benign"):
+        raise ValueError("expected a list of alterations; only a benign window of the calendar may have none.")
+    start = entry.get("from")
+    if start is not None and (not isinstance(start, date) or isinstance(start, datetime) or start.weekday() != 0):
+        raise ValueError(f"expected `from` to be a Monday such as 2024-01-01, without quotes; got {start!r}.")
+    for field in ("weeks", "promoted_after"):
+        number = entry.get(field)
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+            raise ValueError(f"expected `{field}` to be a whole number from 1 on; got {number!r}.")
+    return Fault(
+        name=name,
+        words=words,
+        kind=kind,
+        alterations=tuple(_dated(one) for one in listed),
+        expected=_expected(entry.get("expected"), kind),
+        start=start,
+        weeks=entry.get("weeks"),
+        rebuild=bool(entry.get("rebuild", False)),
+        promoted_after=entry.get("promoted_after"),
+    )
+
+
+def _dated(entry: Any) -> Dated:
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"expected an alteration as {{ table = …, operation = … }}; got {entry!r}.")
+    _only(entry, _ALTERATION_FIELDS, "an alteration")
+    for needed in ("table", "operation"):
+        if not isinstance(entry.get(needed), str):
+            raise ValueError(f"expected an alteration with a {needed}; got {dict(entry)!r}.")
+    first, last = entry.get("first_day", 0), entry.get("last_day")
+    first = None if first == ALWAYS else first
+    for name, day in (("first_day", first), ("last_day", last)):
+        plain = day is None or (isinstance(day, int) and not isinstance(day, bool))
+        if not plain and (not isinstance(day, date) or isinstance(day, datetime)):
+            raise ValueError(
+                f"expected {name} to be a number of days after FROM or a date such as 2024-01-31 (first_day also "
+                f"'{ALWAYS}'); got {day!r}."
+            )
+    plain_fields = {key: value for key, value in entry.items() if key not in ("first_day", "last_day")}
+    dated = Dated(Alteration(**plain_fields), first, last)
+    # Any Monday will do to see whether the description can be meant at all.
+    check(dated.on(date(2024, 1, 1)) if first is not None else dated.alteration)
+    return dated
+
+
+def _expected(entry: Any, kind: str) -> Expected:
+    if entry is None:
+        if kind == "benign":
+            return _NOTHING
+        raise ValueError("expected a table `expected` with cause, owner, first_bad_asset and decision.")
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"expected `expected` to be a table; got {entry!r}.")
+    _only(entry, _EXPECTED_FIELDS, "`expected`")
+    causes, decisions, also = (_words(entry, name) for name in ("cause", "decision", "also"))
+    for name, words, choices in (
+        ("cause", causes, get_args(Cause)),
+        ("decision", decisions, get_args(Action)),
+        ("also", also, get_args(Action)),
+    ):
+        for word in words:
+            if word not in choices:
+                raise ValueError(f"expected `{name}` out of {', '.join(choices)}; got {word!r}.")
+    if not causes or not decisions:
+        raise ValueError("expected `expected` to name at least one cause and one decision.")
+    owner = entry.get("owner", "")
+    if not isinstance(owner, str):
+        raise ValueError(f"expected `owner` to be one team; got {owner!r}.")
+    return Expected(causes, decisions, owner, _words(entry, "first_bad_asset"), also)  # type: ignore[arg-type]
+
+
+def _words(entry: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = entry.get(name, [])
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"expected `{name}` to be a word or a list of words; got {value!r}.")
+    return tuple(words)
+
+
+def _only(entry: Mapping[str, Any], allowed: set[str], what: str) -> None:
+    unknown = sorted(set(entry) - allowed)
+    if unknown:
+        raise ValueError(f"{what} has no {', '.join(unknown)}. It may have {', '.join(sorted(allowed))}.")
+
+
+def _day(given: int | date | None, start: date) -> date | None:
+    return start + timedelta(days=given) if isinstance(given, int) else given
