@@ -37,6 +37,9 @@ EXPLAINED, PARTLY = 0.5, 0.15
 SIGNIFICANT = 3.0
 # A shift that moves the weighted distributions by less than this is the wobble of ordinary weeks.
 VISIBLE = 0.005
+# A replay that reproduces this much needs no better one.
+ENOUGH = 0.8
+SINGLES = 3
 _QUANTILES = np.linspace(0, 1, 21)[1:-1]
 _REFERENCE_CUTOFFS = 4
 
@@ -48,8 +51,8 @@ LOOK_COMMAND = "make ui"
 CHAMPION_ASSET = "training/champion"
 
 
-class NotReplayable(Exception):  # noqa: N818 - it is an answer, not an accident
-    """A rebuild raises it when these alterations cannot be re-enacted; the message says why."""
+class NotReplayable(RuntimeError):  # noqa: N818 - it is an answer, not an accident
+    """A rebuild raises it (or another RuntimeError) when these alterations cannot be re-enacted, and says why."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +112,15 @@ def diagnose(case: Case) -> Diagnosis:
     facts = case.facts or (case.lingering if case.alarm else ())
     if not facts:
         return _model_diagnosis(case, None, "")
-    replayed = replay(case, facts)
+    seen = {(fact.asset, fact.kind) for fact in facts}
+    replayed = replay(case, [*facts, *(fact for fact in case.lingering if (fact.asset, fact.kind) not in seen)])
     asset, fact = first_bad(facts, case.lineage)
     source = not case.lineage.get(asset)
     cause: Cause = "data quality" if source else "pipeline"
     told = fact.sentence if case.facts else f"Still inside the feature windows: {fact.sentence}"
-    if replayed.basis == "loss" and replayed.share <= PARTLY:
+    if not all(one.replay is not None or _on_frame(one) for one in facts):
+        pass  # The share is a lower bound: what could not be re-enacted may well explain the rest.
+    elif replayed.basis == "loss" and replayed.share <= PARTLY:
         return _model_diagnosis(case, replayed, f"{told} {replayed.sentence}")
     if replayed.basis == "loss" and replayed.share <= EXPLAINED:
         cause = "mixed"
@@ -217,10 +223,11 @@ def replay(case: Case, facts: Sequence[Fact]) -> Replayed:
     if not _replayable(facts, case.rebuild):
         return Replayed(math.nan, "none", clean[-1], "It cannot be re-enacted, so its share stays unknown.")
     try:
-        by_loss = _loss_share(case, facts, first) if case.champion is not None else None
-        return by_loss or _shift_share(case, facts, clean)
-    except NotReplayable as error:
+        chosen, by_shift = _best_shift(case, facts, clean)
+        by_loss = _loss_share(case, chosen, first) if case.champion is not None else None
+    except (RuntimeError, ValueError) as error:
         return Replayed(math.nan, "none", clean[-1], f"It cannot be re-enacted: {error}")
+    return by_loss or by_shift
 
 
 def _replayable(facts: Sequence[Fact], rebuild: Rebuild | None) -> bool:
@@ -331,30 +338,79 @@ def _touches(fact: Fact, day: date, problem: Problem) -> bool:
     return bad_period(fact).spoils(day, problem.window_days, problem.horizon_days)
 
 
-def _shift_share(case: Case, facts: Sequence[Fact], clean: Sequence[date]) -> Replayed:
-    problem, reference = case.problem, clean[-1]
-    current, healthy = (_at(case.frame, day, problem) for day in (case.cutoff, reference))
-    steps = max(1, (case.cutoff - reference).days // 7)
-    earlier = [day for day in clean if day < reference]
-    replayed = _replayed_rows(case, facts, case.cutoff, reference)
-    names, weights = list(problem.features), influence(case.champion, healthy, problem, case.seed)
-    parts = {"current": current, "reference": healthy, "replayed": replayed}
-    if earlier:
-        parts["earlier"] = _at(case.frame, earlier[-min(steps, len(earlier))], problem)
-    if case.champion is not None:
-        parts = {name: part.assign(_score=scored(case.champion, part, problem)) for name, part in parts.items()}
-        names, weights = [*names, "_score"], np.append(weights, 1.0)
-    noise = _distances(parts["earlier"], parts["reference"], parts["reference"], names) if earlier else 0.0
-    seen = np.maximum(_distances(parts["current"], parts["reference"], parts["reference"], names) - noise, 0)
-    left = np.maximum(_distances(parts["current"], parts["replayed"], parts["reference"], names) - noise, 0)
-    made = np.maximum(_distances(parts["replayed"], parts["reference"], parts["reference"], names) - noise, 0)
-    columns = pd.DataFrame({"column_name": names, "weight": weights, "observed": seen, "left": left, "replayed": made})
-    whole = float(weights @ seen)
-    if whole < VISIBLE:
-        return Replayed(math.nan, "none", reference, "It has not reached the features visibly.", whole, columns)
-    share = min(max(1 - float(weights @ left) / whole, 0.0), 1.0)
-    sentence = f"Replayed on {reference}, it reproduces {share:.0%} of the shift in features and scores."
-    return Replayed(share, "shift", reference, sentence, whole, columns)
+def _best_shift(case: Case, facts: Sequence[Fact], clean: Sequence[date]) -> tuple[Sequence[Fact], Replayed]:
+    """Return the facts that together reproduce most of the shift, and what they reproduce.
+
+    One fault shows in several facts (lines are missing, so baskets are short and a store is silent); re-enacting all
+    of them would do the damage twice. So the strongest facts are tried alone, and all together.
+    """
+    shift = _Shift.of(case, clean)
+    if not shift.visible:
+        return facts, Replayed(
+            math.nan, "none", shift.reference, "It has not reached the features visibly.", shift.whole, shift.table()
+        )
+    alone = sorted((fact for fact in facts if fact.replay is not None or _on_frame(fact)), key=strength, reverse=True)
+    options: list[Sequence[Fact]] = [facts, *([fact] for fact in alone[:SINGLES])] if len(alone) > 1 else [facts]
+    tried: list[tuple[Sequence[Fact], Replayed]] = []
+    for option in options:
+        tried.append((option, shift.share(case, _replayed_rows(case, option, case.cutoff, shift.reference))))
+        if tried[-1][1].share > ENOUGH:
+            break
+    return max(tried, key=lambda pair: pair[1].share)
+
+
+class _Shift:
+    """How far the current rows lie from a healthy reference, column by column, and what a replay leaves of it."""
+
+    def __init__(
+        self, names: list[str], weights: Array, noise: Array, current: pd.DataFrame, healthy: pd.DataFrame, day: date
+    ) -> None:
+        self.names, self.weights, self.noise = names, weights, noise
+        self.current, self.healthy, self.reference = current, healthy, day
+        self.seen = np.maximum(_distances(current, healthy, healthy, names) - noise, 0)
+        self.whole = float(weights @ self.seen)
+
+    @classmethod
+    def of(cls, case: Case, clean: Sequence[date]) -> "_Shift":
+        problem, reference = case.problem, clean[-1]
+        parts = {"current": _at(case.frame, case.cutoff, problem), "healthy": _at(case.frame, reference, problem)}
+        steps = max(1, (case.cutoff - reference).days // 7)
+        earlier = clean[:-1]
+        if earlier:
+            parts["earlier"] = _at(case.frame, earlier[-min(steps, len(earlier))], problem)
+        names, weights = list(problem.features), influence(case.champion, parts["healthy"], problem, case.seed)
+        if case.champion is not None:
+            parts = {name: _with_score(part, case) for name, part in parts.items()}
+            names, weights = [*names, "_score"], np.append(weights, 1.0)
+        healthy = parts["healthy"]
+        noise = _distances(parts["earlier"], healthy, healthy, names) if earlier else np.zeros(len(names))
+        return cls(names, weights, noise, parts["current"], healthy, reference)
+
+    @property
+    def visible(self) -> bool:
+        return self.whole >= VISIBLE
+
+    def table(self, left: Array | None = None, made: Array | None = None) -> pd.DataFrame:
+        nothing = np.full(len(self.names), math.nan)
+        columns = {"column_name": self.names, "weight": self.weights, "observed": self.seen}
+        return pd.DataFrame(
+            columns | {"left": nothing if left is None else left, "replayed": nothing if made is None else made}
+        )
+
+    def share(self, case: Case, replayed: pd.DataFrame) -> Replayed:
+        if case.champion is not None:
+            replayed = _with_score(replayed, case)
+        left, made = (
+            np.maximum(_distances(part, replayed, self.healthy, self.names) - self.noise, 0)
+            for part in (self.current, self.healthy)
+        )
+        share = min(max(1 - float(self.weights @ left) / self.whole, 0.0), 1.0)
+        sentence = f"Replayed on {self.reference}, it reproduces {share:.0%} of the shift in features and scores."
+        return Replayed(share, "shift", self.reference, sentence, self.whole, self.table(left, made))
+
+
+def _with_score(rows: pd.DataFrame, case: Case) -> pd.DataFrame:
+    return rows.assign(_score=scored(case.champion, rows, case.problem) if len(rows) else np.array([]))
 
 
 def _moves(replayed: Replayed) -> bool:

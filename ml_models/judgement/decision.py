@@ -483,13 +483,13 @@ def bad_periods(ledger: pd.DataFrame) -> list[BadPeriod]:
 
 
 def known_facts(ledger: pd.DataFrame) -> list[Fact]:
-    """Return the facts of past decisions, the newest observation of each asset, kind, column and segment."""
+    """Return the facts of past decisions, of each asset, kind, column and kind of segment the newest observation."""
     found: dict[tuple[object, ...], Fact] = {}
     for row in ledger.to_dict("records"):
         if row.get("override_of") == "inspect":
             continue
         for fact in read_facts(row.get("facts")):
-            key = (row["event_id"], fact.asset, fact.kind, fact.column, fact.segment_column, fact.segment_values)
+            key = (row["event_id"], fact.asset, fact.kind, fact.column, fact.segment_column)
             found[key] = fact
     return list(found.values())
 

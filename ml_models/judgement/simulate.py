@@ -7,7 +7,7 @@ on (whose predictions are then made again), or refused. A rollback restores the 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Protocol
 
@@ -281,13 +281,21 @@ class Ours:
         self.settings = settings
         self._drift: pd.DataFrame | None = None
         self._performance: pd.DataFrame | None = None
+        self._bad_weeks: Any = None
 
     def decide(self, evidence: WeekEvidence) -> tuple[Decision, WeekJudgement | None]:
         """Return the judgement's decision."""
-        held = {"drift_history": self._drift, "performance_known": self._performance}
-        fields = {**evidence.__dict__, **{name: held[name] for name in held if evidence.__dict__[name] is None}}
-        judgement = judge_week(WeekEvidence(**fields), self.settings)
+        judgement = judge_week(
+            replace(
+                evidence,
+                drift_history=self._drift,
+                performance_known=self._performance,
+                bad_weeks=self._bad_weeks,
+            ),
+            self.settings,
+        )
         self._drift, self._performance = judgement.drift_history, judgement.performance_known
+        self._bad_weeks = judgement.quality.bad_weeks
         return judgement.decision, judgement
 
 

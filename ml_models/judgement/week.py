@@ -64,8 +64,8 @@ class WeekEvidence:
     - `rebuild(alterations, cutoff)`: feature rows of one past cutoff as they would be under these alterations; None
       where the sandbox is not at hand.
     - `refit(rows)`: the champion's recipe (or the default one), fitted on rows with features and label.
-    - `drift_history`, `performance_known`: what last week's judgement returned under these names (None: measured
-      anew), so that a week costs the same however long the history is.
+    - `drift_history`, `performance_known`, `bad_weeks`: what last week's judgement returned under these names
+      (`bad_weeks` in its quality verdict; None: measured anew), so that a week costs the same however long the history.
     - `facts`: facts that others established (schema contracts, source freshness, labels), beside the profile's.
     - `groups`: columns of `frame` beside the features that hold categories, to slice by.
     """
@@ -90,6 +90,7 @@ class WeekEvidence:
     audit: pd.DataFrame | None = None
     drift_history: pd.DataFrame | None = None
     performance_known: pd.DataFrame | None = None
+    bad_weeks: Mapping[str, Mapping[date, tuple[str, ...]]] | None = None
     facts: Sequence[Fact] = field(default_factory=tuple)
     groups: Sequence[str] = field(default_factory=tuple)
 
@@ -215,7 +216,7 @@ def _quality(evidence: WeekEvidence) -> QualityVerdict:
     if evidence.profile.empty:
         nothing = "Nothing that arrived has been measured, so its quality cannot be judged."
         return QualityVerdict("insufficient evidence", evidence.cutoff, (), pd.DataFrame(), nothing)
-    return judge_quality(evidence.profile, evidence.tables, evidence.cutoff)
+    return judge_quality(evidence.profile, evidence.tables, evidence.cutoff, evidence.bad_weeks)
 
 
 def _drift_history(evidence: WeekEvidence) -> pd.DataFrame:
