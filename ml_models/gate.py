@@ -1,17 +1,30 @@
-"""The first promotion gate: what a candidate must show on the time-split holdout before it may be deployed.
+"""The promotion gate: what a candidate must show before it may be deployed.
 
 Bounds were measured on the bundled year, replayed from 5 to 37 matured cutoffs (one to nineteen holdout weeks); see
 GATE.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from ml_models.evaluation import Interval, calibration_noise, paired_log_loss, score_metrics
+from ml_models.behaviour import behaves
+from ml_models.contest import CANDIDATE, CHAMPION, Champion, Contest, contest
+from ml_models.evaluation import (
+    MINIMUM_PER_CLASS,
+    MINIMUM_ROWS,
+    Interval,
+    band_order,
+    calibration_noise,
+    paired_log_loss,
+    row_log_loss,
+    score_metrics,
+    slices_of,
+)
 from ml_models.problem import Problem
-from ml_models.training import TrainingResult
+from ml_models.training import Log, TrainingResult, train
 
 
 @dataclass(frozen=True)
@@ -21,13 +34,18 @@ class GatePolicy:
     `rfm_margin`: the 95 % upper bound of the log-loss against the RFM regression. Not zero, because with few holdout
     weeks even a truly better model shows an upper bound above it (.0023 at most in the replay). `calibration_bound`:
     expected calibration error allowed beyond what a perfectly calibrated score would show by chance with that many
-    rows (.0089 was observed with 38,346 rows, .0195 with 2,000).
+    rows (.0089 was observed with 38,346 rows, .0195 with 2,000). `worse_margin`: the log-loss by which a candidate may
+    be above a champion that there are grounds to replace, when noise allows no less. `slice_margin`: by how much of
+    the champion's log-loss a slice may be worse, at least `slice_floor`; slices differ tenfold in log-loss.
     """
 
     minimum_rows: int = 500
     minimum_positives: int = 50
     rfm_margin: float = 0.004
     calibration_bound: float = 0.02
+    worse_margin: float = 0.004
+    slice_margin: float = 0.05
+    slice_floor: float = 0.002
 
 
 GATE = GatePolicy()
@@ -44,29 +62,87 @@ class GateResult:
     sentence: str
 
 
-def judge(result: TrainingResult, problem: Problem, policy: GatePolicy = GATE) -> list[GateResult]:
+def settle(
+    training_set: pd.DataFrame,
+    problem: Problem,
+    champion: Champion | None = None,
+    *,
+    seed: int = 0,
+    log: Log | None = None,
+    policy: GatePolicy = GATE,
+) -> tuple[TrainingResult, Contest | None, list[GateResult]]:
+    """Train on a training set, hold the candidate against the champion, and judge: what a retraining comes to.
+
+    Where a simpler family of models does as well on the holdout, that family is the candidate. Promote only if
+    `promotable(verdicts)`.
+    """
+    say = log or _silent
+    result = train(training_set, problem, seed=seed, log=log)
+    simpler = _as_good_and_simpler(result, problem)
+    if simpler is not None:
+        family, difference = simpler
+        say(
+            f"{family} is as good as {result.candidate} on the holdout ({_told(difference)}): the simpler one competes."
+        )
+        only = tuple(one for one in problem.candidates if one.name == family)
+        result = train(training_set, replace(problem, candidates=only), seed=seed, log=log)
+    compared = None
+    if champion is not None:
+        compared = contest(
+            result,
+            training_set,
+            champion,
+            problem,
+            minimum_rows=policy.minimum_rows,
+            minimum_positives=policy.minimum_positives,
+        )
+        say(f"Compared with the champion: {compared.how}.")
+    return result, compared, judge(result, problem, compared, policy)
+
+
+def judge(
+    result: TrainingResult, problem: Problem, compared: Contest | None = None, policy: GatePolicy = GATE
+) -> list[GateResult]:
     """Return the verdicts on a training run, in the order of GATES; promote only if all passed.
 
-    enough_evidence: the holdout is large enough to say anything. beats_base_rate, beats_recency_rule: log-loss lower
+    Without a champion the judged rows are the holdout, scored by the fit that had not seen it. With one they are those
+    of the contest, where the candidate's recipe was fitted without the customers that it scores; the baselines too.
+
+    enough_evidence: the judged rows are enough to say anything. beats_base_rate, beats_recency_rule: log-loss lower
     than the baseline's beyond customer-clustered noise (95 % upper bound of the paired difference below zero), for
     the rule also a higher AUC. beats_rfm_logistic: log-loss lower than the RFM regression's, and its upper bound
-    below `rfm_margin`. Significance is not asked: three features come within .005 of the best model, which a few
-    holdout weeks cannot tell from zero. calibration: expected calibration error within bound. negative_control: the
-    same recipe, trained on shuffled labels, must not beat both base rate and recency rule, or the gate proves
-    nothing. (One of them it may: a random direction along the axis of activity ranks customers a little, for better
-    or worse.)
+    below `rfm_margin`; against a champion: not higher beyond noise, nor by more than `rfm_margin`. Significance is not
+    asked: three features come within .005 of the best model, which a few holdout weeks cannot tell from zero.
+    calibration: expected calibration error within bound, or no worse than the champion's. negative_control: the
+    same recipe, trained on shuffled labels, must not beat both base rate and recency rule on the holdout, or the gate
+    proves nothing. (One of them it may: a random direction along the axis of activity ranks customers a little, for
+    better or worse.) simpler_is_worse: no simpler family does as well on the holdout. beats_champion: log-loss lower
+    than the champion's beyond noise on the same rows, or not higher beyond noise where there are grounds to replace it
+    (see contest.grounds). no_slice_worse: no slice is worse than the champion's by more than its margin, beyond noise.
+    invariance, directions, extremes: behavioural tests of the pipeline that would be deployed (see behaviour).
+
+    That SQL scoring equals scikit-learn's is not judged: nothing scores in SQL yet.
     """
-    outcome = result.holdout_predictions[problem.label].to_numpy()
-    groups = result.holdout_predictions[problem.entity].to_numpy()
-    scores = {str(name): result.holdout_scores[name].to_numpy() for name in result.holdout_scores}
-    score = scores[result.candidate]
-    control = _beats(outcome, scores["shuffled_labels"], scores, groups)
+    label, entity = problem.label, problem.entity
+    holdout = result.holdout_predictions
+    held = {str(name): result.holdout_scores[name].to_numpy() for name in result.holdout_scores}
+    held_outcome, held_groups = holdout[label].to_numpy(), holdout[entity].to_numpy()
+    outcome, groups, scores, score = held_outcome, held_groups, held, held[result.candidate]
+    if compared is not None and compared.cross_fitted:
+        outcome, groups = compared.rows[label].to_numpy(), compared.rows[entity].to_numpy()
+        scores = {str(name): compared.scores[name].to_numpy() for name in compared.scores}
+        score = scores[CANDIDATE]
+    control = _beats(held_outcome, held["shuffled_labels"], held, held_groups)
     return [
         _enough_evidence(outcome, policy),
         *_beats(outcome, score, scores, groups),
-        _beats_rfm(outcome, score, scores["rfm_logistic"], groups, policy),
-        _calibrated(outcome, score, policy),
+        _beats_rfm(outcome, score, scores["rfm_logistic"], groups, policy, first=scores is held),
+        _calibrated(outcome, score, scores.get(CHAMPION), policy),
         _control_fails(control),
+        _simpler_is_worse(result, problem),
+        _beats_champion(compared, problem, policy),
+        _no_slice_worse(compared, problem, policy),
+        *_behaviour(result, problem),
     ]
 
 
@@ -77,6 +153,12 @@ GATES = (
     "beats_rfm_logistic",
     "calibration",
     "negative_control",
+    "simpler_is_worse",
+    "beats_champion",
+    "no_slice_worse",
+    "invariance",
+    "directions",
+    "extremes",
 )
 
 
@@ -93,7 +175,7 @@ def _enough_evidence(outcome: npt.NDArray[np.int64], policy: GatePolicy) -> Gate
         passed,
         float(min(positives, n - positives)),
         float(policy.minimum_positives),
-        f"The holdout has {n:,} rows, {positives:,} of them positive; at least {policy.minimum_rows} rows and "
+        f"The judged rows are {n:,}, {positives:,} of them positive; at least {policy.minimum_rows} rows and "
         f"{policy.minimum_positives} of each class are needed.",
     )
 
@@ -132,8 +214,20 @@ def _beats_rfm(
     rfm: npt.NDArray[np.float64],
     groups: npt.NDArray[np.object_],
     policy: GatePolicy,
+    *,
+    first: bool,
 ) -> GateResult:
     difference = paired_log_loss(outcome, score, rfm, groups)
+    if not first:
+        # What would go on serving is the champion, not the regression: a world that just changed blurs all models.
+        return GateResult(
+            "beats_rfm_logistic",
+            difference.low <= 0 and difference.value <= policy.rfm_margin,
+            difference.value,
+            policy.rfm_margin,
+            f"Log-loss against the RFM regression: {_told(difference)}; must not be above 0 beyond noise, nor above "
+            f"{policy.rfm_margin}.",
+        )
     return GateResult(
         "beats_rfm_logistic",
         difference.value < 0 and difference.high < policy.rfm_margin,
@@ -144,17 +238,27 @@ def _beats_rfm(
     )
 
 
-def _calibrated(outcome: npt.NDArray[np.int64], score: npt.NDArray[np.float64], policy: GatePolicy) -> GateResult:
+def _calibrated(
+    outcome: npt.NDArray[np.int64],
+    score: npt.NDArray[np.float64],
+    champion: npt.NDArray[np.float64] | None,
+    policy: GatePolicy,
+) -> GateResult:
     observed = score_metrics(outcome, score)["calibration_error"]
     noise = calibration_noise(score)
     bound = policy.calibration_bound + noise
+    why = f"{policy.calibration_bound} and {noise:.4f} that chance alone shows with {len(outcome):,} rows"
+    if champion is not None:
+        # After a change nothing is well calibrated; a champion that is worse must not be kept for that.
+        served = score_metrics(outcome, champion)["calibration_error"]
+        if served > bound:
+            bound, why = served, f"the champion's on the same rows, as it is beyond {bound:.4f}"
     return GateResult(
         "calibration",
         observed <= bound,
         observed,
         bound,
-        f"Expected calibration error {observed:.4f}; the bound is {bound:.4f} ({policy.calibration_bound} and "
-        f"{noise:.4f} that chance alone shows with {len(outcome):,} rows).",
+        f"Expected calibration error {observed:.4f}; the bound is {bound:.4f} ({why}).",
     )
 
 
@@ -174,6 +278,111 @@ def _control_fails(control: list[GateResult]) -> GateResult:
         )
         + f" {worst.sentence}",
     )
+
+
+def _silent(_message: str) -> None:
+    """Take the place of a log that nobody wants."""
+
+
+def _as_good_and_simpler(result: TrainingResult, problem: Problem) -> tuple[str, Interval] | None:
+    """Return the simplest family that the candidate does not beat on the holdout beyond noise, with the difference."""
+    complexity = {one.name: one.complexity for one in problem.candidates}
+    outcome, groups = (result.holdout_predictions[name].to_numpy() for name in (problem.label, problem.entity))
+    for family in sorted(complexity, key=lambda name: complexity[name]):
+        if family not in result.holdout_scores or complexity[family] >= complexity[result.candidate]:
+            continue
+        score, simpler = (result.holdout_scores[name].to_numpy() for name in (result.candidate, family))
+        difference = paired_log_loss(outcome, score, simpler, groups)
+        if difference.high >= 0:
+            return family, difference
+    return None
+
+
+def _simpler_is_worse(result: TrainingResult, problem: Problem) -> GateResult:
+    found = _as_good_and_simpler(result, problem)
+    if found is not None:
+        family, difference = found
+        sentence = f"Log-loss of {result.candidate} against the simpler {family}: {_told(difference)}; must be below 0."
+        return GateResult("simpler_is_worse", False, difference.high, 0.0, sentence)
+    simplest = min(problem.candidates, key=lambda one: one.complexity).name
+    sentence = (
+        f"{result.candidate} is the simplest family."
+        if result.candidate == simplest
+        else f"No simpler family comes within noise of {result.candidate} on the holdout."
+    )
+    return GateResult("simpler_is_worse", True, 0.0, 0.0, sentence)
+
+
+def _beats_champion(compared: Contest | None, problem: Problem, policy: GatePolicy) -> GateResult:
+    if compared is None:
+        return GateResult("beats_champion", True, 0.0, 0.0, "There is no champion yet.")
+    difference = paired_log_loss(
+        compared.rows[problem.label], *_both(compared), compared.rows[problem.entity].to_numpy()
+    )
+    told = f"Log-loss against the champion: {_told(difference)}; {compared.how}."
+    if not compared.grounds:
+        return GateResult("beats_champion", difference.high < 0, difference.high, 0.0, f"{told} It must be below 0.")
+    return GateResult(
+        "beats_champion",
+        difference.low <= 0 and difference.value <= policy.worse_margin,
+        difference.value,
+        policy.worse_margin,
+        f"{told} The champion may be replaced by what is no worse: {compared.grounds}. The difference must not be "
+        f"above 0 beyond noise, nor above {policy.worse_margin}.",
+    )
+
+
+def _no_slice_worse(compared: Contest | None, problem: Problem, policy: GatePolicy) -> GateResult:
+    if compared is None:
+        return GateResult("no_slice_worse", True, 0.0, 0.0, "There is no champion yet.")
+    outcome, groups = compared.rows[problem.label].to_numpy(), compared.rows[problem.entity].to_numpy()
+    score, other = _both(compared)
+    verdicts = []
+    for name, values in slices_of(compared.rows, problem).items():
+        if name in ("all", "cutoff"):
+            continue
+        names = values.to_numpy(dtype=object)
+        for value in band_order(values):
+            mask = names == value
+            positives = int(outcome[mask].sum())
+            if mask.sum() < MINIMUM_ROWS or min(positives, mask.sum() - positives) < MINIMUM_PER_CLASS:
+                continue
+            difference = paired_log_loss(outcome[mask], score[mask], other[mask], groups[mask])
+            loss = float(row_log_loss(outcome[mask], other[mask]).mean())
+            margin = max(policy.slice_floor, policy.slice_margin * loss)
+            worse = difference.value > margin and difference.low > 0
+            verdicts.append((worse, difference.value - margin, difference, margin, f"{name} {value}"))
+    if not verdicts:
+        return GateResult("no_slice_worse", True, 0.0, 0.0, "No slice is large enough to be judged by itself.")
+    worse, _, difference, margin, slice_name = max(verdicts, key=lambda verdict: verdict[:2])
+    return GateResult(
+        "no_slice_worse",
+        not worse,
+        difference.value,
+        margin,
+        f"Of {len(verdicts)} slices {slice_name} stands worst against the champion: {_told(difference)}; its margin is "
+        f"{margin:.4f}, beyond noise.",
+    )
+
+
+def _behaviour(result: TrainingResult, problem: Problem) -> list[GateResult]:
+    """Return one verdict a kind of behavioural test: its worst result, on the newest cutoff of the holdout."""
+    rows = result.holdout_rows
+    results = behaves(result.pipeline, rows[rows[problem.cutoff] == rows[problem.cutoff].max()], problem)
+    verdicts = []
+    for kind in ("invariance", "directions", "extremes"):
+        tested = [one for one in results if one.kind == kind]
+        failed = [one for one in tested if not one.passed]
+        shown = (failed or tested)[0]
+        sentence = " ".join(one.sentence for one in failed) or f"All {len(tested)} hold. " + " ".join(
+            one.sentence for one in tested
+        )
+        verdicts.append(GateResult(kind, not failed, shown.observed, shown.bound, sentence))
+    return verdicts
+
+
+def _both(compared: Contest) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    return compared.scores[CANDIDATE].to_numpy(), compared.scores[CHAMPION].to_numpy()
 
 
 def _told(interval: Interval) -> str:

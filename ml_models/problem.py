@@ -58,6 +58,35 @@ class SliceRule:
 
 
 @dataclass(frozen=True)
+class Expectation:
+    """What a person would expect of any sound model: customers that change in these ways are not at less risk.
+
+    Every feature of the named `families` whose side of risk is known moves by half a standard deviation towards risk,
+    all together, because features that say the same thing cannot move alone (a longer silence with as many visits this
+    week is no customer). The mean score must then rise by `at_least`; slightly below zero means "must not fall".
+    """
+
+    name: str
+    families: tuple[str, ...]
+    at_least: float
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What a model must do whatever it learned.
+
+    `expectations`: see there. `price_factor`, `price_tolerance`: all money times the factor may change a score by the
+    tolerance on average, because prices rise and customers stay. `extremes`: the customer who is at the bad (good) end
+    of every feature at once scores at least this many times (at most one part in this many of) the mean.
+    """
+
+    expectations: tuple[Expectation, ...]
+    price_factor: float
+    price_tolerance: float
+    extremes: float
+
+
+@dataclass(frozen=True)
 class Problem:
     """Everything that training, evaluation, gate and reasons need to know about one problem."""
 
@@ -74,6 +103,7 @@ class Problem:
     rfm_features: tuple[str, ...]
     slices: tuple[SliceRule, ...]
     candidates: tuple[Candidate, ...]
+    behaviour: Behaviour
 
     @property
     def keys(self) -> list[str]:

@@ -10,7 +10,7 @@ performance.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ from ml_models.evaluation import (
 from ml_models.explain import reference_values
 from ml_models.fingerprint import frame_fingerprint
 from ml_models.problem import Candidate, Problem
-from ml_models.splits import TimeSplit, cutoff_dates, inner_split
+from ml_models.splits import KEPT_OUT, TimeSplit, cutoff_dates, inner_split
 
 Log = Callable[[str], None]
 _MINIMUM_LAPSES = 10
@@ -48,6 +48,9 @@ class TrainingResult:
     `holdout_scores`: one column a model of `comparison`, aligned with `holdout_predictions`; the gate reads it.
     `pipeline`: fitted on all rows; `evaluated_pipeline`: fitted on the training part only.
     `reference`: typical value and spread of each feature (see `explain.reference_values`), to be kept beside the model.
+    `holdout_rows`: keys, features and label of the holdout; the gate's behavioural tests read it.
+    `excluded`: cutoffs between `trained_from` and `trained_through` that were kept out of training; `window`: whether
+    older cutoffs were left out ("recent") or not ("expanding").
     """
 
     problem: str
@@ -69,7 +72,11 @@ class TrainingResult:
     evaluated_pipeline: Pipeline
     reference: pd.DataFrame
     fingerprint: str
+    trained_from: date
     trained_through: date
+    holdout_rows: pd.DataFrame
+    excluded: tuple[date, ...] = ()
+    window: Literal["expanding", "recent"] = "expanding"
     rows: dict[str, int] = field(default_factory=dict)
 
 
@@ -88,13 +95,16 @@ class _Tried:
 def train(training_set: pd.DataFrame, problem: Problem, seed: int = 0, log: Log | None = None) -> TrainingResult:
     """Choose, judge and fit a model on a training set with keys, features, label and `split`.
 
-    `training_set` is what `splits.split_training_set` returns; row order does not matter. The search is bounded by
+    `training_set` is what `splits.split_training_set` returns; row order does not matter, and rows that it keeps out
+    (quarantined, before the window) teach nothing. The search is bounded by
     the candidates' trial counts and the result depends on data and seed only. Raises ValueError when a part is empty
     or when the training part holds too few rows of either class.
     """
     say = log or _silent
     frame = training_set.assign(**{problem.cutoff: cutoff_dates(training_set[problem.cutoff])})
-    frame = frame.sort_values([problem.cutoff, problem.entity], ignore_index=True)
+    everything = frame.sort_values([problem.cutoff, problem.entity], ignore_index=True)
+    kept_out = everything.loc[everything["split"].isin(KEPT_OUT), [problem.cutoff, "split"]].drop_duplicates()
+    frame = everything[~everything["split"].isin(KEPT_OUT)].reset_index(drop=True)
     features, label = list(problem.features), problem.label
     parts = {name: frame[frame["split"] == name] for name in ("train", "gap", "holdout")}
     _require_evidence(parts, problem)
@@ -152,7 +162,15 @@ def train(training_set: pd.DataFrame, problem: Problem, seed: int = 0, log: Log 
         evaluated_pipeline=evaluated[name],
         reference=reference_values(frame[features]),
         fingerprint=frame_fingerprint(frame[[*problem.keys, *features, label]]),
+        trained_from=frame[problem.cutoff].min().date(),
         trained_through=frame[problem.cutoff].max().date(),
+        holdout_rows=holdout[[*problem.keys, *features, label]].reset_index(drop=True),
+        excluded=tuple(
+            day
+            for day in _cutoffs(kept_out[kept_out["split"] == "quarantined"], problem)
+            if frame[problem.cutoff].min().date() <= day <= frame[problem.cutoff].max().date()
+        ),
+        window="recent" if (kept_out["split"] == "before window").any() else "expanding",
         rows={part: len(rows) for part, rows in parts.items()},
     )
 
