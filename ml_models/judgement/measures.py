@@ -405,33 +405,14 @@ class _Plan:
                 (name, "distinct", "''", f"count({column})", f"count(distinct {column})"),
             ]
         for name in table.numbers:
-            column = f"l.{name}"
+            column, sized = f"l.{name}", f"nullif(l.{name}, 0)"
+            for measure, condition in (("negative", "< 0"), ("zero", "= 0"), ("fraction", f"<> floor({column})")):
+                share = f"avg(case when {column} {condition} then 1 when {column} is not null then 0 end)"
+                entries.append((name, f"{measure}_share", "''", f"count({column})", share))
+            # Of what is not zero: how often something happens and how large it is are two things.
+            entries.append((name, "mean", "''", f"count({sized})", f"avg({sized})"))
             entries += [
-                (name, "mean", "''", f"count({column})", f"avg({column})"),
-                (
-                    name,
-                    "negative_share",
-                    "''",
-                    f"count({column})",
-                    f"avg(case when {column} < 0 then 1 when {column} is not null then 0 end)",
-                ),
-                (
-                    name,
-                    "zero_share",
-                    "''",
-                    f"count({column})",
-                    f"avg(case when {column} = 0 then 1 when {column} is not null then 0 end)",
-                ),
-                (
-                    name,
-                    "fraction_share",
-                    "''",
-                    f"count({column})",
-                    f"avg(case when {column} <> floor({column}) then 1 when {column} is not null then 0 end)",
-                ),
-            ]
-            entries += [
-                (name, quantile, "''", f"count({column})", words("quantile", column, share))
+                (name, quantile, "''", f"count({sized})", words("quantile", sized, share))
                 for quantile, share in QUANTILES.items()
             ]
         entries.append(("", "hour_mean", "''", "count(l.w_)", "avg(h_)"))
@@ -641,18 +622,12 @@ class _Plan:
                 )
             )
         for name in table.numbers:
-            value = f"l.{name}"
+            value, sized = f"l.{name}", f"nullif(l.{name}, 0)"
+            negative = f"avg(case when {value} < 0 then 1 when {value} is not null then 0 end)"
             entries += [
-                (f"{name}@{column}", "mean", key, f"count({value})", f"avg({value})"),
-                (f"{name}@{column}", "p50", key, f"count({value})", words("quantile", value, 0.5)),
-                (f"{name}@{column}", "p75", key, f"count({value})", words("quantile", value, 0.75)),
-                (
-                    f"{name}@{column}",
-                    "negative_share",
-                    key,
-                    f"count({value})",
-                    f"avg(case when {value} < 0 then 1 when {value} is not null then 0 end)",
-                ),
+                (f"{name}@{column}", "mean", key, f"count({sized})", f"avg({sized})"),
+                (f"{name}@{column}", "p50", key, f"count({sized})", words("quantile", sized, 0.5)),
+                (f"{name}@{column}", "negative_share", key, f"count({value})", negative),
             ]
         modes = ", ".join(f"{words('mode', name)} as m_{name}" for name in table.judged if name != column)
         inner = (

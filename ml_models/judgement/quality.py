@@ -17,7 +17,7 @@ counts is the mass of rows in odd values, against the mass that was odd in healt
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Literal
 
@@ -26,7 +26,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ml_models.judgement.evidence import Alteration, Fact, FactKind
-from ml_models.judgement.measures import BLOCKS, WEEK, WatchedTable, kind_of
+from ml_models.judgement.measures import BLOCKS, SEGMENT_ROWS, WEEK, WatchedTable, kind_of
 
 Status = Literal["pass", "fail", "insufficient evidence"]
 Array = npt.NDArray[np.float64]
@@ -35,7 +35,8 @@ Mask = npt.NDArray[np.bool_]
 DEVIATIONS = 4.0
 MINIMUM_WINDOWS = 6
 HISTORY, RECENT = 26, 8
-KEPT_WEEKS = 60
+# Twenty-six healthy weeks, some that were bad, and the twelve that identities look back.
+KEPT_WEEKS = 40
 # Rows below which a week's shares and sizes say nothing.
 MINIMUM_ROWS = 200
 # Rows of one customer resemble each other: shares scatter as if there were a third of the rows.
@@ -65,14 +66,13 @@ RULES: Mapping[str, Rule] = {
     "twin_share": ("replay", "share", 0.005, "up"),
     "replayed_share": ("replay", "share", 0.02, "up"),
 }
+SIZES = ("mean", "p25", "p50", "p75", "p95", "p99", "max")
 # Within segments: what a single value must deviate by.
 SEGMENT_RULES: Mapping[str, Rule] = {
     "null_share": ("nulls", "share", 0.05, "both"),
     "modal_share": ("stuck", "share", 0.2, "up"),
     "negative_share": ("range", "share", 0.05, "both"),
-    "mean": ("range", "log", 0.2, "both"),
-    "p50": ("range", "log", 0.2, "both"),
-    "p75": ("range", "log", 0.2, "both"),
+    "size": ("range", "log", 0.2, "both"),
     "rows_per_group": ("volume", "log", 0.3, "both"),
     "hour_mean": ("hours", "share", 2.0, "both"),
 }
@@ -87,8 +87,8 @@ SNAPSHOT_RULES: Mapping[str, Rule] = {
 SEGMENT_DEVIATIONS = 2.5
 SEGMENT_MASS = 0.08
 OUTAGE_VALUES = 3
-SILENT_MASS = 0.03
-HOURS_FLOOR = 0.05
+SILENT_MASS = 0.06
+HOURS_FLOOR = 0.08
 SILENT_HOURS = 0.08
 VALUES_MOVED = 0.05
 OVERLAP_FLOOR = 0.06
@@ -141,20 +141,26 @@ def judge_quality(
     """
     start = cutoff - timedelta(days=WEEK)
     histories = []
+    days = pd.to_datetime(profile["period_start"]).to_numpy().astype("datetime64[D]")
+    number = (days - np.datetime64(cutoff)).astype("int64")
+    inside = (number < 0) & (number >= -WEEK * KEPT_WEEKS)
+    recent = profile[inside].assign(number=number[inside])
+    by_asset = dict(list(recent.groupby("asset", observed=True, sort=False)))
     for table in tables:
-        history = _History.of(profile, table, cutoff)
+        mine = by_asset.get(table.asset)
+        history = _History.of(mine, table, cutoff) if mine is not None else None
         if history is not None:
             histories.append(history)
-    known: dict[str, dict[date, tuple[str, ...]]] = {
-        asset: dict(weeks) for asset, weeks in (bad_weeks or {}).items()
-    }
+    known: dict[str, dict[date, tuple[str, ...]]] = {asset: dict(weeks) for asset, weeks in (bad_weeks or {}).items()}
     for history in histories:
         asset = history.table.asset
         if bad_weeks is None:
             for position in range(MINIMUM_WINDOWS, len(history.weeks) - 1):
                 found = _judge(history, position, known.setdefault(asset, {}), None)
                 if found:
-                    known[asset][history.weeks[position]] = tuple(dict.fromkeys(one.kind for one in found))
+                    known[asset][history.weeks[position]] = tuple(
+                        dict.fromkeys(f"{one.kind}:{one.column}" for one in found)
+                    )
     rows: list[list[object]] = []
     facts: list[Fact] = []
     judged = 0
@@ -165,7 +171,7 @@ def judge_quality(
         asset = history.table.asset
         found = _judge(history, len(history.weeks) - 1, known.setdefault(asset, {}), rows)
         if found:
-            known[asset][start] = tuple(dict.fromkeys(one.kind for one in found))
+            known[asset][start] = tuple(dict.fromkeys(f"{one.kind}:{one.column}" for one in found))
         facts += found
     table_ = pd.DataFrame(rows, columns=TABLE_COLUMNS)
     if not judged:
@@ -185,64 +191,58 @@ def judge_quality(
 class _History:
     """The measures of one table, as matrices of weeks by series; weeks ascend, the last one is the newest."""
 
-    def __init__(self, table: WatchedTable, weeks: list[date], weekly: pd.DataFrame, daily: pd.DataFrame) -> None:
-        self.table, self.weeks, self._weekly, self._daily = table, weeks, weekly, daily
+    def __init__(self, table: WatchedTable, weeks: list[date], measures: Mapping[str, "_Rows"]) -> None:
+        self.table, self.weeks, self._measures = table, weeks, measures
         self._cache: dict[object, tuple[Array, Array, list[tuple[str, str]]]] = {}
-        self._by_measure = dict(list(weekly.groupby("measure", observed=True))) if len(weekly) else {}
         self._keep: dict[object, object] = {}
 
     @classmethod
-    def of(cls, profile: pd.DataFrame, table: WatchedTable, cutoff: date) -> "_History | None":
-        mine = profile[profile["asset"] == table.asset]
-        if not len(mine):
+    def of(cls, mine: pd.DataFrame, table: WatchedTable, cutoff: date) -> "_History | None":
+        """Take the rows of one asset, with `number`: days from the cutoff (negative)."""
+        measure = mine["measure"].astype("category")
+        number = mine["number"].to_numpy()
+        rows = {
+            str(name): _Rows.of(mine, np.flatnonzero(measure.cat.codes.to_numpy() == code), number)
+            for code, name in enumerate(measure.cat.categories)
+        }
+        if "rows" not in rows:
             return None
-        days = pd.to_datetime(mine["period_start"]).to_numpy().astype("datetime64[D]")
-        first = np.datetime64(cutoff - timedelta(days=WEEK * KEPT_WEEKS))
-        inside = (days < np.datetime64(cutoff)) & (days >= first)
-        mine, days = mine[inside], days[inside]
-        # The same measure may have been appended twice by a run that was repeated: the later one counts.
-        number = (days - np.datetime64(cutoff)).astype("int64")
-        daily = mine["measure"].str.startswith("day_").to_numpy()
-        week = number // WEEK
-        mine = mine.assign(day=number, week=week)
-        mine = mine.drop_duplicates(["column_name", "measure", "value_key", "day"], keep="last")
-        weekly, by_day = mine[~mine["measure"].str.startswith("day_")], mine[mine["measure"].str.startswith("day_")]
-        if not len(weekly):
-            return None
-        del daily
-        present = sorted(weekly.loc[weekly["measure"] == "rows", "week"].unique())
-        weeks = [cutoff + timedelta(days=int(one) * WEEK) for one in present]
-        position = {one: place for place, one in enumerate(present)}
-        weekly = weekly[weekly["week"].isin(position)].assign(place=lambda f: f["week"].map(position))
-        by_day = by_day[by_day["week"].isin(position)].assign(
-            place=lambda f: f["week"].map(position), weekday=lambda f: f["day"] % WEEK
-        )
-        return cls(table, weeks, weekly, by_day) if weeks else None
+        present = sorted({int(day) // WEEK for day in rows["rows"].day})
+        weeks = [cutoff + timedelta(days=one * WEEK) for one in present]
+        place = np.full(present[-1] - present[0] + 1, -1, dtype="int64")
+        place[np.array(present) - present[0]] = np.arange(len(present))
+        return cls(table, weeks, {name: one.placed(place, present[0]) for name, one in rows.items()})
 
-    def series(self, measure: str, columns: Callable[[str], bool] | None = None, tag: object = None):
+    def series(
+        self, measure: str, wanted: Callable[[str], bool] | None = None, tag: object = None
+    ) -> tuple[Array, Array, list[tuple[str, str]]]:
         """Return values and n (weeks x series, nan where not measured) and (column, key) of each series.
 
-        Keys of modal values change and are no identity: there the column alone identifies the series.
+        The key of a measure of the whole table tells about it (the most frequent value), and is no identity.
         """
         slot = (measure, tag)
         if slot not in self._cache:
-            rows = self._by_measure.get(measure)
+            rows = self._measures.get(measure)
             if rows is None:
-                self._cache[slot] = (np.full((len(self.weeks), 0), np.nan), np.zeros((len(self.weeks), 0)), [])
-            else:
-                if columns is not None:
-                    rows = rows[[columns(name) for name in rows["column_name"]]]
-                segmented = rows["column_name"].str.contains("@", regex=False).to_numpy()
-                key = rows["value_key"].fillna("").astype(str).to_numpy(dtype=object)
-                if measure not in ("value_rows",):
-                    key = np.where(segmented, key, "")
-                codes, labels = pd.MultiIndex.from_arrays([rows["column_name"], key]).factorize()
-                values = np.full((len(self.weeks), len(labels)), np.nan)
-                counts = np.zeros((len(self.weeks), len(labels)))
-                place = rows["place"].to_numpy()
-                values[place, codes] = rows["value"].to_numpy(dtype="float64", na_value=np.nan)
-                counts[place, codes] = rows["n"].to_numpy(dtype="float64", na_value=0)
-                self._cache[slot] = (values, counts, [(str(a), str(b)) for a, b in labels])
+                return np.full((len(self.weeks), 0), np.nan), np.zeros((len(self.weeks), 0)), []
+            names = rows.column_names
+            kept = np.array([wanted is None or wanted(name) for name in names], dtype=bool)
+            keyed = np.array([measure == "value_rows" or "@" in name for name in names], dtype=bool)
+            inside = kept[rows.column]
+            column = rows.column[inside]
+            key = np.where(keyed[column], rows.key[inside], 0)
+            codes, labels = pd.factorize(column.astype("int64") * (len(rows.keys) + 1) + key)
+            values = np.full((len(self.weeks), len(labels)), np.nan)
+            counts = np.zeros((len(self.weeks), len(labels)))
+            # Appended twice by a run that was repeated: the later one counts, as numpy assigns in order.
+            values[rows.place[inside], codes] = rows.value[inside]
+            counts[rows.place[inside], codes] = rows.n[inside]
+            pairs = [divmod(int(label), len(rows.keys) + 1) for label in labels]
+            self._cache[slot] = (
+                values,
+                counts,
+                [(names[one], rows.keys[two] if keyed[one] else "") for one, two in pairs],
+            )
         return self._cache[slot]
 
     def one(self, measure: str, column: str = "") -> Array:
@@ -263,11 +263,11 @@ class _History:
 
     def modal(self, column: str, position: int) -> str:
         """Return the most frequent value of a column in a week."""
-        rows = self._by_measure.get("modal_share")
-        if rows is None:
+        rows = self._measures.get("modal_share")
+        if rows is None or column not in rows.column_names:
             return ""
-        found = rows[(rows["column_name"] == column) & (rows["place"] == position)]
-        return str(found["value_key"].iloc[0]) if len(found) else ""
+        found = np.flatnonzero((rows.column == rows.column_names.index(column)) & (rows.place == position))
+        return rows.keys[rows.key[found[-1]]] if len(found) else ""
 
     def values_of(self, column: str) -> tuple[Array, list[str]]:
         """Return rows by value of a category (weeks x values, 0 where absent)."""
@@ -278,19 +278,21 @@ class _History:
         """Return a measure by week and weekday (0: the cutoff's own); 0 where the day has no row at all."""
         slot = ("daily", measure)
         if slot not in self._keep:
-            rows = self._daily[self._daily["measure"] == measure]
             values = np.zeros((len(self.weeks), WEEK))
-            values[rows["place"].to_numpy(), rows["weekday"].to_numpy()] = rows["value"].to_numpy(dtype="float64")
+            rows = self._measures.get(measure)
+            if rows is not None:
+                values[rows.place, rows.day % WEEK] = rows.value
             self._keep[slot] = values
         return self._keep[slot]  # type: ignore[return-value]
 
     def hours(self) -> Array:
         """Return rows by week, weekday and hour."""
         if "hours" not in self._keep:
-            rows = self._daily[self._daily["measure"] == "day_hour_rows"]
             values = np.zeros((len(self.weeks), WEEK, 24))
-            hour = rows["value_key"].astype(float).astype(int).to_numpy()
-            values[rows["place"].to_numpy(), rows["weekday"].to_numpy(), hour] = rows["value"].to_numpy(dtype="float64")
+            rows = self._measures.get("day_hour_rows")
+            if rows is not None:
+                hour = np.array([int(float(key)) for key in rows.keys] or [0])[rows.key]
+                values[rows.place, rows.day % WEEK, hour] = rows.value
             self._keep["hours"] = values
         return self._keep["hours"]  # type: ignore[return-value]
 
@@ -298,24 +300,72 @@ class _History:
         """Return rows by week, weekday and value of a segment."""
         slot = ("segment_days", column)
         if slot not in self._keep:
-            rows = self._daily[
-                (self._daily["measure"] == "day_value_rows") & (self._daily["column_name"] == column)
-            ]
-            codes, labels = pd.factorize(rows["value_key"].astype(str))
+            rows = self._measures.get("day_value_rows")
+            if rows is None or column not in rows.column_names:
+                return np.zeros((len(self.weeks), WEEK, 0)), []
+            mine = rows.column == rows.column_names.index(column)
+            codes, labels = pd.factorize(rows.key[mine])
             values = np.zeros((len(self.weeks), WEEK, len(labels)))
-            values[rows["place"].to_numpy(), rows["weekday"].to_numpy(), codes] = rows["value"].to_numpy(dtype="float64")
-            self._keep[slot] = (values, list(labels))
+            values[rows.place[mine], rows.day[mine] % WEEK, codes] = rows.value[mine]
+            self._keep[slot] = (values, [rows.keys[label] for label in labels])
         return self._keep[slot]  # type: ignore[return-value]
 
     def again(self, position: int) -> dict[int, float]:
         """Return rows of earlier days as they stood at this week's cutoff: days before the week (negative) -> rows."""
-        rows = self._by_measure.get("again_rows")
+        rows = self._measures.get("again_rows")
         if rows is None:
             return {}
-        rows = rows[rows["place"] == position]
-        start = np.datetime64(self.weeks[position])
-        back = (rows["value_key"].astype(str).to_numpy().astype("datetime64[D]") - start).astype("int64")
-        return dict(zip(back.tolist(), rows["value"].astype(float).tolist(), strict=True))
+        mine = rows.place == position
+        start = self.weeks[position]
+        return {
+            (date.fromisoformat(rows.keys[key][:10]) - start).days: float(value)
+            for key, value in zip(rows.key[mine], rows.value[mine], strict=True)
+        }
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of one measure, as codes."""
+
+    column: npt.NDArray[np.int64]
+    column_names: list[str]
+    key: npt.NDArray[np.int64]
+    keys: list[str]
+    day: npt.NDArray[np.int64]
+    place: npt.NDArray[np.int64]
+    n: Array
+    value: Array
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, where: npt.NDArray[np.int64], number: npt.NDArray[np.int64]) -> "_Rows":
+        column, names = pd.factorize(frame["column_name"].to_numpy(dtype=object)[where])
+        text = frame["value_key"].to_numpy(dtype=object)[where]
+        key, keys = pd.factorize(np.where(pd.isna(text), "", text))
+        return cls(
+            column.astype("int64"),
+            [str(name) for name in names],
+            key.astype("int64"),
+            [str(one) for one in keys],
+            number[where],
+            number[where],
+            frame["n"].to_numpy(dtype="float64", na_value=0)[where],
+            frame["value"].to_numpy(dtype="float64", na_value=np.nan)[where],
+        )
+
+    def placed(self, place: npt.NDArray[np.int64], first: int) -> "_Rows":
+        """Return the rows of weeks that were measured, with their week's place."""
+        week = self.day // WEEK - first
+        inside = (week >= 0) & (week < len(place))
+        inside[inside] = place[week[inside]] >= 0
+        return replace(
+            self,
+            column=self.column[inside],
+            key=self.key[inside],
+            day=self.day[inside],
+            place=place[week[inside]],
+            n=self.n[inside],
+            value=self.value[inside],
+        )
 
 
 @dataclass
@@ -341,10 +391,10 @@ class _Window:
     def end(self) -> date:
         return self.start + timedelta(days=WEEK - 1)
 
-    def since(self, kind: str) -> date:
-        """Return the first day of the weeks in a row that had a fact of this kind, this one included."""
+    def since(self, kind: str, column: str = "") -> date:
+        """Return the first day of the weeks in a row that had a fact of this kind and column, this one included."""
         start = self.start
-        while kind in self.bad.get(start - timedelta(days=WEEK), ()):
+        while f"{kind}:{column}" in self.bad.get(start - timedelta(days=WEEK), ()):
             start -= timedelta(days=WEEK)
         return start
 
@@ -401,7 +451,7 @@ class _Window:
     ) -> None:
         """Add a fact; `operation` "" cannot be re-enacted. `rate` is capped to what an alteration can say."""
         segment_values = tuple(values)
-        begin = first or self.since(kind)
+        begin = first or self.since(kind, column)
         replay = None
         if operation:
             clause = where or (_among(segment, segment_values) if segment_values else "")
@@ -440,7 +490,9 @@ def _judge(
     history: _History, position: int, bad: Mapping[date, tuple[str, ...]], rows: list[list[object]] | None
 ) -> list[Fact]:
     """Return the facts of one week of one table."""
-    healthy = np.array([place for place in range(position) if history.weeks[place] not in bad][-HISTORY:], dtype="int64")
+    healthy = np.array(
+        [place for place in range(position) if history.weeks[place] not in bad][-HISTORY:], dtype="int64"
+    )
     if len(healthy) < MINIMUM_WINDOWS:
         return []
     window = _Window(history, position, healthy, bad, rows)
@@ -539,22 +591,54 @@ def _scalars(window: _Window, rules: Mapping[str, Rule]) -> None:
             past = values[window.healthy, place]
             expected = float(np.nanmedian(past[-RECENT:])) if np.isfinite(past[-RECENT:]).any() else float("nan")
             observed = float(values[window.position, place])
-            window.note(kind, column, "", measure, observed, expected, float(limit[place]), int(counts[window.position, place]), bool(wrong[place]))
+            window.note(
+                kind,
+                column,
+                "",
+                measure,
+                observed,
+                expected,
+                float(limit[place]),
+                int(counts[window.position, place]),
+                bool(wrong[place]),
+            )
             if wrong[place]:
                 excess = abs(difference[place]) / max(limit[place], 1e-12)
                 found.setdefault((column, kind), []).append(
-                    (excess, measure, observed, expected, float(limit[place]), counts[window.position, place], float(difference[place]))
+                    (
+                        excess,
+                        measure,
+                        observed,
+                        expected,
+                        float(limit[place]),
+                        counts[window.position, place],
+                        float(difference[place]),
+                    )
                 )
     for (column, kind), hits in found.items():
+        sizes = [hit for hit in hits if hit[1] in SIZES]
+        if kind == "range" and len(sizes) == len(hits) and not _agree(sizes):
+            continue
         _scalar_fact(window, column, kind, sorted(hits, reverse=True))
 
 
-def _scalar_fact(window: _Window, column: str, kind: str, hits: list[tuple[float, str, float, float, float, float, float]]) -> None:
+def _agree(sizes: Sequence[tuple[float, str, float, float, float, float, float]]) -> bool:
+    """Whether two measures of size moved to one side: one quantile alone may sit between two crowds of values."""
+    return max(sum(hit[6] > 0 for hit in sizes), sum(hit[6] < 0 for hit in sizes)) >= 2
+
+
+def _scalar_fact(
+    window: _Window, column: str, kind: str, hits: list[tuple[float, str, float, float, float, float, float]]
+) -> None:
     _, measure, observed, expected, limit, n, difference = hits[0]
     asset, table = window.table.asset, window.table
     measures = {name: (seen, usual) for _, name, seen, usual, *_ in hits}
     common = (observed, expected, limit, n)
-    days = f"from {window.since(kind)} to {window.end}" if table.time_sql else f"as delivered before {window.end + timedelta(days=1)}"
+    days = (
+        f"from {window.since(kind, column)} to {window.end}"
+        if table.time_sql
+        else f"as delivered before {window.end + timedelta(days=1)}"
+    )
     if kind == "nulls":
         rate = (observed - expected) / max(1 - expected, 1e-9)
         sentence = f"{observed:.1%} of {asset}.{column} is null {days}, usually {expected:.1%}."
@@ -562,12 +646,24 @@ def _scalar_fact(window: _Window, column: str, kind: str, hits: list[tuple[float
     elif kind == "orphans":
         rate = (observed - expected) / max(1 - expected, 1e-9)
         sentence = f"{observed:.2%} of {asset}.{column} have no partner in the table they refer to {days}, usually {expected:.2%}."
-        window.fact("orphans", column, sentence, *common, rate=rate, operation="map_values", value="unknown {}" if kind_of(table.columns[column]) == "text" else None) if kind_of(table.columns[column]) == "text" else window.fact("orphans", column, sentence, *common, rate=rate, operation="rekey", per="")
+        window.fact(
+            "orphans",
+            column,
+            sentence,
+            *common,
+            rate=rate,
+            operation="map_values",
+            value="unknown {}" if kind_of(table.columns[column]) == "text" else None,
+        ) if kind_of(table.columns[column]) == "text" else window.fact(
+            "orphans", column, sentence, *common, rate=rate, operation="rekey", per=""
+        )
     elif kind == "stuck" and measure == "modal_share":
         value = window.history.modal(column, window.position)
         rate = (observed - expected) / max(1 - expected, 1e-9)
         sentence = f"{observed:.1%} of {asset}.{column} is {value} {days}; the most frequent value usually holds {expected:.1%}."
-        window.fact("stuck", column, sentence, *common, rate=rate, operation="set", value=_typed(value, table.columns[column]))
+        window.fact(
+            "stuck", column, sentence, *common, rate=rate, operation="set", value=_typed(value, table.columns[column])
+        )
     elif kind == "stuck":
         sentence = f"{asset}.{column} has {observed:.0f} different values {days}, usually {expected:.0f}."
         window.fact("stuck", column, sentence, *common, operation="")
@@ -594,10 +690,25 @@ def _scalar_fact(window: _Window, column: str, kind: str, hits: list[tuple[float
         window.fact("keys", column, sentence, *common, rate=observed, operation="")
     elif kind == "keys":
         sentence = f"{observed:.1%} of the rows of {asset} repeat a key ({column}) {days}, usually {expected:.1%}."
-        window.fact("keys", column, sentence, *common, rate=min(observed / max(1 - observed, 1e-9), 1), operation="duplicate", target="")
+        window.fact(
+            "keys",
+            column,
+            sentence,
+            *common,
+            rate=min(observed / max(1 - observed, 1e-9), 1),
+            operation="duplicate",
+            target="",
+        )
     elif kind == "replay" and measure == "twin_share":
         sentence = f"{observed:.1%} of the rows of {asset} equal another row in all but the key {table.group} {days}, usually {expected:.1%}."
-        window.fact("replay", table.group, sentence, *common, rate=min(observed / max(1 - observed, 1e-9), 1), operation="duplicate")
+        window.fact(
+            "replay",
+            table.group,
+            sentence,
+            *common,
+            rate=min(observed / max(1 - observed, 1e-9), 1),
+            operation="duplicate",
+        )
     else:
         history, position = window.history, window.position
         lag = history.one("replayed_lag", table.group)[position]
@@ -608,13 +719,31 @@ def _scalar_fact(window: _Window, column: str, kind: str, hits: list[tuple[float
         )
         if again:
             first = window.start
-            window.fact("replay", table.group, sentence, *common, rate=observed, first=first, operation="replay_days", value={"days": again, "shift": again})
+            window.fact(
+                "replay",
+                table.group,
+                sentence,
+                *common,
+                rate=observed,
+                first=first,
+                operation="replay_days",
+                value={"days": again, "shift": again},
+            )
         else:
-            window.fact("replay", table.group, sentence, *common, rate=min(observed / max(1 - observed, 1e-9), 1), operation="duplicate")
+            window.fact(
+                "replay",
+                table.group,
+                sentence,
+                *common,
+                rate=min(observed / max(1 - observed, 1e-9), 1),
+                operation="duplicate",
+            )
     del difference
 
 
-def _scale_fact(window: _Window, column: str, hits: list[tuple[float, str, float, float, float, float, float]], days: str) -> None:
+def _scale_fact(
+    window: _Window, column: str, hits: list[tuple[float, str, float, float, float, float, float]], days: str
+) -> None:
     """Tell a change of all values (a unit) from one of a few (a share of the rows), by which quantiles moved alike."""
     asset = window.table.asset
     measures = {name: (seen, usual) for _, name, seen, usual, *_ in hits}
@@ -643,7 +772,18 @@ def _scale_fact(window: _Window, column: str, hits: list[tuple[float, str, float
     top = max((ratios.get(name, 1.0) for name in ("p99", "max")), default=1.0)
     if mean and top > mean > 1:
         factor = _round(top)
-        window.fact("range", column, sentence, observed, expected, limit, n, rate=(mean - 1) / (factor - 1), operation="scale", value=factor)
+        window.fact(
+            "range",
+            column,
+            sentence,
+            observed,
+            expected,
+            limit,
+            n,
+            rate=(mean - 1) / (factor - 1),
+            operation="scale",
+            value=factor,
+        )
     elif mean:
         window.fact("range", column, sentence, observed, expected, limit, n, operation="scale", value=_round(mean))
     else:
@@ -684,7 +824,17 @@ def _volume(window: _Window) -> None:
         return
     difference, _, limit = window.compare(np.log(np.maximum(weekly, 0.5)), math.log(2))
     observed = float(weekly[position, 0])
-    window.note("volume", "", "", "rows", observed, expected_rows, float(limit[0]), int(observed), bool(abs(difference[0]) > limit[0]))
+    window.note(
+        "volume",
+        "",
+        "",
+        "rows",
+        observed,
+        expected_rows,
+        float(limit[0]),
+        int(observed),
+        bool(abs(difference[0]) > limit[0]),
+    )
     days = history.daily("day_rows")
     logs = np.log(np.maximum(days, 0.5))
     made_up = _made_up(window, days)
@@ -717,7 +867,11 @@ def _made_up(window: _Window, days: Array) -> Mask:
     healthy = [place for place in window.healthy if place >= 0]
     usual = np.median(days[healthy][-RECENT:], axis=0)
     made = np.zeros(WEEK, dtype=bool)
-    before = position - 1 if position and history.weeks[position] - history.weeks[position - 1] == timedelta(days=WEEK) else None
+    before = (
+        position - 1
+        if position and history.weeks[position] - history.weeks[position - 1] == timedelta(days=WEEK)
+        else None
+    )
     line = np.concatenate([days[before] if before is not None else usual, days[position]])
     wanted = np.tile(usual, 2)
     for day in range(WEEK):
@@ -735,7 +889,12 @@ def _missing_days(window: _Window, seen: Array, usual: Array, low: npt.NDArray[n
     dates = [window.start + timedelta(days=int(day)) for day in low]
     got, wanted = float(seen[low].sum()), float(usual[low].sum())
     listed = ", ".join(f"{one} ({seen[day]:,.0f} of {usual[day]:,.0f})" for one, day in zip(dates, low, strict=True))
-    newest = int(low[-1]) == WEEK - 1 and seen[WEEK - 1] == 0 and all(seen[day] == 0 for day in low) and low[-1] - low[0] + 1 == len(low)
+    newest = (
+        int(low[-1]) == WEEK - 1
+        and seen[WEEK - 1] == 0
+        and all(seen[day] == 0 for day in low)
+        and low[-1] - low[0] + 1 == len(low)
+    )
     kind: FactKind = "stale" if newest else "volume"
     what = "has not received its newest days" if newest else "lacks rows"
     sentence = f"{table.asset} {what}: {listed} rows as usual on these weekdays."
@@ -801,33 +960,63 @@ def _hours(window: _Window) -> None:
         shares = hours / total
     usual = np.nanmean(shares[window.healthy[-RECENT:]], axis=0)
     distance = (np.abs(shares - usual).sum(axis=1) / 2)[:, None]
-    past = distance[window.healthy][:, 0]
+    # Each healthy week against the weeks before it, as this one is: seasons move slowly.
+    past = np.array(
+        [
+            np.abs(shares[place] - np.nanmean(shares[window.healthy[max(0, index - RECENT) : index]], axis=0)).sum() / 2
+            for index, place in enumerate(window.healthy)
+            if index >= 3
+        ]
+    )
     entities = max(float(history.daily("day_entities")[position].sum()), 1.0)
     chance = 2.5 * math.sqrt(24 / (2 * math.pi * entities)) * 0.5 * math.sqrt(DESIGN_EFFECT)
     limit = max(float(past.mean() + DEVIATIONS * past.std(ddof=1)), HOURS_FLOOR, chance)
     observed = float(distance[position, 0])
     n = float(total[position, 0])
     window.note("hours", "", "", "hour_histogram", observed, float(past.mean()), limit, int(n), observed > limit)
-    silent, empty = _silent_hours(by_day, position, window.healthy[-RECENT:])
+    made_up = _made_up(window, history.daily("day_rows"))
+    silent, empty = _silent_hours(by_day, position, window.healthy[-RECENT:], made_up)
     quiet = np.array([_silent_hours(by_day, place, window.healthy[-RECENT:])[0] for place in window.healthy])
     silent_limit = max(float(quiet.mean() + DEVIATIONS * quiet.std(ddof=1)), SILENT_HOURS)
-    window.note("hours", "", "", "silent_hours", silent, float(quiet.mean()), silent_limit, int(n), silent > silent_limit)
+    window.note(
+        "hours", "", "", "silent_hours", silent, float(quiet.mean()), silent_limit, int(n), silent > silent_limit
+    )
     column = table.time_column
     if observed > limit:
         shift, left = _best_shift(usual, shares[position])
         lost = [hour for hour in range(24) if usual[hour] > 0.005 and shares[position, hour] < 0.05 * usual[hour]]
         peak = int(np.argmax(shares[position]))
         if shift and left < 0.4 * observed:
-            sentence = f"Times of {table.asset} moved by {shift:+d} hours from {window.since('hours')} on (distance of the hour histograms {observed:.2f}, usually {past.mean():.2f})."
+            sentence = f"Times of {table.asset} moved by {shift:+d} hours from {window.since('hours', table.time_column)} on (distance of the hour histograms {observed:.2f}, usually {past.mean():.2f})."
             window.fact("hours", column, sentence, observed, past.mean(), limit, n, operation="shift_time", value=shift)
         elif shares[position, peak] > 0.9:
             sentence = f"Times of {table.asset} lost their hour: {shares[position, peak]:.0%} of the rows are at {peak}:00, usually {usual[peak]:.0%}."
-            window.fact("hours", column, sentence, observed, past.mean(), limit, n, operation="set", value={"sql": f"date_trunc('day', {column})"})
+            window.fact(
+                "hours",
+                column,
+                sentence,
+                observed,
+                past.mean(),
+                limit,
+                n,
+                operation="set",
+                value={"sql": f"date_trunc('day', {column})"},
+            )
         elif lost and sum(usual[hour] for hour in lost) > 0.03:
             _lost_hours(window, lost, observed, float(past.mean()), limit, n, float(usual[lost].sum()))
         else:
             sentence = f"The hours of {table.asset} moved (distance of the histograms {observed:.2f}, usually {past.mean():.2f}), by no whole shift."
-            window.fact("hours", column, sentence, observed, past.mean(), limit, n, operation="shift_time" if shift else "", value=shift or None)
+            window.fact(
+                "hours",
+                column,
+                sentence,
+                observed,
+                past.mean(),
+                limit,
+                n,
+                operation="shift_time" if shift else "",
+                value=shift or None,
+            )
     elif silent > silent_limit:
         for day, hours_lost in empty.items():
             on = window.start + timedelta(days=day)
@@ -838,9 +1027,11 @@ def _hours(window: _Window) -> None:
             )  # fmt: skip
 
 
-def _lost_hours(window: _Window, lost: list[int], observed: float, expected: float, limit: float, n: float, share: float) -> None:
+def _lost_hours(
+    window: _Window, lost: list[int], observed: float, expected: float, limit: float, n: float, share: float
+) -> None:
     table = window.table
-    sentence = f"{table.asset} has no rows in hours {_spans(lost)} from {window.since('hours')} on, which usually hold {share:.0%}: files are cut."
+    sentence = f"{table.asset} has no rows in hours {_spans(lost)} from {window.since('hours', table.time_column)} on, which usually hold {share:.0%}: files are cut."
     window.fact(
         "hours", table.time_column, sentence, observed, expected, limit, n, operation="drop", target="",
         where=f"extract(hour from {table.time_sql}) in ({', '.join(map(str, lost))})",
@@ -848,16 +1039,22 @@ def _lost_hours(window: _Window, lost: list[int], observed: float, expected: flo
 
 
 def _spans(hours: Sequence[int]) -> str:
-    return f"{hours[0]} to {hours[-1]}" if len(hours) > 1 and hours[-1] - hours[0] + 1 == len(hours) else ", ".join(map(str, hours))
+    return (
+        f"{hours[0]} to {hours[-1]}"
+        if len(hours) > 1 and hours[-1] - hours[0] + 1 == len(hours)
+        else ", ".join(map(str, hours))
+    )
 
 
-def _silent_hours(by_day: Array, position: int, healthy: npt.NDArray[np.int64]) -> tuple[float, dict[int, list[int]]]:
+def _silent_hours(
+    by_day: Array, position: int, healthy: npt.NDArray[np.int64], made_up: Mask | None = None
+) -> tuple[float, dict[int, list[int]]]:
     """Return the share of a week's usual rows that lies in three and more empty hours in a row of a day that has rows."""
     usual = np.median(by_day[healthy], axis=0)
     total = usual.sum()
     mass, empty = 0.0, {}
     for day in range(WEEK):
-        if by_day[position, day].sum() == 0:
+        if by_day[position, day].sum() == 0 or (made_up is not None and made_up[day]):
             continue
         silent = (by_day[position, day] == 0) & (usual[day] >= 20)
         runs = [hour for hour in np.flatnonzero(silent)]
@@ -913,7 +1110,11 @@ def _category(window: _Window, column: str) -> None:
     found: dict[str, tuple[float, float, float]] = {}
     for name, measure, floor in (("new", appeared, 0.05), ("lost", vanished, 0.015), ("moved", moved, VALUES_MOVED)):
         past = np.array(
-            [measure(int(place), window.healthy[:index]) for index, place in enumerate(window.healthy) if index >= min(RECENT, len(window.healthy) - 3)]
+            [
+                measure(int(place), window.healthy[:index])
+                for index, place in enumerate(window.healthy)
+                if index >= min(RECENT, len(window.healthy) - 3)
+            ]
         )
         seen = measure(position, window.healthy)
         if name == "moved":
@@ -925,13 +1126,22 @@ def _category(window: _Window, column: str) -> None:
     new_limit = found["new"][2]
     renamed = min(found["new"][0], found["lost"][0]) > 0.005 and found["new"][0] > found["new"][1] + 0.004
     segment = column in table.segments and column not in table.categories
-    gone = [labels[i] for i in np.flatnonzero((usual > 0) & (counts[position] == 0) & (counts[window.healthy[-RECENT:]] > 0).all(axis=0))]
+    gone = [
+        labels[i]
+        for i in np.flatnonzero(
+            (usual > 0) & (counts[position] == 0) & (counts[window.healthy[-RECENT:]] > 0).all(axis=0)
+        )
+    ]
     fresh = [labels[i] for i in np.flatnonzero((counts[position] > 0) & (counts[window.healthy].sum(axis=0) == 0))]
-    days = f"from {window.since('categories')} to {window.end}"
+    days = f"from {window.since('categories', column)} to {window.end}"
     if found["new"][0] > new_limit or (renamed and not segment):
         rate = found["new"][0]
         sentence = f"{table.asset}.{column} has {len(fresh)} values never seen before ({', '.join(fresh[:3])}{', …' if len(fresh) > 3 else ''}) in {rate:.1%} of the rows {days}"
-        sentence += f"; {len(gone)} usual values are gone ({', '.join(gone[:3])}{', …' if len(gone) > 3 else ''})." if gone else "."
+        sentence += (
+            f"; {len(gone)} usual values are gone ({', '.join(gone[:3])}{', …' if len(gone) > 3 else ''})."
+            if gone
+            else "."
+        )
         text = kind_of(table.columns[column]) == "text"
         window.fact(
             "categories", column, sentence, rate, found["new"][1], new_limit, n, segment=column, values=gone,
@@ -944,18 +1154,57 @@ def _category(window: _Window, column: str) -> None:
         sentence = f"Usual values of {table.asset}.{column} are gone {days}: {', '.join(gone[:3])}{', …' if len(gone) > 3 else ''}, usually {rate:.1%} of the rows."
         if taken[heir] > 0.5 * rate and kind_of(table.columns[column]) == "text":
             sentence = f"{sentence[:-1]}; {labels[heir]} took their rows ({shares[position, heir]:.1%}, usually {usual[heir]:.1%})."
-            window.fact("categories", column, sentence, rate, found["lost"][1], found["lost"][2], n, segment=column, values=gone, operation="collapse", value=labels[heir])
+            window.fact(
+                "categories",
+                column,
+                sentence,
+                rate,
+                found["lost"][1],
+                found["lost"][2],
+                n,
+                segment=column,
+                values=gone,
+                operation="collapse",
+                value=labels[heir],
+            )
         else:
-            window.fact("categories", column, sentence, rate, found["lost"][1], found["lost"][2], n, segment=column, values=gone, operation="drop", target="")
+            window.fact(
+                "categories",
+                column,
+                sentence,
+                rate,
+                found["lost"][1],
+                found["lost"][2],
+                n,
+                segment=column,
+                values=gone,
+                operation="drop",
+                target="",
+            )
     elif found["moved"][0] > found["moved"][2] and not segment:
         seen, mean, limit = found["moved"]
         change = shares[position] - usual
         top = int(np.argmax(np.abs(change)))
         sentence = f"The values of {table.asset}.{column} moved {days} ({seen:.1%} of the rows changed value, usually {mean:.1%}); most: {labels[top]}, {shares[position, top]:.1%}, usually {usual[top]:.1%}."
         if change[top] > 0 and kind_of(table.columns[column]) == "text":
-            window.fact("categories", column, sentence, seen, mean, limit, n, rate=seen, operation="collapse", value=labels[top])
+            window.fact(
+                "categories", column, sentence, seen, mean, limit, n, rate=seen, operation="collapse", value=labels[top]
+            )
         elif change[top] < 0:
-            window.fact("categories", column, sentence, seen, mean, limit, n, segment=column, values=[labels[top]], rate=min(1, -change[top] / max(usual[top], 1e-9)), operation="drop", target="")
+            window.fact(
+                "categories",
+                column,
+                sentence,
+                seen,
+                mean,
+                limit,
+                n,
+                segment=column,
+                values=[labels[top]],
+                rate=min(1, -change[top] / max(usual[top], 1e-9)),
+                operation="drop",
+                target="",
+            )
         else:
             window.fact("categories", column, sentence, seen, mean, limit, n, rate=seen, operation="")
 
@@ -974,7 +1223,9 @@ def _silent(window: _Window) -> None:
             continue
         weekly = daily.sum(axis=1)
 
-        def silence(place: int, before: npt.NDArray[np.int64], values: Array, least: float) -> tuple[float, npt.NDArray[np.int64]]:
+        def silence(
+            place: int, before: npt.NDArray[np.int64], values: Array, least: float
+        ) -> tuple[float, npt.NDArray[np.int64]]:
             recent = values[before[-RECENT:]]
             usual = np.median(recent, axis=0)
             steady = (recent[-4:] > 0).all(axis=0) & (usual >= least)
@@ -990,16 +1241,37 @@ def _silent(window: _Window) -> None:
         past: dict[str, Array] = {}
         silent_days: list[int] = []
         for name, values, least, first, last in spans:
-            if name != "week" and window.facts and any(one.kind == "volume" and one.segment_column == column for one in window.facts):
+            if (
+                name != "week"
+                and window.facts
+                and any(one.kind == "volume" and one.segment_column == column for one in window.facts)
+            ):
                 break
             past[name] = np.array(
-                [silence(int(place), window.healthy[:index], values, least)[0] for index, place in enumerate(window.healthy) if index >= 4]
+                [
+                    silence(int(place), window.healthy[:index], values, least)[0]
+                    for index, place in enumerate(window.healthy)
+                    if index >= 4
+                ]
             )
             mass, gone = silence(position, window.healthy, values, least)
+            # On a single day some segments sell nothing by chance, and more so on a quiet day.
             floor = SILENT_MASS if name == "week" else 3 * SILENT_MASS
-            limit = max(float(past[name].mean() + DEVIATIONS * past[name].std(ddof=1)) if len(past[name]) > 1 else 0.2, floor)
+            limit = max(
+                float(past[name].mean() + DEVIATIONS * past[name].std(ddof=1)) if len(past[name]) > 1 else 0.2, floor
+            )
             wrong = mass > limit and len(gone) >= OUTAGE_VALUES
-            window.note("volume", "", column, f"silent_{name.split()[0]}", mass, float(past[name].mean()) if len(past[name]) else 0.0, limit, int(values[position].sum()), wrong)
+            window.note(
+                "volume",
+                "",
+                column,
+                f"silent_{name.split()[0]}",
+                mass,
+                float(past[name].mean()) if len(past[name]) else 0.0,
+                limit,
+                int(values[position].sum()),
+                wrong,
+            )
             if wrong:
                 silent_days.append(0)
                 chosen = [labels[i] for i in gone]
@@ -1007,14 +1279,29 @@ def _silent(window: _Window) -> None:
                     f"{len(chosen)} values of {column} in {table.asset} fell silent at once from {first} to {last} "
                     f"({', '.join(chosen[:5])}{', …' if len(chosen) > 5 else ''}), usually {mass:.0%} of the rows; the others go on."
                 )
-                window.fact("volume", "", sentence, mass, 0.0, limit, values[position].sum(), segment=column, values=chosen, first=first, last=last, operation="drop")
+                window.fact(
+                    "volume",
+                    "",
+                    sentence,
+                    mass,
+                    0.0,
+                    limit,
+                    values[position].sum(),
+                    segment=column,
+                    values=chosen,
+                    first=first,
+                    last=last,
+                    operation="drop",
+                )
 
 
 def _uneven(window: _Window) -> None:
     """Judge segments that lost or gained rows together, more unevenly than customers ever make them."""
     history, table, position = window.history, window.table, window.position
     for column in table.segments:
-        if column in table.categories or any(one.kind == "volume" and one.segment_column == column for one in window.facts):
+        if column in table.categories or any(
+            one.kind == "volume" and one.segment_column == column for one in window.facts
+        ):
             continue
         counts, labels = history.values_of(column)
         if not labels:
@@ -1035,7 +1322,9 @@ def _uneven(window: _Window) -> None:
         earlier = np.array([float(weights[(relative[place] - centre) < -limit].sum()) for place in window.healthy])
         bound = max(float(earlier.mean() + DEVIATIONS * earlier.std(ddof=1)), 2 * SEGMENT_MASS)
         wrong = mass > bound and low.sum() >= OUTAGE_VALUES
-        window.note("volume", "", column, "uneven", mass, float(earlier.mean()), bound, int(counts[position].sum()), wrong)
+        window.note(
+            "volume", "", column, "uneven", mass, float(earlier.mean()), bound, int(counts[position].sum()), wrong
+        )
         if wrong:
             names = [label for label, kept in zip(labels, big, strict=True) if kept]
             chosen = [names[i] for i in np.flatnonzero(low)]
@@ -1044,7 +1333,20 @@ def _uneven(window: _Window) -> None:
                 f"{len(chosen)} values of {column} in {table.asset} ({', '.join(chosen[:5])}{', …' if len(chosen) > 5 else ''}) "
                 f"lost {rate:.0%} of their rows in the week from {window.start} while the others go on."
             )
-            window.fact("volume", "", sentence, mass, earlier.mean(), bound, counts[position].sum(), segment=column, values=chosen, rate=rate, operation="drop", per=table.group)
+            window.fact(
+                "volume",
+                "",
+                sentence,
+                mass,
+                earlier.mean(),
+                bound,
+                counts[position].sum(),
+                segment=column,
+                values=chosen,
+                rate=rate,
+                operation="drop",
+                per=table.group,
+            )
 
 
 def _weighted_quantile(values: Array, weights: Array, share: float) -> float:
@@ -1059,16 +1361,25 @@ def _segments(window: _Window) -> None:
     whole = {(one.kind, one.column) for one in window.facts if not one.segment_values}
     taken: set[tuple[str, str]] = set()
     for measure, (kind, scale, floor, side) in SEGMENT_RULES.items():
-        values, counts, labels = history.series(measure, lambda name: "@" in name, "segments")
+        values, counts, labels = history.series(
+            "mean" if measure == "size" else measure, lambda name: "@" in name, "segments"
+        )
         if not labels:
             continue
+        middle = values
+        if measure == "size":
+            other, _, others = history.series("p50", lambda name: "@" in name, "segments")
+            order = {label: place for place, label in enumerate(others)}
+            middle = other[:, [order[label] for label in labels]]
         names = np.array([name for name, _ in labels], dtype=object)
         for name in dict.fromkeys(names):
             column, segment = str(name).split("@")
             if (kind, column) in whole or (kind, column) in taken:
                 continue
             chosen = np.flatnonzero(names == name)
-            found = _segment(window, values[:, chosen], counts[:, chosen], column, measure, scale, floor, side)
+            found = _segment(
+                window, values[:, chosen], middle[:, chosen], counts[:, chosen], column, measure, scale, floor, side
+            )
             if found is None:
                 continue
             off, mass, bound, effect, limit, expected = found
@@ -1077,23 +1388,52 @@ def _segments(window: _Window) -> None:
             observed = float(np.average(values[position, chosen[off]], weights=np.maximum(weights, 1)))
             usual = float(np.average(expected[off], weights=np.maximum(weights, 1)))
             taken.add((kind, column))
-            _segment_fact(window, kind, column, segment, measure, keys, mass, bound, observed, usual, float(np.average(effect[off], weights=np.maximum(weights, 1))), float(weights.sum()))
+            _segment_fact(
+                window,
+                kind,
+                column,
+                segment,
+                measure,
+                keys,
+                mass,
+                bound,
+                observed,
+                usual,
+                float(np.average(effect[off], weights=np.maximum(weights, 1))),
+                float(weights.sum()),
+            )
             del limit
 
 
-def _segment(window: _Window, values: Array, counts: Array, column: str, measure: str, scale: str, floor: float, side: str):
+def _segment(
+    window: _Window, values: Array, medians: Array, counts: Array, column: str, measure: str, scale: str, floor: float,
+    side: str,
+):  # fmt: skip
+    """Return which values of a segment are off, their mass, its bound, the differences; None: nothing is."""
     position = window.position
-    present = (counts[position] > 0) & ((counts[window.healthy] > 0).sum(axis=0) >= MINIMUM_WINDOWS)
+    enough = counts >= SEGMENT_ROWS
+    values, medians = np.where(enough, values, np.nan), np.where(enough, medians, np.nan)
+    present = enough[position] & (enough[window.healthy].sum(axis=0) >= MINIMUM_WINDOWS)
     if present.sum() < 2:
         return None
-    if scale == "log":
-        compared = np.log(np.maximum(values, 0.5)) if measure == "rows_per_group" else _scaled(values, _scale_of(window, column))
-    else:
-        compared = values
-    # Relative to the others: what all of them do is judged on the whole table.
-    middle = np.nanmedian(np.where(present, compared, np.nan), axis=1, keepdims=True)
-    compared = compared - middle
+
+    def relative(these: Array) -> Array:
+        if scale == "log":
+            with np.errstate(invalid="ignore", divide="ignore"):
+                these = np.where(these > 0, np.log(np.abs(these)), np.nan)
+        # Against the other values: what all of them do is judged on the whole table.
+        return these - _nanmedian(np.where(present, these, np.nan).T)[:, None]
+
+    compared = relative(values)
     difference, centre, limit = window.compare(compared, floor, SEGMENT_DEVIATIONS)
+    if measure == "size":
+        # Mean and median must agree: a mean alone moves with one large row, or with a new kind of product.
+        between, middle, _ = window.compare(relative(medians), floor, SEGMENT_DEVIATIONS)
+        difference = _smaller(difference, between)
+        compared = np.stack(
+            [_smaller(a, b) for a, b in zip(compared - centre, relative(medians) - middle, strict=True)]
+        )
+        centre = np.zeros_like(centre)
     if scale == "share" and measure != "hour_mean":
         usual = _nanmedian(values[window.healthy])
         least = _share_floor(floor, usual, counts[position], np.zeros(values.shape[1], dtype=bool))
@@ -1109,7 +1449,12 @@ def _segment(window: _Window, values: Array, counts: Array, column: str, measure
     past = np.array(earlier)
     bound = max(float(past.mean() + DEVIATIONS * past.std(ddof=1)), SEGMENT_MASS)
     # One value alone only when it is far beyond its limit and has rows enough.
-    alone = off_mask & (np.abs(difference) > 3 * limit) & (np.abs(difference) > 3 * floor) & (counts[position] >= MINIMUM_ROWS)
+    alone = (
+        off_mask
+        & (np.abs(difference) > 3 * limit)
+        & (np.abs(difference) > 3 * floor)
+        & (counts[position] >= MINIMUM_ROWS)
+    )
     window.note(
         SEGMENT_RULES[measure][0], column, "segment", f"{measure} within segments", mass, float(past.mean()), bound,
         int(counts[position].sum()), bool((mass > bound and off_mask.sum() >= OUTAGE_VALUES) or alone.any()),
@@ -1132,21 +1477,46 @@ def _segment_fact(
     table = window.table
     listed = f"{', '.join(keys[:5])}{', …' if len(keys) > 5 else ''}"
     where = f"in {len(keys)} values of {segment} ({listed})"
-    since = f"from {window.since(kind)} to {window.end}"
+    since = f"from {window.since(kind, column)} to {window.end}"
     common = {"segment": segment, "values": keys}
     target = column
     if kind == "nulls":
         rate = (observed - usual) / max(1 - usual, 1e-9)
         sentence = f"{observed:.0%} of {table.asset}.{column} is null {where} {since}, usually {usual:.1%}."
-        window.fact(kind, column, sentence, observed, usual, bound, n, rate=max(rate, 0), operation="null" if rate > 0 else "", **common)
+        window.fact(
+            kind,
+            column,
+            sentence,
+            observed,
+            usual,
+            bound,
+            n,
+            rate=max(rate, 0),
+            operation="null" if rate > 0 else "",
+            **common,
+        )
     elif kind == "stuck":
         value = window.history.modal(column, window.position)
         rate = (observed - usual) / max(1 - usual, 1e-9)
         sentence = f"{observed:.0%} of {table.asset}.{column} is {value} {where} {since}, usually {usual:.0%}."
-        window.fact(kind, column, sentence, observed, usual, bound, n, rate=rate, operation="set", value=_typed(value, table.columns[column]), **common)
+        window.fact(
+            kind,
+            column,
+            sentence,
+            observed,
+            usual,
+            bound,
+            n,
+            rate=rate,
+            operation="set",
+            value=_typed(value, table.columns[column]),
+            **common,
+        )
     elif kind == "range" and measure == "negative_share":
         sentence = f"{observed:.0%} of {table.asset}.{column} is negative {where} {since}, usually {usual:.1%}."
-        window.fact(kind, column, sentence, observed, usual, bound, n, rate=abs(observed - usual), operation="negate", **common)
+        window.fact(
+            kind, column, sentence, observed, usual, bound, n, rate=abs(observed - usual), operation="negate", **common
+        )
     elif kind == "range":
         factor = _round(math.exp(effect))
         sentence = f"{table.asset}.{column} is {factor:g} times as large {where} {since}, against the other values of {segment} ({measure} {observed:,.4g}, usually {usual:,.4g})."
@@ -1155,12 +1525,35 @@ def _segment_fact(
         hours = round(effect)
         sentence = f"Times of {table.asset} moved by {hours:+d} hours on average {where} {since}, against the other values of {segment}."
         target = table.time_column
-        window.fact(kind, target, sentence, observed, usual, bound, n, operation="shift_time" if hours else "", value=hours, **common)
+        window.fact(
+            kind,
+            target,
+            sentence,
+            observed,
+            usual,
+            bound,
+            n,
+            operation="shift_time" if hours else "",
+            value=hours,
+            **common,
+        )
     else:
         ratio = math.exp(effect)
         sentence = f"Groups of {table.asset} hold {observed:.1f} rows {where} {since}, usually {usual:.1f}."
         operation = "drop" if ratio < 1 else "duplicate"
-        window.fact(kind, column, sentence, observed, usual, bound, n, rate=min(abs(1 - ratio), 1), operation=operation, target="", **common)
+        window.fact(
+            kind,
+            column,
+            sentence,
+            observed,
+            usual,
+            bound,
+            n,
+            rate=min(abs(1 - ratio), 1),
+            operation=operation,
+            target="",
+            **common,
+        )
     del mass
 
 
@@ -1188,7 +1581,9 @@ def _moved_from_all(window: _Window, measure: str, column: str, floor: float):
         # A block that reaches before the data compares with nothing.
         for place, week in enumerate(history.weeks):
             reach = week - timedelta(days=WEEK * 4 * block)
-            if reach < history.weeks[0] or any(week - timedelta(days=WEEK * (4 * (block - 1) + step)) in window.bad for step in (1, 2, 3, 4)):
+            if reach < history.weeks[0] or any(
+                week - timedelta(days=WEEK * (4 * (block - 1) + step)) in window.bad for step in (1, 2, 3, 4)
+            ):
                 values[place] = np.nan
         difference, centre, limit = window.compare(values, floor)
         if np.isnan(limit[0]) or np.isnan(difference[0]):
@@ -1209,7 +1604,7 @@ def _identity(window: _Window, column: str, entity: bool) -> None:
     fewer_known, fewer_again = known[0] < -known[2], again[0] < -again[2]
     window.note("ids", column, "", "known", known[3], known[1], known[2], int(n), fewer_known)
     window.note("ids", column, "", "seen again", again[3], again[1], again[2], int(n), fewer_again)
-    since = f"from {window.since('ids')} to {window.end}"
+    since = f"from {window.since('ids', column)} to {window.end}"
     if fewer_known and fewer_again:
         rate = min(1 - known[3] / max(known[1], 1e-9), 1.0)
         sentence = f"{1 - known[3]:.0%} of the rows of {table.asset} {since} have a {column} not seen before (usually {1 - known[1]:.0%}), and known ones are gone: identifiers changed."
@@ -1228,10 +1623,26 @@ def _identity(window: _Window, column: str, entity: bool) -> None:
         window.note("ids", f"{column}+{name}", "", "known", found[3], found[1], found[2], int(n), strange)
         # Many new pairs of known values: identifiers folded together, or dealt to others.
         if strange and (fewer_again or found[0] < -3 * OVERLAP_FLOOR) and not (fewer_known and not fewer_again):
-            rate = min(2 * (1 - again[3] / max(again[1], 1e-9)), 1.0) if fewer_again else min(1 - found[3] / found[1], 1.0)
-            what = "some are gone, others act where they never did: identifiers were merged" if fewer_again else "they act where they never did: identifiers were mixed up"
+            rate = (
+                min(2 * (1 - again[3] / max(again[1], 1e-9)), 1.0) if fewer_again else min(1 - found[3] / found[1], 1.0)
+            )
+            what = (
+                "some are gone, others act where they never did: identifiers were merged"
+                if fewer_again
+                else "they act where they never did: identifiers were mixed up"
+            )
             sentence = f"{1 - found[3]:.0%} of the rows of {table.asset} {since} pair a {column} with a {name} it was never seen with (usually {1 - found[1]:.0%}); {what}."
-            window.fact("ids", column, sentence, found[3], found[1], found[2], n, rate=rate, operation="merge" if fewer_again else "shuffle")
+            window.fact(
+                "ids",
+                column,
+                sentence,
+                found[3],
+                found[1],
+                found[2],
+                n,
+                rate=rate,
+                operation="merge" if fewer_again else "shuffle",
+            )
             return
     if fewer_again:
         _vanished(window, column, again, since, n)
@@ -1256,7 +1667,15 @@ def _vanished(window: _Window, column: str, again, since: str, n: float) -> None
     window.note("ids", column, "", "vanished", gone, 0.0, 2 * OVERLAP_FLOOR, int(n), wrong)
     if wrong:
         sentence = f"{gone:.0%} of those {column}s of {table.asset} that come every week are gone at once {since}, with {lost:.0%} of the rows; the others go on as before: a part of the feed is missing."
-        window.fact("ids", column, sentence, again[3], again[1], again[2], n, rate=gone, operation="drop", per=column, target="")
+        window.fact(
+            "ids", column, sentence, again[3], again[1], again[2], n, rate=gone, operation="drop", per=column, target=""
+        )
+
+
+def _smaller(one: Array, other: Array) -> Array:
+    """Return the difference closer to zero where both have the same sign, else 0."""
+    with np.errstate(invalid="ignore"):
+        return np.where(one * other > 0, np.where(np.abs(one) < np.abs(other), one, other), 0.0)
 
 
 def _nanmedian(values: Array) -> Array:
