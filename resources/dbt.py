@@ -84,7 +84,7 @@ class DbtRunner(dg.ConfigurableResource):
         state = Path(self.state_dir)
         state.mkdir(parents=True, exist_ok=True)
         stamp = state / "manifest.sha256"
-        digest = self._digest()
+        digest = self.digest()
         if self.manifest_path.exists() and stamp.exists() and stamp.read_text() == digest:
             return self.manifest_path
         with (state / "parse.lock").open("w") as lock:
@@ -95,7 +95,7 @@ class DbtRunner(dg.ConfigurableResource):
         return self.manifest_path
 
     def ensure_compiled(self) -> Path:
-        """Compile every model as for a first build (nothing there yet) if the project changed; return that manifest's path.
+        """Compile every model as for a first build, if the project changed; return that manifest's path.
 
         It has a target folder of its own, so that `manifest_path` stays what the graph was made of, and is compiled
         against an empty database in memory called `memory`: no warehouse is opened, and no incremental model asks
@@ -107,7 +107,7 @@ class DbtRunner(dg.ConfigurableResource):
         state = Path(self.state_dir)
         state.mkdir(parents=True, exist_ok=True)
         target = state / "compiled"
-        manifest, stamp, digest = target / "manifest.json", state / "compiled.sha256", self._digest()
+        manifest, stamp, digest = target / "manifest.json", state / "compiled.sha256", self.digest()
         if manifest.exists() and stamp.exists() and stamp.read_text() == digest:
             return manifest
         with (state / "parse.lock").open("w") as lock:
@@ -167,7 +167,8 @@ class DbtRunner(dg.ConfigurableResource):
             raise DbtError(_explain(args, result), events)
         return events
 
-    def _digest(self) -> str:
+    def digest(self) -> str:
+        """Return a hash of the project's files: equal digits, equal SQL."""
         root = Path(self.project_dir)
         digest = hashlib.sha256()
         for file in sorted(root.rglob("*")):

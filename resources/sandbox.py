@@ -104,6 +104,7 @@ class Sandbox:
         customers: int | None = None,
         until: date | None = None,
         build: Sequence[str] | None = None,
+        as_of: date | None = None,
     ) -> Iterator[World]:
         """Open a world in which `alterations` happened, in this order.
 
@@ -116,10 +117,12 @@ class Sandbox:
             cutoffs: build these cutoffs only. Without `until` they are there whatever was delivered; with it only
                 those that the rows delivered by then reach.
             customers: about this many entities, chosen by a hash of their identifier; default: all.
-            until: the morning on which one looks: only rows with a local time before this day are there, late ones
-                are still missing, and a table without a time shows the changes that began before this day.
+            until: only rows with a local time before this day are there.
             build: the assets that are wanted, with all that they are made of; default: every model that does not
-                read predictions. Tables that cost nothing are there in any case.
+                read predictions. Raw tables are there in any case.
+            as_of: the morning on which one looks, by default `until`, or the only cutoff: late rows are still missing,
+                and what changes as a whole (a table without a time, a schema, a model's SQL) is changed if that began
+                by this day. Without any, all changes show.
 
         Raises:
             SandboxError: a table cannot be built, or the altered text is not in the model.
@@ -129,7 +132,7 @@ class Sandbox:
 
         models = self._wanted(build)
         self._check_tables(alterations)
-        as_of = until or (cutoffs[0] if cutoffs and len(cutoffs) == 1 else None)
+        as_of = as_of or until or (cutoffs[0] if cutoffs and len(cutoffs) == 1 else None)
         connection = duckdb.connect(":memory:")
         try:
             connection.execute(f"set threads = {self.threads}; set memory_limit = '{self.memory_limit}'")
@@ -145,10 +148,10 @@ class Sandbox:
             connection.close()
 
     def features(
-        self, alterations: Sequence[Alteration], cutoff: date, customers: int | None = None, until: date | None = None
+        self, alterations: Sequence[Alteration], cutoff: date, customers: int | None = None, as_of: date | None = None
     ) -> "pd.DataFrame":
-        """Return the feature rows of one cutoff under alterations, `cutoff_date` as datetime64[us]."""
-        with self.world(alterations, cutoffs=[cutoff], customers=customers, until=until, build=[FEATURES]) as world:
+        """Return the feature rows of one cutoff, from the rows before it; `cutoff_date` as datetime64[us]."""
+        with self.world(alterations, cutoffs=[cutoff], customers=customers, build=[FEATURES], as_of=as_of) as world:
             frame = world.read("select * from features.customer_features")
         frame["cutoff_date"] = frame["cutoff_date"].astype("datetime64[us]")
         return frame
@@ -157,13 +160,16 @@ class Sandbox:
         """Return the models that can be built, parents first."""
         return [model.asset for model in self._compiled()]
 
+    def lineage(self) -> dict[str, tuple[str, ...]]:
+        """Return what each raw table and model reads, by asset; raw tables read nothing."""
+        models = self._compiled()
+        sources = {source: () for model in models for source in model.sources}
+        return {**sources, **{model.asset: (*model.parents, *model.sources) for model in models}}
+
     def setting(self, name: str) -> Any:
         """Return one of the dbt project's vars."""
-        import yaml  # type: ignore[import-untyped]
-
         if self._settings is None:
-            project = Path(self.dbt.project_dir) / "dbt_project.yml"
-            self._settings = yaml.safe_load(project.read_text(encoding="utf-8"))["vars"]
+            self._settings = self.dbt.variables()
         return self._settings[name]
 
     def _compiled(self) -> list[Model]:

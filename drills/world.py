@@ -1,0 +1,376 @@
+"""What was known on each Monday morning of a world in which something goes wrong.
+
+A `Recording` is the year as it was: features, labels and measures of every week. A `DrilledHistory` is that until FROM;
+from then on each morning is built on its own, in a sandbox that holds the altered rows delivered by then, and it adds
+what the graph would have added that morning: the cutoffs that were not served yet, the labels that matured, the
+week's measures. Nothing that was served or measured before is touched, so late rows and a dimension that is replaced
+on a Tuesday look as they would have looked.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from drills.faults import Fault
+from ml_models.judgement.attribution import NotReplayable
+from ml_models.judgement.evidence import Alteration, Fact
+from ml_models.judgement.measures import MEASURE_COLUMNS, WEEK, WatchedTable, fitted, measure_sql
+from ml_models.problem import Problem
+from ml_models.splits import cutoff_dates
+from resources.sandbox import Sandbox, SandboxError, World
+
+EARLY = "early_outcomes"
+EARLY_DAYS = 14
+AUDITED_DAYS = 28
+# Cutoffs that did not come by then (a feed that stood still) are given up.
+_PATIENCE_DAYS = 63
+_NO_MEASURES = pd.DataFrame(columns=MEASURE_COLUMNS)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A year in which nothing happens: `features`, `outcomes`, `early` by cutoff, `measures` by week.
+
+    `types` are the columns of every watched table; `tables` what is watched.
+    """
+
+    features: pd.DataFrame
+    outcomes: pd.DataFrame
+    early: pd.DataFrame
+    measures: pd.DataFrame
+    tables: tuple[WatchedTable, ...]
+    types: Mapping[str, Mapping[str, str]]
+
+    @property
+    def cutoffs(self) -> list[date]:
+        """The cutoffs, ascending."""
+        return sorted(stamp.date() for stamp in cutoff_dates(self.features["cutoff_date"].unique()))
+
+
+def record(
+    sandbox: Sandbox,
+    problem: Problem,
+    tables: Sequence[WatchedTable],
+    alterations: Sequence[Alteration] = (),
+    keep: Path | None = None,
+) -> Recording:
+    """Build the year as it was (`alterations`: as it always was), or read what an earlier call kept under `keep`.
+
+    Raises:
+        SandboxError: it cannot be built.
+    """
+    folder = keep / _digest(sandbox, tables, alterations) if keep else None
+    names = ("features", "outcomes", "early", "measures")
+    if folder is not None and (folder / "types.json").exists():
+        frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in names}
+        return Recording(**frames, tables=tuple(tables), types=json.loads((folder / "types.json").read_text()))
+    with sandbox.world(alterations) as world:
+        types = _types(world, tables)
+        features = _dated(world.read("select * from features.customer_features order by cutoff_date, customer_id"))
+        outcomes = _outcomes(world, problem)
+        early = _early(world, problem)
+        first = min(cutoff_dates(features[problem.cutoff])).date()
+        last = max(cutoff_dates(features[problem.cutoff])).date()
+        begin = first - timedelta(days=WEEK * (int(sandbox.setting("window_days")) // WEEK))
+        measures = measure(world, tables, types, begin, last)
+    made = Recording(features, outcomes, early, measures, tuple(tables), types)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            getattr(made, name).to_parquet(folder / f"{name}.parquet")
+        # Last, so that an interrupted call leaves nothing that looks whole.
+        (folder / "types.json").write_text(json.dumps({asset: dict(kinds) for asset, kinds in types.items()}))
+    return made
+
+
+def measure(
+    world: World,
+    tables: Sequence[WatchedTable],
+    types: Mapping[str, Mapping[str, str]],
+    first: date,
+    end: date,
+    present: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Return the measures of the weeks from `first` to the day before `end`, of the tables that are there."""
+    parts = []
+    weeks = [first + timedelta(days=days) for days in range(0, (end - first).days, WEEK)]
+    for watched in tables:
+        if present is not None and watched.asset not in present:
+            continue
+        table = fitted(watched, types.get(watched.asset, {}))
+        measured = [world.read(sql) for sql in measure_sql(table, first, end - timedelta(days=1))]
+        if watched.time_sql:
+            parts += measured
+            continue
+        # A snapshot that nobody touches is the same each week: measured once, dated by every week.
+        for week in weeks:
+            parts += [found.assign(period_start=pd.Timestamp(week)) for found in measured]
+    if not parts:
+        return _NO_MEASURES
+    frame = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    frame = frame.astype({"n": "float64", "value": "float64"}).fillna({"value_key": "", "n": 0.0})
+    frame["n"] = frame["n"].astype("int64")
+    frame["period_start"] = pd.to_datetime(frame["period_start"]).astype("datetime64[us]")
+    return frame[MEASURE_COLUMNS]
+
+
+@dataclass
+class _Morning:
+    """What one Monday added."""
+
+    features: pd.DataFrame
+    outcomes: pd.DataFrame
+    early: pd.DataFrame
+    measures: pd.DataFrame
+    facts: tuple[Fact, ...]
+    broken: str = ""
+
+
+@dataclass
+class DrilledHistory:
+    """The history of one drill, as `ml_models.judgement.simulate.History` describes it.
+
+    `start` is FROM, a Monday: days from it on are altered. Mornings are built when they are asked for, in their order,
+    and kept.
+    """
+
+    fault: Fault
+    start: date
+    recording: Recording
+    sandbox: Sandbox
+    problem: Problem
+    lineage: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    owners: Mapping[str, str] = field(default_factory=dict)
+    _mornings: dict[date, _Morning] = field(default_factory=dict)
+    _history: pd.DataFrame | None = None
+    _truth: pd.DataFrame | None = None
+
+    @property
+    def alterations(self) -> tuple[Alteration, ...]:
+        """The alterations of this drill, those that were always there included."""
+        return self.fault.on(self.start)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing changes at FROM: a window of the calendar, or a world that was always so."""
+        return all(dated.always for dated in self.fault.alterations)
+
+    def cutoffs(self) -> Sequence[date]:
+        """Return all cutoffs, ascending."""
+        return self.recording.cutoffs
+
+    def tables(self) -> Sequence[WatchedTable]:
+        """Return the watched tables."""
+        return self.recording.tables
+
+    def profile(self, cutoff: date) -> pd.DataFrame:
+        """Return the measures of the weeks before this cutoff, each as it stood on its Monday."""
+        measures = self.recording.measures
+        if self.quiet or cutoff < self.start:
+            return measures[measures["period_start"] < pd.Timestamp(cutoff)]
+        clean = measures[measures["period_start"] < pd.Timestamp(self.start - timedelta(days=WEEK))]
+        return _joined([clean, *(morning.measures for morning in self._until(cutoff))])
+
+    def frame(self, cutoff: date) -> pd.DataFrame:
+        """Return the feature rows of the cutoffs up to this one, as served."""
+        if self.quiet or cutoff < self.start:
+            return _to(self.recording.features, cutoff, self.problem)
+        mornings = self._until(cutoff)
+        served = self._history if self._history is not None else self.recording.features
+        clean = served[cutoff_dates(served[self.problem.cutoff]) < pd.Timestamp(self.start)]
+        return _joined([clean, *(morning.features for morning in mornings)])
+
+    def audit(self, cutoff: date) -> pd.DataFrame | None:
+        """Return the rows of the cutoff four weeks back, built again by today's SQL from the days before it only."""
+        day = cutoff - timedelta(days=AUDITED_DAYS)
+        if day not in self.cutoffs():
+            return None
+        if self.quiet or cutoff < self.start:
+            rows = self.recording.features
+            return rows[cutoff_dates(rows[self.problem.cutoff]) == pd.Timestamp(day)]
+        try:
+            return self.sandbox.features(self.alterations, day, as_of=cutoff)
+        except SandboxError:
+            return None
+
+    def outcomes(self, cutoff: date) -> pd.DataFrame:
+        """Return the labels known on this morning."""
+        return self._labels("outcomes", cutoff, self.problem.horizon_days)
+
+    def early(self, cutoff: date) -> pd.DataFrame:
+        """Return the early labels known on this morning."""
+        return self._labels("early", cutoff, EARLY_DAYS)
+
+    def truth(self, cutoff: date) -> pd.DataFrame:
+        """Return what really happened to the customers of one cutoff."""
+        rows = self.recording.outcomes
+        if self.fault.changes_the_world and not self.quiet and cutoff >= self.start:
+            if self._truth is None:
+                later = [day for day in self.cutoffs() if day >= self.start]
+                with self.sandbox.world(self.alterations, cutoffs=later, build=["outcomes/customer_outcomes"]) as world:
+                    self._truth = _outcomes(world, self.problem)
+                # Without `until` every cutoff is there, also one whose label lies beyond the recording.
+                known = set(rows[self.problem.cutoff])
+                self._truth = self._truth[self._truth[self.problem.cutoff].isin(known)]
+            rows = self._truth
+        return rows[cutoff_dates(rows[self.problem.cutoff]) == pd.Timestamp(cutoff)]
+
+    def facts(self, cutoff: date) -> Sequence[Fact]:
+        """Return what was established beside the profile: columns that are gone or have another type."""
+        if self.quiet or cutoff < self.start:
+            return ()
+        return self._until(cutoff)[-1].facts
+
+    def rebuild(self, cutoff: date) -> Callable[[Sequence[Alteration], date], pd.DataFrame] | None:
+        """Return how to build a past cutoff under alterations from the rows that are there on this morning."""
+
+        def build(alterations: Sequence[Alteration], day: date) -> pd.DataFrame:
+            # What is late on the day that is looked at, not on this morning.
+            asked = [
+                replace(it, operation="drop", value=None, first_day=day - timedelta(days=int(str(it.value))))
+                if it.operation == "delay"
+                else it
+                for it in alterations
+            ]
+            try:
+                return self.sandbox.features([*self.alterations, *asked], day, as_of=cutoff)
+            except (SandboxError, ValueError) as error:
+                raise NotReplayable(str(error)) from error
+
+        return build
+
+    def _labels(self, name: str, cutoff: date, delay: int) -> pd.DataFrame:
+        rows = getattr(self.recording, name)
+        known = cutoff_dates(rows[self.problem.cutoff]) + pd.Timedelta(days=delay)
+        if self.quiet or cutoff < self.start:
+            return rows[known <= pd.Timestamp(cutoff)]
+        clean = rows[known < pd.Timestamp(self.start)]
+        return _joined([clean, *(getattr(morning, name) for morning in self._until(cutoff))])
+
+    def _until(self, cutoff: date) -> list[_Morning]:
+        mornings = [day for day in self.cutoffs() if self.start <= day <= cutoff]
+        for morning in mornings:
+            if morning not in self._mornings:
+                self._mornings[morning] = self._wake(morning)
+        return [self._mornings[morning] for morning in mornings]
+
+    def _wake(self, morning: date) -> _Morning:
+        """Build one Monday: what is new since the last one."""
+        cutoff, problem = self.problem.cutoff, self.problem
+        alterations, patience = self.alterations, morning - timedelta(days=_PATIENCE_DAYS)
+        past = [self._mornings[day] for day in sorted(self._mornings) if day < morning]
+
+        def missing(name: str, delay: int) -> list[date]:
+            made = {stamp.date() for one in past for stamp in cutoff_dates(getattr(one, name)[cutoff].unique())}
+            first = self.start - timedelta(days=delay)
+            due = morning - timedelta(days=delay)
+            return [day for day in self.cutoffs() if max(first, patience) <= day <= due and day not in made]
+
+        new = {"features": missing("features", 0), "outcomes": missing("outcomes", problem.horizon_days)}
+        new["early"] = missing("early", EARLY_DAYS)
+        wanted = sorted({day for days in new.values() for day in days} | {morning})
+        week = morning - timedelta(days=WEEK)
+        try:
+            if self.fault.rebuild and morning == self.start:
+                with self.sandbox.world(alterations, until=morning) as world:
+                    self._history = _features(world, None)
+            with self.sandbox.world(alterations, cutoffs=wanted, until=morning) as world:
+                types = _types(world, self.recording.tables)
+                return _Morning(
+                    features=_features(world, new["features"]),
+                    outcomes=_of(_outcomes(world, problem), new["outcomes"], cutoff),
+                    early=_of(_early(world, problem), new["early"], cutoff),
+                    measures=measure(world, self.recording.tables, types, week, morning),
+                    facts=self._schema(types, morning),
+                )
+        except SandboxError as error:
+            return self._broken(morning, week, str(error))
+
+    def _broken(self, morning: date, week: date, reason: str) -> _Morning:
+        """Build a Monday on which the graph failed: what arrived is there to be measured, nothing else is new."""
+        with self.sandbox.world(
+            self.alterations, until=morning, first_day=week - timedelta(days=84), build=[]
+        ) as world:
+            types = _types(world, self.recording.tables)
+            raw = [asset for asset in types if asset.startswith("raw/")]
+            return _Morning(
+                features=self.recording.features.iloc[:0],
+                outcomes=self.recording.outcomes.iloc[:0],
+                early=self.recording.early.iloc[:0],
+                measures=measure(world, self.recording.tables, types, week, morning, raw),
+                facts=self._schema({asset: types[asset] for asset in raw}, morning),
+                broken=reason,
+            )
+
+    def _schema(self, types: Mapping[str, Mapping[str, str]], morning: date) -> tuple[Fact, ...]:
+        from ml_models.judgement import quality
+
+        judge_schema = getattr(quality, "judge_schema", lambda *_: ())
+        return tuple(
+            fact
+            for asset, found in types.items()
+            for fact in judge_schema(asset, self.recording.types.get(asset, {}), found, morning)
+        )
+
+
+def _types(world: World, tables: Sequence[WatchedTable]) -> dict[str, dict[str, str]]:
+    """Return the columns of the watched tables that are there."""
+    found: dict[str, dict[str, str]] = {}
+    rows = world.read(
+        "select schema_name || '/' || table_name as asset, column_name, data_type from duckdb_columns() "
+        "where database_name = 'memory' order by schema_name, table_name, column_index"
+    )
+    watched = {table.asset for table in tables}
+    for asset, name, kind in rows.itertuples(index=False):
+        if asset in watched:
+            found.setdefault(asset, {})[name] = kind
+    return found
+
+
+def _features(world: World, cutoffs: Sequence[date] | None) -> pd.DataFrame:
+    frame = _dated(world.read("select * from features.customer_features order by cutoff_date, customer_id"))
+    return frame if cutoffs is None else _of(frame, cutoffs, "cutoff_date")
+
+
+def _outcomes(world: World, problem: Problem) -> pd.DataFrame:
+    columns = ", ".join([*problem.keys, problem.label])
+    return _dated(world.read(f"select {columns} from outcomes.customer_outcomes order by cutoff_date, customer_id"))
+
+
+def _early(world: World, problem: Problem) -> pd.DataFrame:
+    columns = ", ".join([*problem.keys, "lapsed_14d"])
+    return _dated(world.read(f"select {columns} from outcomes.{EARLY} order by cutoff_date, customer_id"))
+
+
+def _dated(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(cutoff_date=pd.to_datetime(frame["cutoff_date"]).astype("datetime64[us]"))
+
+
+def _of(frame: pd.DataFrame, cutoffs: Sequence[date], column: str) -> pd.DataFrame:
+    return frame[frame[column].isin([pd.Timestamp(day) for day in cutoffs])]
+
+
+def _to(frame: pd.DataFrame, cutoff: date, problem: Problem) -> pd.DataFrame:
+    return frame[cutoff_dates(frame[problem.cutoff]) <= pd.Timestamp(cutoff)]
+
+
+def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat([part for part in parts if len(part)] or [parts[0]], ignore_index=True)
+
+
+def _digest(sandbox: Sandbox, tables: Sequence[WatchedTable], alterations: Sequence[Alteration]) -> str:
+    """Return what a recording depends on, in twelve digits."""
+    stat = Path(sandbox.warehouse_path).stat()
+    told = (sandbox.dbt.digest(), stat.st_size, stat.st_mtime_ns, repr(tables), repr(alterations), _measuring())
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
+
+
+def _measuring() -> str:
+    from ml_models.judgement import measures
+
+    return hashlib.sha256(Path(str(measures.__file__)).read_bytes()).hexdigest()
