@@ -426,7 +426,7 @@ def _aggregate(judged: _Judged, column: str, codes: Codes, names: list[str]) -> 
     n = np.bincount(codes[inside], minlength=len(names)).astype("float64")
 
     def total(of: Array) -> Array:
-        return np.bincount(codes[inside], weights=of[inside], minlength=len(names))
+        return np.bincount(codes[inside], weights=of[inside], minlength=len(names)).astype("float64")
 
     safe = np.maximum(n, 1)
     loss = total(judged.loss) / safe

@@ -1,5 +1,4 @@
-"""Split a loss change: are these other customers, or customers who behave otherwise?
-"""
+"""Split a loss change between other customers and customers who behave otherwise."""
 
 from dataclasses import dataclass
 from typing import Literal
