@@ -78,7 +78,7 @@ class Case:
     `facts`: quality facts failing now. `lingering`: those of earlier weeks whose days are still inside the feature
     windows. `rows`: labelled rows (gain.labelled_rows) of all matured cutoffs; `frame`: feature rows of all cutoffs.
     `early`: keys and lapsed_14d. `drifted`: columns that alarmed. `performance`: status and kind of that verdict, and
-    its alarmed segments. `insufficient`: no layer could be judged.
+    its alarmed segments. `insufficient`: no layer could be judged. `barred`: cutoffs known to be bad for any reason.
     """
 
     cutoff: date
@@ -99,6 +99,7 @@ class Case:
     rebuild: Rebuild | None
     segments: tuple[tuple[str, str], ...] = ()
     insufficient: bool = False
+    barred: tuple[date, ...] = ()
     seed: int = 0
 
     @property
@@ -217,7 +218,12 @@ def _upstream(asset: str, lineage: Mapping[str, Sequence[str]]) -> set[str]:
 def replay(case: Case, facts: Sequence[Fact]) -> Replayed:
     """Return what share of the observed loss rise, else of the observed shift, these facts reproduce."""
     first = min(fact.first_day for fact in facts)
-    clean = [day for day in _days(case.frame, case.problem) if day <= first and day < case.cutoff]
+    barred = set(case.barred)
+    clean = [
+        day
+        for day in _days(case.frame, case.problem)
+        if day <= first and day < case.cutoff and day not in barred and not _spoils_features(facts, day, case.problem)
+    ]
     if not clean:
         return Replayed(math.nan, "none", None, "There is no healthy week before it to replay it on.")
     if not _replayable(facts, case.rebuild):
@@ -228,6 +234,10 @@ def replay(case: Case, facts: Sequence[Fact]) -> Replayed:
     except (RuntimeError, ValueError) as error:
         return Replayed(math.nan, "none", clean[-1], f"It cannot be re-enacted: {error}")
     return by_loss or by_shift
+
+
+def _spoils_features(facts: Sequence[Fact], day: date, problem: Problem) -> bool:
+    return any(bad_period(fact).touches_window(day, problem.window_days) for fact in facts)
 
 
 def _replayable(facts: Sequence[Fact], rebuild: Rebuild | None) -> bool:
@@ -302,8 +312,8 @@ def _loss_share(case: Case, facts: Sequence[Fact], first: date) -> Replayed | No
     """Return the share of the loss rise; None before outcomes matured, or when there is no significant rise."""
     problem, horizon = case.problem, timedelta(days=case.problem.horizon_days)
     days = _days(case.rows, problem)
-    affected = [day for day in days if day > first and any(_touches(fact, day, problem) for fact in facts)]
-    healthy = [day for day in days if day + horizon <= first]
+    affected = [day for day in days if day >= first and any(_touches(fact, day, problem) for fact in facts)]
+    healthy = [day for day in days if day + horizon <= first and day not in set(case.barred)]
     if not affected or not healthy:
         return None
     newest, reference = affected[-1], healthy[-1]

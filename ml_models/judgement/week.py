@@ -149,6 +149,7 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
     days = [stamp.date() for stamp in cutoff_dates(evidence.frame[problem.cutoff].unique())]
     barred = quarantined(past, days, problem.window_days, problem.horizon_days, facts)
 
+    known_bad = bad_periods(past)
     history = _drift_history(evidence)
     drift, score_drift = _judge_drift(history, cutoff)
     known, performance = _performance(evidence, barred)
@@ -173,6 +174,7 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
         lineage=evidence.lineage,
         owners=evidence.owners,
         rebuild=evidence.rebuild,
+        barred=tuple(day for day in days if any(one.touches_window(day, problem.window_days) for one in known_bad)),
         insufficient="pass" not in (quality.status, drift.status) and not facts,
     )
     diagnosis = diagnose(case)
@@ -190,7 +192,7 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
         window_days=problem.window_days,
         horizon_days=problem.horizon_days,
     )
-    periods = [*bad_periods(past), *(bad_period(fact) for fact in facts)]
+    periods = [*known_bad, *(bad_period(fact) for fact in facts)]
     found = rollback_reason(situation, periods, settings)
     if found is not None and (found[1] is not None or not facts):
         reason, previous = found
