@@ -429,7 +429,7 @@ def _evidence(
         rebuild=history.rebuild(cutoff),
         refit=refit,
         audit=history.audit(cutoff),
-        facts=tuple(history.facts(cutoff)),
+        active_checks=tuple(history.facts(cutoff)),
     )
 
 

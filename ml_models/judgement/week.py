@@ -24,7 +24,7 @@ from ml_models.judgement.decision import (
     quarantined,
     rollback_reason,
 )
-from ml_models.judgement.drift import DriftVerdict, drift_statistics, judge_drift
+from ml_models.judgement.drift import DriftVerdict, drift_statistics, judge_drift, weigh_drift
 from ml_models.judgement.evidence import Action, Alteration, Decision, Diagnosis, Fact
 from ml_models.judgement.gain import (
     Effect,
@@ -66,7 +66,7 @@ class WeekEvidence:
     - `refit(rows)`: the champion's recipe (or the default one), fitted on rows with features and label.
     - `drift_history`, `performance_known`, `bad_weeks`: what last week's judgement returned under these names
       (`bad_weeks` in its quality verdict; None: measured anew), so that a week costs the same however long the history.
-    - `facts`: facts that others established (schema contracts, source freshness, labels), beside the profile's.
+    - `active_checks`: facts that others established (schema contracts, source freshness, labels), beside the profile's.
     - `groups`: columns of `frame` beside the features that hold categories, to slice by.
     """
 
@@ -91,7 +91,7 @@ class WeekEvidence:
     drift_history: pd.DataFrame | None = None
     performance_known: pd.DataFrame | None = None
     bad_weeks: Mapping[str, Mapping[date, tuple[str, ...]]] | None = None
-    facts: Sequence[Fact] = field(default_factory=tuple)
+    active_checks: Sequence[Fact] = field(default_factory=tuple)
     groups: Sequence[str] = field(default_factory=tuple)
 
 
@@ -142,7 +142,7 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
     past = before(evidence.ledger, cutoff)
     rows = labelled_rows(evidence.frame, evidence.outcomes, problem)
     quality = _quality(evidence)
-    facts = (*quality.facts, *evidence.facts)
+    facts = (*quality.facts, *evidence.active_checks)
     lingering = tuple(
         fact for fact in known_facts(past) if bad_period(fact).touches_window(cutoff, problem.window_days)
     )
@@ -151,10 +151,11 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
 
     known_bad = bad_periods(past)
     history = _drift_history(evidence)
-    drift, score_drift = _judge_drift(history, cutoff)
+    drift, score_drift = _judge_drift(evidence, history)
     known, performance = _performance(evidence, barred)
-    drifted = [*drift.columns, *(score_drift.columns if score_drift is not None else ())]
-    drift_alarm = bool(drifted) or drift.status == "fail"
+    failed = [verdict for verdict in (drift, score_drift) if verdict is not None and verdict.status == "fail"]
+    drifted = [name for verdict in failed for name in verdict.columns]
+    drift_alarm = bool(failed)
     performance_alarm = performance is not None and performance.status == "fail"
     case = Case(
         cutoff=cutoff,
@@ -175,7 +176,7 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
         owners=evidence.owners,
         rebuild=evidence.rebuild,
         barred=tuple(day for day in days if any(one.touches_window(day, problem.window_days) for one in known_bad)),
-        insufficient="pass" not in (quality.status, drift.status) and not facts,
+        insufficient=quality.status == drift.status == "insufficient evidence" and not facts,
     )
     diagnosis = diagnose(case)
     labelled = tuple(sorted({stamp.date() for stamp in cutoff_dates(rows[problem.cutoff].unique())}))
@@ -234,9 +235,7 @@ def _drift_history(evidence: WeekEvidence) -> pd.DataFrame:
     for layer, model in (("features", ""), ("scores", version)):
         if layer == "scores" and evidence.champion is None:
             continue
-        kept = pd.DataFrame()
-        if held is not None and len(held):
-            kept = held[(held["layer"] == layer) & (held["model_version"].astype(str) == model)]
+        kept = _of_layer(held, layer, model)
         done = {stamp.date() for stamp in cutoff_dates(kept["cutoff_date"])} if len(kept) else set()
         missing = [day for day in sorted(days) if day not in done]
         if len(kept):
@@ -244,17 +243,42 @@ def _drift_history(evidence: WeekEvidence) -> pd.DataFrame:
         if not missing:
             continue
         if layer == "features":
-            columns, measured = list(problem.features), frame
+            names = list(problem.features)
+            new = drift_statistics(frame, missing, names, entity=problem.entity, segments=_segments(evidence))
         else:
-            columns = [SCORE]
             measured = frame[[problem.cutoff]].assign(**{SCORE: scored(evidence.champion, frame, problem)})
-        parts.append(drift_statistics(measured, missing, columns).assign(layer=layer, model_version=model))
+            new = drift_statistics(measured, missing, [SCORE])
+        parts.append(new.assign(layer=layer, model_version=model))
     return pd.concat(parts, ignore_index=True)
 
 
-def _judge_drift(history: pd.DataFrame, cutoff: date) -> tuple[DriftVerdict, DriftVerdict | None]:
+def _of_layer(held: pd.DataFrame | None, layer: str, model: str) -> pd.DataFrame:
+    if held is None or held.empty:
+        return pd.DataFrame()
+    part = held[held["layer"] == layer]
+    if layer == "features":
+        return part.assign(model_version="")
+    # Scores that nobody knows the model of are measured again: one column costs nothing.
+    return part[part["model_version"].astype(str) == model] if "model_version" in part.columns else part.iloc[:0]
+
+
+def _segments(evidence: WeekEvidence) -> dict[str, pd.Series]:
+    """Return the slices in which a movement may hide: the columns of categories beside the features."""
+    return {name: evidence.frame[name] for name in evidence.groups if name in evidence.frame.columns}
+
+
+def _judge_drift(evidence: WeekEvidence, history: pd.DataFrame) -> tuple[DriftVerdict, DriftVerdict | None]:
+    """Judge features and scores; what moved and leaves the champion's scores as they were is "moved", no alarm."""
     features, scores = (history[history["layer"] == layer] for layer in ("features", "scores"))
-    return judge_drift(features, cutoff), judge_drift(scores, cutoff) if len(scores) else None
+    drift = judge_drift(features, evidence.cutoff)
+    if evidence.champion is not None:
+        columns = [*evidence.problem.keys, *evidence.problem.features]
+        drift = weigh_drift(drift, _predict(evidence), evidence.frame[columns], evidence.problem.entity)
+    return drift, judge_drift(scores, evidence.cutoff) if len(scores) else None
+
+
+def _predict(evidence: WeekEvidence) -> Callable[[pd.DataFrame], Any]:
+    return lambda rows: scored(evidence.champion, rows, evidence.problem)
 
 
 def _performance(
@@ -359,7 +383,7 @@ def what_happened(quality: QualityVerdict, drift: DriftVerdict, performance: Per
     ]
     if performance is not None:
         layers.append(("performance", performance.status, performance.sentence))
-    failed = [sentence for _, status, sentence in layers if status in ("fail", "warn")]
+    failed = [sentence for _, status, sentence in layers if status in ("fail", "warn", "moved")]
     calm = [name for name, status, _ in layers if status == "pass"]
     unsure = [name for name, status, _ in layers if status == "insufficient evidence"]
     said = list(failed)
