@@ -77,7 +77,16 @@ def record(
         first = min(cutoff_dates(features[problem.cutoff])).date()
         last = max(cutoff_dates(features[problem.cutoff])).date()
         begin = first - timedelta(days=WEEK * (int(sandbox.setting("window_days")) // WEEK))
-        measures = measure(world, tables, types, begin, last)
+        events = [table.asset for table in tables if table.time_sql]
+        parts = [measure(world, tables, types, begin, last, events)]
+    # A snapshot is what stood there on each Monday; a list with dates in it (campaigns) grows.
+    snapshots = [table.asset for table in tables if not table.time_sql]
+    staged = [asset for asset in snapshots if not asset.startswith("raw/")]
+    for week in range(0, (last - begin).days, WEEK):
+        monday = begin + timedelta(days=week + WEEK)
+        with sandbox.world(alterations, until=monday, build=staged) as world:
+            parts.append(measure(world, tables, types, monday - timedelta(days=WEEK), monday, snapshots))
+    measures = _joined(parts)
     made = Recording(features, outcomes, early, measures, tuple(tables), types)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -98,18 +107,11 @@ def measure(
 ) -> pd.DataFrame:
     """Return the measures of the weeks from `first` to the day before `end`, of the tables that are there."""
     parts = []
-    weeks = [first + timedelta(days=days) for days in range(0, (end - first).days, WEEK)]
     for watched in tables:
         if present is not None and watched.asset not in present:
             continue
         table = fitted(watched, types.get(watched.asset, {}))
-        measured = [world.read(sql) for sql in measure_sql(table, first, end - timedelta(days=1))]
-        if watched.time_sql:
-            parts += measured
-            continue
-        # A snapshot that nobody touches is the same each week: measured once, dated by every week.
-        for week in weeks:
-            parts += [found.assign(period_start=pd.Timestamp(week)) for found in measured]
+        parts += [world.read(sql) for sql in measure_sql(table, first, end - timedelta(days=1))]
     if not parts:
         return _NO_MEASURES
     frame = pd.concat([part for part in parts if len(part)], ignore_index=True)
@@ -373,4 +375,4 @@ def _digest(sandbox: Sandbox, tables: Sequence[WatchedTable], alterations: Seque
 def _measuring() -> str:
     from ml_models.judgement import measures
 
-    return hashlib.sha256(Path(str(measures.__file__)).read_bytes()).hexdigest()
+    return hashlib.sha256(Path(str(measures.__file__)).read_bytes() + Path(__file__).read_bytes()).hexdigest()

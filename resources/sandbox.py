@@ -36,8 +36,13 @@ class SandboxError(RuntimeError):
     """A table could not be built from the altered rows; the message names it and says why. `asset` is the table."""
 
     def __init__(self, asset: str, reason: str) -> None:
-        super().__init__(f"{asset} cannot be built in the sandbox: {reason}")
+        # Both as arguments, so that the error can cross a process's border.
+        super().__init__(asset, reason)
         self.asset = asset
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.asset} cannot be built in the sandbox: {self.reason}"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,233 @@
+"""The fault drill: inject a described fault into a copy of the recorded year and see what the judgement makes of it.
+
+Nothing in the warehouse is changed: the rows are altered in memory, and dbt's own SQL makes features and labels of
+them. One row of the score table a drill; exit code 1 when something is below the bar.
+"""
+
+import argparse
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from drills.faults import Fault
+    from drills.run import Score
+    from drills.world import Recording
+
+NATURAL = "natural_year"
+WORKERS = 2
+COLUMNS = ("name", "detected", "delay", "cause", "first bad asset", "owner", "decision", "alarms", "harm", "s")
+WIDTHS = (26, 8, 6, 20, 30, 28, 12, 6, 8, 5)
+
+
+def main() -> None:
+    """Drill one fault, those of a file, or everything."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--fault", default="", help="the name of a fault")
+    arguments.add_argument("--from", dest="start", default="", help="the Monday on which it begins")
+    arguments.add_argument("--file", default="", help="a fault file of your own; see docs/drill.md")
+    arguments.add_argument("--weeks", default="", help="Mondays after FROM that are judged")
+    arguments.add_argument("--all", action="store_true", help="all faults, all benign changes, and the natural year")
+    given = arguments.parse_args()
+
+    from drills.faults import known, read_faults
+
+    try:
+        faults = read_faults(Path(given.file)) if given.file else known()
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    chosen = _chosen(given, faults)
+    start, weeks = _monday(given.start), _number(given.weeks)
+
+    from commands.session import quiet, sentences
+    from resources.sandbox import SandboxError
+
+    quiet()
+    with sentences():
+        try:
+            scores = run([*chosen], faults, start, weeks)
+        except (ValueError, SandboxError) as error:
+            # Expected: a FROM that cannot be, a description that does not fit the tables.
+            sys.exit(f"error: {error}")
+    finish(scores)
+
+
+def _chosen(given: argparse.Namespace, faults: "dict[str, Fault]") -> list[str]:
+    if given.all:
+        # Windows of the calendar without alterations are part of the natural year.
+        return [name for name, fault in faults.items() if fault.alterations] + [NATURAL]
+    if given.fault:
+        if given.fault not in [*faults, NATURAL]:
+            sys.exit(f"error: there is no fault {given.fault!r}. There are {', '.join([*faults, NATURAL])}.")
+        return [given.fault]
+    if given.file:
+        return list(faults)
+    sys.exit(f"error: FAULT names what to drill. There are {', '.join([*faults, NATURAL])}. Or give FAULT_FILE=path.")
+
+
+def _monday(text: str) -> date | None:
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        sys.exit(f"error: FROM must be an ISO date such as 2017-08-14; it is {text!r}.")
+
+
+def _number(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isdigit() or int(text) < 1:
+        sys.exit(f"error: WEEKS must be a whole number from 1 on; it is {text!r}.")
+    return int(text)
+
+
+@dataclass
+class Ground:
+    """What every drill stands on: the sandbox, what is watched, and who owns what."""
+
+    sandbox: Any
+    tables: Sequence[Any]
+    lineage: dict[str, tuple[str, ...]]
+    owners: dict[str, str]
+    keep: Path
+
+    def recording(self, fault: "Fault | None" = None) -> "Recording":
+        """Return the year as it was without what begins at FROM."""
+        from drills.world import record
+        from ml_models.lapse import PROBLEM
+
+        return record(self.sandbox, PROBLEM, self.tables, fault.always if fault else (), self.keep)
+
+
+def ground(threads: int = 2) -> Ground:
+    """Return the ground under `BATON_HOME`; the warehouse is only read.
+
+    Raises:
+        WarehouseError: there is no warehouse yet.
+    """
+    import dagster as dg
+
+    from assets.ownership import owner_of
+    from resources.profiles import home, resources_for
+    from resources.sandbox import FEATURES, Sandbox
+    from resources.watched import take_census, watched_tables
+
+    resources = resources_for()
+    warehouse, dbt = resources["warehouse"], resources["dbt"]
+    sandbox = Sandbox(dbt, warehouse.path, threads=threads)
+    plans = [plan for connection in resources["airbyte"].connections().values() for plan in connection.plans()]
+    census = take_census(warehouse.read, plans, dbt.variables())
+    tables = watched_tables(plans, dbt.variables(), census)
+    lineage = {**sandbox.lineage(), "features/feature_frame": (FEATURES,)}
+    owned = [*lineage, "training/champion", "predictions/lapse_predictions"]
+    owners = {asset: owner_of(dg.AssetKey(asset.split("/"))) for asset in owned}
+    return Ground(sandbox, tables, lineage, owners, home() / "drill" / "recordings")
+
+
+def run(names: Sequence[str], faults: "dict[str, Fault]", start: date | None, weeks: int | None) -> "list[Score]":
+    """Drill the named faults, one after the other or many in two processes; print each row as it comes."""
+    scores: list[Score] = []
+    if len(names) == 1:
+        scores = [_one((names[0], faults.get(names[0]), start, weeks), sys.stderr.isatty())]
+        print(f"{line(COLUMNS)}\n{line(cells(scores[0]))}", flush=True)
+        print(f"\n{scores[0].decisions}\n{scores[0].sentence}")
+        return scores
+    for done in _in_processes([(name, faults.get(name), start, weeks) for name in names]):
+        scores.append(done)
+        print(line(cells(done)), flush=True)
+    return scores
+
+
+def _in_processes(jobs: "Sequence[tuple[str, Fault | None, date | None, int | None]]") -> "Iterator[Score]":
+    # Both processes read what this one records.
+    ground().recording()
+    print(line(COLUMNS), flush=True)
+    # The longest first, so that no process ends alone with it.
+    ordered = sorted(jobs, key=lambda job: job[0] != NATURAL)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
+        yield from pool.map(_one, ordered)
+
+
+def _one(job: "tuple[str, Fault | None, date | None, int | None]", talk: bool = False) -> "Score":
+    """Run one drill; every process has its own sandbox."""
+    import warnings
+
+    from commands.session import quiet
+    from drills.run import START, check_start, drill, natural_year, weeks_of
+    from ml_models.lapse import PROBLEM
+
+    warnings.simplefilter("ignore")
+    quiet()
+    _, fault, start, weeks = job
+    made = ground(threads=2 if talk else 1)
+    recording = made.recording(fault)
+    if fault is None:
+        fault = natural_year(recording)
+    elif fault.start is None:
+        check_start(start or START, weeks_of(fault, weeks), recording)
+    log = (lambda text: print(f"  {text}", file=sys.stderr, flush=True)) if talk else None
+    score, _ = drill(fault, recording, made.sandbox, PROBLEM, made.lineage, made.owners, start, weeks, log)
+    return score
+
+
+def cells(score: "Score") -> list[str]:
+    """One row of the score table, by COLUMNS."""
+
+    def judged(text: str, right: bool | None) -> str:
+        return text if right is None else f"{'✓' if right else '✗'} {text}"
+
+    return [
+        score.name,
+        "-" if score.kind == "benign" else "yes" if score.detected else "no",
+        f"{score.delay_days:.0f} d" if score.detected else "-",
+        judged(score.cause, score.cause_right),
+        judged(score.first_bad_asset or "-", score.asset_right),
+        judged(score.owner or "-", score.owner_right),
+        judged(score.decision, score.decision_right),
+        str(score.false_alarms),
+        f"{score.harm:+.4f}",
+        f"{score.seconds:.0f}",
+    ]
+
+
+def line(texts: Sequence[str]) -> str:
+    """Columns under each other, for a terminal."""
+    return "  ".join(text.ljust(width) for text, width in zip(texts, WIDTHS, strict=True)).rstrip()
+
+
+def finish(scores: "list[Score]") -> None:
+    """Write the table, say what is below the bar, and exit 1 if something is."""
+    import pandas as pd
+
+    from drills.run import bar
+    from resources.profiles import home
+
+    folder = home() / "drill"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "scores" if len(scores) > 1 else scores[0].name
+    table = pd.DataFrame([score.row() for score in scores])
+    table.to_csv(folder / f"{name}.csv", index=False)
+    listed = [COLUMNS, ["---"] * len(COLUMNS), *(cells(score) for score in scores)]
+    rows = ["| " + " | ".join(row) + " |" for row in listed]
+    (folder / f"{name}.md").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    print(f"\ntable: {folder / name}.csv and .md")
+    below = bar(scores)
+    if below:
+        print("below the bar:")
+        for sentence in below:
+            print(f"  {sentence}")
+        sys.exit(1)
+    print("at the bar")
+
+
+if __name__ == "__main__":
+    main()

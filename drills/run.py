@@ -1,0 +1,237 @@
+"""One drill, from a fault to a row of the score table."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from drills.faults import Expected, Fault
+from drills.world import DrilledHistory, Recording
+from ml_models.judgement.evidence import Action, Cause
+from ml_models.judgement.simulate import Never, Oracle, Ours, SimulationResult, simulate
+from ml_models.problem import Problem
+from resources.sandbox import Sandbox
+
+START = date(2017, 8, 14)
+WEEKS = {"quality": 9, "pipeline": 9, "covariate": 12, "concept": 16, "benign": 9}
+"""Mondays after FROM that are judged, by kind."""
+CLEAN_WEEKS = 12
+
+SILENT: tuple[Cause, ...] = ("none", "insufficient evidence")
+BAR_DELAY = {"quality": 7, "pipeline": 35, "covariate": 35, "concept": 35}
+BAR_SHARES = {"detected": 1.0, "cause": 0.95, "owner": 1.0, "decision": 0.95}
+BAR_HARM = 0.002
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the judgement made of one drill.
+
+    `cause`, `first_bad_asset`, `owner`, `decision`: what it said in the week that counts (the first one with an
+    expected decision, else the first that is not silent). `decisions`: all weeks, shortened. The `…_right` are None where
+    nothing is expected. `false_alarms`: weeks of a benign drill that were not silent. `harm`: mean log-loss of the
+    deployed model on true labels over that of somebody who knew the truth.
+    """
+
+    name: str
+    kind: str
+    start: date
+    weeks: int
+    detected: bool
+    delay_days: float
+    cause: str
+    cause_right: bool | None
+    first_bad_asset: str
+    asset_right: bool | None
+    owner: str
+    owner_right: bool | None
+    decision: str
+    decision_right: bool
+    false_alarms: int
+    harm: float
+    seconds: float
+    decisions: str
+    sentence: str
+
+    def row(self) -> dict[str, object]:
+        """Return the row of the table."""
+        return asdict(self)
+
+
+def weeks_of(fault: Fault, weeks: int | None = None) -> int:
+    """Return how many Mondays after FROM are judged."""
+    return weeks or fault.weeks or WEEKS[fault.kind]
+
+
+def check_start(start: date, weeks: int, recording: Recording) -> None:
+    """Refuse a FROM that leaves too little before it, or nothing after it.
+
+    Raises:
+        ValueError: the message says which FROM would do.
+    """
+    cutoffs = recording.cutoffs
+    first = cutoffs[0] + timedelta(days=7 * CLEAN_WEEKS)
+    if start.weekday() != 0:
+        raise ValueError(f"FROM must be a Monday, as every cutoff is; {start} is a {start:%A}.")
+    if start > cutoffs[-1] - timedelta(days=7 * min(weeks, 4)):
+        raise ValueError(
+            f"FROM must leave at least four weeks of the recording, which ends {cutoffs[-1]}; it is {start}."
+        )
+    if start < first:
+        raise ValueError(
+            f"FROM must leave {CLEAN_WEEKS} clean weeks of predictions before it: {first} or later; it is {start}."
+        )
+
+
+def recipe(problem: Problem) -> Callable[[pd.DataFrame], Any]:
+    """Return a fit of the simplest candidate at its middle parameters: what a drill deploys is not the point of it."""
+    candidate = min(problem.candidates, key=lambda one: one.complexity)
+    drawn = candidate.sample(np.random.default_rng(0), candidate.trials)
+    parameters = drawn[len(drawn) // 2]
+
+    def fit(rows: pd.DataFrame) -> Any:
+        return candidate.build(parameters, 0).fit(rows[list(problem.features)], rows[problem.label])
+
+    return fit
+
+
+def drill(
+    fault: Fault,
+    recording: Recording,
+    sandbox: Sandbox,
+    problem: Problem,
+    lineage: Mapping[str, Sequence[str]],
+    owners: Mapping[str, str],
+    start: date | None = None,
+    weeks: int | None = None,
+    log: Callable[[str], None] | None = None,
+) -> tuple[Score, SimulationResult]:
+    """Let the judgement live through one fault.
+
+    `recording` is the year without what begins at FROM. A fault's own `from` goes before `start`.
+    """
+    began = time.monotonic()
+    start = fault.start or start or START
+    weeks = weeks_of(fault, weeks)
+    end = min(start + timedelta(days=7 * weeks), recording.cutoffs[-1])
+    history = DrilledHistory(fault, start, recording, sandbox, problem, lineage, owners)
+    fit = recipe(problem)
+    forced: dict[date, Action] = {}
+    if fault.promoted_after is not None:
+        forced[start + timedelta(days=fault.promoted_after)] = "improve"
+    ours = simulate(history, Ours(), start, end, fit, forced=forced, gate=not forced, log=log)
+    harm = ours.log_loss - best_loss(fault, history, start, end, fit)
+    return score(fault, start, weeks, ours, harm, time.monotonic() - began), ours
+
+
+def best_loss(
+    fault: Fault, history: DrilledHistory, start: date, end: date, fit: Callable[[pd.DataFrame], Any]
+) -> float:
+    """Return the log-loss of somebody who knew the truth.
+
+    Faulty rows are scored as they came: repairing them is not the model's. So before a fault the best is to keep the
+    clean champion; where the world changed, the best of that and of learning the new world once it can be learned.
+    """
+    losses = [simulate(history, Never(), start, end, fit).log_loss]  # type: ignore[arg-type]
+    if fault.kind in ("covariate", "concept"):
+        mature = history.problem.horizon_days
+        old = [day for day in history.cutoffs() if day < start - timedelta(days=mature)]
+        for after in (7, 21, 35):
+            due = start + timedelta(days=mature + after)
+            if due <= end:
+                knows = Oracle({due: ("improve", "recent")}, excluded=old)
+                known = simulate(history, knows, start, end, fit, gate=False)  # type: ignore[arg-type]
+                losses.append(known.log_loss)
+    return min(loss for loss in losses if not math.isnan(loss)) if losses else math.nan
+
+
+def score(fault: Fault, start: date, weeks: int, result: SimulationResult, harm: float, seconds: float) -> Score:
+    """Compare what was said and done with what is expected."""
+    expected, benign = fault.expected, fault.kind == "benign"
+    weeks_by_day: dict[date, dict[Any, Any]] = {
+        week["cutoff_date"].date(): week for week in result.weeks.to_dict("records")
+    }
+    actions = {day: str(week["action"]) for day, week in weeks_by_day.items()}
+    unscheduled = {day: week for day, week in weeks_by_day.items() if not week["scheduled"]}
+    loud = [day for day, week in unscheduled.items() if week["cause"] not in SILENT]
+    acted = [day for day in unscheduled if actions[day] != "continue"]
+    if fault.promoted_after is not None:
+        # The mishap itself is no decision.
+        acted = [day for day in acted if day != start + timedelta(days=fault.promoted_after)]
+    wanted = [day for day in (loud if "continue" in expected.decision else acted) if actions[day] in expected.decision]
+    counts = next(iter(wanted or loud or acted), None)
+    diagnosis = result.judgements[counts].diagnosis if counts is not None else None
+    said = actions[counts] if counts is not None else "continue"
+    allowed = {*expected.decision, *expected.also, "continue"}
+    right = all(actions[day] in allowed for day in acted)
+    right = right and (bool(wanted) or "continue" in expected.decision)
+    cause = diagnosis.cause if diagnosis is not None else "none"
+    asset, owner = (diagnosis.first_bad_asset, diagnosis.owner) if diagnosis is not None else ("", "")
+    return Score(
+        name=fault.name,
+        kind=fault.kind,
+        start=start,
+        weeks=weeks,
+        detected=bool(loud),
+        delay_days=float((loud[0] - start).days) if loud else math.nan,
+        cause=cause,
+        cause_right=None if benign else cause in expected.cause,
+        first_bad_asset=asset,
+        asset_right=asset in expected.first_bad_asset if expected.first_bad_asset else None,
+        owner=owner,
+        owner_right=owner == expected.owner if expected.owner else None,
+        decision=said,
+        decision_right=right,
+        false_alarms=len({*loud, *acted}) if benign else 0,
+        harm=harm,
+        seconds=seconds,
+        decisions=" ".join(_short(actions[day], str(week["cause"])) for day, week in weeks_by_day.items()),
+        sentence=diagnosis.sentence if diagnosis is not None else "",
+    )
+
+
+def _short(action: str, cause: str) -> str:
+    return action[:4] + ("" if cause == "none" else f"({''.join(word[0] for word in cause.split())})")
+
+
+def bar(scores: Sequence[Score]) -> list[str]:
+    """Return the sentences about what is below the bar of issue "the right decision"; none: at the bar."""
+    faults = [one for one in scores if one.kind != "benign"]
+    # Going on as before is an accepted answer to some changes of the world; then nothing has to be noticed.
+    heard = [one for one in faults if one.detected or not (one.kind == "covariate" and one.decision_right)]
+    found = []
+    answers: dict[str, list[bool]] = {
+        "detected": [one.detected for one in heard],
+        "cause": [one.cause_right for one in heard if one.cause_right is not None],
+        "owner": [one.owner_right for one in faults if one.owner_right is not None],
+        "decision": [one.decision_right for one in faults],
+    }
+    for name, answer in answers.items():
+        if answer and sum(answer) / len(answer) < BAR_SHARES[name]:
+            found.append(f"{name}: {sum(answer)} of {len(answer)} right, expected {BAR_SHARES[name]:.0%}")
+    alarms = sum(one.false_alarms for one in scores)
+    if alarms:
+        found.append(f"false alarms: {alarms} weeks, expected none")
+    for kinds in (("quality",), ("pipeline",), ("covariate", "concept")):
+        delays = [one.delay_days for one in faults if one.kind in kinds and one.detected]
+        if delays and median(delays) > BAR_DELAY[kinds[0]]:
+            found.append(
+                f"median delay of {kinds[-1]} faults: {median(delays):.0f} days, expected {BAR_DELAY[kinds[0]]}"
+            )
+    harmed = [one for one in scores if one.harm > BAR_HARM]
+    found += [f"{one.name}: log-loss {one.harm:.4f} above who knew the truth, expected {BAR_HARM}" for one in harmed]
+    return found
+
+
+def natural_year(recording: Recording) -> Fault:
+    """Return the year as it was, from the first cutoff on that has four before it."""
+    expected = Expected(cause=SILENT, decision=("continue",))
+    first = recording.cutoffs[4]
+    weeks = len(recording.cutoffs) - 5
+    return Fault("natural_year", "the recorded year, nothing injected", "benign", (), expected, first, weeks)
