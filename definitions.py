@@ -29,10 +29,11 @@ from assets.ownership import with_freshness
 from assets.predictions import PREDICTION_ASSETS
 from assets.training import TRAINING_ASSETS
 from resources.profiles import resources_for
-from sensors.alerts import run_failure_alert, stale_table_alert
+from sensors.alerts import red_check_alert, run_failure_alert, stale_table_alert
 from sensors.arrivals import arrivals_sensor
-from sensors.drift import drift_sensor
+from sensors.drift import build_drift_sensor
 from sensors.jobs import build_jobs
+from sensors.late import build_late_sensor
 from sensors.schedules import SCHEDULES
 
 
@@ -59,13 +60,21 @@ def build_definitions(
         *PREDICTION_ASSETS,
         *MONITORING_ASSETS,
     ]
+    jobs = build_jobs(unit_test_checks(assets), assets)
     return dg.Definitions(
         # A checks definition is an assets definition too.
         assets=[one for one in assets if not isinstance(one, dg.AssetChecksDefinition)],
         asset_checks=[one for one in assets if isinstance(one, dg.AssetChecksDefinition)],
-        jobs=build_jobs(unit_test_checks(assets)),
+        jobs=jobs,
         schedules=SCHEDULES,
-        sensors=[arrivals_sensor, drift_sensor, run_failure_alert, stale_table_alert],
+        sensors=[
+            arrivals_sensor,
+            build_drift_sensor(jobs),
+            build_late_sensor(jobs),
+            red_check_alert,
+            run_failure_alert,
+            stale_table_alert,
+        ],
         resources=resources,
         # One process: a run of the embedded size costs less than the processes that would share it.
         executor=dg.in_process_executor,

@@ -1,8 +1,10 @@
 """Who is about to lapse: the newest cutoff, scored by the champion, once."""
 
 import io
-from datetime import UTC, date, datetime
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -10,16 +12,25 @@ from assets.features import FEATURE_FRAME
 from assets.ownership import owner_of
 from assets.reporting import table
 from assets.tables import described, ensure
-from assets.training import CHAMPION
+from assets.training import CANDIDATE, CHAMPION, obstacle_of
+from resources.clock import Clock
+from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
 from resources.registry import CHAMPION as CHAMPION_ALIAS
-from resources.registry import ModelRegistry, ModelVersion
 from resources.warehouse import DuckDBWarehouse
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PREDICTIONS = dg.AssetKey(["predictions", "lapse_predictions"])
+DARK_PREDICTIONS = dg.AssetKey(["predictions", "dark_predictions"])
 CUSTOMERS_AT_RISK = dg.AssetKey(["marts", "customers_at_risk"])
+SCORED_CURRENT_CUTOFF = dg.AssetCheckKey(PREDICTIONS, "scored_current_cutoff")
+
+FEED = dg.AssetKey(["raw", "transactions"])
+"""What a current cutoff waits for: its owner is told when there is none."""
+
+CUTOFF_STEP_DAYS = 7
+STORE_TIME_ZONE = "America/New_York"
 
 
 class ScoreConfig(dg.Config):
@@ -34,33 +45,81 @@ class ScoreConfig(dg.Config):
     rescore: bool = False
 
 
-@dg.asset(
-    key=PREDICTIONS,
-    deps=[FEATURE_FRAME, CHAMPION],
-    group_name="predictions",
-    owners=[owner_of(PREDICTIONS)],
-    kinds={"scikitlearn", "duckdb"},
-    description=(
-        "One row a customer and cutoff: the probability that the customer does not shop in the next 28 days, with the "
-        "model version that said so and three reasons. Written by the champion, a cutoff at a time and once; "
-        "`trained_through` tells which predictions may count as performance. Read by customers_at_risk, "
-        "accuracy_over_time and anyone with SQL."
-    ),
+@dg.multi_asset(
+    name=PREDICTIONS.to_python_identifier(),
+    specs=[
+        dg.AssetSpec(
+            PREDICTIONS,
+            deps=[FEATURE_FRAME, CHAMPION],
+            group_name="predictions",
+            owners=[owner_of(PREDICTIONS)],
+            kinds={"scikitlearn", "duckdb"},
+            description=(
+                "One row a customer and cutoff: the probability that the customer does not shop in the next 28 days, "
+                "with the model version that said so and three reasons. Written by the champion, a cutoff at a time "
+                "and once; `trained_through` tells which predictions may count as performance. Read by "
+                "customers_at_risk, accuracy_over_time and anyone with SQL."
+            ),
+        )
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(
+            SCORED_CURRENT_CUTOFF.name,
+            asset=PREDICTIONS,
+            description=(
+                "The newest cutoff that the clock allows is there and has predictions. With older data nothing is "
+                "scored: a list of customers at risk as of last week would be acted on as if it were today's."
+            ),
+            metadata={"owner": owner_of(FEED)},
+        )
+    ],
 )
 def lapse_predictions(
-    context: dg.AssetExecutionContext, config: ScoreConfig, warehouse: DuckDBWarehouse, registry: ModelRegistry
-) -> dg.MaterializeResult:
+    context: dg.AssetExecutionContext,
+    config: ScoreConfig,
+    warehouse: DuckDBWarehouse,
+    registry: ModelRegistry,
+    clock: Clock,
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Score one cutoff with the champion; a cutoff that is already there stays as it is."""
+    ensure(warehouse, PREDICTIONS)
     champion = registry.by_alias(CHAMPION_ALIAS)
-    cutoff = date.fromisoformat(config.cutoff) if config.cutoff else _newest_cutoff(warehouse)
+    newest = _newest_cutoff(warehouse)
+    cutoff = date.fromisoformat(config.cutoff) if config.cutoff else newest
+    stale = stale_feed(newest, clock)
     if champion is None or cutoff is None:
         why = "no model has been promoted yet" if champion is None else "the feature frame has no cutoff yet"
-        context.log.info(f"nothing to score: {why}")
-        return _report(warehouse, None, f"nothing to score: {why}")
-    if _is_scored(warehouse, cutoff) and not config.rescore:
-        context.log.info(f"cutoff {cutoff} is already scored and stays as it is")
-        return _report(warehouse, None, f"cutoff {cutoff} was already scored")
-    if config.rescore and _outcome_is_known(warehouse, cutoff):
+        yield _report(context, warehouse, None, f"nothing to score: {why}")
+    elif stale and not config.cutoff:
+        yield _report(context, warehouse, None, f"nothing is scored: {stale}")
+    elif _is_scored(warehouse, cutoff) and not config.rescore:
+        yield _report(context, warehouse, None, f"cutoff {cutoff} was already scored")
+    else:
+        frame = _rows_to_score(warehouse, cutoff, rescore=config.rescore)
+        scored = score(frame, champion, registry)
+        warehouse.replace_partitions("predictions", "lapse_predictions", scored, column="cutoff_date", values=[cutoff])
+        said = f"cutoff {cutoff} scored by version {champion.version}"
+        yield _report(context, warehouse, scored, said)
+    yield _current(warehouse, champion, newest, stale)
+
+
+def stale_feed(newest: date | None, clock: Clock) -> str:
+    """Return why the newest cutoff is not the one that the clock asks for, in words; empty when it is.
+
+    `newest` is the newest cutoff of the feature frame, None before the first: then there is nothing to be late.
+    """
+    today = clock.now().astimezone(ZoneInfo(STORE_TIME_ZONE)).date()
+    if newest is None or (today - newest).days < CUTOFF_STEP_DAYS:
+        return ""
+    due = newest + timedelta(days=(today - newest).days // CUTOFF_STEP_DAYS * CUTOFF_STEP_DAYS)
+    return (
+        f"today is {today} and the cutoff of {due} is due, but the data delivered so far allow none after {newest}; "
+        "sync the feed, or ask its owner why it stopped"
+    )
+
+
+def _rows_to_score(warehouse: DuckDBWarehouse, cutoff: date, *, rescore: bool) -> "pd.DataFrame":
+    if rescore and _outcome_is_known(warehouse, cutoff):
         raise dg.Failure(
             f"Expected a cutoff whose outcome is still open to score again, but the outcome of {cutoff} is known. "
             "Score the newest cutoff instead; history stays as it was decided on.",
@@ -73,10 +132,72 @@ def lapse_predictions(
             "frame up to that cutoff (`make run`), or name a cutoff that is there.",
             allow_retries=False,
         )
-    scored = score(frame, champion, registry)
-    warehouse.replace_partitions("predictions", "lapse_predictions", scored, column="cutoff_date", values=[cutoff])
-    context.log.info(f"scored {len(scored):,} customers at {cutoff} with version {champion.version}")
-    return _report(warehouse, scored, f"cutoff {cutoff} scored by version {champion.version}")
+    return frame
+
+
+def _current(
+    warehouse: DuckDBWarehouse, champion: ModelVersion | None, newest: date | None, stale: str
+) -> dg.AssetCheckResult:
+    scored = newest is not None and _is_scored(warehouse, newest)
+    waiting = champion is None or newest is None
+    if stale:
+        sentence = f"The feed is stale: {stale}."
+    elif waiting:
+        sentence = "There is nothing to score yet: no model, or no cutoff."
+    else:
+        sentence = f"Cutoff {newest} is current and {'scored' if scored else 'not scored'}."
+    return dg.AssetCheckResult(
+        asset_key=PREDICTIONS,
+        check_name=SCORED_CURRENT_CUTOFF.name,
+        passed=not stale and (scored or waiting),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=sentence,
+        metadata={"newest_cutoff": str(newest) if newest else "none", "owner": owner_of(FEED)},
+    )
+
+
+@dg.asset(
+    key=DARK_PREDICTIONS,
+    deps=[FEATURE_FRAME, CANDIDATE, PREDICTIONS],
+    group_name="predictions",
+    owners=[owner_of(DARK_PREDICTIONS)],
+    kinds={"scikitlearn", "duckdb"},
+    description=(
+        "What a challenger that passed the gate, and waits for its promotion, says of the newest cutoff, beside what "
+        "the champion said. Nobody is served from it. A promotion with `after_dark` waits for such a cutoff."
+    ),
+)
+def dark_predictions(
+    context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse, registry: ModelRegistry
+) -> dg.MaterializeResult:
+    """Score the newest served cutoff with the waiting challenger, if there is one."""
+    ensure(warehouse, PREDICTIONS, DARK_PREDICTIONS)
+    challenger, champion = registry.by_alias(CHALLENGER), registry.by_alias(CHAMPION_ALIAS)
+    cutoff = _newest_cutoff(warehouse)
+    waits = challenger is not None and champion is not None and challenger != champion
+    if not waits or challenger is None or cutoff is None or obstacle_of(registry, challenger):
+        context.log.info("no challenger waits for its promotion")
+        return dg.MaterializeResult(
+            metadata={**described(warehouse, DARK_PREDICTIONS), "what_happened": "no challenger waits"}
+        )
+    frame = warehouse.read("select * from features.feature_frame where cutoff_date = ? order by customer_id", [cutoff])
+    served = warehouse.read(
+        "select customer_id, score as champion_score from predictions.lapse_predictions where cutoff_date = ?", [cutoff]
+    )
+    scored = score(frame, challenger, registry).drop(columns=["reason_1", "reason_2", "reason_3"])
+    scored = scored.merge(served, on="customer_id", how="left")
+    warehouse.replace_partitions("predictions", "dark_predictions", scored, column="cutoff_date", values=[cutoff])
+    what = f"cutoff {cutoff} scored in the dark by version {challenger.version}"
+    context.log.info(what)
+    both = scored.dropna(subset=["champion_score"])
+    agreement: dict = {}
+    if len(both) > 1:
+        agreement = {
+            "mean_score": round(float(both["score"].mean()), 4),
+            "champions_mean_score": round(float(both["champion_score"].mean()), 4),
+            "rank_correlation": round(float(both["score"].corr(both["champion_score"], method="spearman")), 4),
+        }
+    return dg.MaterializeResult(metadata={**described(warehouse, DARK_PREDICTIONS), "what_happened": what, **agreement})
 
 
 def score(frame: "pd.DataFrame", champion: ModelVersion, registry: ModelRegistry) -> "pd.DataFrame":
@@ -123,8 +244,10 @@ def _outcome_is_known(warehouse: DuckDBWarehouse, cutoff: date) -> bool:
     return bool(found["n"].iloc[0])
 
 
-def _report(warehouse: DuckDBWarehouse, scored: "pd.DataFrame | None", what: str) -> dg.MaterializeResult:
-    ensure(warehouse, PREDICTIONS)
+def _report(
+    context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse, scored: "pd.DataFrame | None", what: str
+) -> dg.MaterializeResult:
+    context.log.info(what)
     metadata: dict = {**described(warehouse, PREDICTIONS), "what_happened": what}
     if scored is not None:
         highest = scored.nlargest(10, "score")[["customer_id", "score", "reason_1", "reason_2", "reason_3"]]
@@ -134,7 +257,7 @@ def _report(warehouse: DuckDBWarehouse, scored: "pd.DataFrame | None", what: str
             "model_version": int(scored["model_version"].iloc[0]),
             "ten_most_at_risk": table(highest),
         }
-    return dg.MaterializeResult(metadata=metadata)
+    return dg.MaterializeResult(asset_key=PREDICTIONS, metadata=metadata)
 
 
-PREDICTION_ASSETS = [lapse_predictions]
+PREDICTION_ASSETS = [lapse_predictions, dark_predictions]

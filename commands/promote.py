@@ -2,11 +2,9 @@
 
 import argparse
 import sys
-from datetime import UTC, datetime
 
 from commands.session import sentences
 from resources.profiles import resources_for
-from resources.registry import CHAMPION
 
 
 def main() -> None:
@@ -17,16 +15,12 @@ def main() -> None:
     if not text.isdigit():
         sys.exit(f"error: VERSION must be the number of a registered version, such as 3; it is {text!r}.")
     with sentences():
-        from assets.training import record_promotion
+        from assets.training import make_champion
 
         resources = resources_for()
         registry, warehouse = resources["registry"], resources["warehouse"]
         version = registry.version(int(text))
-        # Prove that the files are readable before anything points to them.
-        registry.load(version)
-        before = registry.by_alias(CHAMPION)
-        registry.set_alias(CHAMPION, version.version)
-        record_promotion(warehouse, version, reason="promoted by a person", at=datetime.now(UTC))
+        before = make_champion(registry, warehouse, version, reason="promoted by a person")
         print(f"champion: version {before.version if before else 'none'} -> {version.version} ({version.algorithm})")
 
 

@@ -1,7 +1,7 @@
 """Replay the recorded year: move the clock week by week through the same jobs that run on schedule.
 
 A replay is nothing but a source that reveals no more than a date. Each Monday: sync what became visible, build, score
-with that day's champion, judge what matured, and let the drift sensor ask for a retraining as it would in a daemon.
+with that day's champion, judge what matured, and let the drift sensor answer the decision as it would in a daemon.
 State lives in its own folder, `BATON_HOME`/replay, so that the future already in the main warehouse cannot leak
 into the past. It can be interrupted at any point and continued by the same command.
 """
@@ -152,11 +152,13 @@ def act_on_drift(opened: "dg.DagsterInstance", definitions: "dg.Definitions", ta
     """Evaluate the drift sensor once and run what it asks for, each run key once, as the daemon would."""
     import dagster as dg
 
+    from assets.training import CANDIDATE
     from commands.session import execute, first_failure
-    from sensors.drift import drift_sensor
+    from sensors.jobs import ROLLBACK
 
-    with dg.build_sensor_context(instance=opened) as context:
-        tick = drift_sensor.evaluate_tick(context)
+    location = definitions.get_repository_def()
+    with dg.build_sensor_context(instance=opened, repository_def=location) as context:
+        tick = location.get_sensor_def("drift_sensor").evaluate_tick(context)
     actions = []
     for request in tick.run_requests or []:
         # Dagster's own tag for a run key: the daemon looks runs up by it before it launches one.
@@ -166,17 +168,23 @@ def act_on_drift(opened: "dg.DagsterInstance", definitions: "dg.Definitions", ta
         result = execute(
             opened,
             definitions,
-            "retrain",
+            request.job_name or "",
             run_config=request.run_config,
             tags={**tags, **request.tags, **key},
             console="CRITICAL",
         )
-        cause = request.tags["baton/cause"].split(" on ")[0]
-        if result.success:
-            actions.append(f"retrained ({cause})")
-        else:
-            gates = [check.check_name for check in result.get_asset_check_evaluations() if not check.passed]
+        cause = request.tags["baton/event_id"]
+        gates = [
+            check.check_name
+            for check in result.get_asset_check_evaluations()
+            if check.asset_key == CANDIDATE and not check.passed
+        ]
+        if request.job_name == ROLLBACK:
+            actions.append(f"rolled back ({cause})" if result.success else f"no rollback ({first_failure(result)})")
+        elif gates or not result.success:
             actions.append(f"not promoted ({', '.join(gates) or first_failure(result)})")
+        else:
+            actions.append(f"retrained ({cause})")
     return actions
 
 

@@ -1,7 +1,7 @@
 """Strict time splits by cutoff, with the gap that label maturity demands."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -82,13 +82,13 @@ def split_training_set(
     problem: Problem,
     *,
     newest: int | None = None,
-    quarantine: tuple[date, date] | None = None,
+    quarantined: Collection[date] = (),
 ) -> tuple[pd.DataFrame, TimeSplit]:
     """Return keys, features, label and `split` of labelled rows, sorted by cutoff and entity, and the split itself.
 
-    Cutoffs from `quarantine[0]` to `quarantine[1]` (inclusive) get the split `quarantined`; of the others only the
-    `newest` ones (None: all) are learned from, and older ones get `before window`. Rows that are kept out stay in the
-    frame, so that anybody can see which they are.
+    Rows of `quarantined` cutoffs get the split `quarantined`; of the others only the `newest` cutoffs (None: all) are
+    learned from, and older ones get `before window`. Rows that are kept out stay in the frame, so that anybody can see
+    which they are.
 
     Sorting makes every later step independent of the order in which a warehouse returns rows.
     """
@@ -107,7 +107,7 @@ def split_training_set(
     frame = labelled[columns].assign(**{problem.cutoff: cutoff_dates(labelled[problem.cutoff])})
     frame = frame.astype({problem.label: "int64"}).sort_values([problem.cutoff, problem.entity], ignore_index=True)
     cutoffs = [stamp.date() for stamp in frame[problem.cutoff].unique()]
-    bad = {day for day in cutoffs if quarantine and quarantine[0] <= day <= quarantine[1]}
+    bad = set(quarantined)
     sound = [day for day in cutoffs if day not in bad]
     used = sound[-newest:] if newest else sound
     split = split_cutoffs([pd.Timestamp(day) for day in used], problem.horizon_days)

@@ -165,6 +165,14 @@ class ModelRegistry(dg.ConfigurableResource):
         """Point an alias to a version; this is what a promotion and a rollback do."""
         self._client().set_registered_model_alias(self.model_name, alias, str(version))
 
+    def set_tag(self, version: ModelVersion, name: str, value: str) -> None:
+        """Write a fact about a version that became known after it was made."""
+        self._client().set_model_version_tag(self.model_name, str(version.version), name, value)
+
+    def tag(self, version: ModelVersion, name: str) -> str:
+        """Return such a fact, or the empty text."""
+        return self._client().get_model_version(self.model_name, str(version.version)).tags.get(name, "")
+
     def text(self, version: ModelVersion, name: str) -> str:
         """Return a text artefact of a version's run."""
         client = self._client()

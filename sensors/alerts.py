@@ -1,8 +1,9 @@
-"""Failures and stale tables become alerts that name an owner and a first step.
+"""Failures, red checks and stale tables become alerts that name an owner and a first step.
 
 Dagster shows both in its web UI but tells nobody; these sensors do.
 """
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +11,7 @@ import dagster as dg
 
 from assets.ownership import FRESHNESS, ML_ENGINEERING, owner_of
 from resources.alerts import Alerts
+from sensors.history import completed_evaluations, text
 
 if TYPE_CHECKING:
     from dagster_shared.error import SerializableErrorInfo
@@ -56,8 +58,7 @@ def _failures(context: dg.RunFailureSensorContext) -> Iterator[Found]:
             continue
         if event.event_type_value == "ASSET_CHECK_EVALUATION":
             evaluation = event.asset_check_evaluation_data
-            stops = evaluation.blocking and evaluation.severity == dg.AssetCheckSeverity.ERROR
-            if stops and not evaluation.passed:
+            if _stops(evaluation) and not evaluation.passed:
                 what = f"check {evaluation.check_name} on {evaluation.asset_key.to_user_string()}"
                 yield Found(_owner_of_check(context, evaluation), what, evaluation.description or "")
         if event.is_step_failure:
@@ -68,6 +69,11 @@ def _failures(context: dg.RunFailureSensorContext) -> Iterator[Found]:
                 f"step {event.step_key}",
                 sentence_of(error) if error else event.message or "",
             )
+
+
+def _stops(evaluation: dg.AssetCheckEvaluation) -> bool:
+    """Tell whether a failure of this check ends its run."""
+    return bool(evaluation.blocking and evaluation.severity == dg.AssetCheckSeverity.ERROR)
 
 
 def sentence_of(error: "SerializableErrorInfo") -> str:
@@ -98,6 +104,66 @@ def _owner_of_check(context: dg.RunFailureSensorContext, evaluation: dg.AssetChe
         if stated:
             return str(stated)
     return _owner(evaluation.asset_key)
+
+
+MEMORY = 10
+"""How many completed evaluations back a check may have been green between two ticks; a tick comes each minute."""
+
+
+@dg.sensor(
+    name="red_check_alert",
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "One alert a check each time it turns red without stopping its run (run_failure_alert tells of those that do): "
+        "its owner, its sentence, what to do next."
+    ),
+)
+def red_check_alert(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SkipReason:
+    """Alert owners of checks that turned red since the last tick; the cursor holds the red ones already told.
+
+    None while a check stays red, one again when it was green in between, or when what it is red about is another event
+    (evaluations may carry `event_id`). The cursor is bounded: an entry a red check.
+    """
+    if context.repository_def is None:
+        return dg.SkipReason("no code location, no checks")
+    graph = context.repository_def.asset_graph
+    known: dict[str, list] = json.loads(context.cursor or "{}")
+    told: dict[str, list] = {}
+    red = new = 0
+    for key in sorted(graph.asset_check_keys, key=lambda one: one.to_user_string()):
+        name = key.to_user_string()
+        history = completed_evaluations(context.instance, key, limit=MEMORY)
+        if not history or history[0].evaluation.passed:
+            continue
+        newest, evaluation = history[0], history[0].evaluation
+        if _stops(evaluation):
+            # Told by run_failure_alert; green since the last alert counts all the same.
+            continue
+        red += 1
+        event = text(evaluation, "event_id")
+        before = known.get(name)
+        if before is not None and before[1] == event:
+            since = [one for one in history if one.event.timestamp > before[0]]
+            if not any(one.evaluation.passed for one in since):
+                told[name] = [newest.event.timestamp, event]
+                continue
+        new += 1
+        stated = text(evaluation, "owner") or str(graph.get_check_spec(key).metadata.get("owner") or "")
+        page = f"Open check {key.name} on the page of {key.asset_key.to_user_string()} in the web UI"
+        advice = text(evaluation, "next_command")
+        delivered = _send(
+            context,
+            alerts,
+            owner=stated or _owner(key.asset_key),
+            title=f"check {key.name} on {key.asset_key.to_user_string()} turned red",
+            body=evaluation.description or graph.get_check_spec(key).description or "It says no more.",
+            next_step=f"{advice} ({page})" if advice else f"{page}.",
+        )
+        if delivered:
+            told[name] = [newest.event.timestamp, event]
+    context.update_cursor(json.dumps(told))
+    return dg.SkipReason(f"{red} red check(s) that stopped no run, {new} new")
 
 
 def _keys_of_step(context: dg.RunFailureSensorContext, step: str) -> set[dg.AssetKey]:

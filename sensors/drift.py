@@ -1,90 +1,90 @@
-"""From a failed drift check to exactly one rematerialisation of the model and its predictions."""
+"""From the week's decision to exactly one answer: a retraining, a rollback, or nobody's run at all."""
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.monitoring import FEATURE_DRIFT, LABELS_OUTGREW_MODEL, SCORE_DRIFT
-from assets.predictions import PREDICTIONS
-from sensors.jobs import RETRAIN
+from sensors.history import completed_evaluations, text
+from sensors.jobs import RETRAIN, ROLLBACK, learn_from, roll_back
 
-WATCHED = (FEATURE_DRIFT, SCORE_DRIFT, LABELS_OUTGREW_MODEL)
+NO_ACTION_DUE = dg.AssetCheckKey(dg.AssetKey(["monitoring", "decisions"]), "no_action_due")
+"""The one check that triggers; drift, performance and growth of labels are evidence that its judgement has weighed."""
+
+JOB_OF_DECISION = {"improve": RETRAIN, "rollback": ROLLBACK}
+"""`inspect` has no run: retraining on what is broken makes it worse. The alert of the red check tells the owner."""
 
 OLDEST = timedelta(days=7)
-"""A failure that nobody acted on for a week is no news; the next weekly evaluation is."""
-
-RECENT_EVALUATIONS = 25
-"""How many completed evaluations of a check one tick looks at; a check is evaluated once a week."""
+"""A decision that nobody acted on for a week is no news; the next weekly judgement is."""
 
 
-def completed_evaluations(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> list:
-    """Return the newest completed evaluations of a check, newest first.
-
-    The one place that touches an interface of Dagster that is not public. The "latest" getters can return a planned
-    row without metadata, and row ids are given when a check is planned, so neither they nor a cursor on ids is safe.
-    """
-    from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
-
-    return list(
-        instance.event_log_storage.get_asset_check_execution_history(
-            check, limit=RECENT_EVALUATIONS, status={Status.SUCCEEDED, Status.FAILED}
-        )
+def build_drift_sensor(jobs: Iterable[UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
+    """Return the sensor that acts on decisions, over those of the code location's jobs that it may ask for."""
+    return dg.SensorDefinition(
+        name="drift_sensor",
+        jobs=[job for job in jobs if job.name in JOB_OF_DECISION.values()],
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "While a decision of the last seven days asks for a retraining or a rollback, asks for the one run keyed "
+            "by the judgement. The tick keeps no cursor: Dagster launches a run key once, so a restart at any point "
+            "neither doubles nor loses a run."
+        ),
+        evaluation_fn=act,
     )
 
 
-@dg.sensor(
-    name="drift_sensor",
-    job_name=RETRAIN,
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description=(
-        "While a drift evaluation of the last seven days stands failed, asks for the one run keyed by it. The tick "
-        "keeps no cursor: Dagster launches a run key once, so a restart at any point neither doubles nor loses a run."
-    ),
-)
-def drift_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Request one retraining per judgement in which a drift check failed."""
-    requests: dict[str, dg.RunRequest] = {}
-    seen = 0
-    horizon = (datetime.now(UTC) - OLDEST).timestamp()
-    for check in WATCHED:
-        for record in completed_evaluations(context.instance, check):
-            seen += 1
-            evaluation = record.evaluation
-            # The record was made when the check was planned; its event tells when the check was evaluated.
-            if evaluation is None or evaluation.passed or record.event.timestamp < horizon:
-                continue
-            # Several checks failing in one judgement are one event with one answer, so the run that evaluated them is
-            # the key; an evaluation reported from outside has no run and counts by itself.
-            event = f"drift-{record.run_id or record.id}"
-            if event in requests:
-                continue
-            requests[event] = dg.RunRequest(
-                run_key=event,
-                run_config=rescore_newest(),
+def act(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Request one run per judgement that asks for one."""
+    records = completed_evaluations(context.instance, NO_ACTION_DUE)
+    requests = requests_of(records, now=datetime.now(UTC))
+    if requests:
+        return dg.SensorResult(run_requests=requests)
+    return dg.SkipReason(
+        f"none of {len(records)} judgement(s) asks for a run within the last {OLDEST.days} days"
+        if records
+        else "nothing was judged yet"
+    )
+
+
+def requests_of(records: Sequence, now: datetime) -> list[dg.RunRequest]:
+    """Return the runs that these completed evaluations of NO_ACTION_DUE ask for, one a judgement."""
+    horizon = (now - OLDEST).timestamp()
+    seen: set[tuple[str, ...]] = set()
+    requests = []
+    # Oldest first: a decision that is only shown again (the job ran twice in a week) keeps the key of its first time.
+    for record in sorted(records, key=lambda one: (one.event.timestamp, one.id)):
+        evaluation = record.evaluation
+        decision = text(evaluation, "decision")
+        job = JOB_OF_DECISION.get(decision)
+        if evaluation.passed or job is None:
+            continue
+        # An evaluation reported from outside has no run and counts by itself.
+        judged_in = str(record.run_id or record.id)
+        event, cutoff = text(evaluation, "event_id"), text(evaluation, "cutoff")
+        same = (decision, event, cutoff) if event and cutoff else (judged_in,)
+        if same in seen:
+            continue
+        seen.add(same)
+        if record.event.timestamp < horizon:
+            continue
+        bad = text(evaluation, "quarantine_from"), text(evaluation, "quarantine_to")
+        reason = text(evaluation, "reason") or evaluation.description or f"{decision} was decided"
+        config = learn_from(text(evaluation, "window", "expanding"), *bad, reason)
+        requests.append(
+            dg.RunRequest(
+                run_key=f"drift-{judged_in}",
+                job_name=job,
+                run_config=config if job == RETRAIN else roll_back(*bad, reason),
                 tags={
-                    "baton/cause": f"{check.name} on {check.asset_key.to_user_string()} failed",
+                    "baton/cause": reason,
+                    "baton/decision": decision,
+                    "baton/event_id": event or "none",
+                    "baton/cutoff": cutoff or "unknown",
                     "baton/evaluation_id": str(record.id),
-                    "baton/evaluated_in_run": record.run_id or "none",
-                    "baton/worst_column": _text(evaluation, "worst_column"),
-                    "baton/cutoff": _text(evaluation, "cutoff"),
+                    "baton/evaluated_in_run": str(record.run_id or "none"),
                 },
             )
-    if not requests:
-        return dg.SkipReason(
-            f"none of {seen} completed drift evaluation(s) failed within the last {OLDEST.days} days"
-            if seen
-            else "no drift check was evaluated yet"
         )
-    return dg.SensorResult(run_requests=list(requests.values()))
-
-
-def rescore_newest() -> dict:
-    """Run configuration that lets a new champion replace the newest, not yet judged, predictions."""
-    # Dagster names the step of an asset after its whole key.
-    return {"ops": {PREDICTIONS.to_python_identifier(): {"config": {"rescore": True}}}}
-
-
-def _text(evaluation: dg.AssetCheckEvaluation, name: str) -> str:
-    value = evaluation.metadata.get(name)
-    return str(value.value) if value is not None else "unknown"
+    return requests

@@ -1,17 +1,12 @@
 """The jobs: parts of the one graph that run together."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.monitoring import (
-    ACCURACY_OVER_TIME,
-    DRIFT,
-    FEATURE_DRIFT,
-    LABELS_OUTGREW_MODEL,
-    PERFORMANCE,
-    SCORE_DRIFT,
-)
-from assets.predictions import CUSTOMERS_AT_RISK, PREDICTIONS
+from assets.monitoring import ACCURACY_OVER_TIME
+from assets.predictions import CUSTOMERS_AT_RISK, DARK_PREDICTIONS, PREDICTIONS
 from assets.training import CHAMPION, TRAINING_SET
 
 EVERYTHING = "everything"
@@ -19,20 +14,29 @@ INGEST_AND_BUILD = "ingest_and_build"
 WEEKLY_SCORE = "weekly_score"
 WEEKLY_JUDGE = "weekly_judge"
 RETRAIN = "retrain"
+PROMOTE = "promote"
+ROLLBACK = "rollback"
+
+JUDGEMENT_GROUP = "monitoring"
 
 
-def build_jobs(unit_tests: dg.AssetSelection) -> list[UnresolvedAssetJobDefinition]:
-    """Return the jobs. `unit_tests` are the checks that prove SQL, not data.
+def build_jobs(
+    unit_tests: dg.AssetSelection, assets: Sequence[dg.AssetsDefinition | dg.AssetChecksDefinition]
+) -> list[UnresolvedAssetJobDefinition]:
+    """Return the jobs over `assets`. `unit_tests` are the checks that prove SQL, not data.
 
     They need to run when the code changes, not when data arrives: no job holds them, CI and `--select '*'` run them.
+
+    What arrived is judged with what was built, before anything is scored: of the monitoring group, what reads neither
+    model nor predictions runs in `ingest_and_build`. The rest judges once a week, after scoring: a judgement in every
+    job would ask for an answer in every job.
     """
     select = dg.AssetSelection
-    # Judged once a week, after scoring: a judgement in every job would ask for a retraining in every job.
-    judgements = select.checks(FEATURE_DRIFT, SCORE_DRIFT, LABELS_OUTGREW_MODEL)
     model_and_beyond = select.assets(TRAINING_SET).downstream()
+    judged = (select.groups(JUDGEMENT_GROUP) & model_and_beyond) | select.assets(ACCURACY_OVER_TIME)
+    judgements = select.checks(*judgement_checks(assets))
     to_champion = (model_and_beyond & select.assets(CHAMPION).upstream()).required_multi_asset_neighbors()
     scored = select.assets(PREDICTIONS, CUSTOMERS_AT_RISK)
-    judged = select.assets(ACCURACY_OVER_TIME, PERFORMANCE, DRIFT)
     elsewhere = unit_tests | judgements
     return [
         dg.define_asset_job(
@@ -43,21 +47,76 @@ def build_jobs(unit_tests: dg.AssetSelection) -> list[UnresolvedAssetJobDefiniti
         dg.define_asset_job(
             INGEST_AND_BUILD,
             selection=select.all() - model_and_beyond - elsewhere,
-            description="Sync what the sources have, build marts, features and outcomes, validate the feature frame.",
+            description=(
+                "Sync what the sources have, build marts, features and outcomes, validate the feature frame, and judge "
+                "the quality of what arrived."
+            ),
         ),
         dg.define_asset_job(
             WEEKLY_SCORE,
-            selection=scored - elsewhere,
+            selection=(scored | select.assets(DARK_PREDICTIONS)) - elsewhere,
             description="Score the newest cutoff with the champion and list the customers at risk.",
         ),
         dg.define_asset_job(
             WEEKLY_JUDGE,
             selection=(judged - unit_tests) | judgements,
-            description="Judge the predictions whose outcomes are known by now, and measure drift.",
+            description="Judge the predictions whose outcomes are known by now, measure drift, explain and decide.",
         ),
         dg.define_asset_job(
             RETRAIN,
             selection=(to_champion | scored) - elsewhere,
             description="Training set, candidate, promotion gate, champion, then the newest predictions again with it.",
         ),
+        dg.define_asset_job(
+            PROMOTE,
+            selection=(select.assets(CHAMPION) | scored) - elsewhere,
+            config=promote_after_dark(),
+            description="Promote the challenger that passed the gate and scored a cutoff in the dark; score again.",
+        ),
+        dg.define_asset_job(
+            ROLLBACK,
+            selection=(select.assets(CHAMPION) | scored) - elsewhere,
+            config=roll_back(),
+            description="Return to the champion before the present one, and score the newest cutoff again with it.",
+        ),
     ]
+
+
+def judgement_checks(assets: Sequence[dg.AssetsDefinition | dg.AssetChecksDefinition]) -> list[dg.AssetCheckKey]:
+    """Return the checks that read an asset of the monitoring group that reads the model, wherever they are shown."""
+    reads = {spec.key: {dep.asset_key for dep in spec.deps} for one in assets for spec in one.specs}
+    beyond = {TRAINING_SET}
+    while grown := {key for key, deps in reads.items() if key not in beyond and deps & beyond}:
+        beyond |= grown
+    judging = {
+        spec.key for one in assets for spec in one.specs if spec.group_name == JUDGEMENT_GROUP and spec.key in beyond
+    }
+    return [
+        check.key
+        for one in assets
+        for check in one.check_specs
+        if judging & {dep.asset_key for dep in check.additional_deps}
+    ]
+
+
+def rescore_newest() -> dict:
+    """Run configuration that lets a new champion replace the newest, not yet judged, predictions."""
+    # Dagster names the step of an asset after its whole key.
+    return {"ops": {PREDICTIONS.to_python_identifier(): {"config": {"rescore": True}}}}
+
+
+def learn_from(window: str, exclude_from: str, exclude_to: str, reason: str) -> dict:
+    """Run configuration of `retrain`: what to learn from, and why; the newest predictions are made again."""
+    config = {"window": window, "exclude_from": exclude_from, "exclude_to": exclude_to, "reason": reason}
+    return {"ops": {**rescore_newest()["ops"], TRAINING_SET.to_python_identifier(): {"config": config}}}
+
+
+def roll_back(exclude_from: str = "", exclude_to: str = "", reason: str = "") -> dict:
+    """Run configuration of `rollback`: which cutoffs the champion to return to must not have learned from, and why."""
+    config = {"rollback": True, "exclude_from": exclude_from, "exclude_to": exclude_to, "reason": reason}
+    return {"ops": {**rescore_newest()["ops"], CHAMPION.to_python_identifier(): {"config": config}}}
+
+
+def promote_after_dark() -> dict:
+    """Run configuration of `promote`."""
+    return {"ops": {**rescore_newest()["ops"], CHAMPION.to_python_identifier(): {"config": {"after_dark": True}}}}

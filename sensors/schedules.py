@@ -2,9 +2,10 @@
 
 import dagster as dg
 
+from assets.predictions import STORE_TIME_ZONE
 from sensors.jobs import INGEST_AND_BUILD, WEEKLY_JUDGE, WEEKLY_SCORE
 
-TIME_ZONE = "America/New_York"
+TIME_ZONE = STORE_TIME_ZONE
 """A day is whole when it has ended where the shops are."""
 
 

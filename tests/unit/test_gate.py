@@ -207,12 +207,12 @@ def test_without_new_rows_the_recipes_are_compared_on_the_holdout_and_the_senten
 @pytest.mark.parametrize(
     ("through", "known", "quarantine", "words"),
     [
-        (12, {}, None, ""),
+        (12, {}, (), ""),
         (12, {}, (5, 6), "it learned from 2 cutoff(s) now known bad"),
         (12, {"excluded": (5, 6)}, (5, 6), ""),
         (12, {"from": 8}, (5, 6), "it knew 5 of 12 labelled cutoffs"),
-        (6, {}, None, f"it knew 7 of {7 * GROWTH} labelled cutoffs"),
-        (7, {}, None, ""),
+        (6, {}, (), f"it knew 7 of {7 * GROWTH} labelled cutoffs"),
+        (7, {}, (), ""),
     ],
 )
 def test_grounds_are_facts_of_the_training_set(world, first, through, known, quarantine, words):
@@ -222,8 +222,7 @@ def test_grounds_are_facts_of_the_training_set(world, first, through, known, qua
         "trained_from": days[known["from"]] if "from" in known else None,
     }
     champion = Champion(3, first.pipeline, "logistic", {}, days[through], **told)
-    span = (days[quarantine[0]], days[quarantine[1]]) if quarantine else None
-    frame, _ = split_training_set(world, PROBLEM, quarantine=span)
+    frame, _ = split_training_set(world, PROBLEM, quarantined=[days[number] for number in quarantine])
     found = grounds(champion, frame, PROBLEM)
     assert found.startswith(words)
     assert bool(found) == bool(words)
@@ -252,7 +251,7 @@ def test_settling_trains_compares_and_judges_in_one(world, training_set):
 def test_quarantined_cutoffs_and_those_before_a_window_teach_nothing():
     world = make_frame(customers=500, cutoffs=14)
     days = [stamp.date() for stamp in sorted(world["cutoff_date"].unique())]
-    frame, split = split_training_set(world, PROBLEM, newest=8, quarantine=(days[8], days[9]))
+    frame, split = split_training_set(world, PROBLEM, newest=8, quarantined=days[8:10])
     by_split = {name: sorted(rows["cutoff_date"].dt.date.unique()) for name, rows in frame.groupby("split")}
     assert by_split["quarantined"] == days[8:10]
     assert by_split["before window"] == days[:4]
