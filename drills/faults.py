@@ -159,7 +159,7 @@ def _dated(entry: Any) -> Dated:
     _only(entry, _ALTERATION_FIELDS, "an alteration")
     for needed in ("table", "operation"):
         if not isinstance(entry.get(needed), str):
-            raise ValueError(f"expected an alteration with a {needed}; got {dict(entry)!r}.")
+            raise ValueError(f"expected an alteration with {needed}; got {dict(entry)!r}.")
     first, last = entry.get("first_day", 0), entry.get("last_day")
     first = None if first == ALWAYS else first
     for name, day in (("first_day", first), ("last_day", last)):

@@ -33,8 +33,8 @@ BAR_HARM = 0.002
 class Score:
     """What the judgement made of one drill.
 
-    `cause`, `first_bad_asset`, `owner`, `decision`: what it said in the week that counts (the first one with an
-    expected decision, else the first that is not silent). `decisions`: all weeks, shortened. The `…_right` are None where
+    `cause`, `first_bad_asset`, `owner`, `decision`: what it said in the week that counts: the first one with an
+    expected decision, else the first that is not silent. `decisions`: all weeks, shortened. `…_right`: None where
     nothing is expected. `false_alarms`: weeks of a benign drill that were not silent. `harm`: mean log-loss of the
     deployed model on true labels over that of somebody who knew the truth.
     """

@@ -143,7 +143,8 @@ class Sandbox:
             connection.execute(f"set threads = {self.threads}; set memory_limit = '{self.memory_limit}'")
             connection.execute("set preserve_insertion_order = false")
             self._attach(connection)
-            made = _Building(self, connection, tuple(alterations), as_of, until, tuple(cutoffs or ()), customers)
+            once = build is not None and len(build) == 1
+            made = _Building(self, connection, tuple(alterations), as_of, until, tuple(cutoffs or ()), customers, once)
             made.reach(first_day, outcomes=any(model.schema == "outcomes" for model in models))
             made.raw()
             for model in models:
@@ -250,6 +251,7 @@ class _Building:
     until: date | None
     cutoffs: tuple[date, ...]
     customers: int | None
+    read_once: bool
     first_day: date | None = None
     end_day: date | None = None
     sample: str = ""
@@ -310,8 +312,9 @@ class _Building:
                 wanted.append(f"({near} or {local} < {_day(self.until)})")
         where = f" where {' and '.join(wanted)}" if wanted else ""
         changed = any(it.table == asset for it in self.alterations)
-        # Altered rows are read several times (staging, measures); what was only filtered is as cheap as a table.
-        kind = "table" if changed and not self.cutoffs else "view"
+        # Altered rows may cost much (a hash of whole rows) and be read often (staging, each measure). What was only
+        # filtered is as cheap as a table, and one wanted model reads its rows once.
+        kind = "table" if changed and not self.read_once else "view"
         self.execute(asset, f"create {kind} raw.{quoted(name)} as select * from {relation}{where}")
 
     def model(self, model: Model) -> None:
