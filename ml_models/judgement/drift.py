@@ -66,8 +66,10 @@ SHORT_NULL_FLOOR = 0.10
 FALSE_DISCOVERY = 0.01
 # p of the chance floor, shared by the segments of a window: chance alone rarely exceeds c * sqrt(1/n + 1/m).
 _CHANCE = 0.01
-# Share of the model's expected log-loss that a movement may cost and still be called harmless.
-MATERIAL = 0.003
+# Share of the model's expected log-loss that a movement may cost and still be called harmless, whatever is usual.
+NEGLIGIBLE = 0.0005
+# Rows of a window that the effect on the scores is computed with.
+EFFECT_ROWS = 20_000
 # More rows than this sharpen no threshold: chance then moves a distance by .004 at most.
 ROW_LIMIT = 200_000
 JOINT = "all columns jointly"
@@ -117,9 +119,8 @@ class DriftVerdict:
 class ScoreEffect:
     """What a movement of some columns does to a model's scores.
 
-    `loss`: the log-loss that scores would gain if the movement were undone and did not mean anything (the mean
-    Kullback-Leibler divergence from the undone scores to the actual ones); `bar`: what natural weeks show, or
-    MATERIAL of the expected log-loss; `score_change`: mean change of the score.
+    `loss`: the log-loss that the scores lose if the movement means nothing (the mean Kullback-Leibler divergence of the
+    actual scores from those with the movement undone); `bar`: what natural weeks show; `score_change`: of the mean.
     """
 
     loss: float
@@ -592,42 +593,65 @@ def score_effect(
     frame: pd.DataFrame,
     cutoff: object,
     columns: Sequence[str],
-    past: int = 8,
+    groups: pd.Series | None = None,
+    past: int = 12,
 ) -> ScoreEffect:
     """Return what the movement of `columns` at `cutoff` does to the scores of `predict` (rows -> probabilities).
 
-    The movement is undone by giving each value the value of equal rank in the pooled reference cutoffs. What the same
-    columns do in the `past` natural weeks before the references sets the bar (mean + 4 standard deviations), at least
-    MATERIAL of the expected log-loss. `frame` holds cutoff_date and all that `predict` needs.
+    The movement is undone by giving each value the value of equal rank in the pooled reference cutoffs, within each of
+    `groups` (values aligned with the frame) when given. The same is done in up to `past` earlier weeks: the bar is their
+    median + 6 robust standard deviations (1.4826 median absolute deviations), so that odd weeks among them do not raise
+    it, and at least NEGLIGIBLE of the expected log-loss. `frame` holds cutoff_date and all that `predict`
+    needs; of more than 20,000 rows a window every k-th is taken.
     """
     dates = cutoff_dates(frame["cutoff_date"])
-    days = sorted(dates.unique())
     stamp = cutoff_dates([cutoff]).iloc[0]
-    rows = {day: frame[(dates == day).to_numpy()] for day in days}
+    days = [day for day in sorted(dates.unique()) if day <= stamp]
+    rows = {}
+    for day in days:
+        at = np.flatnonzero((dates == day).to_numpy())
+        at = at[:: max(1, math.ceil(len(at) / EFFECT_ROWS))]
+        named = (
+            None if groups is None else groups.iloc[at].astype(object).where(groups.iloc[at].notna(), "").astype(str)
+        )
+        rows[day] = (frame.iloc[at], named)
     oldest = (reference_cutoffs(days, stamp) or [stamp])[0]
     natural = [day for day in days if day <= oldest and len(reference_cutoffs(days, day))][-past:]
-    effects = [_undone(predict, rows, days, day, columns)[0] for day in natural]
-    loss, change, entropy = _undone(predict, rows, days, stamp, columns)
-    usual = float(np.mean(effects) + DEVIATIONS * np.std(effects, ddof=1)) if len(effects) >= MINIMUM_WINDOWS else 0.0
-    return ScoreEffect(loss, max(MATERIAL * entropy, usual), change)
+    effects = np.array([_undo(predict, rows, days, day, columns)[0] for day in natural])
+    loss, change, entropy = _undo(predict, rows, days, stamp, columns)
+    usual = 0.0
+    if len(effects) >= MINIMUM_WINDOWS:
+        middle = float(np.median(effects))
+        usual = middle + 6 * 1.4826 * float(np.median(np.abs(effects - middle)))
+    return ScoreEffect(loss, max(NEGLIGIBLE * entropy, usual), change)
 
 
-def _undone(
+_Rows = tuple[pd.DataFrame, "pd.Series | None"]
+
+
+def _undo(
     predict: Callable[[pd.DataFrame], Array],
-    rows: Mapping[pd.Timestamp, pd.DataFrame],
+    rows: Mapping[pd.Timestamp, _Rows],
     days: Sequence[pd.Timestamp],
     cutoff: pd.Timestamp,
     columns: Sequence[str],
 ) -> tuple[float, float, float]:
     """Return loss, change of the mean score and expected log-loss of one cutoff."""
-    current = rows[cutoff]
-    references = reference_cutoffs(days, cutoff)
+    current, named = rows[cutoff]
+    references = [rows[day] for day in reference_cutoffs(days, cutoff)]
     if not references or not len(current):
         return math.nan, math.nan, math.nan
-    pooled = pd.concat([rows[day] for day in references])
-    undone = current.assign(
-        **{name: _mapped(current[name], pooled[name]) for name in columns if name in current.columns}
-    )
+    pooled = pd.concat([part for part, _ in references])
+    undone = _mapped_all(current, pooled, columns)
+    if named is not None:
+        places = pd.concat([place for _, place in references if place is not None])
+        parts = []
+        for value in named.unique():
+            old = pooled[(places == value).to_numpy()]
+            # A group without a past is undone as a part of the whole.
+            here = (named == value).to_numpy()
+            parts.append(_mapped_all(current[here], old, columns) if len(old) >= MINIMUM_ROWS else undone[here])
+        undone = pd.concat(parts).reindex(current.index)
     actual, without = (
         np.clip(np.asarray(predict(part), dtype="float64"), 1e-9, 1 - 1e-9) for part in (current, undone)
     )
@@ -636,62 +660,84 @@ def _undone(
     return float(loss.mean()), float((actual - without).mean()), float(entropy.mean())
 
 
+def _mapped_all(current: pd.DataFrame, reference: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    return current.assign(**{name: _mapped(current[name], reference[name]) for name in columns})
+
+
 def _mapped(values: pd.Series, reference: pd.Series) -> pd.Series:
-    """Return each value's counterpart of equal rank in the reference; nulls beyond the usual become its median."""
+    """Return each value's counterpart of equal rank in the reference; nulls beyond the usual become its median.
+
+    Categories have no rank: those unknown to the reference become its most frequent one.
+    """
     if not _is_number(reference) or not _is_number(values):
-        return values if values.isin(reference.unique()).all() else reference.mode().iloc[0]
-    old = np.sort(reference.dropna().to_numpy(dtype="float64"))
+        known = values.isin(reference.unique()) | values.isna()
+        return values.where(known, reference.mode().iloc[0]) if len(reference.mode()) else values
+    old = np.sort(reference.to_numpy(dtype="float64", na_value=np.nan))
+    old = old[: int((~np.isnan(old)).sum())]
     if not len(old):
         return values
     new = values.to_numpy(dtype="float64", na_value=np.nan)
-    rank = pd.Series(new).rank(pct=True, method="average").to_numpy() - 0.5 / max((~np.isnan(new)).sum(), 1)
-    at = np.clip((np.nan_to_num(rank, nan=0.5) * len(old)).astype("int64"), 0, len(old) - 1)
-    mapped = old[at]
+    ordered = np.sort(new)
+    ordered = ordered[: int((~np.isnan(ordered)).sum())]
+    # Equal values share the middle of their ranks.
+    rank = np.searchsorted(ordered, new, side="left") + np.searchsorted(ordered, new, side="right")
+    at = np.minimum((rank / max(2 * len(ordered), 1) * len(old)).astype("int64"), len(old) - 1)
     missing = np.isnan(new)
+    mapped = np.where(missing, float(np.median(old)), old[at])
     if missing.any() and missing.mean() - float(reference.isna().mean()) <= NULL_FLOOR:
         mapped = np.where(missing, np.nan, mapped)
     return pd.Series(mapped, index=values.index)
 
 
 def weigh_drift(
-    verdict: DriftVerdict, predict: Callable[[pd.DataFrame], Array], frame: pd.DataFrame, entity: str = ""
+    verdict: DriftVerdict,
+    predict: Callable[[pd.DataFrame], Array],
+    frame: pd.DataFrame,
+    entity: str = "",
+    segments: Mapping[str, pd.Series] | None = None,
 ) -> DriftVerdict:
-    """Return a failed verdict as "moved" when undoing the movement would not change what the model says.
+    """Return a failed verdict as "moved" when undoing the movement would change what the model says as little as usual.
 
-    Everything that alarms must be explained by the moved columns: a joint alarm remains one when the customers are
-    still told apart after the columns are undone, and an alarm within a segment cannot be undone as a whole. Other
-    verdicts come back as they are.
+    All columns are undone, not only those over their thresholds, because what moves one amount moves them all; within
+    the segmentation that alarmed, if one did (`segments` as for `drift_statistics`; without it such an alarm stays).
+    A joint alarm stays one, too, when customers can still be told apart by the columns that did not alarm, undone:
+    then values were dealt otherwise, and no movement of a column explains it. Other verdicts come back as they are.
     """
-    if verdict.status != "fail" or verdict.segments:
+    if verdict.status != "fail":
         return verdict
-    columns = [name for name in verdict.columns if name != JOINT]
-    if not columns:
-        return verdict
-    effect = score_effect(predict, frame, verdict.cutoff, columns)
+    names = [name for name in verdict.table["column_name"].unique() if name != JOINT and name in frame.columns]
+    groups = None
+    if verdict.segments:
+        groups = (segments or {}).get(verdict.segments[0].split("=")[0])
+        if groups is None:
+            return verdict
+    effect = score_effect(predict, frame, verdict.cutoff, names, groups)
     weighed = replace(verdict, effect=effect)
-    if not effect.harmless or math.isnan(effect.loss):
+    if math.isnan(effect.loss) or not effect.harmless:
         return weighed
-    if JOINT in verdict.columns and entity:
+    if JOINT in verdict.columns:
         limit = float(verdict.table.loc[verdict.table["column_name"] == JOINT, "threshold"].iloc[0])
-        if not _joint_without(frame, verdict.cutoff, columns, entity) <= limit:
+        others = [name for name in names if name not in verdict.columns]
+        if not (entity and _joint_undone(frame, verdict.cutoff, others, entity) <= limit):
             return weighed
+    moved = [name for name in verdict.columns if name != JOINT]
     sentence = (
-        f"{len(columns)} columns moved at {verdict.cutoff}, and nothing that the model says did: "
-        f"{', '.join(columns[:5])}{', …' if len(columns) > 5 else ''}. Undoing it would change the expected log-loss "
-        f"by {effect.loss:.4f} (bar {effect.bar:.4f}) and the mean score by {-effect.score_change:+.4f}."
+        f"{len(moved)} columns moved at {verdict.cutoff}, and nothing that the model says did: "
+        f"{', '.join(moved[:5])}{', …' if len(moved) > 5 else ''}. Undoing it would change the expected log-loss "
+        f"by {effect.loss:.5f} (natural weeks: to {effect.bar:.5f}) and the mean score by {-effect.score_change:+.4f}."
     )
     return replace(weighed, status="moved", sentence=sentence)
 
 
-def _joint_without(frame: pd.DataFrame, cutoff: object, columns: Sequence[str], entity: str) -> float:
-    dates = cutoff_dates(frame["cutoff_date"])
-    references = reference_cutoffs(dates.unique(), cutoff_dates([cutoff]).iloc[0])
-    current = frame[(dates == cutoff_dates([cutoff]).iloc[0]).to_numpy()]
-    names = [name for name in frame.columns if name not in (entity, "cutoff_date") and _is_number(frame[name])]
-    sides = [frame[(dates == day).to_numpy()] for day in references[::2]]
-    pooled = pd.concat([frame[(dates == day).to_numpy()] for day in references])
-    current = current.assign(**{name: _mapped(current[name], pooled[name]) for name in columns})
-    return _joint(sides, current, names, entity)[0]
+def _joint_undone(frame: pd.DataFrame, cutoff: object, names: Sequence[str], entity: str) -> float:
+    dates, stamp = cutoff_dates(frame["cutoff_date"]), cutoff_dates([cutoff]).iloc[0]
+    parts = [
+        frame.iloc[_sampled(frame, np.flatnonzero((dates == day).to_numpy()), entity)]
+        for day in (*reference_cutoffs(dates[dates <= stamp].unique(), stamp), stamp)
+    ]
+    numbers = [name for name in names if _is_number(frame[name])]
+    undone = _mapped_all(parts[-1], pd.concat(parts[:-1]), numbers)
+    return _joint(parts[:-1:2], undone, numbers, entity)[0]
 
 
 def moved_since(learned: pd.DataFrame, current: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
