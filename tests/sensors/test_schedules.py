@@ -77,6 +77,8 @@ def test_everything_runs_by_itself(repository):
     assert {one.name for one in repository.sensor_defs} == {
         "arrivals_sensor",
         "drift_sensor",
+        "late_sensor",
+        "red_check_alert",
         "run_failure_alert",
         "stale_table_alert",
     }
@@ -90,5 +92,5 @@ def test_what_they_ask_for_exists(repository):
     jobs = set(repository.job_names)
     asked = {one.job_name for one in repository.schedule_defs}
     asked |= {target.job_name for one in repository.sensor_defs for target in one.targets if target.job_name}
-    assert asked == {"ingest_and_build", "weekly_score", "weekly_judge", "retrain"}
+    assert asked == {"ingest_and_build", "weekly_score", "weekly_judge", "retrain", "rollback"}
     assert asked <= jobs

@@ -1,0 +1,211 @@
+"""A check that turns red without stopping its run reaches its owner: once, and again only when it is news."""
+
+import json
+
+import dagster as dg
+import pytest
+from dagster_shared.record import replace
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from judged import CRASH, FAIL, PASS, begin, evaluation, finish
+
+from definitions import defs
+from resources.alerts import Alerts
+from sensors.alerts import red_check_alert
+from sensors.drift import NO_ACTION_DUE
+
+FRAME = dg.AssetKey(["features", "feature_frame"])
+DRIFTS = dg.AssetCheckKey(FRAME, "drifts")
+STALE = dg.AssetCheckKey(FRAME, "stale")
+OWNER = "team:analytics-engineering"
+
+
+@dg.asset(key=FRAME)
+def frame():
+    return None
+
+
+def check_of(key, **metadata):
+    @dg.asset_check(asset=key.asset_key, name=key.name, description="What it promises.", metadata=metadata)
+    def check():
+        raise NotImplementedError
+
+    return check
+
+
+@pytest.fixture(scope="module")
+def location():
+    return dg.Definitions(assets=[frame], asset_checks=[check_of(DRIFTS, owner=OWNER), check_of(STALE)])
+
+
+@pytest.fixture(scope="module")
+def shared_instance():
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def instance(shared_instance):
+    shared_instance.wipe()
+    return shared_instance
+
+
+class Watch:
+    """The sensor, ticked as the daemon does: the cursor goes from tick to tick."""
+
+    def __init__(self, location, instance, folder):
+        self.repository, self.instance, self.cursor = location.get_repository_def(), instance, None
+        self.alerts = Alerts(path=str(folder / "alerts.jsonl"))
+
+    def tick(self):
+        """Tick, and return how many alerts have been sent in all."""
+        with dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursor,
+            repository_def=self.repository,
+            resources={"alerts": self.alerts},
+        ) as context:
+            answer = red_check_alert.evaluate_tick(context)
+        assert not answer.run_requests
+        self.cursor = answer.cursor
+        return len(self.sent())
+
+    def sent(self):
+        try:
+            with open(self.alerts.path, encoding="utf-8") as lines:
+                return [json.loads(line) for line in lines]
+        except OSError:
+            return []
+
+
+@pytest.fixture
+def watch(location, instance, tmp_path):
+    return Watch(location, instance, tmp_path)
+
+
+def report(watch, passed, check=DRIFTS, **metadata):
+    watch.instance.report_runless_asset_event(evaluation(check, passed, **metadata))
+
+
+def test_a_red_check_alerts_the_owner_that_its_spec_names(watch):
+    assert watch.tick() == 0
+    watch.instance.report_runless_asset_event(
+        replace(evaluation(DRIFTS, passed=False), description="12 of 58 features moved.")
+    )
+    assert watch.tick() == 1
+    [alert] = watch.sent()
+    assert alert["owner"] == OWNER
+    assert alert["title"] == "check drifts on features/feature_frame turned red"
+    assert alert["body"] == "12 of 58 features moved."
+    assert "page of features/feature_frame" in alert["next"]
+
+
+def test_what_the_evaluation_says_of_owner_and_next_step_wins(watch):
+    report(watch, False, owner="team:data-engineering", next_command="make rebuild FROM=2017-11-06")
+    watch.tick()
+    [alert] = watch.sent()
+    assert alert["owner"] == "team:data-engineering"
+    assert alert["next"].startswith("make rebuild FROM=2017-11-06 (Open check drifts")
+
+
+def test_a_check_without_an_owner_falls_to_the_owner_of_its_table(watch):
+    report(watch, False, STALE)
+    watch.tick()
+    [alert] = watch.sent()
+    assert alert["owner"] == "team:ml-engineering"
+    assert alert["body"] == "What it promises."
+
+
+def test_a_check_that_stays_red_alerts_once_and_after_a_recovery_again(watch):
+    report(watch, False)
+    assert watch.tick() == 1
+    report(watch, False)
+    assert watch.tick() == 1
+    report(watch, True)
+    assert watch.tick() == 1
+    report(watch, False)
+    assert watch.tick() == 2
+
+
+def test_a_recovery_between_two_ticks_is_not_overlooked(watch):
+    report(watch, False)
+    assert watch.tick() == 1
+    report(watch, True)
+    report(watch, False)
+    assert watch.tick() == 2
+
+
+def test_another_event_is_news_although_the_check_stays_red(watch):
+    report(watch, False, event_id="volume-1")
+    assert watch.tick() == 1
+    report(watch, False, event_id="volume-1")
+    assert watch.tick() == 1
+    report(watch, False, event_id="concept-1")
+    assert watch.tick() == 2
+
+
+def test_a_check_that_stopped_its_run_is_told_by_the_run_s_alert(watch):
+    stopping = replace(evaluation(DRIFTS, False), severity=dg.AssetCheckSeverity.ERROR, blocking=True)
+    watch.instance.report_runless_asset_event(stopping)
+    assert watch.tick() == 0
+
+
+def test_an_alert_that_cannot_be_sent_is_tried_again(watch, tmp_path):
+    (tmp_path / "alerts.jsonl").mkdir()
+    report(watch, False)
+    assert watch.tick() == 0
+    (tmp_path / "alerts.jsonl").rmdir()
+    assert watch.tick() == 1
+    assert watch.tick() == 1
+
+
+def test_a_decision_to_inspect_reaches_the_owner_of_the_first_bad_asset(instance, tmp_path):
+    watch = Watch(defs, instance, tmp_path)
+    if NO_ACTION_DUE not in watch.repository.asset_graph.asset_check_keys:
+        pytest.skip("the judgement is not part of the code location yet")
+    report(watch, False, NO_ACTION_DUE, decision="inspect", owner="team:data-engineering", event_id="volume-1")
+    watch.tick()
+    [alert] = watch.sent()
+    assert alert["owner"] == "team:data-engineering"
+
+
+verdicts = st.sampled_from([PASS, FAIL, FAIL, CRASH])
+steps = st.one_of(
+    st.tuples(st.just("evaluate"), st.tuples(st.sampled_from([DRIFTS, STALE]), verdicts)),
+    st.tuples(st.just("tick"), st.none()),
+    st.tuples(st.just("restart"), st.none()),  # the daemon starts again; the cursor is kept in the database
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(history=st.lists(steps, max_size=16))
+def test_one_alert_each_time_a_check_is_seen_to_have_turned_red(location, shared_instance, tmp_path_factory, history):
+    shared_instance.wipe()
+    watch = Watch(location, shared_instance, tmp_path_factory.mktemp("alerts"))
+    since_told: dict = {}  # check -> what it came to since the alert that stands, None without such an alert
+    newest: dict = {}
+    expected = 0
+    for step, detail in [*history, ("tick", None)]:
+        if step == "evaluate":
+            check, outcome = detail
+            finish(shared_instance, begin(shared_instance, [check]), {check: outcome})
+            if outcome != CRASH:
+                newest[check] = outcome
+                if check in since_told:
+                    since_told[check].append(outcome)
+        elif step == "restart":
+            again = Watch(location, shared_instance, tmp_path_factory.mktemp("unused"))
+            again.cursor, again.alerts = watch.cursor, watch.alerts
+            watch = again
+        else:
+            for check, outcome in newest.items():
+                if outcome == PASS:
+                    since_told.pop(check, None)
+                elif check not in since_told or PASS in since_told[check]:
+                    expected += 1
+                    since_told[check] = []
+                else:
+                    since_told[check] = []
+            assert watch.tick() == expected
+            # Bounded: an entry a red check.
+            assert len(json.loads(watch.cursor)) == sum(outcome == FAIL for outcome in newest.values())
