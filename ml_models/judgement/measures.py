@@ -545,33 +545,26 @@ class _Plan:
         return _long(table.asset, "w_", inner, "")
 
     def repeated_keys(self) -> str:
-        """Share of rows whose key is there more than once, is null, or that equal another row but for their key."""
+        """Share of rows whose key is there more than once, is null, or that equal another row but for their key.
+
+        Rows with a null in their key are counted as such only, not as repetitions of each other.
+        """
         table, words = self.table, self.words
-        key = ", ".join(table.keys)
+        label, key = "+".join(table.keys), ", ".join(table.keys)
+        whole = " and ".join(f"{name} is not null" for name in table.keys)
         rest = ", ".join(name for name in table.columns if name != table.group and not _TECHNICAL.search(name))
-        null = " or ".join(f"{name} is null" for name in table.keys)
+        keyed = f"sum(case when {whole} then 1 else 0 end)"
         entries = [
-            (
-                "+".join(table.keys),
-                "duplicate_share",
-                "''",
-                "count(*)",
-                f"1 - count(distinct {words('hash', key)}) / count(*)",
-            ),
-            ("+".join(table.keys), "null_key_share", "''", "count(*)", f"avg(case when {null} then 1 else 0 end)"),
+            (label, "null_key_share", "''", "count(*)", f"1 - {keyed} / count(*)"),
+            (label, "duplicate_share", "''", keyed, self._repeated(key, whole, keyed)),
         ]
         if table.group:
-            entries.append(
-                (
-                    "+".join(table.keys),
-                    "twin_share",
-                    "''",
-                    "count(*)",
-                    f"1 - count(distinct {words('hash', rest)}) / count(*)",
-                )
-            )
+            entries.append((label, "twin_share", "''", keyed, self._repeated(rest, whole, keyed)))
         inner = f"with lines as ({self._lines()}) select w_, {words.rows(entries)} as entries from lines group by w_"
         return _long(table.asset, "w_", inner, "")
+
+    def _repeated(self, columns: str, whole: str, keyed: str) -> str:
+        return f"1 - count(distinct case when {whole} then {self.words('hash', columns)} end) / nullif({keyed}, 0)"
 
     def values(self, column: str) -> str:
         """Rows by value of a column with few values."""

@@ -41,6 +41,8 @@ KEPT_WEEKS = 40
 MINIMUM_ROWS = 200
 # Rows of one customer resemble each other: shares scatter as if there were a third of the rows.
 DESIGN_EFFECT = 3.0
+# What is bought together resembles itself even more.
+CLUSTER = 7.0
 
 # How a measure is compared: "share" by difference, "log" by ratio (see _scaled); the least difference that counts; and
 # which side is wrong. Floors of ratios lie above what prices, seasons and promotions do in a week.
@@ -52,7 +54,7 @@ RULES: Mapping[str, Rule] = {
     "distinct": ("stuck", "log", math.log(2), "down"),
     "negative_share": ("range", "share", 0.004, "both"),
     "zero_share": ("range", "share", 0.1, "both"),
-    "fraction_share": ("range", "share", 0.1, "both"),
+    "fraction_share": ("range", "share", 0.1, "down"),
     "mean": ("range", "log", math.log(1.5), "both"),
     "p25": ("range", "log", math.log(1.5), "both"),
     "p50": ("range", "log", math.log(1.5), "both"),
@@ -66,6 +68,7 @@ RULES: Mapping[str, Rule] = {
     "twin_share": ("replay", "share", 0.005, "up"),
     "replayed_share": ("replay", "share", 0.02, "up"),
 }
+STILL = 0.6
 SIZES = ("mean", "p25", "p50", "p75", "p95", "p99", "max")
 # Within segments: what a single value must deviate by.
 SEGMENT_RULES: Mapping[str, Rule] = {
@@ -421,6 +424,17 @@ class _Window:
             limit = np.maximum(deviations * spread * (1 + 2 / np.maximum(count, 1)), floor)
             return values[self.position] - centre, centre, np.where(known, limit, np.nan)
 
+    def goes_on(self, kind: str, column: str) -> float:
+        """Return what a limit is multiplied by: less than 1 where the week before had this fact.
+
+        What was wrong a week ago needs less to be still wrong, or a fault at the limit would flicker.
+        """
+        return STILL if f"{kind}:{column}" in self.bad.get(self.start - timedelta(days=WEEK), ()) else 1.0
+
+    def spoilt(self, column: str) -> bool:
+        """Whether the column's own values are wrong this week, so that nothing can be told by them."""
+        return any(one.column == column and one.kind in ("nulls", "stuck", "categories", "ids") for one in self.facts)
+
     def note(self, *row: object) -> None:
         if self.rows is not None:
             self.rows.append([self.table.asset, *row])
@@ -581,6 +595,11 @@ def _scalars(window: _Window, rules: Mapping[str, Rule]) -> None:
             quiet = np.nanmax(np.where(np.isnan(past), 0, past), axis=0) <= 0
             least = _share_floor(floor, centre, counts[window.position], quiet)
         difference, centre, limit = window.compare(compared, least)
+        if measure == "distinct" and window.table.time_sql:
+            # Fewer rows hold fewer values.
+            fall, _, _ = window.compare(np.log(np.maximum(window.history.one("rows")[:, None], 0.5)), 0.0)
+            difference = difference + max(0.0, -float(np.nan_to_num(fall[0])))
+        limit = limit * np.array([window.goes_on(kind, name) for name, _ in labels])
         wrong = _wrong(difference, limit, side)
         enough = counts[window.position] >= (MINIMUM_ROWS if measure != "rows" else 0)
         if measure in ("null_share", "null_key_share", "duplicate_share"):
@@ -823,6 +842,7 @@ def _volume(window: _Window) -> None:
     if expected_rows < MINIMUM_ROWS:
         return
     difference, _, limit = window.compare(np.log(np.maximum(weekly, 0.5)), math.log(2))
+    limit = limit * window.goes_on("volume", "")
     observed = float(weekly[position, 0])
     window.note(
         "volume",
@@ -862,26 +882,16 @@ def _volume(window: _Window) -> None:
 
 
 def _made_up(window: _Window, days: Array) -> Mask:
-    """Whether the days around each day sold what it did not: people shop around a closed day, not around a lost file."""
-    position, history = window.position, window.history
-    healthy = [place for place in window.healthy if place >= 0]
-    usual = np.median(days[healthy][-RECENT:], axis=0)
-    made = np.zeros(WEEK, dtype=bool)
-    before = (
-        position - 1
-        if position and history.weeks[position] - history.weeks[position - 1] == timedelta(days=WEEK)
-        else None
-    )
-    line = np.concatenate([days[before] if before is not None else usual, days[position]])
-    wanted = np.tile(usual, 2)
-    for day in range(WEEK):
-        place = WEEK + day
-        missing = wanted[place] - line[place]
-        if missing <= 0:
-            continue
-        around = [near for near in range(place - 4, min(place + 4, len(line))) if near != place]
-        made[day] = sum(line[near] - wanted[near] for near in around) >= 0.5 * missing
-    return made
+    """Whether the days before each day sold in advance what it lacks: people shop ahead of a closed day, and a lost
+    file is announced to nobody."""
+    history, position = window.history, window.position
+    usual = np.median(days[window.healthy][-RECENT:], axis=0)
+    follows = position and history.weeks[position] - history.weeks[position - 1] == timedelta(days=WEEK)
+    line = np.concatenate([days[position - 1] if follows else usual, days[position]])
+    extra = line - np.tile(usual, 2)
+    ahead = [max(extra[WEEK + day - back : WEEK + day].sum() for back in (3, 4, 5)) for day in range(WEEK)]
+    missing = -extra[WEEK:]
+    return (missing > 0) & (np.array(ahead) >= 0.7 * missing)
 
 
 def _missing_days(window: _Window, seen: Array, usual: Array, low: npt.NDArray[np.int64]) -> None:
@@ -971,6 +981,7 @@ def _hours(window: _Window) -> None:
     entities = max(float(history.daily("day_entities")[position].sum()), 1.0)
     chance = 2.5 * math.sqrt(24 / (2 * math.pi * entities)) * 0.5 * math.sqrt(DESIGN_EFFECT)
     limit = max(float(past.mean() + DEVIATIONS * past.std(ddof=1)), HOURS_FLOOR, chance)
+    limit *= window.goes_on("hours", table.time_column)
     observed = float(distance[position, 0])
     n = float(total[position, 0])
     window.note("hours", "", "", "hour_histogram", observed, float(past.mean()), limit, int(n), observed > limit)
@@ -1118,8 +1129,10 @@ def _category(window: _Window, column: str) -> None:
         )
         seen = measure(position, window.healthy)
         if name == "moved":
-            chance = 0.4 * math.sqrt(DESIGN_EFFECT * (usual > 0).sum() / n)
-            floor = max(floor, 2 * chance)
+            # Half the sum of E|x - p| over values, for as many independent rows as there are baskets, not lines.
+            scatter = np.sqrt(usual * (1 - usual)).sum()
+            chance = 0.5 * math.sqrt(2 / math.pi * CLUSTER / n) * float(scatter)
+            floor = max(floor, 2.5 * chance)
         limit = max(float(past.mean() + DEVIATIONS * past.std(ddof=1)) if len(past) > 1 else floor, floor)
         found[name] = (seen, float(past.mean()) if len(past) else 0.0, limit)
         window.note("categories", column, "", f"values_{name}", seen, found[name][1], limit, int(n), seen > limit)
@@ -1216,7 +1229,7 @@ def _silent(window: _Window) -> None:
     """Judge segments that fell silent together: one is a closing, many on the same day are an outage."""
     history, table, position = window.history, window.table, window.position
     for column in table.segments:
-        if column in table.categories:
+        if column in table.categories or window.spoilt(column):
             continue
         daily, labels = history.segment_days(column)
         if not labels:
@@ -1299,9 +1312,9 @@ def _uneven(window: _Window) -> None:
     """Judge segments that lost or gained rows together, more unevenly than customers ever make them."""
     history, table, position = window.history, window.table, window.position
     for column in table.segments:
-        if column in table.categories or any(
-            one.kind == "volume" and one.segment_column == column for one in window.facts
-        ):
+        if column in table.categories or window.spoilt(column):
+            continue
+        if any(one.kind == "volume" and one.segment_column == column for one in window.facts):
             continue
         counts, labels = history.values_of(column)
         if not labels:
@@ -1321,7 +1334,8 @@ def _uneven(window: _Window) -> None:
         centre = np.median(relative[window.healthy], axis=0)
         earlier = np.array([float(weights[(relative[place] - centre) < -limit].sum()) for place in window.healthy])
         bound = max(float(earlier.mean() + DEVIATIONS * earlier.std(ddof=1)), 2 * SEGMENT_MASS)
-        wrong = mass > bound and low.sum() >= OUTAGE_VALUES
+        bound *= window.goes_on("volume", "")
+        wrong = mass > bound and low.sum() >= OUTAGE_VALUES + 2
         window.note(
             "volume", "", column, "uneven", mass, float(earlier.mean()), bound, int(counts[position].sum()), wrong
         )
@@ -1376,6 +1390,8 @@ def _segments(window: _Window) -> None:
             column, segment = str(name).split("@")
             if (kind, column) in whole or (kind, column) in taken:
                 continue
+            if measure == "modal_share" and column in table.ids:
+                continue  # in a small shop one customer may well be most of the rows
             chosen = np.flatnonzero(names == name)
             found = _segment(
                 window, values[:, chosen], middle[:, chosen], counts[:, chosen], column, measure, scale, floor, side
@@ -1463,6 +1479,8 @@ def _segment(
         # Among those that are off by chance only the ones that moved with the majority belong to it.
         lead = np.sign(np.nansum(np.where(off_mask, np.sign(difference) * weights, 0)))
         off = np.flatnonzero(off_mask & (np.sign(difference) == lead))
+        if len(off) < OUTAGE_VALUES or weights[off].sum() <= bound:
+            return None
     elif alone.any():
         off = np.flatnonzero(alone)
     else:
@@ -1616,7 +1634,8 @@ def _identity(window: _Window, column: str, entity: bool) -> None:
     strangers = [
         (name, found)
         for name in pairs
-        if (found := _moved_from_all(window, "known_share", f"{column}+{name}", OVERLAP_FLOOR)) is not None
+        if not window.spoilt(name)
+        and (found := _moved_from_all(window, "known_share", f"{column}+{name}", OVERLAP_FLOOR)) is not None
     ]
     for name, found in strangers:
         strange = found[0] < -found[2]
@@ -1659,9 +1678,9 @@ def _vanished(window: _Window, column: str, again, since: str, n: float) -> None
     if np.isnan(per_group[position, 0]):
         per_group = history.one("rows_per_entity", column)[:, None]
     rows = history.one("rows")[:, None]
-    change, _, limit = window.compare(np.log(np.maximum(per_group, 1e-9)), 0.0)
+    change, _, _ = window.compare(np.log(np.maximum(per_group, 1e-9)), 0.0)
     fall, _, _ = window.compare(np.log(np.maximum(rows, 0.5)), 0.0)
-    same = abs(change[0]) <= max(limit[0] * 0.75, 0.03) and abs(change[0]) < 0.25 * gone + 0.03
+    same = abs(change[0]) < 0.3 * gone + 0.03
     lost = 1 - math.exp(fall[0])
     wrong = gone > 2 * OVERLAP_FLOOR and same and lost > 0.5 * gone
     window.note("ids", column, "", "vanished", gone, 0.0, 2 * OVERLAP_FLOOR, int(n), wrong)
@@ -1682,3 +1701,71 @@ def _nanmedian(values: Array) -> Array:
     """Return the median along the first axis, nan (without a warning) where there is no value."""
     empty = np.isnan(values).all(axis=0)
     return np.where(empty, np.nan, np.nanmedian(np.where(empty, 0.0, values), axis=0))
+
+
+# --- schema and arrival ----------------------------------------------------------------------------------------------
+
+
+def judge_schema(asset: str, previous: Mapping[str, str], columns: Mapping[str, str], cutoff: date) -> tuple[Fact, ...]:
+    """Compare a table's columns (name -> the warehouse's type) with those of the last healthy week.
+
+    A column that is gone or has another kind of type is a fact; a new one is not, nor is a wider type of its kind.
+    """
+    facts = []
+    new = [name for name in columns if name not in previous]
+    for name, was in previous.items():
+        now = columns.get(name)
+        if now is not None and kind_of(now) == kind_of(was):
+            continue
+        if now is not None:
+            what = f"{asset}.{name} has the type {now}, and had {was}; what reads it will fail or misread it."
+        else:
+            alike = [one for one in new if kind_of(columns[one]) == kind_of(was)]
+            hint = f"; {alike[0]} is new and may be its new name" if len(alike) == 1 else ""
+            what = f"{asset} has no column {name} any more ({was}){hint}."
+        start = cutoff - timedelta(days=WEEK)
+        facts.append(Fact("schema", asset, name, 1.0, 0.0, 0.0, 1, what, start, cutoff - timedelta(days=1)))
+    return tuple(facts)
+
+
+def judge_arrival(
+    profile: pd.DataFrame, table: WatchedTable, cutoff: date, newest: date | None, allowed: int | None = None
+) -> tuple[Fact, ...]:
+    """Judge on the morning of `cutoff` whether the newest day with rows is as new as it used to be.
+
+    `newest` is the last day that holds rows (None: no rows at all). `allowed` days may be missing; by default as many
+    as ever were at the end of a week in the healthy past of the profile, at least one.
+    """
+    if not table.time_sql:
+        return ()
+    age = (cutoff - newest).days - 1 if newest else 10_000
+    if allowed is None:
+        mine = profile[(profile["asset"] == table.asset) & (profile["measure"] == "day_rows")]
+        past = pd.to_datetime(mine["period_start"])
+        past = past[past < pd.Timestamp(cutoff - timedelta(days=WEEK))]
+        back = (pd.Timestamp(cutoff) - past).dt.days
+        latest = back.groupby((back - 1) // WEEK).min() - 1
+        allowed = int(max(1, np.median(latest % WEEK) if len(latest) else 1))
+    if age <= allowed:
+        return ()
+    first = newest + timedelta(days=1) if newest else cutoff - timedelta(days=WEEK)
+    sentence = (
+        f"{table.asset} has nothing newer than {newest}: {age} days are missing on the morning of {cutoff}, "
+        f"and no more than {allowed} ever were."
+    )
+    replay = Alteration(table.asset, "drop", first_day=first, last_day=cutoff - timedelta(days=1))
+    return (
+        Fact(
+            "stale",
+            table.asset,
+            table.time_column,
+            float(age),
+            0.0,
+            float(allowed),
+            1,
+            sentence,
+            first,
+            cutoff - timedelta(days=1),
+            replay=replay,
+        ),
+    )

@@ -1,0 +1,292 @@
+"""Is what our own code made of the feed right? Facts about feature rows, outcomes and their cutoffs.
+
+The feed's own faults show in its profile (see quality.py). What is judged here goes wrong between the feed and the
+model: a feature that is suddenly null or stuck, an outcome that contradicts the orders it is made of or is known too
+early, a row that knows what its cutoff could not.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+
+from ml_models.judgement.evidence import Alteration, Fact
+from ml_models.judgement.quality import DEVIATIONS, MINIMUM_ROWS, MINIMUM_WINDOWS
+from ml_models.problem import Problem
+from ml_models.splits import cutoff_dates
+
+FRAME_HISTORY, FRAME_RECENT = 26, 8
+FRAME_NULLS, FRAME_STUCK = 0.02, 0.15
+# Feature rows that a rebuild gives back otherwise: more than rounding, fewer than a column's worth.
+SAME = 1e-9
+MATURITY_DAYS, EARLY_DAYS = 28, 14
+
+
+def judge_frame(
+    frame: pd.DataFrame,
+    problem: Problem,
+    cutoff: date,
+    asset: str = "features/feature_frame",
+    bands: Sequence[tuple[str, Sequence[float]]] = (),
+    excluded: Sequence[date] = (),
+) -> tuple[Fact, ...]:
+    """Judge the feature rows of `cutoff` against those of earlier cutoffs: nulls, stuck values, impossible values.
+
+    `frame` holds `cutoff_date` and the problem's features. `bands` are segments as (feature, lower ends); by default
+    the problem's slices. `excluded` cutoffs are no example of what is natural. A difference of the null share or of the
+    modal share counts beyond four standard deviations of the earlier cutoffs and beyond chance; () when there are fewer
+    than six earlier cutoffs or 200 rows.
+    """
+    dates = cutoff_dates(frame["cutoff_date"])
+    stamp = pd.Timestamp(cutoff)
+    skipped = {pd.Timestamp(day) for day in excluded}
+    past = [day for day in sorted(dates.unique()) if day < stamp and day not in skipped][-FRAME_HISTORY:]
+    now = frame[dates == stamp]
+    if len(now) < MINIMUM_ROWS or len(past) < MINIMUM_WINDOWS:
+        return ()
+    facts: list[Fact] = []
+    features = [name for name in problem.features if name in frame.columns]
+    segments = [("", "", np.ones(len(frame), dtype=bool))]
+    for feature, edges in bands or [(rule.feature, rule.edges) for rule in problem.slices]:
+        if feature in frame.columns:
+            band = np.searchsorted(
+                np.asarray(edges, dtype=float), frame[feature].to_numpy(dtype="float64", na_value=np.nan), side="right"
+            )
+            segments += [(feature, str(number), band == number) for number in np.unique(band)]
+    bad: set[tuple[str, str]] = set()
+    for segment, label, inside in segments:
+        current = frame[inside & (dates == stamp).to_numpy()]
+        if len(current) < MINIMUM_ROWS:
+            continue
+        earlier = [frame[inside & (dates == day).to_numpy()] for day in past]
+        earlier = [rows for rows in earlier if len(rows) >= MINIMUM_ROWS // 2]
+        if len(earlier) < MINIMUM_WINDOWS:
+            continue
+        for name in features:
+            nulls = np.array([float(rows[name].isna().mean()) for rows in earlier])
+            seen = float(current[name].isna().mean())
+            if ("nulls", name) not in bad and _beyond(seen, nulls, FRAME_NULLS, len(current)):
+                bad.add(("nulls", name))
+                usual = float(np.median(nulls[-FRAME_RECENT:]))
+                facts.append(
+                    _frame_fact("nulls", asset, name, seen, usual, len(current), cutoff, segment, label, "is null")
+                )
+            modes = np.array([_modal(rows[name])[1] for rows in earlier])
+            value, share = _modal(current[name])
+            if ("stuck", name) not in bad and share > modes.max() and _beyond(share, modes, FRAME_STUCK, len(current)):
+                bad.add(("stuck", name))
+                usual = float(np.median(modes[-FRAME_RECENT:]))
+                facts.append(
+                    _frame_fact(
+                        "stuck", asset, name, share, usual, len(current), cutoff, segment, label, f"is {value:g}", value
+                    )
+                )
+    for name in features:
+        about = problem.catalogue.get(name)
+        if about is None:
+            continue
+        values = now[name].to_numpy(dtype="float64", na_value=np.nan)
+        with np.errstate(invalid="ignore"):
+            wrong = (values < (about.low if about.low is not None else -math.inf)) | (
+                values > (about.high if about.high is not None else math.inf)
+            )
+        if wrong.any():
+            sentence = f"{int(wrong.sum())} rows of {asset}.{name} at {cutoff} lie outside of {about.low} to {about.high}, which its definition allows."
+            facts.append(
+                Fact(
+                    "range",
+                    asset,
+                    name,
+                    float(wrong.mean()),
+                    0.0,
+                    0.0,
+                    len(now),
+                    sentence,
+                    cutoff,
+                    cutoff,
+                    rate=float(wrong.mean()),
+                )
+            )
+    return tuple(facts)
+
+
+def _beyond(seen: float, past: np.ndarray, floor: float, n: int) -> bool:
+    usual = float(np.median(past[-FRAME_RECENT:]))
+    spread = float(past.std(ddof=1)) * (1 + 2 / len(past))
+    share = min(max(usual, 1 / n), 0.5)
+    chance = DEVIATIONS * math.sqrt(share * (1 - share) / n)
+    return abs(seen - usual) > max(DEVIATIONS * spread, floor, chance)
+
+
+def _modal(column: pd.Series) -> tuple[float, float]:
+    values = column.to_numpy(dtype="float64", na_value=np.nan)
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return math.nan, 0.0
+    distinct, counts = np.unique(values, return_counts=True)
+    place = int(counts.argmax())
+    return float(distinct[place]), float(counts[place] / len(values))
+
+
+def _frame_fact(
+    kind: str, asset: str, name: str, seen: float, usual: float, n: int, cutoff: date, segment: str, label: str,
+    what: str, value: float | None = None,
+) -> Fact:  # fmt: skip
+    where = f" in band {label} of {segment}" if segment else ""
+    sentence = f"{seen:.1%} of {asset}.{name} {what} at {cutoff}{where}, usually {usual:.1%}."
+    rate = min(abs(seen - usual) / max(1 - usual, 1e-9), 1.0)
+    replay = Alteration(
+        asset,
+        "null" if kind == "nulls" else "set",
+        column=name,
+        rate=rate,
+        first_day=cutoff,
+        last_day=cutoff,
+        value=value,
+    )
+    return Fact(
+        "nulls" if kind == "nulls" else "stuck", asset, name, seen, usual, FRAME_NULLS if kind == "nulls" else FRAME_STUCK,
+        n, sentence, cutoff, cutoff, segment, (label,) if segment else (), rate, replay,
+    )  # fmt: skip
+
+
+def judge_outcomes(
+    outcomes: pd.DataFrame,
+    cutoff: date,
+    entity: str = "customer_id",
+    label: str = "lapsed",
+    truth: pd.DataFrame | None = None,
+    early: pd.DataFrame | None = None,
+    asset: str = "outcomes/customer_outcomes",
+    maturity_days: int = MATURITY_DAYS,
+) -> tuple[Fact, ...]:
+    """Judge outcomes as of `cutoff` (columns: entity, cutoff_date, label).
+
+    Wrong are outcomes of cutoffs younger than `maturity_days`, outcomes that differ from `truth` (the same columns,
+    made from the orders in the horizon again), and more than was possible: who ordered within the first days (`early`:
+    entity, cutoff_date, lapsed_14d) cannot have lapsed, and one who did not order in 14 days may still order until the
+    end; a label that always equals the early one was closed early.
+    """
+    dates = cutoff_dates(outcomes["cutoff_date"])
+    facts: list[Fact] = []
+    young = (dates > pd.Timestamp(cutoff) - pd.Timedelta(days=maturity_days)).to_numpy()
+    if young.any():
+        first, last = dates[young].min().date(), dates[young].max().date()
+        sentence = f"{int(young.sum())} outcomes of {asset} exist for cutoffs {first} to {last}, which are known only {maturity_days} days later, after {cutoff}."
+        facts.append(
+            Fact("labels", asset, label, float(young.mean()), 0.0, 0.0, len(outcomes), sentence, first, last, rate=1.0)
+        )
+    for other, column in ((truth, label), (early, "lapsed_14d")):
+        if other is None or not len(other):
+            continue
+        both = outcomes.assign(cutoff_date=dates).merge(
+            other.assign(cutoff_date=cutoff_dates(other["cutoff_date"]))[[entity, "cutoff_date", column]].rename(
+                columns={column: "_other"}
+            ),
+            on=[entity, "cutoff_date"],
+        )
+        if not len(both):
+            continue
+        mine, theirs = both[label].astype(float).to_numpy(), both["_other"].astype(float).to_numpy()
+        wrong = mine != theirs if column == label else (mine > theirs)
+        if wrong.any():
+            first, last = both.loc[wrong, "cutoff_date"].min().date(), both.loc[wrong, "cutoff_date"].max().date()
+            rate = float(wrong[both["cutoff_date"].between(pd.Timestamp(first), pd.Timestamp(last)).to_numpy()].mean())
+            what = (
+                "orders within the horizon say otherwise" if column == label else "they ordered within the first days"
+            )
+            sentence = f"{int(wrong.sum())} outcomes of {asset} from {first} to {last} are wrong: {what}."
+            facts.append(Fact("labels", asset, label, rate, 0.0, 0.0, len(both), sentence, first, last, rate=rate))
+        if column != label:
+            facts += _closed_early(both, mine, theirs, asset, label)
+    return tuple(facts)
+
+
+def _closed_early(both: pd.DataFrame, mine: np.ndarray, theirs: np.ndarray, asset: str, label: str) -> list[Fact]:
+    """Some who stay away for the first days come back until the end; when none does, the label closed early."""
+    returned = pd.DataFrame(
+        {"cutoff_date": both["cutoff_date"], "away": theirs == 1, "back": (theirs == 1) & (mine == 0)}
+    )
+    by = returned.groupby("cutoff_date")[["away", "back"]].sum()
+    share = by["back"] / by["away"].clip(lower=1)
+    enough = by["away"] >= 30
+    none = enough & (share == 0)
+    if not none.any():
+        return []
+    usual = float(share[enough & ~none].median()) if (enough & ~none).any() else math.nan
+    days = [day.date() for day in by.index[none]]
+    away = int(by.loc[none, "away"].sum())
+    sentence = (
+        f"None of {away} who stayed away for the first days came back at {len(days)} cutoffs ({days[0]} to {days[-1]})"
+        f"{f', usually {usual:.0%} do' if usual == usual else ''}: {asset}.{label} was closed before its horizon ended."
+    )
+    return [Fact("labels", asset, label, 0.0, usual, 0.0, away, sentence, days[0], days[-1], rate=1.0)]
+
+
+def judge_as_of(
+    stored: pd.DataFrame,
+    rebuilt: pd.DataFrame,
+    features: Sequence[str],
+    entity: str = "customer_id",
+    asset: str = "features/customer_features",
+    tolerance: Mapping[str, float] | None = None,
+) -> tuple[Fact, ...]:
+    """Compare stored feature rows with a rebuild that saw only rows before each cutoff; differences know the future.
+
+    Both hold entity, cutoff_date and features; only cutoffs of both are compared. Rows that one side lacks count as
+    different. A feed that was corrected later makes old cutoffs differ too: compare cutoffs whose days are unchanged.
+    """
+    keys = [entity, "cutoff_date"]
+    sides = [side.assign(cutoff_date=cutoff_dates(side["cutoff_date"])) for side in (stored, rebuilt)]
+    common = set(sides[0]["cutoff_date"]) & set(sides[1]["cutoff_date"])
+    sides = [side[side["cutoff_date"].isin(common)] for side in sides]
+    if not common:
+        return ()
+    both = sides[0].merge(sides[1], on=keys, how="outer", suffixes=("", "_again"), indicator="_side")
+    first, last = min(common).date(), max(common).date()
+    facts: list[Fact] = []
+    alone = both["_side"] != "both"
+    if alone.any():
+        sentence = f"{int(alone.sum())} rows of {asset} from {first} to {last} exist only in the stored or only in the rebuilt frame: who was eligible depended on later rows."
+        facts.append(
+            Fact(
+                "future",
+                asset,
+                entity,
+                float(alone.mean()),
+                0.0,
+                0.0,
+                len(both),
+                sentence,
+                first,
+                last,
+                rate=float(alone.mean()),
+            )
+        )
+    paired = both[~alone]
+    moved: list[tuple[float, str]] = []
+    for name in features:
+        if name not in stored.columns or name not in rebuilt.columns:
+            continue
+        a = paired[name].to_numpy(dtype="float64", na_value=np.nan)
+        b = paired[f"{name}_again"].to_numpy(dtype="float64", na_value=np.nan)
+        allowed = (tolerance or {}).get(name, SAME)
+        different = ~((np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= allowed * np.maximum(1, np.abs(b))))
+        if different.any():
+            moved.append((float(different.mean()), name))
+    if moved:
+        moved.sort(reverse=True)
+        share, name = moved[0]
+        sentence = (
+            f"{len(moved)} features of {asset} from {first} to {last} differ from a rebuild by rows before the cutoff "
+            f"only ({', '.join(one for _, one in moved[:4])}{', …' if len(moved) > 4 else ''}; {share:.1%} of the rows): they know the future."
+        )
+        facts.append(Fact("future", asset, name, share, 0.0, 0.0, len(paired), sentence, first, last, rate=share))
+    return tuple(facts)
+
+
+def due_outcomes(cutoff: date, maturity_days: int = MATURITY_DAYS) -> date:
+    """Return the newest cutoff whose outcomes may exist on the morning of `cutoff`."""
+    return cutoff - timedelta(days=maturity_days)
