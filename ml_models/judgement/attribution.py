@@ -486,14 +486,23 @@ def _model_diagnosis(case: Case, replayed: Replayed | None, preface: str) -> Dia
     split = shift_split(case) if case.performance_alarm else None
     drifted = ", ".join(case.drifted[:3]) or "scores"
     if split is not None and split.verdict in ("covariate", "concept", "mixed"):
-        cause, told = split.verdict, split.sentence
+        # Both parts count: the larger one names the cause, the evidence holds both. "Mixed" is kept for bad data beside
+        # a world that moved, because somebody must repair the one and the model learn the other.
+        cause, told = "covariate" if split.covariate > split.concept else "concept", split.sentence
     elif case.performance_alarm:
-        # Observed and promised rates part, and the loss cannot say more: in the same customers, that is concept.
-        cause = "mixed" if case.drift_alarm else "concept"
+        # Observed and promised rates part, and the loss alone cannot say why: among customers with the same scores that
+        # is concept, unless it is the customers who measurably changed and nothing else did.
+        others = split is not None and _counts(split.covariate, split.covariate_error)
+        same = split is not None and _counts(split.concept, split.concept_error)
+        cause = "covariate" if others and not same and case.drift_alarm else "concept"
         told = f"Outcomes no longer agree with what the scores promise ({case.performance_kind})."
     else:
         cause, told = "covariate", f"Customers changed in what we see ({drifted}); outcomes do not disagree so far."
     return _plain(case, cause, explained, f"{preface} {told}".strip(), split)
+
+
+def _counts(part: float, error: float) -> bool:
+    return part > SIGNIFICANT * error
 
 
 def _plain(case: Case, cause: Cause, explained: float, sentence: str, split: ShiftSplit | None = None) -> Diagnosis:
@@ -557,7 +566,6 @@ def shift_split(case: Case) -> ShiftSplit | None:
         _loss(now, case),
         then[problem.entity],
         now[problem.entity],
-        case.seed,
     )
 
 
