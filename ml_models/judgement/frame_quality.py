@@ -93,7 +93,10 @@ def judge_frame(
                 values > (about.high if about.high is not None else math.inf)
             )
         if wrong.any():
-            sentence = f"{int(wrong.sum())} rows of {asset}.{name} at {cutoff} lie outside of {about.low} to {about.high}, which its definition allows."
+            sentence = (
+                f"{int(wrong.sum())} rows of {asset}.{name} at {cutoff} lie outside of "
+                f"{about.low} to {about.high}, which its definition allows."
+            )
             facts.append(
                 Fact(
                     "range",
@@ -147,8 +150,8 @@ def _frame_fact(
         value=value,
     )
     return Fact(
-        "nulls" if kind == "nulls" else "stuck", asset, name, seen, usual, FRAME_NULLS if kind == "nulls" else FRAME_STUCK,
-        n, sentence, cutoff, cutoff, segment, (label,) if segment else (), rate, replay,
+        "nulls" if kind == "nulls" else "stuck", asset, name, seen, usual,
+        FRAME_NULLS if kind == "nulls" else FRAME_STUCK, n, sentence, cutoff, cutoff, segment, (label,) if segment else (), rate, replay,
     )  # fmt: skip
 
 
@@ -174,7 +177,10 @@ def judge_outcomes(
     young = (dates > pd.Timestamp(cutoff) - pd.Timedelta(days=maturity_days)).to_numpy()
     if young.any():
         first, last = dates[young].min().date(), dates[young].max().date()
-        sentence = f"{int(young.sum())} outcomes of {asset} exist for cutoffs {first} to {last}, which are known only {maturity_days} days later, after {cutoff}."
+        sentence = (
+            f"{int(young.sum())} outcomes of {asset} exist for cutoffs {first} to {last}, which "
+            f"are known only {maturity_days} days later, after {cutoff}."
+        )
         facts.append(
             Fact("labels", asset, label, float(young.mean()), 0.0, 0.0, len(outcomes), sentence, first, last, rate=1.0)
         )
@@ -205,7 +211,7 @@ def judge_outcomes(
 
 
 def _closed_early(both: pd.DataFrame, mine: np.ndarray, theirs: np.ndarray, asset: str, label: str) -> list[Fact]:
-    """Some who stay away for the first days come back until the end; when none does, the label closed early."""
+    """Return a fact when nobody who stayed away for the first days came back until the end, as some always do."""
     returned = pd.DataFrame(
         {"cutoff_date": both["cutoff_date"], "away": theirs == 1, "back": (theirs == 1) & (mine == 0)}
     )
@@ -249,7 +255,10 @@ def judge_as_of(
     facts: list[Fact] = []
     alone = both["_side"] != "both"
     if alone.any():
-        sentence = f"{int(alone.sum())} rows of {asset} from {first} to {last} exist only in the stored or only in the rebuilt frame: who was eligible depended on later rows."
+        sentence = (
+            f"{int(alone.sum())} rows of {asset} from {first} to {last} exist only in the stored "
+            "or only in the rebuilt frame: who was eligible depended on later rows."
+        )
         facts.append(
             Fact(
                 "future",
@@ -281,7 +290,8 @@ def judge_as_of(
         share, name = moved[0]
         sentence = (
             f"{len(moved)} features of {asset} from {first} to {last} differ from a rebuild by rows before the cutoff "
-            f"only ({', '.join(one for _, one in moved[:4])}{', …' if len(moved) > 4 else ''}; {share:.1%} of the rows): they know the future."
+            f"only ({', '.join(one for _, one in moved[:4])}{', …' if len(moved) > 4 else ''}; "
+            f"{share:.1%} of the rows): they know the future."
         )
         facts.append(Fact("future", asset, name, share, 0.0, 0.0, len(paired), sentence, first, last, rate=share))
     return tuple(facts)

@@ -2,8 +2,8 @@
 
 A table is described by what is generally known of it (column types, primary key, how many values a column has), never
 by name. Measures are taken of the seven days before a cutoff as they stood at that cutoff, are appended, and are never
-computed again, so a judgement of the past stays what it was. A week costs a few scans of that week and one of the five
-weeks before it, however long the history is.
+computed again, so a judgement of the past stays what it was. A week costs some scans of that week and a few of the
+twelve weeks before it, however long the history is.
 
 Only names of functions differ between engines; they stand in DIALECTS.
 """
@@ -155,7 +155,8 @@ def census_sql(source: TableSource, dialect: str = "duckdb") -> str:
                     "distinct_values": words("about_distinct", name),
                     "lives": words(
                         "double",
-                        f"{words('about_distinct', words('hash', f'{name}, w_'))} / nullif({words('about_distinct', name)}, 0)"
+                        f"{words('about_distinct', words('hash', f'{name}, w_'))} / "
+                        f"nullif({words('about_distinct', name)}, 0)"
                         if week
                         else "null",
                     ),
@@ -177,8 +178,8 @@ def census_sql(source: TableSource, dialect: str = "duckdb") -> str:
 def watched_tables(sources: Iterable[TableSource]) -> tuple[WatchedTable, ...]:
     """Derive what is watched from what is generally known; see WatchedTable for the roles.
 
-    An identifier is a column of the primary key, or one whose name ends in `_id`, `_key`, `_code` or alike. What has few
-    values is a category and a segment. Of the key's columns the one whose values live for a week only bundles the rows
+    An identifier is a column of the primary key, or one whose name ends in `_id`, `_key`, `_code` or alike. What has
+    few values is a category and a segment. Of the key's columns the one whose values live for a week only bundles the rows
     of one event; of the identifiers outside of the key the one with the most values is the entity.
     """
     return tuple(_watch(source) for source in sources)
@@ -340,12 +341,14 @@ class _Plan:
         stored = self.table.time_column
         # Two days to each side: the wall clock is never further from the stored time than that.
         rough = (
-            f" where {stored} >= timestamp '{first - timedelta(days=2)}' and {stored} < timestamp '{self.end + timedelta(days=2)}'"
+            f" where {stored} >= timestamp '{first - timedelta(days=2)}' and {stored} < timestamp "
+            f"'{self.end + timedelta(days=2)}'"
             if stored
             else ""
         )
         return (
-            f"select *, {week} as w_ from (select *, {self.words('day', 't_')} as d_, extract(hour from t_) as h_{extra} "
+            f"select *, {week} as w_ from (select *, {self.words('day', 't_')} as d_, extract(hour from "
+            f"t_) as h_{extra} "
             f"from (select *, {self.table.time_sql} as t_ from {self.table.relation}{rough}) "
             f"where t_ >= timestamp '{first}' and t_ < timestamp '{self.end}')"
         )
@@ -357,7 +360,7 @@ class _Plan:
         return " union all ".join(f"select date '{start}' as w_" for start in self.starts)
 
     def overall(self) -> str:
-        """Nulls, modal value, distinct values of each column; quantiles, signs of each number; rows, groups, entities."""
+        """Nulls, modal value, distinct values of each column; sizes and signs of numbers; rows, groups, entities."""
         table, words = self.table, self.words
         judged = table.judged
         modes = ", ".join(f"{words('mode', name)} as m_{name}" for name in judged)
@@ -417,8 +420,10 @@ class _Plan:
             ]
         entries.append(("", "hour_mean", "''", "count(l.w_)", "avg(h_)"))
         inner = (
-            f"with lines as ({self._lines()}), weeks as ({self._weeks()}), modes as (select w_{', ' if modes else ''}{modes} "
-            f"from lines group by w_) select weeks.w_, {words.rows(entries)} as entries from weeks left join lines as l "
+            f"with lines as ({self._lines()}), weeks as ({self._weeks()}), modes as (select "
+            f"w_{', ' if modes else ''}{modes} "
+            f"from lines group by w_) select weeks.w_, {words.rows(entries)} as entries from weeks left "
+            "join lines as l "
             "on l.w_ = weeks.w_ left join modes on modes.w_ = weeks.w_ group by weeks.w_"
         )
         return _long(table.asset, "w_", inner, "")
@@ -429,7 +434,8 @@ class _Plan:
         entity = f"count(distinct {table.entity})" if table.entity else "count(*)"
         return (
             f"with lines as ({self._lines()})\n"
-            f"select '{table.asset}' as asset, '' as column_name, 'day_rows' as measure, '' as value_key, d_ as period_start, "
+            f"select '{table.asset}' as asset, '' as column_name, 'day_rows' as measure, '' as "
+            "value_key, d_ as period_start, "
             f"count(*) as n, {self.words('double', 'count(*)')} as value from lines group by d_\n"
             f"union all select '{table.asset}', '{table.entity}', 'day_entities', '', d_, count(*), "
             f"{self.words('double', entity)} from lines group by d_\n"
@@ -440,8 +446,10 @@ class _Plan:
     def again(self) -> str:
         """Rows of the days before the week as they stand now: what came late, twice, or went away."""
         return (
-            f"with lines as (select d_, count(*) as n from ({self._lines(LOOK_BACK)}) group by d_), weeks as ({self._weeks()})\n"
-            f"select '{self.table.asset}' as asset, '' as column_name, 'again_rows' as measure, {self.words('text', 'd_')} as value_key, "
+            f"with lines as (select d_, count(*) as n from ({self._lines(LOOK_BACK)}) group by d_), "
+            f"weeks as ({self._weeks()})\n"
+            f"select '{self.table.asset}' as asset, '' as column_name, 'again_rows' as measure, "
+            f"{self.words('text', 'd_')} as value_key, "
             f"weeks.w_ as period_start, n, {self.words('double', 'n')} as value from weeks join lines on d_ < weeks.w_ "
             f"and d_ >= {self.words('add_days', 'weeks.w_', -LOOK_BACK)}"
         )
@@ -478,7 +486,8 @@ class _Plan:
                         "steady_again" + mark,
                         "''",
                         f"sum({steady} 1 else 0 end)",
-                        f"sum({steady} case when now_ > 0 then 1 else 0 end else 0 end) / nullif(sum({steady} 1 else 0 end), 0)",
+                        f"sum({steady} case when now_ > 0 then 1 else 0 end else 0 end) / "
+                        f"nullif(sum({steady} 1 else 0 end), 0)",
                     ),
                     (label, "pace" + mark, "''", before, f"4.0 * {known} / nullif({before}, 0)"),
                 ]
@@ -489,7 +498,8 @@ class _Plan:
                 f"select '{table.asset}' as asset, '{label}' as column_name, made.measure, '' as value_key, "
                 f"w_ as period_start, made.n, made.value from (select w_, {words.rows(entries)} as entries from "
                 f"(select w_, {columns}, {', '.join(sums)} from (select weeks.w_, {columns}, n, {lag} / 7 as lag_ "
-                f"from weeks join (select w_, {columns}, count(*) as n from lines where {present} group by w_, {columns}) "
+                f"from weeks join (select w_, {columns}, count(*) as n from lines where {present} group "
+                f"by w_, {columns}) "
                 f"as b on b.w_ <= weeks.w_ and b.w_ >= {words('add_days', 'weeks.w_', -WEEK * 4 * BLOCKS)}) as lagged "
                 f"group by w_, {columns}) as seen group by w_) as wide, unnest(wide.entries) as unnested(made)"
             )
@@ -513,7 +523,8 @@ class _Plan:
         again = (
             f"select weeks.w_, c_, n_, count(*) as groups_, sum(case when g.w_ = weeks.w_ then 1 else 0 end) as now_, "
             f"max(d_) as last_, min(d_) as first_ "
-            f"from weeks join g on g.w_ <= weeks.w_ and g.w_ >= {words('add_days', 'weeks.w_', -REPLAY_BACK)} group by weeks.w_, c_, n_"
+            "from weeks join g on g.w_ <= weeks.w_ and g.w_ >= "
+            f"{words('add_days', 'weeks.w_', -REPLAY_BACK)} group by weeks.w_, c_, n_"
         )
         copies = "sum(case when groups_ > 1 then groups_ - 1 else 0 end)"
         lag = words("days_between", "first_", "last_")
@@ -541,7 +552,10 @@ class _Plan:
                 f"min(case when groups_ > 1 then {words('days_between', 'w_', 'first_')} end)",
             ),
         ]
-        inner = f"with lines as ({self._lines(REPLAY_BACK)}), weeks as ({self._weeks()}), g as ({seen}), a as ({again}) select w_, {words.rows(entries)} as entries from a group by w_"
+        inner = (
+            f"with lines as ({self._lines(REPLAY_BACK)}), weeks as ({self._weeks()}), g as ({seen}), "
+            f"a as ({again}) select w_, {words.rows(entries)} as entries from a group by w_"
+        )
         return _long(table.asset, "w_", inner, "")
 
     def repeated_keys(self) -> str:
@@ -569,7 +583,8 @@ class _Plan:
     def values(self, column: str) -> str:
         """Rows by value of a column with few values."""
         return (
-            f"select '{self.table.asset}' as asset, '{column}' as column_name, 'value_rows' as measure, {self.words('text', column)} as value_key, "
+            f"select '{self.table.asset}' as asset, '{column}' as column_name, 'value_rows' as measure, "
+            f"{self.words('text', column)} as value_key, "
             f"w_ as period_start, count(*) as n, {self.words('double', 'count(*)')} as value from ({self._lines()}) "
             f"where {column} is not null group by w_, {column}"
         )
@@ -577,7 +592,8 @@ class _Plan:
     def segment_days(self, column: str) -> str:
         """Rows by day and value of a segment."""
         return (
-            f"select '{self.table.asset}' as asset, '{column}' as column_name, 'day_value_rows' as measure, {self.words('text', column)} as value_key, "
+            f"select '{self.table.asset}' as asset, '{column}' as column_name, 'day_value_rows' as "
+            f"measure, {self.words('text', column)} as value_key, "
             f"d_ as period_start, count(*) as n, {self.words('double', 'count(*)')} as value from ({self._lines()}) "
             f"where {column} is not null group by d_, {column}"
         )
@@ -624,7 +640,8 @@ class _Plan:
             ]
         modes = ", ".join(f"{words('mode', name)} as m_{name}" for name in table.judged if name != column)
         inner = (
-            f"with lines as ({self._lines(extra=f', {column} as s_')}), modes as (select w_ as mw_, {modes} from lines group by w_) "
+            f"with lines as ({self._lines(extra=f', {column} as s_')}), modes as (select w_ as mw_, "
+            f"{modes} from lines group by w_) "
             f"select l.w_, {words.rows(entries)} as entries from lines as l join modes on mw_ = l.w_ "
             f"where s_ is not null group by l.w_, s_ having count(*) >= {SEGMENT_ROWS}"
         )
@@ -645,13 +662,14 @@ class _Plan:
                     )
                 ]
             )
-            + f" as entries from lines as l left join (select distinct {reference.key} as k_ from {reference.relation}) as p on p.k_ = l.{reference.column} group by w_"
+            + f" as entries from lines as l left join (select distinct {reference.key} as k_ from "
+            f"{reference.relation}) as p on p.k_ = l.{reference.column} group by w_"
         )
         return _long(self.table.asset, "w_", inner, "")
 
 
 def _snapshot(table: WatchedTable, day: date, words: _Words) -> list[str]:
-    """The measures of a table that is replaced as a whole."""
+    """Return the statements for a table that is replaced as a whole."""
     judged = table.judged
     entries = [("", "rows", "''", "count(*)", "count(*)")]
     for name in judged:
@@ -695,7 +713,8 @@ def _snapshot(table: WatchedTable, day: date, words: _Words) -> list[str]:
         )
     ]
     statements += [
-        f"select '{table.asset}' as asset, '{name}' as column_name, 'value_rows' as measure, {words('text', name)} as value_key, "
+        f"select '{table.asset}' as asset, '{name}' as column_name, 'value_rows' as measure, "
+        f"{words('text', name)} as value_key, "
         f"date '{day}' as period_start, count(*) as n, {words('double', 'count(*)')} as value from {table.relation} "
         f"where {name} is not null group by {name}"
         for name in table.categories

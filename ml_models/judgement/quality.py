@@ -16,10 +16,10 @@ counts is the mass of rows in odd values, against the mass that was odd in healt
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -95,6 +95,8 @@ HOURS_FLOOR = 0.08
 SILENT_HOURS = 0.08
 VALUES_MOVED = 0.05
 OVERLAP_FLOOR = 0.06
+# The share of what a day lacks that the days before it must have sold more than usual.
+MADE_UP = 0.7
 
 TABLE_COLUMNS = [
     "asset",
@@ -135,12 +137,13 @@ def judge_quality(
     tables: Sequence[WatchedTable],
     cutoff: date,
     bad_weeks: BadWeeks | None = None,
+    closed_days: Collection[date] = (),
 ) -> QualityVerdict:
     """Judge the week before `cutoff` by the measures (MEASURE_COLUMNS) of all weeks up to it; later ones are ignored.
 
     `bad_weeks` is what the verdict of a week ago carried; without it the weeks of the past are judged first, one by
-    one (some .2 s each). Says "insufficient evidence" when no table has six healthy weeks before this one, or none was
-    measured in this week.
+    one. On `closed_days`, if the business knows them, rows may be missing. Says "insufficient evidence" when no table
+    has six healthy weeks before this one, or none was measured in this week.
     """
     start = cutoff - timedelta(days=WEEK)
     histories = []
@@ -159,7 +162,7 @@ def judge_quality(
         asset = history.table.asset
         if bad_weeks is None:
             for position in range(MINIMUM_WINDOWS, len(history.weeks) - 1):
-                found = _judge(history, position, known.setdefault(asset, {}), None)
+                found = _judge(history, position, known.setdefault(asset, {}), None, closed_days)
                 if found:
                     known[asset][history.weeks[position]] = tuple(
                         dict.fromkeys(f"{one.kind}:{one.column}" for one in found)
@@ -172,7 +175,7 @@ def judge_quality(
             continue
         judged += 1
         asset = history.table.asset
-        found = _judge(history, len(history.weeks) - 1, known.setdefault(asset, {}), rows)
+        found = _judge(history, len(history.weeks) - 1, known.setdefault(asset, {}), rows, closed_days)
         if found:
             known[asset][start] = tuple(dict.fromkeys(f"{one.kind}:{one.column}" for one in found))
         facts += found
@@ -380,6 +383,7 @@ class _Window:
     healthy: npt.NDArray[np.int64]
     bad: Mapping[date, tuple[str, ...]]
     rows: list[list[object]] | None
+    closed_days: Collection[date] = ()
     facts: list[Fact] = field(default_factory=list)
 
     @property
@@ -401,7 +405,9 @@ class _Window:
             start -= timedelta(days=WEEK)
         return start
 
-    def compare(self, values: Array, floor: Array | float, deviations: float = DEVIATIONS):
+    def compare(
+        self, values: Array, floor: Array | float, deviations: float = DEVIATIONS
+    ) -> tuple[Array, Array, Array]:
         """Compare this week's values with the healthy past; return difference, centre, limit (nan: cannot be judged).
 
         `values` is weeks x series, on a scale where differences mean the same everywhere.
@@ -476,7 +482,7 @@ class _Window:
                 where=clause,
                 rate=float(min(max(rate, 0.0), 1.0)),
                 per=per,
-                first_day=begin if self.table.time_sql or operation else begin,
+                first_day=begin,
                 last_day=last or self.end,
                 value=value,
             )
@@ -501,7 +507,11 @@ class _Window:
 
 
 def _judge(
-    history: _History, position: int, bad: Mapping[date, tuple[str, ...]], rows: list[list[object]] | None
+    history: _History,
+    position: int,
+    bad: Mapping[date, tuple[str, ...]],
+    rows: list[list[object]] | None,
+    closed_days: Collection[date] = (),
 ) -> list[Fact]:
     """Return the facts of one week of one table."""
     healthy = np.array(
@@ -509,7 +519,7 @@ def _judge(
     )
     if len(healthy) < MINIMUM_WINDOWS:
         return []
-    window = _Window(history, position, healthy, bad, rows)
+    window = _Window(history, position, healthy, bad, rows, closed_days)
     if not history.table.time_sql:
         _scalars(window, SNAPSHOT_RULES)
         _categories(window)
@@ -575,7 +585,7 @@ def _wrong(difference: Array, limit: Array, side: str) -> Mask:
 
 def _scalars(window: _Window, rules: Mapping[str, Rule]) -> None:
     """Judge each column's measures of the whole table; one fact a column and kind, the clearest."""
-    found: dict[tuple[str, str], list[tuple[float, str, float, float, float, float, float]]] = {}
+    found: dict[tuple[str, FactKind], list[tuple[float, str, float, float, float, float, float]]] = {}
     for measure, (kind, scale, floor, side) in rules.items():
         values, counts, labels = window.history.series(measure, lambda name: "@" not in name, "whole")
         if not labels:
@@ -647,7 +657,7 @@ def _agree(sizes: Sequence[tuple[float, str, float, float, float, float, float]]
 
 
 def _scalar_fact(
-    window: _Window, column: str, kind: str, hits: list[tuple[float, str, float, float, float, float, float]]
+    window: _Window, column: str, kind: FactKind, hits: list[tuple[float, str, float, float, float, float, float]]
 ) -> None:
     _, measure, observed, expected, limit, n, difference = hits[0]
     asset, table = window.table.asset, window.table
@@ -664,7 +674,10 @@ def _scalar_fact(
         window.fact("nulls", column, sentence, *common, rate=max(rate, 0), operation="null" if rate > 0 else "")
     elif kind == "orphans":
         rate = (observed - expected) / max(1 - expected, 1e-9)
-        sentence = f"{observed:.2%} of {asset}.{column} have no partner in the table they refer to {days}, usually {expected:.2%}."
+        sentence = (
+            f"{observed:.2%} of {asset}.{column} have no partner in the table they refer to "
+            f"{days}, usually {expected:.2%}."
+        )
         window.fact(
             "orphans",
             column,
@@ -679,7 +692,10 @@ def _scalar_fact(
     elif kind == "stuck" and measure == "modal_share":
         value = window.history.modal(column, window.position)
         rate = (observed - expected) / max(1 - expected, 1e-9)
-        sentence = f"{observed:.1%} of {asset}.{column} is {value} {days}; the most frequent value usually holds {expected:.1%}."
+        sentence = (
+            f"{observed:.1%} of {asset}.{column} is {value} {days}; the most frequent value "
+            f"usually holds {expected:.1%}."
+        )
         window.fact(
             "stuck", column, sentence, *common, rate=rate, operation="set", value=_typed(value, table.columns[column])
         )
@@ -719,7 +735,10 @@ def _scalar_fact(
             target="",
         )
     elif kind == "replay" and measure == "twin_share":
-        sentence = f"{observed:.1%} of the rows of {asset} equal another row in all but the key {table.group} {days}, usually {expected:.1%}."
+        sentence = (
+            f"{observed:.1%} of the rows of {asset} equal another row in all but the key "
+            f"{table.group} {days}, usually {expected:.1%}."
+        )
         window.fact(
             "replay",
             table.group,
@@ -731,7 +750,7 @@ def _scalar_fact(
     else:
         history, position = window.history, window.position
         lag = history.one("replayed_lag", table.group)[position]
-        again = int(round(lag)) if np.isfinite(lag) else 0
+        again = round(float(lag)) if np.isfinite(lag) else 0
         sentence = (
             f"{observed:.0%} of the {table.group}s of {asset} {days} repeat the content of others"
             f"{f', {again} days older' if again else ' of the same day'}, under new keys; usually {expected:.1%}."
@@ -868,7 +887,10 @@ def _volume(window: _Window) -> None:
         _missing_days(window, days[position], usual, np.flatnonzero(low))
     elif difference[0] < -limit[0]:
         share = 1 - observed / expected_rows
-        sentence = f"{table.asset} received {observed:,.0f} rows from {window.start} to {window.end}, usually {expected_rows:,.0f}."
+        sentence = (
+            f"{table.asset} received {observed:,.0f} rows from {window.start} to {window.end}, "
+            f"usually {expected_rows:,.0f}."
+        )
         window.fact("volume", "", sentence, observed, expected_rows, limit[0], observed, rate=share, operation="drop")
     if difference[0] > limit[0] or high.sum() >= 1:
         chosen = np.flatnonzero(high) if high.any() else np.arange(WEEK)
@@ -882,8 +904,10 @@ def _volume(window: _Window) -> None:
 
 
 def _made_up(window: _Window, days: Array) -> Mask:
-    """Whether the days before each day sold in advance what it lacks: people shop ahead of a closed day, and a lost
-    file is announced to nobody."""
+    """Whether the days before each day sold in advance what it lacks.
+
+    People shop ahead of a closed day, and a lost file is announced to nobody.
+    """
     history, position = window.history, window.position
     usual = np.median(days[window.healthy][-RECENT:], axis=0)
     follows = position and history.weeks[position] - history.weeks[position - 1] == timedelta(days=WEEK)
@@ -891,7 +915,8 @@ def _made_up(window: _Window, days: Array) -> Mask:
     extra = line - np.tile(usual, 2)
     ahead = [max(extra[WEEK + day - back : WEEK + day].sum() for back in (3, 4, 5)) for day in range(WEEK)]
     missing = -extra[WEEK:]
-    return (missing > 0) & (np.array(ahead) >= 0.7 * missing)
+    closed = np.array([window.start + timedelta(days=day) in window.closed_days for day in range(WEEK)])
+    return closed | (missing > 0) & (np.array(ahead) >= MADE_UP * missing)
 
 
 def _missing_days(window: _Window, seen: Array, usual: Array, low: npt.NDArray[np.int64]) -> None:
@@ -908,11 +933,9 @@ def _missing_days(window: _Window, seen: Array, usual: Array, low: npt.NDArray[n
     kind: FactKind = "stale" if newest else "volume"
     what = "has not received its newest days" if newest else "lacks rows"
     sentence = f"{table.asset} {what}: {listed} rows as usual on these weekdays."
-    where = f"cast({table.time_sql} as date) in ({', '.join(chr(39) + str(one) + chr(39) for one in dates)})"
-    consecutive = low[-1] - low[0] + 1 == len(low)
-    weekdays = ", ".join(str(one.isoweekday()) for one in dates)
-    if not consecutive:
-        where = f"extract(isodow from {table.time_sql}) in ({weekdays})"
+    if low[-1] - low[0] + 1 != len(low):
+        # Days of the week, so that the fact can be re-enacted in another week.
+        where = f"extract(isodow from {table.time_sql}) in ({', '.join(str(one.isoweekday()) for one in dates)})"
     else:
         where = ""
     window.fact(
@@ -950,7 +973,10 @@ def _past_days(window: _Window) -> None:
     first, last = (window.start + timedelta(days=edge(back for back, _, _ in grown)) for edge in (min, max))
     was, now = sum(one[1] for one in grown), sum(one[2] for one in grown)
     more = now > was
-    sentence = f"Days of {table.asset} that were delivered before changed: {first} to {last} hold {now:,.0f} rows, {was:,.0f} when they came."
+    sentence = (
+        f"Days of {table.asset} that were delivered before changed: {first} to {last} hold "
+        f"{now:,.0f} rows, {was:,.0f} when they came."
+    )
     window.fact(
         "replay" if more else "volume", table.group if more else "", sentence, now, was, 0.25, now,
         rate=min(abs(now / was - 1), 1), first=first, last=last, operation="duplicate" if more else "drop",
@@ -998,10 +1024,17 @@ def _hours(window: _Window) -> None:
         lost = [hour for hour in range(24) if usual[hour] > 0.005 and shares[position, hour] < 0.05 * usual[hour]]
         peak = int(np.argmax(shares[position]))
         if shift and left < 0.4 * observed:
-            sentence = f"Times of {table.asset} moved by {shift:+d} hours from {window.since('hours', table.time_column)} on (distance of the hour histograms {observed:.2f}, usually {past.mean():.2f})."
+            sentence = (
+                f"Times of {table.asset} moved by {shift:+d} hours from "
+                f"{window.since('hours', table.time_column)} on (distance of the hour histograms "
+                f"{observed:.2f}, usually {past.mean():.2f})."
+            )
             window.fact("hours", column, sentence, observed, past.mean(), limit, n, operation="shift_time", value=shift)
         elif shares[position, peak] > 0.9:
-            sentence = f"Times of {table.asset} lost their hour: {shares[position, peak]:.0%} of the rows are at {peak}:00, usually {usual[peak]:.0%}."
+            sentence = (
+                f"Times of {table.asset} lost their hour: {shares[position, peak]:.0%} of the "
+                f"rows are at {peak}:00, usually {usual[peak]:.0%}."
+            )
             window.fact(
                 "hours",
                 column,
@@ -1016,7 +1049,10 @@ def _hours(window: _Window) -> None:
         elif lost and sum(usual[hour] for hour in lost) > 0.03:
             _lost_hours(window, lost, observed, float(past.mean()), limit, n, float(usual[lost].sum()))
         else:
-            sentence = f"The hours of {table.asset} moved (distance of the histograms {observed:.2f}, usually {past.mean():.2f}), by no whole shift."
+            sentence = (
+                f"The hours of {table.asset} moved (distance of the histograms {observed:.2f}, "
+                f"usually {past.mean():.2f}), by no whole shift."
+            )
             window.fact(
                 "hours",
                 column,
@@ -1031,9 +1067,13 @@ def _hours(window: _Window) -> None:
     elif silent > silent_limit:
         for day, hours_lost in empty.items():
             on = window.start + timedelta(days=day)
-            sentence = f"{table.asset} has no row on {on} in hours {_spans(hours_lost)}, which usually hold {silent * WEEK / max(len(empty), 1):.0%} of the day."
+            sentence = (
+                f"{table.asset} has no row on {on} in hours {_spans(hours_lost)}, which usually "
+                f"hold {silent * WEEK / max(len(empty), 1):.0%} of the day."
+            )
             window.fact(
-                "hours", column, sentence, silent, float(quiet.mean()), silent_limit, n, first=on, last=on, operation="drop",
+                "hours", column, sentence, silent, float(quiet.mean()), silent_limit, n, first=on, last=on,
+                operation="drop",
                 target="", where=f"extract(hour from {table.time_sql}) in ({', '.join(map(str, hours_lost))})",
             )  # fmt: skip
 
@@ -1042,7 +1082,10 @@ def _lost_hours(
     window: _Window, lost: list[int], observed: float, expected: float, limit: float, n: float, share: float
 ) -> None:
     table = window.table
-    sentence = f"{table.asset} has no rows in hours {_spans(lost)} from {window.since('hours', table.time_column)} on, which usually hold {share:.0%}: files are cut."
+    sentence = (
+        f"{table.asset} has no rows in hours {_spans(lost)} from "
+        f"{window.since('hours', table.time_column)} on, which usually hold {share:.0%}: files are cut."
+    )
     window.fact(
         "hours", table.time_column, sentence, observed, expected, limit, n, operation="drop", target="",
         where=f"extract(hour from {table.time_sql}) in ({', '.join(map(str, lost))})",
@@ -1060,7 +1103,7 @@ def _spans(hours: Sequence[int]) -> str:
 def _silent_hours(
     by_day: Array, position: int, healthy: npt.NDArray[np.int64], made_up: Mask | None = None
 ) -> tuple[float, dict[int, list[int]]]:
-    """Return the share of a week's usual rows that lies in three and more empty hours in a row of a day that has rows."""
+    """Return the share of a usual day's rows that lies in three and more empty hours of a day that has rows."""
     usual = np.median(by_day[healthy], axis=0)
     total = usual.sum()
     mass, empty = 0.0, {}
@@ -1068,7 +1111,7 @@ def _silent_hours(
         if by_day[position, day].sum() == 0 or (made_up is not None and made_up[day]):
             continue
         silent = (by_day[position, day] == 0) & (usual[day] >= 20)
-        runs = [hour for hour in np.flatnonzero(silent)]
+        runs = np.flatnonzero(silent)
         if len(runs) >= 3:
             mass += float(usual[day][silent].sum())
             empty[day] = [int(hour) for hour in runs]
@@ -1149,7 +1192,10 @@ def _category(window: _Window, column: str) -> None:
     days = f"from {window.since('categories', column)} to {window.end}"
     if found["new"][0] > new_limit or (renamed and not segment):
         rate = found["new"][0]
-        sentence = f"{table.asset}.{column} has {len(fresh)} values never seen before ({', '.join(fresh[:3])}{', …' if len(fresh) > 3 else ''}) in {rate:.1%} of the rows {days}"
+        sentence = (
+            f"{table.asset}.{column} has {len(fresh)} values never seen before "
+            f"({', '.join(fresh[:3])}{', …' if len(fresh) > 3 else ''}) in {rate:.1%} of the rows {days}"
+        )
         sentence += (
             f"; {len(gone)} usual values are gone ({', '.join(gone[:3])}{', …' if len(gone) > 3 else ''})."
             if gone
@@ -1164,9 +1210,15 @@ def _category(window: _Window, column: str) -> None:
         rate = found["lost"][0]
         taken = shares[position] - usual
         heir = int(np.argmax(taken))
-        sentence = f"Usual values of {table.asset}.{column} are gone {days}: {', '.join(gone[:3])}{', …' if len(gone) > 3 else ''}, usually {rate:.1%} of the rows."
+        sentence = (
+            f"Usual values of {table.asset}.{column} are gone {days}: "
+            f"{', '.join(gone[:3])}{', …' if len(gone) > 3 else ''}, usually {rate:.1%} of the rows."
+        )
         if taken[heir] > 0.5 * rate and kind_of(table.columns[column]) == "text":
-            sentence = f"{sentence[:-1]}; {labels[heir]} took their rows ({shares[position, heir]:.1%}, usually {usual[heir]:.1%})."
+            sentence = (
+                f"{sentence[:-1]}; {labels[heir]} took their rows ({shares[position, heir]:.1%}, "
+                f"usually {usual[heir]:.1%})."
+            )
             window.fact(
                 "categories",
                 column,
@@ -1198,7 +1250,10 @@ def _category(window: _Window, column: str) -> None:
         seen, mean, limit = found["moved"]
         change = shares[position] - usual
         top = int(np.argmax(np.abs(change)))
-        sentence = f"The values of {table.asset}.{column} moved {days} ({seen:.1%} of the rows changed value, usually {mean:.1%}); most: {labels[top]}, {shares[position, top]:.1%}, usually {usual[top]:.1%}."
+        sentence = (
+            f"The values of {table.asset}.{column} moved {days} ({seen:.1%} of the rows changed "
+            f"value, usually {mean:.1%}); most: {labels[top]}, {shares[position, top]:.1%}, usually {usual[top]:.1%}."
+        )
         if change[top] > 0 and kind_of(table.columns[column]) == "text":
             window.fact(
                 "categories", column, sentence, seen, mean, limit, n, rate=seen, operation="collapse", value=labels[top]
@@ -1290,7 +1345,8 @@ def _silent(window: _Window) -> None:
                 chosen = [labels[i] for i in gone]
                 sentence = (
                     f"{len(chosen)} values of {column} in {table.asset} fell silent at once from {first} to {last} "
-                    f"({', '.join(chosen[:5])}{', …' if len(chosen) > 5 else ''}), usually {mass:.0%} of the rows; the others go on."
+                    f"({', '.join(chosen[:5])}{', …' if len(chosen) > 5 else ''}), usually {mass:.0%} of "
+                    "the rows; the others go on."
                 )
                 window.fact(
                     "volume",
@@ -1344,7 +1400,8 @@ def _uneven(window: _Window) -> None:
             chosen = [names[i] for i in np.flatnonzero(low)]
             rate = 1 - float(np.exp(np.average(difference[low], weights=weights[low])))
             sentence = (
-                f"{len(chosen)} values of {column} in {table.asset} ({', '.join(chosen[:5])}{', …' if len(chosen) > 5 else ''}) "
+                f"{len(chosen)} values of {column} in {table.asset} "
+                f"({', '.join(chosen[:5])}{', …' if len(chosen) > 5 else ''}) "
                 f"lost {rate:.0%} of their rows in the week from {window.start} while the others go on."
             )
             window.fact(
@@ -1424,7 +1481,7 @@ def _segments(window: _Window) -> None:
 def _segment(
     window: _Window, values: Array, medians: Array, counts: Array, column: str, measure: str, scale: str, floor: float,
     side: str,
-):  # fmt: skip
+) -> tuple[npt.NDArray[np.int64], float, float, Array, Array, Array] | None:  # fmt: skip
     """Return which values of a segment are off, their mass, its bound, the differences; None: nothing is."""
     position = window.position
     enough = counts >= SEGMENT_ROWS
@@ -1475,11 +1532,12 @@ def _segment(
         SEGMENT_RULES[measure][0], column, "segment", f"{measure} within segments", mass, float(past.mean()), bound,
         int(counts[position].sum()), bool((mass > bound and off_mask.sum() >= OUTAGE_VALUES) or alone.any()),
     )  # fmt: skip
-    if mass > bound and off_mask.sum() >= OUTAGE_VALUES:
+    several = max(OUTAGE_VALUES, math.ceil(0.05 * present.sum()))
+    if mass > bound and off_mask.sum() >= several:
         # Among those that are off by chance only the ones that moved with the majority belong to it.
         lead = np.sign(np.nansum(np.where(off_mask, np.sign(difference) * weights, 0)))
         off = np.flatnonzero(off_mask & (np.sign(difference) == lead))
-        if len(off) < OUTAGE_VALUES or weights[off].sum() <= bound:
+        if len(off) < several or weights[off].sum() <= bound:
             return None
     elif alone.any():
         off = np.flatnonzero(alone)
@@ -1489,14 +1547,14 @@ def _segment(
 
 
 def _segment_fact(
-    window: _Window, kind: FactKind, column: str, segment: str, measure: str, keys: list[str], mass: float, bound: float,
-    observed: float, usual: float, effect: float, n: float,
+    window: _Window, kind: FactKind, column: str, segment: str, measure: str, keys: list[str], mass: float,
+    bound: float, observed: float, usual: float, effect: float, n: float,
 ) -> None:  # fmt: skip
     table = window.table
     listed = f"{', '.join(keys[:5])}{', …' if len(keys) > 5 else ''}"
     where = f"in {len(keys)} values of {segment} ({listed})"
     since = f"from {window.since(kind, column)} to {window.end}"
-    common = {"segment": segment, "values": keys}
+    common: dict[str, Any] = {"segment": segment, "values": keys}
     target = column
     if kind == "nulls":
         rate = (observed - usual) / max(1 - usual, 1e-9)
@@ -1537,11 +1595,17 @@ def _segment_fact(
         )
     elif kind == "range":
         factor = _round(math.exp(effect))
-        sentence = f"{table.asset}.{column} is {factor:g} times as large {where} {since}, against the other values of {segment} ({measure} {observed:,.4g}, usually {usual:,.4g})."
+        sentence = (
+            f"{table.asset}.{column} is {factor:g} times as large {where} {since}, against the "
+            f"other values of {segment} ({measure} {observed:,.4g}, usually {usual:,.4g})."
+        )
         window.fact(kind, column, sentence, observed, usual, bound, n, operation="scale", value=factor, **common)
     elif kind == "hours":
         hours = round(effect)
-        sentence = f"Times of {table.asset} moved by {hours:+d} hours on average {where} {since}, against the other values of {segment}."
+        sentence = (
+            f"Times of {table.asset} moved by {hours:+d} hours on average {where} {since}, "
+            f"against the other values of {segment}."
+        )
         target = table.time_column
         window.fact(
             kind,
@@ -1587,7 +1651,9 @@ def _entities(window: _Window) -> None:
         _identity(window, column, column == table.entity)
 
 
-def _moved_from_all(window: _Window, measure: str, column: str, floor: float):
+def _moved_from_all(
+    window: _Window, measure: str, column: str, floor: float
+) -> tuple[float, float, float, float] | None:
     """Return the smallest change against each block of earlier weeks that is healthy as a whole; None: none is."""
     history = window.history
     found = []
@@ -1625,7 +1691,10 @@ def _identity(window: _Window, column: str, entity: bool) -> None:
     since = f"from {window.since('ids', column)} to {window.end}"
     if fewer_known and fewer_again:
         rate = min(1 - known[3] / max(known[1], 1e-9), 1.0)
-        sentence = f"{1 - known[3]:.0%} of the rows of {table.asset} {since} have a {column} not seen before (usually {1 - known[1]:.0%}), and known ones are gone: identifiers changed."
+        sentence = (
+            f"{1 - known[3]:.0%} of the rows of {table.asset} {since} have a {column} not seen "
+            f"before (usually {1 - known[1]:.0%}), and known ones are gone: identifiers changed."
+        )
         window.fact("ids", column, sentence, known[3], known[1], known[2], n, rate=rate, operation="rekey")
         return
     if not entity:
@@ -1650,7 +1719,10 @@ def _identity(window: _Window, column: str, entity: bool) -> None:
                 if fewer_again
                 else "they act where they never did: identifiers were mixed up"
             )
-            sentence = f"{1 - found[3]:.0%} of the rows of {table.asset} {since} pair a {column} with a {name} it was never seen with (usually {1 - found[1]:.0%}); {what}."
+            sentence = (
+                f"{1 - found[3]:.0%} of the rows of {table.asset} {since} pair a {column} with a "
+                f"{name} it was never seen with (usually {1 - found[1]:.0%}); {what}."
+            )
             window.fact(
                 "ids",
                 column,
@@ -1667,8 +1739,8 @@ def _identity(window: _Window, column: str, entity: bool) -> None:
         _vanished(window, column, again, since, n)
 
 
-def _vanished(window: _Window, column: str, again, since: str, n: float) -> None:
-    """A part of the known entities is gone while those present go on as before: their rows were not delivered.
+def _vanished(window: _Window, column: str, again: tuple[float, float, float, float], since: str, n: float) -> None:
+    """Add a fact when a part of the known entities is gone while those present go on as before.
 
     Customers who shop less make both numbers fall; customers who shop in blocks make those present shop more.
     """
@@ -1685,7 +1757,10 @@ def _vanished(window: _Window, column: str, again, since: str, n: float) -> None
     wrong = gone > 2 * OVERLAP_FLOOR and same and lost > 0.5 * gone
     window.note("ids", column, "", "vanished", gone, 0.0, 2 * OVERLAP_FLOOR, int(n), wrong)
     if wrong:
-        sentence = f"{gone:.0%} of those {column}s of {table.asset} that come every week are gone at once {since}, with {lost:.0%} of the rows; the others go on as before: a part of the feed is missing."
+        sentence = (
+            f"{gone:.0%} of those {column}s of {table.asset} that come every week are gone at "
+            f"once {since}, with {lost:.0%} of the rows; the others go on as before: a part of the feed is missing."
+        )
         window.fact(
             "ids", column, sentence, again[3], again[1], again[2], n, rate=gone, operation="drop", per=column, target=""
         )
