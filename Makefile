@@ -7,7 +7,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 export MLFLOW_DISABLE_TELEMETRY = true
 BIN = .venv/bin
 
-.PHONY: help setup run summary ui replay rebuild promote snapshot drill drill-all test test-slow lint bench lock
+.PHONY: help setup run summary ui replay rebuild promote snapshot backtest drill drill-all test test-slow lint bench lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ rebuild: setup ## compute features, outcomes and frames again from a cutoff on: 
 
 promote: setup ## make a registered version the champion (also back to an older one): make promote VERSION=3
 	@$(BIN)/python -m commands.promote --version "$(VERSION)"
+
+backtest: setup ## what each retraining policy would have cost over the recorded year
+	@$(BIN)/python -m commands.backtest
 
 drill: setup ## inject a fault and see what is made of it: make drill FAULT=amounts_times_100 [FROM=2017-08-14] [FAULT_FILE=path]
 	@$(BIN)/python -m commands.drill $(if $(FAULT),--fault "$(FAULT)") $(if $(FROM),--from "$(FROM)") $(if $(FAULT_FILE),--file "$(FAULT_FILE)") $(if $(WEEKS),--weeks "$(WEEKS)")

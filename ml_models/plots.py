@@ -158,3 +158,26 @@ def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def backtest_plot(weeks: pd.DataFrame, title: str = "What each policy would have cost") -> bytes:
+    """Draw what each policy saved against never retraining, added up over the cutoffs, dots where it retrained.
+
+    Columns: policy, cutoff_date, action, log_loss (null where the outcome is not known), rows. Above zero: fewer
+    log-loss points lost than by the policy `never`, as a mean over the rows so far.
+    """
+    figure, axes = _figure(title, width=8.8, height=4.2)
+    dates = weeks.assign(cutoff_date=pd.to_datetime(weeks["cutoff_date"])).dropna(subset=["log_loss"])
+    losses = dates.pivot(index="cutoff_date", columns="policy", values="log_loss")
+    rows = dates.groupby("cutoff_date")["rows"].max().reindex(losses.index)
+    base = losses["never"] if "never" in losses.columns else losses.iloc[:, 0]
+    for policy, colour in zip(losses.columns, [_BLUE, _GREY, _ORANGE, _RED, "#3c8f5a", "#7a56a8"], strict=False):
+        saved = ((base - losses[policy]) * rows).cumsum() / rows.cumsum()
+        axes.plot(saved.index, saved, color=colour, linewidth=1.8 if policy == "ours" else 1.2, label=str(policy))
+        mine = dates[(dates["policy"] == policy) & (dates["action"] == "improve")]["cutoff_date"]
+        axes.scatter(mine, saved.reindex(mine), color=colour, s=26, zorder=3)
+    axes.set_ylabel("log-loss saved a customer,\nmean so far (dots: retrained)")
+    axes.xaxis.set_major_locator(AutoDateLocator())
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(AutoDateLocator()))
+    axes.legend(frameon=False, loc="upper left")
+    return _png(figure)

@@ -26,6 +26,7 @@ from ml_models.judgement.decision import (
 )
 from ml_models.judgement.drift import DriftVerdict, drift_statistics, judge_drift, weigh_drift
 from ml_models.judgement.evidence import Action, Alteration, Decision, Diagnosis, Fact
+from ml_models.judgement.frame_quality import judge_as_of, judge_frame, judge_outcomes
 from ml_models.judgement.gain import (
     Effect,
     early_rows,
@@ -142,7 +143,7 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
     past = before(evidence.ledger, cutoff)
     rows = labelled_rows(evidence.frame, evidence.outcomes, problem)
     quality = _quality(evidence)
-    facts = (*quality.facts, *evidence.active_checks)
+    facts = _distinct([*quality.facts, *evidence.active_checks, *_rows_facts(evidence, past, quality.facts)])
     lingering = tuple(
         fact for fact in known_facts(past) if bad_period(fact).touches_window(cutoff, problem.window_days)
     )
@@ -208,7 +209,7 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
         performance=performance,
         diagnosis=decision.diagnosis,
         decision=decision,
-        why=why_row(decision, quality, drift, performance),
+        why=why_row(decision, quality, drift, performance, facts),
         ledger_row=ledger_row(decision, facts, version),
         drift_history=history,
         performance_known=known,
@@ -220,6 +221,31 @@ def _quality(evidence: WeekEvidence) -> QualityVerdict:
         nothing = "Nothing that arrived has been measured, so its quality cannot be judged."
         return QualityVerdict("insufficient evidence", evidence.cutoff, (), pd.DataFrame(), nothing)
     return judge_quality(evidence.profile, evidence.tables, evidence.cutoff, evidence.bad_weeks)
+
+
+def _rows_facts(evidence: WeekEvidence, past: pd.DataFrame, found: Sequence[Fact]) -> list[Fact]:
+    """Judge feature rows, outcomes and the as-of audit, leaving out the cutoffs that are known to be bad."""
+    problem, cutoff = evidence.problem, evidence.cutoff
+    periods = [*bad_periods(past), *(bad_period(fact) for fact in (*found, *evidence.active_checks))]
+    stamps = cutoff_dates(evidence.frame[problem.cutoff].unique())
+    bad = [day.date() for day in stamps if any(one.touches_window(day.date(), problem.window_days) for one in periods)]
+    facts = [*judge_frame(evidence.frame, problem, cutoff, excluded=[day for day in bad if day != cutoff])]
+    facts += judge_outcomes(evidence.outcomes, cutoff, problem.entity, problem.label, early=evidence.early)
+    if evidence.audit is not None:
+        # Days that came late make old cutoffs differ from what can be built today, and nobody saw the future.
+        days = cutoff_dates(evidence.audit[problem.cutoff])
+        sound = evidence.audit[~days.isin([pd.Timestamp(day) for day in bad])]
+        if len(sound):
+            facts += judge_as_of(evidence.frame, sound, problem.features, problem.entity)
+    return facts
+
+
+def _distinct(facts: Sequence[Fact]) -> tuple[Fact, ...]:
+    kept: list[Fact] = []
+    for fact in facts:
+        if fact not in kept:
+            kept.append(fact)
+    return tuple(kept)
 
 
 def _drift_history(evidence: WeekEvidence) -> pd.DataFrame:
@@ -356,13 +382,17 @@ def _gain(
 
 
 def why_row(
-    decision: Decision, quality: QualityVerdict, drift: DriftVerdict, performance: PerformanceVerdict | None
+    decision: Decision,
+    quality: QualityVerdict,
+    drift: DriftVerdict,
+    performance: PerformanceVerdict | None,
+    facts: Sequence[Fact] = (),
 ) -> dict[str, object]:
     """Return the one row that explains a week, by WHY_COLUMNS: plain words, readable in SQL without Python."""
     diagnosis = decision.diagnosis
     return {
         "cutoff": pd.Timestamp(decision.cutoff),
-        "what_happened": what_happened(quality, drift, performance),
+        "what_happened": what_happened(quality, drift, performance, facts),
         "cause": diagnosis.cause,
         "percent_explained": None if math.isnan(diagnosis.explained) else round(100 * diagnosis.explained, 1),
         "first_bad_asset": diagnosis.first_bad_asset,
@@ -375,7 +405,12 @@ def why_row(
     }
 
 
-def what_happened(quality: QualityVerdict, drift: DriftVerdict, performance: PerformanceVerdict | None) -> str:
+def what_happened(
+    quality: QualityVerdict,
+    drift: DriftVerdict,
+    performance: PerformanceVerdict | None,
+    facts: Sequence[Fact] = (),
+) -> str:
     """Return what the three layers saw, those that failed in their own words, the others in a few."""
     layers: list[tuple[str, str, str]] = [
         ("quality", quality.status, quality.sentence),
@@ -384,6 +419,9 @@ def what_happened(quality: QualityVerdict, drift: DriftVerdict, performance: Per
     if performance is not None:
         layers.append(("performance", performance.status, performance.sentence))
     failed = [sentence for _, status, sentence in layers if status in ("fail", "warn", "moved")]
+    beside = [fact for fact in facts if fact not in quality.facts]
+    if beside:
+        failed.insert(0, f"{len(beside)} fault(s) beside the profile's. First: {beside[0].sentence}")
     calm = [name for name, status, _ in layers if status == "pass"]
     unsure = [name for name, status, _ in layers if status == "insufficient evidence"]
     said = list(failed)

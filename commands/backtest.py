@@ -1,0 +1,226 @@
+"""What a retraining policy would have cost: the recorded year, lived through by each policy, before one is switched on.
+
+The policies see the same weeks, deploy fits of the same recipe and are judged on what really happened. Calendar and
+PSI policies promote whatever they fit, as they do in the wild; ours passes a gate. Afterwards some faults are
+injected, to see after how many days each policy notices. The warehouse is read, and monitoring.backtest is written.
+"""
+
+import argparse
+import math
+import multiprocessing
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml_models.judgement.simulate import Policy
+
+OURS = "ours"
+POLICIES = ("never", "every 4 weeks", "any feature's PSI > .2", OURS)
+FAULTS = ("amounts_times_100", "stores_not_loaded")
+"""Faults for the days to detect; few, because a drill builds each morning from raw rows. `make drill-all` has all."""
+FAULT_WEEKS = 3
+WORKERS = 2
+DAYS_A_MONTH = 365.25 / 12
+
+
+@dataclass(frozen=True)
+class Job:
+    """One policy on the natural year (`fault` empty), or all policies that can notice on one fault."""
+
+    policy: str
+    fault: str = ""
+
+
+def main() -> None:
+    """Run all policies and print, plot and store the comparison."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--faults", default=",".join(FAULTS), help="faults to detect, by comma; empty: none")
+    chosen = [name for name in arguments.parse_args().faults.split(",") if name]
+
+    from commands.drill import ground
+    from commands.session import quiet, sentences
+    from drills.faults import known
+
+    unknown = [name for name in chosen if name not in known()]
+    if unknown:
+        sys.exit(f"error: there is no fault {unknown[0]!r}. There are {', '.join(known())}.")
+    quiet()
+    began = time.monotonic()
+    with sentences():
+        # Recorded once, here; the processes read it.
+        ground().recording(_nothing())
+        # The longest first, so that no process ends alone with it.
+        jobs = [Job(OURS), *(Job(OURS, name) for name in chosen), *(Job(name) for name in POLICIES if name != OURS)]
+        weeks, delays = _run(jobs)
+        table = summary(weeks, delays, chosen)
+        print(shown(table, chosen))
+        print(*verdicts(table), sep="\n")
+        print(_stored(table, weeks))
+    print(f"{time.monotonic() - began:.0f} s")
+
+
+def _run(jobs: list[Job]) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
+    import pandas as pd
+
+    os.environ["OMP_NUM_THREADS"] = "1"
+    context = multiprocessing.get_context("spawn")
+    parts, delays = [], {}
+    with ProcessPoolExecutor(min(WORKERS, len(jobs)), mp_context=context) as pool:
+        for job, (weeks, found) in zip(jobs, pool.map(_one, jobs), strict=True):
+            print(f"  {job.fault or 'natural year'}: {job.policy if not job.fault else 'all policies'}", flush=True)
+            delays |= found
+            if not job.fault:
+                parts.append(weeks)
+    return pd.concat(parts, ignore_index=True), delays
+
+
+def _nothing() -> Any:
+    from drills.faults import Expected, Fault
+
+    return Fault("natural_year", "", "benign", (), Expected(("none",), ("continue",)))
+
+
+def policy_of(name: str) -> "Policy":
+    """Return a policy by its name in the table."""
+    from ml_models.judgement.simulate import AnyFeaturePsi, Every, Never, Ours
+
+    made: dict[str, Any] = {one.name: one for one in (Never(), Every(4), AnyFeaturePsi())}
+    return made[name] if name in made else Ours()
+
+
+def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
+    """Run one job in a process of its own."""
+    import warnings
+
+    from commands.drill import ground
+    from commands.session import quiet
+    from drills.faults import known
+    from drills.run import START, natural_year, recipe
+    from drills.world import DrilledHistory
+    from ml_models.judgement.simulate import simulate
+    from ml_models.lapse import PROBLEM
+
+    warnings.simplefilter("ignore")
+    quiet()
+    made = ground(threads=1)
+    fault = known()[job.fault] if job.fault else _nothing()
+    recording = made.recording(fault)
+    natural = natural_year(recording)
+    start = (fault.start or START) if job.fault else (natural.start or recording.cutoffs[0])
+    history = DrilledHistory(fault, start, recording, made.sandbox, PROBLEM, made.lineage, made.owners)
+    fit = recipe(PROBLEM)
+    if not job.fault:
+        result = simulate(history, policy_of(job.policy), start, recording.cutoffs[-1], fit, gate=job.policy == OURS)
+        return result.weeks.assign(policy=job.policy), {}
+    delays = {}
+    end = min(start + timedelta(days=7 * FAULT_WEEKS), recording.cutoffs[-1])
+    for name in (OURS, "any feature's PSI > .2"):
+        result = simulate(history, policy_of(name), start, end, fit, gate=name == OURS)
+        loud = result.weeks[~result.weeks["scheduled"].astype(bool)]
+        loud = loud[(loud["action"] != "continue") & (loud["cutoff_date"].dt.date > start)]
+        first = loud["cutoff_date"].min()
+        delays[name, job.fault] = math.nan if loud.empty else float((first.date() - start).days)
+    return result.weeks, delays
+
+
+def summary(weeks: "pd.DataFrame", delays: dict[tuple[str, str], float], faults: list[str]) -> "pd.DataFrame":
+    """Return one row a policy: log_loss, auc, calibration_error, retrainings, false_alarms_a_month, days to detect.
+
+    Means over cutoffs whose outcome is known, by rows. A false alarm is an action on the natural year that something
+    seen in the data asked for; a calendar asks for nothing, so it has none, and detects nothing (null).
+    """
+    import numpy as np
+    import pandas as pd
+
+    rows = []
+    for policy in [name for name in POLICIES if name in set(weeks["policy"])]:
+        part = weeks[weeks["policy"] == policy]
+        known = part.dropna(subset=["log_loss"])
+        watches = policy in (OURS, "any feature's PSI > .2")
+        months = 7 * len(part) / DAYS_A_MONTH
+        alarms = part[(part["action"] != "continue") & ~part["scheduled"].astype(bool)]
+        row: dict[str, object] = {"policy": policy}
+        row |= {
+            name: float(np.average(known[name], weights=known["rows"]))
+            for name in ("log_loss", "auc", "calibration_error")
+        }
+        row |= {
+            "retrainings": int((part["action"] == "improve").sum()),
+            "false_alarms_a_month": len(alarms) / months if watches else math.nan,
+        }
+        row |= {f"days_to_detect_{name}": delays.get((policy, name), math.nan) for name in faults}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def shown(table: "pd.DataFrame", faults: list[str]) -> str:
+    """Return the table for a person."""
+
+    def number(value: Any, form: str, without: str = "-") -> str:
+        return without if value != value else format(value, form)
+
+    titles = ["policy", "log-loss", "AUC", "calibration", "retrained", "false alarms/month", *faults]
+    cells = [titles]
+    for row in table.to_dict("records"):
+        watches = row["false_alarms_a_month"] == row["false_alarms_a_month"]
+        cells.append(
+            [
+                str(row["policy"]),
+                number(row["log_loss"], ".4f"),
+                number(row["auc"], ".4f"),
+                number(row["calibration_error"], ".4f"),
+                str(row["retrainings"]),
+                number(row["false_alarms_a_month"], ".1f"),
+                *(number(row[f"days_to_detect_{name}"], ".0f", "missed" if watches else "-") for name in faults),
+            ]
+        )
+    widths = [max(len(line[place]) for line in cells) for place in range(len(titles))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    note = "retrained: models fitted. Fault columns: days from the fault's first day until the policy acts."
+    return "\n".join(["", *lines, "", note])
+
+
+def verdicts(table: "pd.DataFrame") -> list[str]:
+    """Return what the table says, where ours is not the best included."""
+    if OURS not in set(table["policy"]):
+        return []
+    named = {"log_loss": (1, "log-loss"), "auc": (-1, "AUC"), "calibration_error": (1, "calibration error")}
+    rows = table.set_index("policy")
+    told = []
+    for name, (sign, words) in named.items():
+        best = (sign * rows[name]).idxmin()
+        mine, other = float(rows.loc[OURS, name]), float(rows.loc[best, name])
+        if best == OURS:
+            told.append(f"{words}: ours is the best ({mine:.4f}).")
+        else:
+            fitted, own = (int(table.loc[table["policy"] == one, "retrainings"].iloc[0]) for one in (best, OURS))
+            told.append(
+                f"{words}: {best} is better than ours ({other:.4f} against {mine:.4f}), with {fitted} models fitted "
+                f"instead of {own}."
+            )
+    return told
+
+
+def _stored(table: "pd.DataFrame", weeks: "pd.DataFrame") -> str:
+    """Write table, weeks and plot under the home, and the table to the warehouse."""
+    from ml_models.plots import backtest_plot
+    from resources.profiles import home, resources_for
+
+    folder = home() / "backtest"
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / "backtest.csv", index=False)
+    weeks.to_csv(folder / "weeks.csv", index=False)
+    (folder / "backtest.png").write_bytes(backtest_plot(weeks))
+    resources_for()["warehouse"].replace_table("monitoring", "backtest", table.assign(run_on=str(date.today())))
+    return f"\nplot: {folder / 'backtest.png'}; weeks: {folder / 'weeks.csv'}; table: monitoring.backtest"
+
+
+if __name__ == "__main__":
+    main()
