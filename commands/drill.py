@@ -121,10 +121,12 @@ def ground(threads: int = 2) -> Ground:
 
     resources = resources_for()
     warehouse, dbt = resources["warehouse"], resources["dbt"]
-    sandbox = Sandbox(dbt, warehouse.path, threads=threads)
     plans = [plan for connection in resources["airbyte"].connections().values() for plan in connection.plans()]
     census = take_census(warehouse.read, plans, dbt.variables())
     tables = watched_tables(plans, dbt.variables(), census)
+    # One clock for what is measured and for what is cut off.
+    times = {table.asset: table.time_sql for table in tables if table.time_sql and table.asset.startswith("raw/")}
+    sandbox = Sandbox(dbt, warehouse.path, times, threads=threads)
     lineage = {**sandbox.lineage(), "features/feature_frame": (FEATURES,)}
     owned = [*lineage, "training/champion", "predictions/lapse_predictions"]
     owners = {asset: owner_of(dg.AssetKey(asset.split("/"))) for asset in owned}

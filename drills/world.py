@@ -19,7 +19,9 @@ import pandas as pd
 from drills.faults import Fault
 from ml_models.judgement.attribution import NotReplayable
 from ml_models.judgement.evidence import Alteration, Fact
+from ml_models.judgement.frame_quality import judge_as_of, judge_frame, judge_outcomes
 from ml_models.judgement.measures import MEASURE_COLUMNS, WEEK, WatchedTable, fitted, measure_sql
+from ml_models.judgement.quality import judge_arrival, judge_schema
 from ml_models.problem import Problem
 from ml_models.splits import cutoff_dates
 from resources.sandbox import Sandbox, SandboxError, World
@@ -151,6 +153,7 @@ class DrilledHistory:
     _mornings: dict[date, _Morning] = field(default_factory=dict)
     _history: pd.DataFrame | None = None
     _truth: pd.DataFrame | None = None
+    _audits: dict[date, pd.DataFrame | None] = field(default_factory=dict)
 
     @property
     def alterations(self) -> tuple[Alteration, ...]:
@@ -189,6 +192,11 @@ class DrilledHistory:
 
     def audit(self, cutoff: date) -> pd.DataFrame | None:
         """Return the rows of the cutoff four weeks back, built again by today's SQL from the days before it only."""
+        if cutoff not in self._audits:
+            self._audits[cutoff] = self._audit(cutoff)
+        return self._audits[cutoff]
+
+    def _audit(self, cutoff: date) -> pd.DataFrame | None:
         day = cutoff - timedelta(days=AUDITED_DAYS)
         if day not in self.cutoffs():
             return None
@@ -223,10 +231,21 @@ class DrilledHistory:
         return rows[cutoff_dates(rows[self.problem.cutoff]) == pd.Timestamp(cutoff)]
 
     def facts(self, cutoff: date) -> Sequence[Fact]:
-        """Return what was established beside the profile: columns that are gone or have another type."""
-        if self.quiet or cutoff < self.start:
-            return ()
-        return self._until(cutoff)[-1].facts
+        """Return what is wrong beside the profile: schema, arrival, feature rows, labels, rows that know the future."""
+        problem, profile = self.problem, self.profile(cutoff)
+        frame, outcomes, audit = self.frame(cutoff), self.outcomes(cutoff), self.audit(cutoff)
+        facts = [] if self.quiet or cutoff < self.start else list(self._until(cutoff)[-1].facts)
+        days = (
+            profile[(profile["measure"] == "day_rows") & (profile["value"] > 0)].groupby("asset")["period_start"].max()
+        )
+        for table in self.recording.tables:
+            if table.time_sql and table.asset in days:
+                facts += judge_arrival(profile, table, cutoff, days[table.asset].date())
+        facts += judge_frame(frame, problem, cutoff)
+        facts += judge_outcomes(outcomes, cutoff, problem.entity, problem.label, early=self.early(cutoff))
+        if audit is not None:
+            facts += judge_as_of(frame, audit, problem.features, problem.entity)
+        return tuple(facts)
 
     def rebuild(self, cutoff: date) -> Callable[[Sequence[Alteration], date], pd.DataFrame] | None:
         """Return how to build a past cutoff under alterations from the rows that are there on this morning."""
@@ -310,9 +329,6 @@ class DrilledHistory:
             )
 
     def _schema(self, types: Mapping[str, Mapping[str, str]], morning: date) -> tuple[Fact, ...]:
-        from ml_models.judgement import quality
-
-        judge_schema = getattr(quality, "judge_schema", lambda *_: ())
         return tuple(
             fact
             for asset, found in types.items()
