@@ -15,6 +15,9 @@ NO_ACTION_DUE = dg.AssetCheckKey(dg.AssetKey(["monitoring", "decisions"]), "no_a
 JOB_OF_DECISION = {"improve": RETRAIN, "rollback": ROLLBACK}
 """`inspect` has no run: retraining on what is broken makes it worse. The alert of the red check tells the owner."""
 
+DRIFT_SENSOR = "drift_sensor"
+EVERY_SECONDS = 30
+
 OLDEST = timedelta(days=7)
 """A decision that nobody acted on for a week is no news; the next weekly judgement is."""
 
@@ -22,9 +25,9 @@ OLDEST = timedelta(days=7)
 def build_drift_sensor(jobs: Iterable[UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
     """Return the sensor that acts on decisions, over those of the code location's jobs that it may ask for."""
     return dg.SensorDefinition(
-        name="drift_sensor",
+        name=DRIFT_SENSOR,
         jobs=[job for job in jobs if job.name in JOB_OF_DECISION.values()],
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             "While a decision of the last seven days asks for a retraining or a rollback, asks for the one run keyed "

@@ -1,4 +1,4 @@
-"""Through a real daemon: an injected drift is answered by one retraining, also when the daemon is killed in between."""
+"""Through a real daemon: a decision is answered by one run, also when the daemon is killed in between."""
 
 import os
 import shutil
@@ -11,17 +11,32 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from copies import copy_home
+from judged import FAIL, begin, finish
 from processes import end_group
 from ticking import POINTS
 
-from assets.monitoring import FEATURE_DRIFT
 from resources.profiles import ROOT
-from sensors.drift import drift_sensor
+from sensors.drift import DRIFT_SENSOR, NO_ACTION_DUE
 
 pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).resolve().parent
-NEWEST_THREE = "cutoff_date >= date '2017-12-18'"
+IMPROVE = {
+    "decision": "improve",
+    "event_id": "contaminated-1",
+    "window": "expanding",
+    "cutoff": "2018-01-01",
+    # Grounds to replace the champion, which learned from these.
+    "quarantine_from": "2017-06-05",
+    "quarantine_to": "2017-06-12",
+    "reason": "Version 1 learned from two cutoffs that lack a third of the stores.",
+}
+ROLLBACK = {
+    "decision": "rollback",
+    "event_id": "promotion-2",
+    "cutoff": "2018-01-08",
+    "reason": "Log-loss rose by .02 since version 2 serves.",
+}
 FINISHED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 
 
@@ -46,34 +61,20 @@ class Home:
         self.baton = make_baton(folder, source=small_source)
         self.baton.instance = self.instance = dg.DagsterInstance.from_config(str(self.dagster))
 
-    def inject_drift(self):
-        """Make three weeks spend otherwise than before, and let an old week teach something that is not known yet."""
-        spend = ("spend_cents_7d", "spend_cents_28d", "spend_cents_56d", "spend_cents_84d", "mean_basket_cents_84d")
-        with self.baton.resources["warehouse"].connect(read_only=False) as connection:
-            times_three = ", ".join(f"{column} = {column} * 3" for column in spend)
-            connection.execute(f"update features.feature_frame set {times_three} where {NEWEST_THREE}")
-            connection.execute(f"delete from monitoring.drift where {NEWEST_THREE}")
-            old_week = "cutoff_date = date '2017-06-05'"
-            connection.execute(
-                f"update features.feature_frame set spend_cents_84d = spend_cents_84d + 1 where {old_week}"
-            )
-
-    def judge(self):
-        """Run the weekly judgement and return its run's id; the drift check must have failed."""
-        result = self.baton.run("weekly_judge")
-        assert result.success
-        [judged] = [one for one in result.get_asset_check_evaluations() if one.asset_check_key == FEATURE_DRIFT]
-        assert not judged.passed
-        return result.run_id
+    def decide(self, decision):
+        """Let a judging run end with this decision, as the weekly judgement records it; return the run's id."""
+        run_id = begin(self.instance, [NO_ACTION_DUE])
+        finish(self.instance, run_id, {NO_ACTION_DUE: FAIL}, **decision)
+        return run_id
 
     def asked(self):
         """The runs that the drift sensor asked for."""
-        return self.instance.get_runs(dg.RunsFilter(tags={"dagster/sensor_name": drift_sensor.name}))
+        return self.instance.get_runs(dg.RunsFilter(tags={"dagster/sensor_name": DRIFT_SENSOR}))
 
     def ticks(self):
         """The drift sensor's ticks, newest first."""
         for state in self.instance.all_instigator_state():
-            if state.name == drift_sensor.name:
+            if state.name == DRIFT_SENSOR:
                 return self.instance.get_ticks(state.instigator_origin_id, state.selector_id)
         return []
 
@@ -132,30 +133,33 @@ def logs(home):
 
 @pytest.fixture(scope="module")
 def judged(baton, make_baton, small_source, tmp_path_factory):
-    """A folder in which a drift check has failed and nobody has acted on it; copy it, do not change it."""
+    """A folder in which a retraining was decided and nobody has acted on it; copy it, do not change it."""
     home = Home(copy_home(baton.home, tmp_path_factory.mktemp("judged") / "baton"), make_baton, small_source)
-    home.inject_drift()
-    home.judged_in = home.judge()
+    home.judged_in = home.decide(IMPROVE)
     return home
+
+
+def served(home):
+    return home.baton.read("select distinct cutoff_date::varchar, model_version from predictions.lapse_predictions")
 
 
 def assert_retrained_once(home, judged_in):
     assert not [tick.error for tick in home.ticks() if tick.is_failure]
-    [run] = home.asked()
+    [run] = [run for run in home.asked() if run.job_name == "retrain"]
     assert run.status == dg.DagsterRunStatus.SUCCESS
-    assert run.job_name == "retrain"
     assert run.tags["dagster/run_key"] == f"drift-{judged_in}"
     assert run.tags["baton/evaluated_in_run"] == judged_in
-    assert run.tags["baton/cause"] == "feature_drift on features/feature_frame failed"
+    assert run.tags["baton/cause"] == IMPROVE["reason"]
     assert run.tags["baton/cutoff"] == "2018-01-01"
+
+
+def assert_new_champion_serves(home):
     # The answer arrived: a new champion that knows why it is there, and predictions that are its own.
-    assert home.champions()[1:] == [(2, run.tags["baton/cause"])]
-    assert home.baton.read(
-        "select distinct cutoff_date::varchar, model_version from predictions.lapse_predictions"
-    ) == [("2018-01-01", 2)]
+    assert home.champions()[1:] == [(2, IMPROVE["reason"])]
+    assert served(home) == [("2018-01-01", 2)]
 
 
-def test_a_drift_is_answered_by_one_retraining_and_by_none_after_a_restart(
+def test_a_decision_is_answered_by_one_run_and_by_none_after_a_restart_and_a_rollback_by_another(
     baton, make_baton, small_source, tmp_path, daemon
 ):
     home = Home(copy_home(baton.home, tmp_path / "baton"), make_baton, small_source)
@@ -163,10 +167,10 @@ def test_a_drift_is_answered_by_one_retraining_and_by_none_after_a_restart(
     wait_for("the drift sensor's first look", home.ticks, first, home)
     assert home.asked() == []
 
-    home.inject_drift()
-    judged_in = home.judge()
+    judged_in = home.decide(IMPROVE)
     wait_for("a finished retraining", lambda: {run.status for run in home.asked()} & FINISHED, first, home)
     assert_retrained_once(home, judged_in)
+    assert_new_champion_serves(home)
 
     end_group(first)
     before = time.time()
@@ -177,7 +181,17 @@ def test_a_drift_is_answered_by_one_retraining_and_by_none_after_a_restart(
         second,
         home,
     )
+    assert len(home.asked()) == 1
+    assert_new_champion_serves(home)
+
+    rolled_back_in = home.decide(ROLLBACK)
+    finished = lambda: len([run for run in home.asked() if run.status in FINISHED]) == 2  # noqa: E731
+    wait_for("a finished rollback", finished, second, home)
+    [run] = [run for run in home.asked() if run.job_name == "rollback"]
+    assert run.tags["dagster/run_key"] == f"drift-{rolled_back_in}"
     assert_retrained_once(home, judged_in)
+    assert home.champions()[2:] == [(1, f"rollback: {ROLLBACK['reason']}")]
+    assert served(home) == [("2018-01-01", 1)]
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -201,3 +215,4 @@ def test_a_daemon_that_is_killed_between_evaluation_and_launch_neither_loses_nor
         process = daemon(home)
         wait_for("a finished retraining", lambda: {run.status for run in home.asked()} & FINISHED, process, home)
         assert_retrained_once(home, judged.judged_in)
+        assert_new_champion_serves(home)
