@@ -151,7 +151,8 @@ def _frame_fact(
     )
     return Fact(
         "nulls" if kind == "nulls" else "stuck", asset, name, seen, usual,
-        FRAME_NULLS if kind == "nulls" else FRAME_STUCK, n, sentence, cutoff, cutoff, segment, (label,) if segment else (), rate, replay,
+        FRAME_NULLS if kind == "nulls" else FRAME_STUCK,
+        n, sentence, cutoff, cutoff, segment, (label,) if segment else (), rate, replay,
     )  # fmt: skip
 
 

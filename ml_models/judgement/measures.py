@@ -179,8 +179,8 @@ def watched_tables(sources: Iterable[TableSource]) -> tuple[WatchedTable, ...]:
     """Derive what is watched from what is generally known; see WatchedTable for the roles.
 
     An identifier is a column of the primary key, or one whose name ends in `_id`, `_key`, `_code` or alike. What has
-    few values is a category and a segment. Of the key's columns the one whose values live for a week only bundles the rows
-    of one event; of the identifiers outside of the key the one with the most values is the entity.
+    few values is a category and a segment. Of the key's columns the one whose values live for a week only bundles the
+    rows of one event; of the identifiers outside of the key the one with the most values is the entity.
     """
     return tuple(_watch(source) for source in sources)
 
