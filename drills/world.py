@@ -19,7 +19,6 @@ import pandas as pd
 from drills.faults import Fault
 from ml_models.judgement.attribution import NotReplayable
 from ml_models.judgement.evidence import Alteration, Fact
-from ml_models.judgement.frame_quality import judge_as_of, judge_frame, judge_outcomes
 from ml_models.judgement.measures import MEASURE_COLUMNS, WEEK, WatchedTable, fitted, measure_sql
 from ml_models.judgement.quality import judge_arrival, judge_schema
 from ml_models.problem import Problem
@@ -231,9 +230,8 @@ class DrilledHistory:
         return rows[cutoff_dates(rows[self.problem.cutoff]) == pd.Timestamp(cutoff)]
 
     def facts(self, cutoff: date) -> Sequence[Fact]:
-        """Return what is wrong beside the profile: schema, arrival, feature rows, labels, rows that know the future."""
-        problem, profile = self.problem, self.profile(cutoff)
-        frame, outcomes, audit = self.frame(cutoff), self.outcomes(cutoff), self.audit(cutoff)
+        """Return what the profile does not show: columns that are gone or have another type, days that did not come."""
+        profile = self.profile(cutoff)
         facts = [] if self.quiet or cutoff < self.start else list(self._until(cutoff)[-1].facts)
         days = (
             profile[(profile["measure"] == "day_rows") & (profile["value"] > 0)].groupby("asset")["period_start"].max()
@@ -241,10 +239,6 @@ class DrilledHistory:
         for table in self.recording.tables:
             if table.time_sql and table.asset in days:
                 facts += judge_arrival(profile, table, cutoff, days[table.asset].date())
-        facts += judge_frame(frame, problem, cutoff)
-        facts += judge_outcomes(outcomes, cutoff, problem.entity, problem.label, early=self.early(cutoff))
-        if audit is not None:
-            facts += judge_as_of(frame, audit, problem.features, problem.entity)
         return tuple(facts)
 
     def rebuild(self, cutoff: date) -> Callable[[Sequence[Alteration], date], pd.DataFrame] | None:

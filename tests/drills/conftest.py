@@ -1,0 +1,48 @@
+"""A small year to drill on: some of the households, built by dbt."""
+
+import pytest
+from sample import load_raw_sample
+
+from commands.sample import bundled_data_dir, write_connections
+from drills.world import record
+from ml_models.lapse import PROBLEM
+from resources.airbyte import EmbeddedAirbyteWorkspace
+from resources.clock import Clock
+from resources.dbt import DbtRunner
+from resources.profiles import ROOT
+from resources.sandbox import Sandbox
+from resources.warehouse import DuckDBWarehouse
+from resources.watched import take_census, watched_tables
+
+CLOCK = Clock(reads="2018-01-01T08:00:00-05:00", override_variable="BATON_NOT_IN_TESTS")
+
+
+@pytest.fixture(scope="session")
+def make_year(tmp_path_factory):
+    """Return a maker of (sandbox, recording) with every n-th household."""
+
+    def make(modulo):
+        folder = tmp_path_factory.mktemp("year")
+        path = folder / "warehouse.duckdb"
+        load_raw_sample(path, modulo=modulo)
+        dbt = DbtRunner(project_dir=str(ROOT / "dbt_project"), state_dir=str(folder / "dbt"), warehouse_path=str(path))
+        # A warehouse as a graph leaves it: what is watched is what it holds.
+        dbt.invoke(["run", "--select", "stg_order_lines", "stg_products", "order_lines"])
+        write_connections(folder / "connections.json", bundled_data_dir())
+        airbyte = EmbeddedAirbyteWorkspace(
+            warehouse_path=str(path), clock=CLOCK, connections_file=str(folder / "connections.json")
+        )
+        plans = [plan for connection in airbyte.connections().values() for plan in connection.plans()]
+        census = take_census(DuckDBWarehouse(path=str(path)).read, plans, dbt.variables())
+        tables = watched_tables(plans, dbt.variables(), census)
+        times = {table.asset: table.time_sql for table in tables if table.time_sql and table.asset.startswith("raw/")}
+        sandbox = Sandbox(dbt, str(path), times)
+        return sandbox, record(sandbox, PROBLEM, tables)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def year(make_year):
+    """Every sixteenth household."""
+    return make_year(16)

@@ -1,0 +1,141 @@
+"""What is known on a Monday of an altered world: what the graph would have known, and nothing more."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pandas as pd
+import pytest
+
+from drills.faults import Dated, Expected, Fault, known
+from drills.run import check_start
+from drills.world import DrilledHistory, record
+from ml_models.judgement.attribution import NotReplayable
+from ml_models.judgement.evidence import Alteration
+from ml_models.judgement.frame_quality import judge_as_of
+from ml_models.lapse import PROBLEM
+
+START = date(2017, 8, 14)
+WEEK = timedelta(days=7)
+RIGHT = Expected(("data quality",), ("inspect",))
+MEASURE = ["asset", "column_name", "measure", "value_key", "period_start"]
+
+
+def history(year, *alterations, kind="quality", rebuild=False):
+    sandbox, recording = year
+    dated = tuple(Dated(one, 0, None) for one in alterations)
+    return DrilledHistory(Fault("one", "", kind, dated, RIGHT, rebuild=rebuild), START, recording, sandbox, PROBLEM)
+
+
+def drilled(year, name):
+    sandbox, recording = year
+    return DrilledHistory(known()[name], START, recording, sandbox, PROBLEM)
+
+
+def at(frame, cutoff):
+    return frame[frame.cutoff_date == pd.Timestamp(cutoff)].set_index("customer_id").sort_index()
+
+
+def test_when_nothing_is_altered_each_morning_is_as_it_was(year):
+    world, recording = history(year, Alteration("raw/transactions", "drop", where="false")), year[1]
+    morning = START + WEEK
+    rows = recording.features[recording.features.cutoff_date <= pd.Timestamp(morning)]
+    assert world.frame(morning).reset_index(drop=True).equals(rows.reset_index(drop=True))
+    for found, whole, days in (
+        (world.outcomes(morning), recording.outcomes, 28),
+        (world.early(morning), recording.early, 14),
+    ):
+        mature = whole[whole.cutoff_date + pd.Timedelta(days=days) <= pd.Timestamp(morning)]
+        assert found.reset_index(drop=True).equals(mature.reset_index(drop=True))
+    past = recording.measures[recording.measures.period_start < pd.Timestamp(morning)]
+    both = world.profile(morning).merge(past, on=MEASURE, how="outer", suffixes=("", "_then"), indicator=True)
+    assert (both._merge == "both").all()
+    assert both.value.fillna(-1).sub(both.value_then.fillna(-1)).abs().max() < 1e-6
+    assert [
+        fact.sentence for fact in world.facts(morning) if fact.kind in ("schema", "stale", "future", "labels")
+    ] == []
+
+
+def test_rows_go_wrong_from_the_first_day_on_and_the_truth_stays(year):
+    world, recording = drilled(year, "amounts_times_100"), year[1]
+    assert at(world.frame(START), START).equals(at(recording.features, START))
+    after = START + WEEK
+    before, now = (at(frame, after) for frame in (recording.features, world.frame(after)))
+    assert now.spend_cents_7d.sum() == 100 * before.spend_cents_7d.sum()
+    assert at(world.frame(after), START).equals(at(recording.features, START))
+    assert at(world.truth(after), after).equals(at(recording.outcomes, after))
+
+
+def test_late_rows_hold_back_cutoff_and_labels_and_come_a_week_later(year):
+    world = drilled(year, "load_three_days_late")
+    late, later = START + WEEK, START + 2 * WEEK
+    assert at(world.frame(late), late).empty
+    assert world.outcomes(late).cutoff_date.max() == pd.Timestamp(START - 4 * WEEK)
+    assert at(world.frame(later), late).equals(at(year[1].features, late))
+    assert any(fact.kind == "stale" for fact in world.facts(late))
+
+
+def test_a_missing_column_stops_the_graph_and_is_a_fact(year):
+    world = drilled(year, "column_renamed")
+    assert at(world.frame(START), START).empty
+    found = [fact for fact in world.facts(START) if fact.kind == "schema"]
+    assert [(fact.asset, fact.column) for fact in found] == [("raw/transactions", "sales_value")]
+    assert len(world.profile(START)) > len(world.profile(START - WEEK))
+    with pytest.raises(NotReplayable):
+        world.rebuild(START)([], START - 5 * WEEK)
+
+
+def test_a_table_without_a_time_changes_on_the_morning_of_the_first_day(year):
+    world = drilled(year, "taxonomy_collapsed")
+    assert at(world.frame(START - WEEK), START - WEEK).categories_84d.mean() > 20
+    assert (at(world.frame(START), START).categories_84d == at(world.frame(START), START).departments_84d).mean() > 0.9
+
+
+def test_a_leak_is_in_the_history_that_was_built_again_and_not_in_live_rows(year):
+    world, recording = drilled(year, "leak"), year[1]
+    four_weeks_ago = START - 4 * WEEK
+    assert at(world.frame(START), START).equals(at(recording.features, START))
+    assert not at(world.frame(START), four_weeks_ago).equals(at(recording.features, four_weeks_ago))
+    found = judge_as_of(world.frame(START), world.audit(START), PROBLEM.features, PROBLEM.entity)
+    assert {fact.kind for fact in found} == {"future"}
+    sound = drilled(year, "amounts_times_100")
+    assert judge_as_of(sound.frame(START), sound.audit(START), PROBLEM.features, PROBLEM.entity) == ()
+
+
+def test_when_the_world_changes_the_truth_does_too(year):
+    recording = year[1]
+    stops = Alteration("raw/transactions", "drop")
+    world = history(year, stops, kind="concept")
+    assert world.truth(START).lapsed.mean() == 1
+    assert at(recording.outcomes, START).lapsed.mean() < 0.5
+
+
+def test_a_past_week_is_rebuilt_from_what_is_there_now(year):
+    world = drilled(year, "amounts_times_100")
+    build, day = world.rebuild(START + WEEK), START - 4 * WEEK
+    assert at(build([], day), day)[list(PROBLEM.features)].equals(at(year[1].features, day)[list(PROBLEM.features)])
+    doubled = Alteration("raw/transactions", "scale", "sales_value", value=2.0)
+    assert (at(build([doubled], day), day).spend_cents_84d == 2 * at(year[1].features, day).spend_cents_84d).all()
+
+
+def test_a_recording_is_kept_and_read_again(year, tmp_path):
+    sandbox, recording = year
+    few = replace(recording, tables=recording.tables[:1])
+    made = record(sandbox, PROBLEM, few.tables, keep=tmp_path)
+    again = record(sandbox, PROBLEM, few.tables, keep=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert made.features.equals(again.features)
+    assert made.measures.equals(again.measures)
+
+
+@pytest.mark.parametrize(
+    ("start", "sentence"),
+    [
+        (date(2017, 8, 15), "must be a Monday"),
+        (date(2017, 5, 1), "2017-06-19 or later"),
+        (date(2017, 12, 25), "leave four weeks"),
+    ],
+)
+def test_a_drill_needs_weeks_before_and_after_it(year, start, sentence):
+    with pytest.raises(ValueError, match="FROM must") as error:
+        check_start(start, 9, year[1])
+    assert sentence in str(error.value).replace("at least ", "")
