@@ -71,7 +71,8 @@ def _run(jobs: list[Job]) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]"
 
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn")
-    parts, delays = [], {}
+    parts: list[pd.DataFrame] = []
+    delays: dict[tuple[str, str], float] = {}
     with ProcessPoolExecutor(min(WORKERS, len(jobs)), mp_context=context) as pool:
         for job, (weeks, found) in zip(jobs, pool.map(_one, jobs), strict=True):
             print(f"  {job.fault or 'natural year'}: {job.policy if not job.fault else 'all policies'}", flush=True)
@@ -192,11 +193,11 @@ def verdicts(table: "pd.DataFrame") -> list[str]:
     if OURS not in set(table["policy"]):
         return []
     named = {"log_loss": (1, "log-loss"), "auc": (-1, "AUC"), "calibration_error": (1, "calibration error")}
-    rows = table.set_index("policy")
     told = []
     for name, (sign, words) in named.items():
-        best = (sign * rows[name]).idxmin()
-        mine, other = float(rows.loc[OURS, name]), float(rows.loc[best, name])
+        values = dict(zip(table["policy"], table[name], strict=True))
+        best = min(values, key=lambda policy: sign * values[policy])
+        mine, other = values[OURS], values[best]
         if best == OURS:
             told.append(f"{words}: ours is the best ({mine:.4f}).")
         else:

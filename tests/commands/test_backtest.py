@@ -1,0 +1,50 @@
+import numpy as np
+import pandas as pd
+
+from commands.backtest import shown, summary, verdicts
+from ml_models.plots import backtest_plot
+
+WEEKS = pd.date_range("2031-01-06", periods=8, freq="7D")
+
+
+def lived(policy, losses, improved=(), scheduled=(), inspected=()):
+    action = ["improve" if n in improved else "inspect" if n in inspected else "continue" for n in range(8)]
+    return pd.DataFrame(
+        {
+            "policy": policy,
+            "cutoff_date": WEEKS,
+            "action": action,
+            "scheduled": [n in scheduled for n in range(8)],
+            "log_loss": losses,
+            "auc": 0.8,
+            "calibration_error": 0.01,
+            "rows": 100,
+        }
+    )
+
+
+def test_the_table_counts_alarms_apart_from_maintenance_and_says_where_ours_is_not_the_best():
+    last_open = [0.25] * 7 + [np.nan]
+    weeks = pd.concat(
+        [
+            lived("never", last_open),
+            lived("every 4 weeks", [loss - 0.01 for loss in last_open], improved=(0, 4)),
+            lived("ours", last_open, improved=(2,), scheduled=(2,), inspected=(5,)),
+        ],
+        ignore_index=True,
+    )
+    table = summary(weeks, {("ours", "lost_stores"): 7.0}, ["lost_stores"])
+    rows = table.set_index("policy")
+    assert list(rows["retrainings"]) == [0, 2, 1]
+    assert rows.loc["ours", "false_alarms_a_month"] == 1 / (56 / (365.25 / 12))
+    assert np.isnan(rows.loc["every 4 weeks", "false_alarms_a_month"])
+    assert rows.loc["ours", "days_to_detect_lost_stores"] == 7
+    assert rows.loc["every 4 weeks", "log_loss"] == np.float64(0.24)
+    told = verdicts(table)
+    assert told[0] == (
+        "log-loss: every 4 weeks is better than ours (0.2400 against 0.2500), with 2 models fitted instead of 1."
+    )
+    text = shown(table, ["lost_stores"])
+    assert "never" in text
+    assert "7" in text.splitlines()[4]
+    assert backtest_plot(weeks).startswith(b"\x89PNG")
