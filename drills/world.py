@@ -78,15 +78,17 @@ def record(
         first = min(cutoff_dates(features[problem.cutoff])).date()
         last = max(cutoff_dates(features[problem.cutoff])).date()
         begin = first - timedelta(days=WEEK * (int(sandbox.setting("window_days")) // WEEK))
-        events = [table.asset for table in tables if table.time_sql]
-        parts = [measure(world, tables, types, begin, last, events)]
-    # A snapshot is what stood there on each Monday; a list with dates in it (campaigns) grows.
-    snapshots = [table.asset for table in tables if not table.time_sql]
-    staged = [asset for asset in snapshots if not asset.startswith("raw/")]
-    for week in range(0, (last - begin).days, WEEK):
-        monday = begin + timedelta(days=week + WEEK)
-        with sandbox.world(alterations, until=monday, build=staged) as world:
-            parts.append(measure(world, tables, types, monday - timedelta(days=WEEK), monday, snapshots))
+        weeks = [begin + timedelta(days=days) for days in range(0, (last - begin).days, WEEK)]
+        parts = [measure(world, tables, types, begin, last, [table.asset for table in tables if table.time_sql])]
+        # A list without a time is the same each week: measured once, dated by every Monday.
+        snapshots = [table.asset for table in tables if not table.time_sql]
+        growing = [asset for asset in snapshots if _has_time(types.get(asset, {})) and asset.startswith("raw/")]
+        still = measure(world, tables, types, begin, last, [asset for asset in snapshots if asset not in growing])
+        parts += [still.assign(period_start=pd.Timestamp(week).as_unit("us")) for week in weeks]
+    for week in weeks if growing else ():
+        # With dates in it (campaigns), it grows.
+        with sandbox.world(alterations, until=week + timedelta(days=WEEK), build=[]) as world:
+            parts.append(measure(world, tables, types, week, week + timedelta(days=WEEK), growing))
     measures = _joined(parts)
     made = Recording(features, outcomes, early, measures, tuple(tables), types)
     if folder is not None:
@@ -342,6 +344,10 @@ def _types(world: World, tables: Sequence[WatchedTable]) -> dict[str, dict[str, 
         if asset in watched:
             found.setdefault(asset, {})[name] = kind
     return found
+
+
+def _has_time(types: Mapping[str, str]) -> bool:
+    return any(kind.startswith(("TIMESTAMP", "DATE")) and not name.startswith("_") for name, kind in types.items())
 
 
 def _features(world: World, cutoffs: Sequence[date] | None) -> pd.DataFrame:
