@@ -24,9 +24,11 @@ warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 from assets.airbyte import airbyte_assets
 from assets.dbt import dbt_models, unit_test_checks
 from assets.features import FEATURE_ASSETS
+from assets.judgement import JUDGEMENT_ASSETS
 from assets.monitoring import MONITORING_ASSETS
 from assets.ownership import with_freshness
 from assets.predictions import PREDICTION_ASSETS
+from assets.quality import quality_assets
 from assets.training import TRAINING_ASSETS
 from resources.profiles import resources_for
 from sensors.alerts import red_check_alert, run_failure_alert, stale_table_alert
@@ -52,13 +54,16 @@ def build_definitions(
         DbtError: the dbt project does not parse.
     """
     resources = {**resources_for(profile), **(overrides or {})}
+    landed = airbyte_assets(resources["airbyte"])
     assets = [
-        *airbyte_assets(resources["airbyte"]),
+        *landed,
         *dbt_models(resources["dbt"]),
         *FEATURE_ASSETS,
+        *quality_assets(sorted(key for one in landed for key in one.keys)),
         *TRAINING_ASSETS,
         *PREDICTION_ASSETS,
         *MONITORING_ASSETS,
+        *JUDGEMENT_ASSETS,
     ]
     jobs = build_jobs(unit_test_checks(assets), assets)
     return dg.Definitions(

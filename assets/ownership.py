@@ -71,6 +71,8 @@ FRESHNESS: Mapping[tuple[str, str], dg.FreshnessPolicy] = {
     ("marts", "accuracy_over_time"): WEEKLY,
     ("monitoring", "performance"): WEEKLY,
     ("monitoring", "drift"): WEEKLY,
+    ("monitoring", "profile"): WEEKLY,
+    ("monitoring", "why"): WEEKLY,
 }
 
 

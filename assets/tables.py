@@ -4,11 +4,14 @@ The tables that dbt writes are documented beside their models.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
 
 from resources.warehouse import DuckDBWarehouse
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Column(NamedTuple):
@@ -162,6 +165,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "quarantine_from": Column("date", "First cutoff kept out of training; null: none."),
         "quarantine_to": Column("date", "Last one, inclusive."),
         "helps": Column("double", "Log-loss that retraining would have gained on matured rows; null: not computed."),
+        "facts": Column("varchar", "The week's failing observations of quality, JSON."),
         "override_of": Column("varchar", "What the judgement asked for before a person changed it; null: nobody did."),
         "model_version": Column("varchar", "Version that served this week."),
         "promoted": Column("varchar", "Whether a retraining ended in a promotion; null: nothing was trained."),
@@ -203,3 +207,22 @@ def ensure(warehouse: DuckDBWarehouse, *keys: dg.AssetKey) -> None:
             warehouse.create_table(
                 schema, table, {name: column.type for name, column in TABLES[(schema, table)].items()}
             )
+
+
+def typed(frame: "pd.DataFrame", key: dg.AssetKey) -> "pd.DataFrame":
+    """Return a frame with the columns and types that this module promises for a table; missing columns are null."""
+    import pandas as pd
+
+    columns = TABLES[(key.path[0], key.path[-1])]
+    made = frame.reindex(columns=list(columns)).copy()
+    for name, column in columns.items():
+        if column.type == "date":
+            made[name] = pd.to_datetime(made[name]).astype("datetime64[us]")
+        elif column.type == "double":
+            made[name] = made[name].astype("float64")
+        elif column.type == "bigint":
+            made[name] = made[name].astype("Int64")
+        else:
+            values = made[name].astype("object")
+            made[name] = values.where(values.notna(), None)
+    return made

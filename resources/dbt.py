@@ -8,7 +8,6 @@ them into materialisations and check results.
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,28 +48,9 @@ class DbtRunner(dg.ConfigurableResource):
 
     def variables(self) -> dict[str, Any]:
         """Return the variables of dbt_project.yml: what the project is told about its source."""
-        import yaml
+        import yaml  # type: ignore[import-untyped]
 
         return dict(yaml.safe_load((Path(self.project_dir) / "dbt_project.yml").read_text(encoding="utf-8"))["vars"])
-
-    def lineage(self) -> dict[str, tuple[str, ...]]:
-        """Return what each model reads, both as `schema/name`; sources read nothing.
-
-        Raises:
-            DbtError: the project does not parse.
-        """
-        manifest = json.loads(self.ensure_manifest().read_text(encoding="utf-8"))
-        named = {
-            key: f"{node['schema']}/{node['name']}"
-            for key, node in {**manifest["nodes"], **manifest["sources"]}.items()
-            if node["resource_type"] in {"model", "source"}
-        }
-        return {
-            name: tuple(named[one] for one in manifest["nodes"][key]["depends_on"]["nodes"] if one in named)
-            if key in manifest["nodes"]
-            else ()
-            for key, name in named.items()
-        }
 
     def ensure_manifest(self) -> Path:
         """Parse the project if its files changed since the manifest was made; return the manifest's path.

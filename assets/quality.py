@@ -1,0 +1,380 @@
+"""Is what arrived right? Each week measured as it stood, judged against its own past, before any model is asked.
+
+The measures and the judgement are in `ml_models/judgement`; here is where they run, what they become in the warehouse,
+and which checks show them on the page of the table where a repair starts.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from assets.features import FEATURE_FRAME
+from assets.known import audited, early_until, frame_until, newest_cutoff, outcomes_until, profile_until
+from assets.ownership import owner_of
+from assets.reporting import table
+from assets.tables import TABLES, described, ensure, typed
+from assets.training import OUTCOMES
+from resources.airbyte import EmbeddedAirbyteWorkspace
+from resources.dbt import DbtRunner
+from resources.warehouse import DuckDBWarehouse
+from resources.watched import columns_of, take_census, watched_tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml_models.judgement.evidence import Fact
+    from ml_models.judgement.measures import WatchedTable
+
+CENSUS = dg.AssetKey(["monitoring", "census"])
+PROFILE = dg.AssetKey(["monitoring", "profile"])
+FACTS = dg.AssetKey(["monitoring", "facts"])
+
+CANONICAL = tuple(
+    dg.AssetKey(path.split("/")) for path in ("staging/stg_order_lines", "staging/stg_products", "marts/order_lines")
+)
+
+FAMILIES: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "schema_holds": (("schema",), "Every column is there with the type that it had; a new column is welcome."),
+    "arrives_as_usual": (
+        ("stale", "volume", "hours"),
+        "Whole days arrive on time, with the rows, shops and hours that this weekday and these weeks usually have.",
+    ),
+    "values_as_usual": (
+        ("nulls", "stuck", "categories", "range"),
+        "Nulls, modal values, categories and ranges are those of the table's own past, as a whole and by segment.",
+    ),
+    "keys_hold": (
+        ("keys", "orphans", "replay"),
+        "Keys are unique, find their partner, and no content comes again under new keys.",
+    ),
+    "entities_as_usual": (("ids",), "Those who act this week are those of the weeks before, give or take the usual."),
+    "knows_no_future": (
+        ("future",),
+        "Built again from the days before the cutoff only, the stored features come out the same.",
+    ),
+    "labels_hold": (("labels",), "No outcome contradicts the orders that it is made of, none is closed early."),
+}
+"""Checks of quality: the kinds of facts that each shows, and what it promises."""
+
+_EVENTS = ("schema_holds", "arrives_as_usual", "values_as_usual", "keys_hold", "entities_as_usual")
+_SNAPSHOT = ("schema_holds", "arrives_as_usual", "values_as_usual", "keys_hold")
+
+
+def checks_of(raw: Sequence[dg.AssetKey]) -> list[dg.AssetCheckKey]:
+    """Return the quality checks: which families each watched asset has."""
+    wanted: dict[dg.AssetKey, tuple[str, ...]] = dict.fromkeys(raw, _EVENTS)
+    wanted |= {key: _EVENTS if key.path[-1] == "stg_order_lines" else _SNAPSHOT for key in CANONICAL}
+    wanted[FEATURE_FRAME] = ("values_as_usual", "knows_no_future")
+    wanted[OUTCOMES] = ("labels_hold",)
+    return [dg.AssetCheckKey(key, family) for key, families in wanted.items() for family in families]
+
+
+def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
+    """Return census, profile and facts, and the quality checks of everything that is watched.
+
+    `raw` are the keys of the streams that the connections land.
+    """
+
+    @dg.multi_asset(
+        name="profile",
+        specs=[
+            dg.AssetSpec(
+                key,
+                deps=[*raw, *CANONICAL],
+                group_name="monitoring",
+                owners=[owner_of(key)],
+                kinds={"duckdb"},
+                description=text,
+            )
+            for key, text in (
+                (
+                    CENSUS,
+                    "One row a watched column: how many values it has and how long they live. Taken once, on healthy "
+                    "history; what is an identifier, a category or a number follows from it and does not flip later.",
+                ),
+                (
+                    PROFILE,
+                    "One row a week and measure of every watched table, as it stood then: rows by day, hour and "
+                    "segment, nulls, modal values, quantiles, categories, keys, overlap with the weeks before. Never "
+                    "measured again, so a judgement of the past stays what it was. Read by monitoring/facts.",
+                ),
+            )
+        ],
+    )
+    def profile(
+        context: dg.AssetExecutionContext,
+        warehouse: DuckDBWarehouse,
+        airbyte: EmbeddedAirbyteWorkspace,
+        dbt: DbtRunner,
+    ) -> Iterator[dg.MaterializeResult]:
+        tables = _census(warehouse, airbyte, dbt)
+        weeks = _measure(context, warehouse, tables)
+        yield dg.MaterializeResult(asset_key=CENSUS, metadata=described(warehouse, CENSUS))
+        yield dg.MaterializeResult(
+            asset_key=PROFILE, metadata={**described(warehouse, PROFILE), "weeks_measured": weeks}
+        )
+
+    @dg.asset(
+        key=FACTS,
+        deps=[PROFILE, FEATURE_FRAME, OUTCOMES],
+        group_name="monitoring",
+        owners=[owner_of(FACTS)],
+        kinds={"pandas", "duckdb"},
+        description=(
+            "One row a failing observation: what was seen, what was expected, in which segment and days, and who "
+            "starts the repair where; and one row a week with the verdict. Each also fails a check on its table."
+        ),
+    )
+    def facts(
+        context: dg.AssetExecutionContext,
+        warehouse: DuckDBWarehouse,
+        airbyte: EmbeddedAirbyteWorkspace,
+        dbt: DbtRunner,
+    ) -> dg.MaterializeResult:
+        found, sentence = judge_arrivals(warehouse, airbyte, dbt)
+        context.log.info(sentence)
+        return dg.MaterializeResult(
+            metadata={**described(warehouse, FACTS), "verdict": sentence, "facts": table(found)}
+        )
+
+    keys = checks_of(raw)
+
+    @dg.multi_asset_check(
+        name="quality",
+        specs=[
+            dg.AssetCheckSpec(
+                key.name,
+                asset=key.asset_key,
+                additional_deps=[FACTS],
+                description=FAMILIES[key.name][1],
+                metadata={"owner": owner_of(key.asset_key)},
+            )
+            for key in keys
+        ],
+        can_subset=True,
+    )
+    def quality(context: dg.AssetCheckExecutionContext, warehouse: DuckDBWarehouse) -> Iterator[dg.AssetCheckResult]:
+        """Show the newest facts on the tables that they are about."""
+        found = warehouse.read(
+            "select * from monitoring.facts where cutoff_date = (select max(cutoff_date) from features.cutoffs)"
+        )
+        for key in keys:
+            if key not in context.selected_asset_check_keys:
+                continue
+            kinds = FAMILIES[key.name][0]
+            failing = found[(found["asset"] == key.asset_key.to_user_string()) & found["kind"].isin(kinds)]
+            yield dg.AssetCheckResult(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=failing.empty,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=" ".join(failing["sentence"]) or "As its own past leads to expect.",
+                metadata={"facts": table(failing), "repair_starts_at": key.asset_key.to_user_string()}
+                if len(failing)
+                else {},
+            )
+
+    return [profile, facts, quality]
+
+
+def watched_now(
+    warehouse: DuckDBWarehouse, airbyte: EmbeddedAirbyteWorkspace, dbt: DbtRunner
+) -> "tuple[WatchedTable, ...]":
+    """Return the watched tables by the census taken so far."""
+    census = warehouse.read("select * from monitoring.census")
+    return watched_tables(_plans(airbyte), dbt.variables(), census)
+
+
+def _plans(airbyte: EmbeddedAirbyteWorkspace) -> list[Any]:
+    return [plan for connection in airbyte.connections().values() for plan in connection.plans()]
+
+
+def _census(
+    warehouse: DuckDBWarehouse, airbyte: EmbeddedAirbyteWorkspace, dbt: DbtRunner
+) -> "tuple[WatchedTable, ...]":
+    """Count what was not counted yet, and return what is watched."""
+    ensure(warehouse, CENSUS, PROFILE)
+    known = warehouse.read("select * from monitoring.census")
+    census = take_census(warehouse.read, _plans(airbyte), dbt.variables(), known)
+    if len(census) > len(known):
+        warehouse.replace_table("monitoring", "census", census)
+    return watched_tables(_plans(airbyte), dbt.variables(), census)
+
+
+def _measure(context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse, tables: "Sequence[WatchedTable]") -> int:
+    """Measure the weeks that are not in the profile yet; return how many."""
+    import pandas as pd
+
+    from ml_models.judgement.measures import WEEK, fitted, measure_sql
+
+    columns = columns_of(warehouse.read)
+    weeks = _weeks_to_measure(warehouse)
+    if not weeks:
+        return 0
+    first, last = weeks[0], weeks[-1] + timedelta(days=WEEK - 1)
+    parts = []
+    with warehouse.connect() as connection:
+        for watched in tables:
+            present = fitted(watched, columns.get(watched.asset, {}))
+            # A snapshot is only known as it stands: it is measured for the newest week.
+            begin = first if watched.time_sql else weeks[-1]
+            parts += [connection.execute(statement).fetchdf() for statement in measure_sql(present, begin, last)]
+    measured = pd.concat(parts, ignore_index=True)
+    measured = measured.astype({"n": "float64", "value": "float64"}).fillna({"value_key": ""})
+    measured["n"] = measured["n"].fillna(0).astype("int64")
+    measured["period_start"] = pd.to_datetime(measured["period_start"]).astype("datetime64[us]")
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    warehouse.replace_partitions("monitoring", "profile", measured, column="period_start", values=days)
+    context.log.info(f"profile: {len(measured):,} measures of {len(weeks)} week(s), {len(tables)} tables")
+    return len(weeks)
+
+
+def _weeks_to_measure(warehouse: DuckDBWarehouse) -> list[date]:
+    """Return the first days of whole weeks that are delivered and not measured, ascending, without holes."""
+    found = warehouse.read(
+        "select (select max(cutoff_date) from features.cutoffs) as newest, "
+        "(select min(ordered_on) from staging.stg_order_lines) as first_day, "
+        "(select max(period_start) from monitoring.profile where measure = 'rows') as measured"
+    ).iloc[0]
+    if found["newest"] != found["newest"] or found["first_day"] != found["first_day"]:
+        return []
+    newest = found["newest"].date()
+    begin = found["measured"].date() + timedelta(days=7) if found["measured"] == found["measured"] else None
+    if begin is None:
+        weeks = (newest - found["first_day"].date()).days // 7
+        begin = newest - timedelta(days=7 * weeks)
+    return [begin + timedelta(days=7 * number) for number in range(max((newest - begin).days // 7, 0))]
+
+
+def schema_facts(warehouse: DuckDBWarehouse, cutoff: date) -> "tuple[Fact, ...]":
+    """Return what is wrong with the columns as they are now, by the census taken on healthy history."""
+    from ml_models.judgement.quality import judge_schema
+
+    if not warehouse.exists("monitoring", "census"):
+        return ()
+    census = warehouse.read("select asset, column_name, column_type from monitoring.census")
+    now = columns_of(warehouse.read)
+    return tuple(
+        fact
+        for asset, rows in census.groupby("asset", sort=True)
+        for fact in judge_schema(
+            str(asset),
+            dict(zip(rows["column_name"], rows["column_type"], strict=True)),
+            now.get(str(asset), {}),
+            cutoff,
+        )
+    )
+
+
+def judge_arrivals(
+    warehouse: DuckDBWarehouse, airbyte: EmbeddedAirbyteWorkspace, dbt: DbtRunner
+) -> "tuple[pd.DataFrame, str]":
+    """Judge what arrived before the newest cutoff, write its facts, and return them with the verdict in a sentence."""
+    from ml_models.judgement.frame_quality import judge_as_of, judge_frame, judge_outcomes
+    from ml_models.judgement.quality import judge_quality
+    from ml_models.lapse.problem import PROBLEM
+
+    ensure(warehouse, FACTS)
+    cutoff = newest_cutoff(warehouse)
+    if cutoff is None:
+        return warehouse.read("select * from monitoring.facts"), "Nothing to judge yet: there is no cutoff."
+    past = bad_weeks(warehouse, cutoff)
+    verdict = judge_quality(profile_until(warehouse, cutoff), watched_now(warehouse, airbyte, dbt), cutoff, past)
+    found = [*schema_facts(warehouse, cutoff), *verdict.facts]
+    if not found:
+        # What is made of rows that arrived wrong is wrong too, and that is said already.
+        frame = frame_until(warehouse, cutoff)
+        outcomes, early = outcomes_until(warehouse, cutoff), early_until(warehouse, cutoff)
+        found += judge_frame(frame, PROBLEM, cutoff)
+        found += judge_outcomes(outcomes, cutoff, PROBLEM.entity, PROBLEM.label, early=early)
+        rebuilt = audited(dbt, warehouse, cutoff - timedelta(days=PROBLEM.horizon_days))
+        if rebuilt is not None:
+            found += judge_as_of(frame, rebuilt, PROBLEM.features, PROBLEM.entity)
+    sentence = verdict.sentence if verdict.facts or not found else found[0].sentence
+    rows = _fact_rows(found, cutoff)
+    if past is None:
+        # The weeks of the past were judged just now; what was bad in them must be known next week too.
+        rows = _stacked([rows, _past_rows(verdict.bad_weeks, cutoff)])
+    whole = _stacked([rows, _verdict_row(sentence, cutoff)])
+    cutoffs = sorted({stamp.date() for stamp in whole["cutoff_date"]})
+    warehouse.replace_partitions("monitoring", "facts", whole, column="cutoff_date", values=cutoffs)
+    return rows[rows["cutoff_date"].dt.date == cutoff], sentence
+
+
+VERDICT = "verdict"
+
+
+def bad_weeks(warehouse: DuckDBWarehouse, cutoff: date) -> dict[str, dict[date, tuple[str, ...]]] | None:
+    """Return the weeks that had facts, by asset and first day; None when the week before was not judged."""
+    ensure(warehouse, FACTS)
+    facts = warehouse.read("select distinct cutoff_date, asset, kind, column_name from monitoring.facts order by all")
+    judged = {stamp.date() for stamp in facts.loc[facts["kind"] == VERDICT, "cutoff_date"]}
+    if cutoff - timedelta(days=7) not in judged:
+        return None
+    found: dict[str, dict[date, tuple[str, ...]]] = {}
+    for row in facts[(facts["kind"] != VERDICT) & (facts["cutoff_date"].dt.date < cutoff)].itertuples():
+        weeks = found.setdefault(str(row.asset), {})
+        week = row.cutoff_date.date() - timedelta(days=7)
+        weeks[week] = (*weeks.get(week, ()), f"{row.kind}:{row.column_name}")
+    return found
+
+
+def _fact_rows(facts: "Sequence[Fact]", cutoff: date) -> "pd.DataFrame":
+    return _rows(
+        {
+            "cutoff_date": cutoff,
+            "asset": fact.asset,
+            "kind": fact.kind,
+            "column_name": fact.column,
+            "segment": f"{fact.segment_column} in ({', '.join(fact.segment_values[:8])})"
+            if fact.segment_column
+            else "",
+            "first_day": fact.first_day,
+            "last_day": fact.last_day,
+            "rate": fact.rate,
+            "observed": fact.observed,
+            "expected": fact.expected,
+            "threshold": fact.threshold,
+            "n": fact.n,
+            "owner": owner_of(dg.AssetKey(fact.asset.split("/"))),
+            "sentence": fact.sentence,
+        }
+        for fact in facts
+    )
+
+
+def _past_rows(weeks: "Mapping[str, Mapping[date, tuple[str, ...]]]", cutoff: date) -> "pd.DataFrame":
+    return _rows(
+        {
+            "cutoff_date": week + timedelta(days=7),
+            "asset": asset,
+            "kind": kind,
+            "column_name": column,
+            "first_day": week,
+            "last_day": week + timedelta(days=6),
+            "owner": owner_of(dg.AssetKey(asset.split("/"))),
+            "sentence": "Found when the past was judged for the first time.",
+        }
+        for asset, bad in weeks.items()
+        for week, kinds in bad.items()
+        if week + timedelta(days=7) < cutoff
+        for kind, _, column in (found.partition(":") for found in kinds)
+    )
+
+
+def _verdict_row(sentence: str, cutoff: date) -> "pd.DataFrame":
+    return _rows([{"cutoff_date": cutoff, "asset": "", "kind": VERDICT, "column_name": "", "sentence": sentence}])
+
+
+def _rows(records: "Iterable[Mapping[str, object]]") -> "pd.DataFrame":
+    import pandas as pd
+
+    return typed(pd.DataFrame(list(records), columns=list(TABLES[("monitoring", "facts")])), FACTS)
+
+
+def _stacked(parts: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.concat([part for part in parts if len(part)] or [parts[0]], ignore_index=True)
