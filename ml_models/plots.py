@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ml_models.judgement.drift import NULL_FLOOR, DriftVerdict
+from ml_models.judgement.performance import FOUND, OVERALL, PerformanceVerdict
 
 _BLUE, _RED, _GREY, _ORANGE = "#2f6db5", "#c8403a", "#8a8f98", "#d98a1f"
 
@@ -125,14 +126,108 @@ def drift_plot(verdict: DriftVerdict, most: int = 15) -> bytes:
             fontsize=8,
             color=_RED,
         )
-    axes.set_yticks(positions, table["column_name"], fontsize=8)
-    axes.set(xlabel="Kolmogorov-Smirnov distance to the cutoffs two to five weeks before")
+    inside = table["segment"] if "segment" in table.columns else pd.Series("", index=table.index)
+    names = [f"{name}, {where}" if where else name for name, where in zip(table["column_name"], inside, strict=True)]
+    axes.set_yticks(positions, names, fontsize=8)
+    axes.set(xlabel="distance to the cutoffs two to five weeks before")
     axes.margins(x=0.08, y=0.02)
     handles, _ = axes.get_legend_handles_labels()
     meaning = {_RED: "alarm: two of the last three windows", _ORANGE: "above its threshold now only", _BLUE: "as usual"}
     handles += [Patch(color=colour, label=text) for colour, text in meaning.items() if colour in colours]
     figure.legend(handles=handles, frameon=False, loc="outside lower center", ncols=2, fontsize=8)
     return _png(figure)
+
+
+def performance_plot(history: pd.DataFrame, verdict: PerformanceVerdict) -> bytes:
+    """Draw how predictions held over the cutoffs, and where they did not.
+
+    `history` comes from `performance.performance_history`. Above: log-loss of each matured window with its 95 % band by
+    customers, beside what the scores promised. Middle: observed minus expected share, realised and by the early label.
+    Below: the segments furthest from their own past, in units of their thresholds. Windows that the model learned from
+    are shaded; what was not known at the verdict's cutoff is left out.
+    """
+    known = history[(history["known_on"] <= pd.Timestamp(verdict.cutoff)) & (history["segment_column"] == OVERALL)]
+    worst = verdict.table[(verdict.table["note"] == "") & (verdict.table["kind"] != "estimated")].copy()
+    worst = worst[worst["deviations"].notna()]
+    worst["ratio"] = worst["deviations"].abs() / worst["threshold"]
+    worst = worst.sort_values("ratio", ascending=False).head(8).iloc[::-1].reset_index(drop=True)
+    figure = Figure(figsize=(9.2, 8.2), layout="constrained")
+    loss, gap, bars = figure.subplots(3, 1, height_ratios=[3, 2.4, 2.6])
+    _style(loss, f"Do the predictions hold? {verdict.cutoff}: {verdict.status}")
+    _style(gap, "Observed minus expected share")
+    _style(bars, "Segments furthest from their own past")
+    if known.empty:
+        loss.text(0.5, 0.5, verdict.sentence, ha="center", va="center", wrap=True, transform=loss.transAxes)
+        for axes in (loss, gap, bars):
+            axes.set_axis_off()
+        return _png(figure)
+    parts = {
+        kind: known[known["kind"] == kind].sort_values("cutoff_date") for kind in ("realised", "proxy", "estimated")
+    }
+    real, promised = parts["realised"], parts["estimated"]
+    loss.fill_between(real["cutoff_date"], real["log_loss_low"], real["log_loss_high"], color=_BLUE, alpha=0.18, lw=0)
+    loss.plot(real["cutoff_date"], real["log_loss"], color=_BLUE, marker="o", markersize=4, label="realised, 95 % band")
+    loss.plot(
+        promised["cutoff_date"],
+        promised["expected_log_loss"],
+        color=_GREY,
+        linestyle="--",
+        linewidth=1.2,
+        label="what the scores promised",
+    )
+    loss.set(ylabel="log-loss")
+    for kind, colour in (("realised", _BLUE), ("proxy", _ORANGE)):
+        rows = parts[kind]
+        name = "realised (± 2 standard errors)" if kind == "realised" else "early label (± 2 standard errors)"
+        gap.errorbar(
+            rows["cutoff_date"],
+            rows["observed"] - rows["expected"],
+            yerr=2 * rows["noise"],
+            color=colour,
+            marker="o",
+            markersize=3.5,
+            linewidth=1.2,
+            elinewidth=0.7,
+            label=name,
+        )
+    gap.axhline(0, color="black", linewidth=0.8)
+    gap.yaxis.set_major_formatter(lambda value, _position: f"{100 * value:+.0f} %")
+    learned = known.loc[known["learned"].astype(bool), "cutoff_date"]
+    for axes in (loss, gap):
+        if len(learned):
+            axes.axvspan(learned.min(), learned.max(), color=_GREY, alpha=0.12, lw=0, label="model learned from these")
+        axes.set_xlim(
+            known["cutoff_date"].min() - pd.Timedelta(days=4), known["cutoff_date"].max() + pd.Timedelta(days=4)
+        )
+        locator = AutoDateLocator()
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axes.margins(y=0.2)
+        axes.legend(frameon=False, loc="upper left", ncols=3, fontsize=8)
+    if worst.empty:
+        bars.text(0.5, 0.5, verdict.sentence, ha="center", va="center", wrap=True, transform=bars.transAxes)
+        bars.set_axis_off()
+        return _png(figure)
+    colours = np.where(worst["alarm"].astype(bool), _RED, np.where(worst["violated"].astype(bool), _ORANGE, _BLUE))
+    bars.barh(np.arange(len(worst)), worst["ratio"], color=list(colours), height=0.68)
+    bars.axvline(1, color="black", linewidth=1.2)
+    bars.set_yticks(np.arange(len(worst)), [_segment_name(row) for _, row in worst.iterrows()], fontsize=8)
+    bars.set(xlabel="distance from its own past, 1 = threshold")
+    meaning = {_RED: "alarm", _ORANGE: "above its threshold now only", _BLUE: "as usual"}
+    handles = [Patch(color=colour, label=text) for colour, text in meaning.items() if colour in colours]
+    bars.legend(handles=handles, frameon=False, loc="lower right", fontsize=8)
+    return _png(figure)
+
+
+def _segment_name(row: "pd.Series") -> str:
+    place = (
+        row["segment_value"]
+        if row["segment_column"] in (OVERALL, FOUND)
+        else f"{row['segment_column']} {row['segment_value']}"
+    )
+    what = "" if row["statistic"] == "calibration" else f" ({row['statistic'].replace('_', '-')})"
+    early = ", early label" if row["kind"] == "proxy" else ""
+    return f"{place}{what}{early}"
 
 
 def _percent(axes: Axes, which: str) -> None:

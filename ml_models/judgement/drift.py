@@ -599,7 +599,7 @@ def score_effect(
     """Return what the movement of `columns` at `cutoff` does to the scores of `predict` (rows -> probabilities).
 
     The movement is undone by giving each value the value of equal rank in the pooled reference cutoffs, within each of
-    `groups` (values aligned with the frame) when given. The same is done in up to `past` earlier weeks: the bar is their
+    `groups` (aligned with the frame) when given. The same is done in up to `past` earlier weeks: the bar is their
     median + 6 robust standard deviations (1.4826 median absolute deviations), so that odd weeks among them do not raise
     it, and at least NEGLIGIBLE of the expected log-loss. `frame` holds cutoff_date and all that `predict`
     needs; of more than 20,000 rows a window every k-th is taken.

@@ -28,7 +28,9 @@ Array = npt.NDArray[np.float64]
 MINIMUM_ROWS = 200
 # Rows that remain on either side, by their weights, for a comparison to say anything.
 MINIMUM_EFFECTIVE = 100.0
-MINIMUM_OVERLAP = 0.05
+MINIMUM_OVERLAP = 0.1
+# A penalised classifier is never certain; this ranking says it for itself.
+MAXIMUM_AUC = 0.98
 # Standard errors that a change needs to be there at all, and a part to count.
 CHANGED, COUNTS = 2.5, 2.5
 # A part below this share of the change is not worth a name beside the other.
@@ -41,7 +43,8 @@ _FOLDS = 5
 class ShiftSplit:
     """A loss change, split: `change = covariate + concept`, each with its standard error by customer.
 
-    `overlap` is the mean of 4 π (1 - π): 1 when nobody can tell the windows apart, 0 when they share nobody's like; `auc` is the domain classifier's; `effective` the smaller number of rows that the weights leave. Verdict `none`: the
+    `overlap` is the mean of 4 π (1 - π): 1 when nobody can tell the windows apart, 0 when they share nobody's like.
+    `auc` is the domain classifier's, `effective` the smaller number of rows that the weights leave. Verdict `none`: the
     loss did not rise beyond noise. `insufficient evidence`: too few rows, too little overlap, or a rise that neither
     part explains beyond its own noise.
     """
@@ -122,9 +125,9 @@ def split_loss_change(
         float(np.sqrt((np.bincount(codes, weights=influence) ** 2).sum()))
         for influence in (of_change, of_change - of_concept, of_concept)
     ]
-    verdict, reason = _judge(change, change - concept, concept, errors, overlap, effective)
+    verdict, reason = _judge(change, change - concept, concept, errors, overlap, effective, area)
     sentence = (
-        f"Log-loss changed by {change:+.4f} (± {errors[0]:.4f}): {change - concept:+.4f} (± {errors[1]:.4f}) because "
+        f"The loss changed by {change:+.4f} (± {errors[0]:.4f}): {change - concept:+.4f} (± {errors[1]:.4f}) because "
         f"the customers are others, {concept:+.4f} (± {errors[2]:.4f}) because customers alike behave otherwise; "
         f"overlap {overlap:.0%}. {reason}"
     )
@@ -156,7 +159,7 @@ def _nothing(losses: list[Array], reason: str) -> ShiftSplit:
 
 
 def _views(values: Array) -> Array:
-    """Return each column's normal score, its square, and whether it is null; standardised, constant columns left out."""
+    """Return each column's normal score, its square, and whether it is null; standardised, constants left out."""
     empty = np.isnan(values)
     middle = np.nanmedian(np.where(empty.all(axis=0), 0.0, values), axis=0)
     filled = np.where(empty, middle, values)
@@ -208,11 +211,11 @@ def _adjusted(views: Array, loss: Array, current: npt.NDArray[np.bool_], weights
 
 
 def _judge(
-    change: float, covariate: float, concept: float, errors: list[float], overlap: float, effective: float
+    change: float, covariate: float, concept: float, errors: list[float], overlap: float, effective: float, area: float
 ) -> tuple[Verdict, str]:
     if change <= CHANGED * errors[0]:
         return "none", "The loss did not rise beyond noise."
-    if overlap < MINIMUM_OVERLAP or effective < MINIMUM_EFFECTIVE:
+    if overlap < MINIMUM_OVERLAP or area > MAXIMUM_AUC or effective < MINIMUM_EFFECTIVE:
         return "insufficient evidence", "The windows share too few customers alike to compare how they behave."
     counts = [part > COUNTS * error for part, error in ((covariate, errors[1]), (concept, errors[2]))]
     shares = [part / change for part in (covariate, concept)]

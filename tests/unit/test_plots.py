@@ -1,14 +1,19 @@
 """Pictures are drawn without a display, also when there is little to show."""
 
 import struct
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from ml_models.judgement.drift import drift_statistics, judge_drift
-from ml_models.plots import accuracy_over_time_plot, drift_plot, reliability_plot
+from ml_models.judgement.performance import judge_performance, performance_history
+from ml_models.plots import accuracy_over_time_plot, drift_plot, performance_plot, reliability_plot
 from ml_models.training import TrainingResult
+from tests.unit.judgement.test_performance import FIRST, TRAINED
+from tests.unit.judgement.test_performance import PROBLEM as PERFORMANCE_PROBLEM
+from tests.unit.judgement.test_performance import world as performance_world
 from tests.unit.world import cutoffs_of, make_frame
 
 
@@ -47,3 +52,11 @@ def test_drift_is_a_picture_with_and_without_evidence() -> None:
 
 def test_the_same_numbers_give_the_same_bytes(trained: TrainingResult) -> None:
     assert reliability_plot(trained.calibration) == reliability_plot(trained.calibration)
+
+
+@pytest.mark.parametrize("weeks", [3, 26])
+def test_performance_is_a_picture_with_and_without_evidence(weeks: int) -> None:
+    frame, scores, outcomes, early = performance_world()
+    history = performance_history(frame, scores, outcomes, early, PERFORMANCE_PROBLEM, TRAINED)
+    verdict = judge_performance(history, FIRST + timedelta(weeks=weeks))
+    assert min(size_of(performance_plot(history, verdict))) > 500

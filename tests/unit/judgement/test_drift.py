@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from ml_models.judgement.drift import MINIMUM_ROWS, STATISTICS_COLUMNS, drift_statistics, judge_drift, reference_cutoffs
+from ml_models.judgement.drift import (
+    JOINT,
+    MINIMUM_ROWS,
+    STATISTICS_COLUMNS,
+    drift_statistics,
+    judge_drift,
+    moved_since,
+    reference_cutoffs,
+    weigh_drift,
+)
 from ml_models.lapse import FEATURES
 from tests.unit.world import cutoffs_of, make_frame
 
@@ -211,3 +220,126 @@ def test_the_statistic_ignores_units(seed: int, scale: float) -> None:
     plain = drift_statistics(frame, [days[-1]], ["x"])
     scaled = drift_statistics(frame.assign(x=frame["x"] * 2.0**scale), [days[-1]], ["x"])
     assert plain["statistic"].item() == pytest.approx(scaled["statistic"].item())
+
+
+def weeks_of(make, count: int = 16, n: int = 600, seed: int = 0) -> pd.DataFrame:
+    """Return `count` cutoffs of the same n customers; `make(generator, customers)` returns a week's columns."""
+    generator = np.random.default_rng(seed)
+    taste = generator.normal(size=n)
+    ids = np.array([f"c{number}" for number in range(n)], dtype=object)
+    parts = [
+        pd.DataFrame(make(generator, taste)).assign(customer_id=ids, cutoff_date=pd.Timestamp(day))
+        for day in cutoffs_of(count)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def two_columns(generator: np.random.Generator, taste: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        "visits": taste + generator.normal(0, 0.4, len(taste)),
+        "spend": taste + generator.normal(0, 0.4, len(taste)),
+        "noise": generator.normal(size=len(taste)),
+    }
+
+
+def test_values_dealt_to_the_wrong_customers_are_found_though_no_column_changes() -> None:
+    frame = weeks_of(two_columns)
+    generator = np.random.default_rng(1)
+    for day in cutoffs_of(16)[14:]:
+        here = frame["cutoff_date"] == pd.Timestamp(day)
+        frame.loc[here, "spend"] = generator.permutation(frame.loc[here, "spend"].to_numpy())
+    history = drift_statistics(frame, cutoffs_of(16), ["visits", "spend", "noise"], entity="customer_id")
+    verdict = judge_drift(history, cutoffs_of(16)[15])
+    assert verdict.columns == (JOINT,)
+    assert all(judge_drift(history, day).status != "fail" for day in cutoffs_of(16)[:15])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_weeks_of_one_distribution_cannot_be_told_apart_jointly(seed: int) -> None:
+    frame = weeks_of(two_columns, seed=seed)
+    history = drift_statistics(frame, cutoffs_of(16), ["visits", "spend", "noise"], entity="customer_id")
+    assert all(judge_drift(history, day).status != "fail" for day in cutoffs_of(16))
+    assert history.loc[history["column_name"] == JOINT, "statistic"].max() < 0.1
+
+
+def shops(generator: np.random.Generator, taste: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        "shop": generator.choice(["north", "south", "west"], len(taste), p=[0.5, 0.3, 0.2]),
+        "visits": generator.normal(size=len(taste)),
+    }
+
+
+def test_a_category_that_grows_is_found_and_a_new_one_as_well() -> None:
+    frame = weeks_of(shops)
+    late = frame["cutoff_date"] >= pd.Timestamp(cutoffs_of(16)[14])
+    history = drift_statistics(frame, cutoffs_of(16), ["shop", "visits"])
+    assert all(judge_drift(history, day).status != "fail" for day in cutoffs_of(16))
+    frame.loc[late & (frame["shop"] == "west"), "shop"] = "east"
+    changed = drift_statistics(frame, cutoffs_of(16), ["shop", "visits"])
+    verdict = judge_drift(changed, cutoffs_of(16)[15])
+    assert verdict.columns == ("shop",)
+    assert verdict.table.iloc[0]["statistic"] == pytest.approx(0.2, abs=0.04)
+
+
+def test_the_p_of_categories_and_of_nulls_are_the_textbook_ones() -> None:
+    frame = weeks_of(shops, count=6)
+    frame.loc[frame.index % 7 == 0, "visits"] = np.nan
+    rows = drift_statistics(frame, [cutoffs_of(6)[5]], ["shop", "visits"]).set_index("column_name")
+    days = [frame[frame["cutoff_date"] == pd.Timestamp(day)] for day in cutoffs_of(6)]
+    tables = [
+        stats.chi2_contingency(pd.crosstab(pd.concat([old, days[5]])["cutoff_date"], pd.concat([old, days[5]])["shop"]))
+        for old in days[:4]
+    ]
+    assert min(abs(rows.loc["shop", "p_value"] - table.pvalue) for table in tables) < 1e-9
+    share = float(np.mean([old["visits"].isna().mean() for old in days[:4]]))
+    count = int(days[5]["visits"].isna().sum())
+    exact = 2 * min(stats.binom.cdf(count, 600, share), stats.binom.sf(count - 1, 600, share))
+    assert rows.loc["visits", "null_p_value"] == pytest.approx(min(exact, 1.0))
+
+
+def test_a_change_in_one_segment_is_named_with_its_segment() -> None:
+    frame = weeks_of(shops, n=2000)
+    late = frame["cutoff_date"] >= pd.Timestamp(cutoffs_of(16)[14])
+    frame.loc[late & (frame["shop"] == "west"), "visits"] *= 1.8
+    history = drift_statistics(frame, cutoffs_of(16), ["visits"], segments={"shop": frame["shop"]})
+    verdict = judge_drift(history, cutoffs_of(16)[15])
+    assert verdict.segments == ("shop=west",)
+    assert "visits in shop=west" in verdict.sentence
+
+
+def test_a_gross_change_is_found_before_there_is_a_past() -> None:
+    frame = weeks_of(two_columns, count=8)
+    late = frame["cutoff_date"] >= pd.Timestamp(cutoffs_of(8)[6])
+    frame.loc[late, "spend"] *= 100
+    history = drift_statistics(frame, cutoffs_of(8), ["visits", "spend", "noise"])
+    assert judge_drift(history, cutoffs_of(8)[7]).columns == ("spend",)
+
+
+def by_rank(rows: pd.DataFrame) -> np.ndarray:
+    """Predict from visits only."""
+    return 1 / (1 + np.exp(2 + rows["visits"].to_numpy()))
+
+
+def test_a_movement_that_no_score_follows_is_recorded_and_fails_nothing() -> None:
+    frame = weeks_of(two_columns, count=22)
+    late = frame["cutoff_date"] >= pd.Timestamp(cutoffs_of(22)[20])
+    columns = ["visits", "spend", "noise"]
+    dearer = frame.assign(spend=np.exp(frame["spend"]) * np.where(late, 1.8, 1.0))
+    verdict = judge_drift(drift_statistics(dearer, cutoffs_of(22), columns, "customer_id"), cutoffs_of(22)[21])
+    weighed = weigh_drift(verdict, by_rank, dearer, "customer_id")
+    assert (verdict.status, weighed.status) == ("fail", "moved")
+    assert weighed.columns == verdict.columns
+    assert weighed.effect is not None
+    assert weighed.effect.loss <= weighed.effect.bar
+    assert "nothing that the model says did" in weighed.sentence
+    rarer = frame.assign(visits=frame["visits"] - np.where(late, 0.5, 0.0))
+    verdict = judge_drift(drift_statistics(rarer, cutoffs_of(22), columns, "customer_id"), cutoffs_of(22)[21])
+    assert weigh_drift(verdict, by_rank, rarer, "customer_id").status == "fail"
+
+
+def test_how_far_the_world_moved_since_the_model_learned() -> None:
+    frame = weeks_of(two_columns, count=2)
+    old, new = (frame[frame["cutoff_date"] == pd.Timestamp(day)] for day in cutoffs_of(2))
+    table = moved_since(old, new.assign(spend=new["spend"] + 1), ["visits", "spend", "noise"])
+    assert table["column_name"].iloc[0] == "spend"
+    assert table["wasserstein"].iloc[0] == pytest.approx(1 / old["spend"].std(), abs=0.15)
