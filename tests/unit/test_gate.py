@@ -126,20 +126,31 @@ def compare(result: TrainingResult, training_set: pd.DataFrame, champion: Champi
     return contest(result, training_set, champion, PROBLEM, minimum_rows=500, minimum_positives=50)
 
 
-def test_a_champion_that_is_as_good_stays(world, training_set, first):
-    compared = compare(first, training_set, champion_of(world, 8))
-    assert compared.grounds == ""
-    verdict = verdicts(first, compared)["beats_champion"]
+@pytest.fixture(scope="module")
+def even(world, training_set, first) -> Contest:
+    """The contest with a champion that learned from the first nine of the fourteen cutoffs, and is as good."""
+    return compare(first, training_set, champion_of(world, 8))
+
+
+@pytest.fixture(scope="module")
+def uneven(world, training_set, first) -> Contest:
+    """The contest with a champion that learned when light shoppers came back and heavy ones did not."""
+    other = (world["active_days_84d"] > 20).astype("int64")
+    return compare(first, training_set, champion_of(world, 8, labels=other))
+
+
+def test_a_champion_that_is_as_good_stays(first, even):
+    assert even.grounds == ""
+    verdict = verdicts(first, even)["beats_champion"]
     assert not verdict.passed
     assert "version 3 as it is against the candidate fitted without the customers it scores" in verdict.sentence
 
 
-def test_both_are_judged_on_the_same_rows_which_neither_fit_had_seen(world, training_set, first):
-    champion = champion_of(world, 8)
-    compared = compare(first, training_set, champion)
+def test_both_are_judged_on_the_same_rows_which_neither_fit_had_seen(world, first, even):
+    compared = even
     assert compared.cross_fitted
     days = pd.Series(compared.rows["cutoff_date"].unique())
-    assert (days - pd.Timestamp(champion.trained_through) >= pd.Timedelta(days=28)).all()
+    assert (days - sorted(world["cutoff_date"].unique())[8] >= pd.Timedelta(days=28)).all()
     assert len(days) == 2  # cutoffs 12 and 13 of 14 begin after all labels that the champion knew
     assert len(compared.scores) == len(compared.rows)
     # A fit that knew a customer's own outcome would be better than the deployed model on new customers can be.
@@ -150,31 +161,27 @@ def test_both_are_judged_on_the_same_rows_which_neither_fit_had_seen(world, trai
     )
 
 
-def test_a_champion_that_knows_the_world_no_more_is_replaced(world, training_set, first):
-    """It learned when light shoppers came back and heavy ones did not."""
-    other = (world["active_days_84d"] > 20).astype("int64")
-    compared = compare(first, training_set, champion_of(world, 8, labels=other))
-    result = judge(first, PROBLEM, compared)
+def test_a_champion_that_knows_the_world_no_more_is_replaced(first, uneven):
+    result = judge(first, PROBLEM, uneven)
     assert promotable(result), [gate for gate in result if not gate.passed]
     assert {gate.name: gate for gate in result}["beats_champion"].observed < -0.05
 
 
-def test_a_candidate_that_is_worse_is_refused_even_where_there_are_grounds(world, training_set, first):
-    compared = compare(first, training_set, champion_of(world, 8))
+def test_a_candidate_that_is_worse_is_refused_even_where_there_are_grounds(first, even):
+    compared = even
     scores = compared.scores.assign(candidate=compared.scores["candidate"] * 0.6)
     verdict = verdicts(first, replace(compared, scores=scores, grounds="it is old"))["beats_champion"]
     assert not verdict.passed
     assert "The champion may be replaced by what is no worse: it is old." in verdict.sentence
 
 
-def test_grounds_let_an_equal_candidate_through(world, training_set, first):
-    compared = compare(first, training_set, champion_of(world, 8))
+def test_grounds_let_an_equal_candidate_through(first, even):
+    compared = even
     assert verdicts(first, replace(compared, grounds="it is old"))["beats_champion"].passed
 
 
-def test_a_slice_that_pays_for_the_others_stops_the_promotion(world, training_set, first):
-    other = (world["active_days_84d"] > 20).astype("int64")
-    compared = compare(first, training_set, champion_of(world, 8, labels=other))
+def test_a_slice_that_pays_for_the_others_stops_the_promotion(first, uneven):
+    compared = uneven
     light = compared.rows["active_days_84d"].between(6, 11).to_numpy()
     outcome = compared.rows["lapsed"].to_numpy()
     # The champion knew those who come now and then, and only them.
@@ -185,8 +192,8 @@ def test_a_slice_that_pays_for_the_others_stops_the_promotion(world, training_se
     assert "activity 6-11 stands worst" in result["no_slice_worse"].sentence
 
 
-def test_after_a_change_the_champion_s_own_calibration_is_the_bound(world, training_set, first):
-    compared = compare(first, training_set, champion_of(world, 8))
+def test_after_a_change_the_champion_s_own_calibration_is_the_bound(first, even):
+    compared = even
     off = np.clip(compared.scores["candidate"] * 1.8, 0, 0.99)
     result = verdicts(first, replace(compared, scores=compared.scores.assign(candidate=off)))
     assert not result["calibration"].passed
