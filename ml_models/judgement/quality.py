@@ -76,7 +76,7 @@ SEGMENT_RULES: Mapping[str, Rule] = {
     "modal_share": ("stuck", "share", 0.2, "up"),
     "negative_share": ("range", "share", 0.05, "both"),
     "size": ("range", "log", 0.2, "both"),
-    "rows_per_group": ("volume", "log", 0.3, "both"),
+    "rows_per_group": ("volume", "log", 0.3, "down"),
     "hour_mean": ("hours", "share", 2.0, "both"),
 }
 # Of a table that is replaced as a whole.
@@ -96,7 +96,7 @@ SILENT_HOURS = 0.08
 VALUES_MOVED = 0.05
 OVERLAP_FLOOR = 0.06
 # The share of what a day lacks that the days before it must have sold more than usual.
-MADE_UP = 0.7
+MADE_UP = 0.65
 
 TABLE_COLUMNS = [
     "asset",
@@ -440,6 +440,14 @@ class _Window:
     def spoilt(self, column: str) -> bool:
         """Whether the column's own values are wrong this week, so that nothing can be told by them."""
         return any(one.column == column and one.kind in ("nulls", "stuck", "categories", "ids") for one in self.facts)
+
+    def drop_losses(self) -> None:
+        """Take back facts of rows lost by the table as a whole, when it is known which segments lost them."""
+        self.facts[:] = [
+            one
+            for one in self.facts
+            if one.kind != "volume" or one.segment_values or one.column or one.observed > one.expected
+        ]
 
     def note(self, *row: object) -> None:
         if self.rows is not None:
@@ -1341,6 +1349,8 @@ def _silent(window: _Window) -> None:
                 wrong,
             )
             if wrong:
+                if name == "week":
+                    window.drop_losses()
                 silent_days.append(0)
                 chosen = [labels[i] for i in gone]
                 sentence = (
@@ -1396,6 +1406,7 @@ def _uneven(window: _Window) -> None:
             "volume", "", column, "uneven", mass, float(earlier.mean()), bound, int(counts[position].sum()), wrong
         )
         if wrong:
+            window.drop_losses()
             names = [label for label, kept in zip(labels, big, strict=True) if kept]
             chosen = [names[i] for i in np.flatnonzero(low)]
             rate = 1 - float(np.exp(np.average(difference[low], weights=weights[low])))
@@ -1429,7 +1440,6 @@ def _weighted_quantile(values: Array, weights: Array, share: float) -> float:
 def _segments(window: _Window) -> None:
     """Judge each measure within each value of each segment, by the mass of rows in values that are off."""
     history, table, position = window.history, window.table, window.position
-    whole = {(one.kind, one.column) for one in window.facts if not one.segment_values}
     taken: set[tuple[str, str]] = set()
     for measure, (kind, scale, floor, side) in SEGMENT_RULES.items():
         values, counts, labels = history.series(
@@ -1445,7 +1455,7 @@ def _segments(window: _Window) -> None:
         names = np.array([name for name, _ in labels], dtype=object)
         for name in dict.fromkeys(names):
             column, segment = str(name).split("@")
-            if (kind, column) in whole or (kind, column) in taken:
+            if (kind, column) in taken:
                 continue
             if measure == "modal_share" and column in table.ids:
                 continue  # in a small shop one customer may well be most of the rows
@@ -1461,6 +1471,14 @@ def _segments(window: _Window) -> None:
             observed = float(np.average(values[position, chosen[off]], weights=np.maximum(weights, 1)))
             usual = float(np.average(expected[off], weights=np.maximum(weights, 1)))
             taken.add((kind, column))
+            # What sits in some segments is told there, not as a change of the whole table.
+            window.facts[:] = [
+                one
+                for one in window.facts
+                if (one.kind, one.column) != (kind, column)
+                or one.segment_values
+                or (one.observed > one.expected) != (observed > usual)
+            ]
             _segment_fact(
                 window,
                 kind,

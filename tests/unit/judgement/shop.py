@@ -16,21 +16,21 @@ HOURS = np.array([9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19])
 BUSY = np.array([4, 6, 8, 9, 8, 7, 8, 11, 14, 12, 5]) / 92
 
 
-def make_shop(connection: duckdb.DuckDBPyConnection, buyers: int = 900, seed: int = 7) -> None:
+def make_shop(connection: duckdb.DuckDBPyConnection, buyers: int = 450, seed: int = 7) -> None:
     """Write `feed.sales` (receipt, item, buyer_id, till_id, sold_at, price, rebate, paid_by) and `feed.items`."""
     generator = np.random.default_rng(seed)
     items = pd.DataFrame({"item": np.arange(400), "family": [f"family {one % 12}" for one in range(400)]})
     usual_price = np.round(np.exp(generator.normal(1.0, 0.8, 400)), 2) + 0.05
     popularity = generator.gamma(0.7, size=400)
     popularity /= popularity.sum()
-    home, pace = generator.integers(0, 40, buyers), generator.gamma(3.0, 0.6, buyers)
+    home, pace = generator.integers(0, 24, buyers), generator.gamma(3.0, 0.6, buyers)
     counts = generator.poisson(np.repeat(pace, WEEKS).reshape(buyers, WEEKS))
     buyer = np.repeat(np.arange(buyers), counts.sum(axis=1))
     week = np.concatenate([np.repeat(np.arange(WEEKS), row) for row in counts])
     orders = len(buyer)
     day = week * 7 + generator.choice(7, orders, p=np.array([4, 4, 4, 4, 5, 7, 6]) / 34)
     second = generator.choice(HOURS, orders, p=BUSY) * 3600 + generator.integers(0, 3600, orders)
-    till = np.where(generator.random(orders) < 0.85, home[buyer], generator.integers(0, 40, orders))
+    till = np.where(generator.random(orders) < 0.85, home[buyer], generator.integers(0, 24, orders))
     size = 2 + generator.poisson(4, orders)
     line = np.repeat(np.arange(orders), size)
     item = generator.choice(400, len(line), p=popularity)
