@@ -70,8 +70,8 @@ _CHANCE = 0.01
 NEGLIGIBLE = 0.0005
 # Rows of a window that the effect on the scores is computed with.
 EFFECT_ROWS = 20_000
-# More rows than this sharpen no threshold: chance then moves a distance by .004 at most.
-ROW_LIMIT = 200_000
+# More rows than this sharpen no threshold: chance then moves a distance by .006 at most.
+ROW_LIMIT = 100_000
 JOINT = "all columns jointly"
 # Which of the four reference cutoffs counts, counted from the closest: the second.
 _RANK = 1
@@ -161,7 +161,7 @@ def drift_statistics(
 
     With `entity` (its column), a row JOINT is added a cutoff: see `joint_distance`. With `segments` (name -> values
     aligned with the frame, null: none), each column is measured within each value as well, `segment` = "name=value".
-    Windows of more than 200,000 rows are sampled by a hash of the entity, or of the row's position without one.
+    Windows of more than 100,000 rows are sampled by a hash of the entity, or of the row's position without one.
     """
     dates = cutoff_dates(frame["cutoff_date"])
     missing = [name for name in (*columns, *([entity] if entity else [])) if name not in frame.columns]
