@@ -352,6 +352,9 @@ def _has_time(types: Mapping[str, str]) -> bool:
 
 def _features(world: World, cutoffs: Sequence[date] | None) -> pd.DataFrame:
     frame = _dated(world.read("select * from features.customer_features order by cutoff_date, customer_id"))
+    # A count with nulls in it (a model gone wrong) comes as pandas' nullable integer, which not every fit understands.
+    nullable = [name for name, kind in frame.dtypes.items() if str(kind) == "Int64"]
+    frame = frame.astype(dict.fromkeys(nullable, "float64"))
     return frame if cutoffs is None else _of(frame, cutoffs, "cutoff_date")
 
 
