@@ -24,6 +24,7 @@ FORBIDDEN = {
     },
     "resources": {"assets", "sensors", "commands", "definitions"},
     "assets": {"sensors", "commands", "definitions", "duckdb", "mlflow", "os"},
+    "drills": {"dagster", "assets", "sensors", "commands", "definitions", "duckdb", "mlflow", "os"},
     "sensors": {"commands", "definitions", "pandas", "sklearn", "numpy"},
 }
 HEAVY = {"sklearn", "scipy", "mlflow", "pandera", "matplotlib", "skops", "duckdb"}
