@@ -26,7 +26,7 @@ from assets.predictions import PREDICTIONS
 from assets.quality import FACTS, bad_weeks, schema_facts, watched_now
 from assets.reporting import table
 from assets.tables import described, ensure, typed
-from assets.training import CHAMPION, OUTCOMES, SEED
+from assets.training import CHAMPION, OUTCOMES, SEED, previous_champion
 from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.dbt import DbtRunner
 from resources.registry import CHAMPION as CHAMPION_ALIAS
@@ -212,14 +212,12 @@ def week_evidence(
 
 
 def _models(warehouse: DuckDBWarehouse, registry: ModelRegistry) -> "tuple[ModelVersion | None, ModelVersion | None]":
-    """Return the champion, and the champion before it, if there was another one."""
+    """Return the champion, and the champion to return to, if there was one before."""
     champion = registry.by_alias(CHAMPION_ALIAS)
     if champion is None:
         return None, None
     ensure(warehouse, CHAMPION)
-    served = warehouse.read("select model_version from training.champion order by promoted_at desc")["model_version"]
-    before = [int(version) for version in served if int(version) != champion.version]
-    return champion, registry.version(before[0]) if before else None
+    return champion, previous_champion(registry, warehouse)
 
 
 def _info(warehouse: DuckDBWarehouse, registry: ModelRegistry, version: ModelVersion | None) -> "ModelInfo | None":
@@ -267,15 +265,17 @@ def _brought_up_to_date(
     context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse, ledger: "pd.DataFrame"
 ) -> "pd.DataFrame":
     """Fill in what became of past decisions: the run that was launched, and whether it ended in a promotion."""
-    open_rows = ledger[ledger["run_id"].isna() & ledger["action"].isin(["improve", "rollback"])]
-    filled = ledger
-    for index, row in open_rows.iterrows():
+    ensure(warehouse, CHAMPION)
+    promoting = set(warehouse.read("select run_id from training.champion where run_id is not null")["run_id"])
+    filled = ledger.astype({"run_id": "object", "promoted": "object"})
+    for index, row in ledger[ledger["run_id"].isna() & ledger["action"].isin(["improve", "rollback"])].iterrows():
         tags = {EVENT_TAG: str(row["event_id"]), CUTOFF_TAG: f"{row['cutoff']:%Y-%m-%d}"}
         runs = context.instance.get_runs(dg.RunsFilter(tags=tags), limit=1)
         if runs and runs[0].is_finished:
-            filled = filled.astype({"run_id": "object", "promoted": "object"})
-            filled.loc[index, ["run_id", "promoted"]] = [runs[0].run_id, str(runs[0].is_success).lower()]
-    if filled is not ledger:
+            # A retraining may end well and promote nothing: the gate found it no better.
+            promoted = str(runs[0].run_id in promoting).lower()
+            filled.loc[[index], ["run_id", "promoted"]] = [[runs[0].run_id, promoted]]
+    if not filled["run_id"].equals(ledger["run_id"]):
         warehouse.replace_table("monitoring", "decisions", typed(filled, DECISIONS))
     return filled
 

@@ -223,6 +223,7 @@ def typed(frame: "pd.DataFrame", key: dg.AssetKey) -> "pd.DataFrame":
         elif column.type == "bigint":
             made[name] = made[name].astype("Int64")
         else:
-            values = made[name].astype("object")
-            made[name] = values.where(values.notna(), None)
+            missing = made[name].isna()
+            made[name] = made[name].astype("object")
+            made.loc[missing, name] = None
     return made
