@@ -57,7 +57,9 @@ class Settings:
     """What people may set about the policy. Days are calendar days, gains are in log-loss.
 
     `minimum_gain`: a retraining must have promised at least this much, beyond noise. On the bundled year a refit gains
-    .000 to .001 over a champion with twenty weeks of labels, and .001 is worth no run. `minimum_harm`: what a
+    .000 to .001 over a champion with twenty weeks of labels, and .001 is worth no run. `urgent_gain`: from here on it
+    is not waited for more; below it a gain that still grows is waited for, `patience_days` at most, because an event is
+    improved once and the cool-down would hold back the better model. `minimum_harm`: what a
     promotion must have cost, beyond noise, before it is rolled back. `watch_days`: for how long after a promotion
     champion and predecessor are compared. `contaminated_share`: the share of the champion's training days that may
     be bad before it counts as trained on bad rows. `growth`: retrain when there are so many times the labelled cutoffs
@@ -66,6 +68,8 @@ class Settings:
     """
 
     minimum_gain: float = 0.001
+    urgent_gain: float = 0.01
+    patience_days: int = 14
     minimum_harm: float = 0.001
     cooldown_days: int = 35
     watch_days: int = 63
@@ -358,8 +362,22 @@ def _on_alarm(situation: Situation, past: pd.DataFrame, dirty: Sequence[BadPerio
         f"{effect.rows:,} newest matured rows (95 % interval {-effect.high:+.4f} to {-effect.low:+.4f})"
     )
     if effect.low > 0 and effect.value >= settings.minimum_gain:
+        if _still_grows(situation, past, event, effect.value, settings):
+            later = "The gain is small and may still grow; an event is improved once, so it waits."
+            return _Choice("continue", f"{said} {measured}. {later}", window=best, helps=effect.value)
         return _Choice("improve", f"{said} {measured}.", window=best, helps=effect.value)
     return _Choice("continue", f"{said} {measured}: no gain worth a run.", window=best, helps=effect.value)
+
+
+def _still_grows(situation: Situation, past: pd.DataFrame, event: str, gain: float, settings: Settings) -> bool:
+    """Return whether a small gain should be waited for: seen for the first time, or half as much again as last week."""
+    if gain >= settings.urgent_gain:
+        return False
+    seen = past[(past["event_id"] == event) & (past["helps"] >= settings.minimum_gain)] if event else past.iloc[:0]
+    if seen.empty:
+        return True
+    waited = (pd.Timestamp(situation.cutoff) - seen["cutoff"].iloc[0]).days
+    return waited < settings.patience_days and gain > 1.5 * float(seen["helps"].iloc[-1])
 
 
 def _scheduled(situation: Situation, past: pd.DataFrame, settings: Settings, topic: str, reason: str) -> _Choice:

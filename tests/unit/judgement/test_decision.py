@@ -166,6 +166,22 @@ def test_what_a_retraining_would_bring_is_measured_only_when_asked():
     decide(situation(gain=gain, alarm=True, diagnosis=diagnosis("concept")), IMPROVED)
 
 
+def test_a_small_gain_that_still_grows_is_waited_for():
+    def live(gains):
+        ledger, actions = empty_ledger(), []
+        for number, value in enumerate(gains):
+            seen = Effect(value, value / 2, value * 1.5, 8000, (MONDAY,))
+            decision = decide(shift("concept", seen, cutoff=MONDAY + number * WEEK), ledger)
+            ledger = append(ledger, ledger_row(decision, [], "2"))
+            actions.append(decision.action)
+        return actions
+
+    assert live([0.02]) == ["improve"]
+    assert live([0.003, 0.003]) == ["continue", "improve"]
+    assert live([0.002, 0.004, 0.008]) == ["continue", "continue", "improve"]
+    assert live([0.003, 0.015]) == ["continue", "improve"]
+
+
 def test_an_override_is_recorded_with_what_it_replaced():
     decision = decide(situation(facts=(fact(),)), empty_ledger(), override="continue")
     assert (decision.action, decision.override_of) == ("continue", "inspect")
