@@ -20,6 +20,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from ml_models.baselines import baseline_scores
+from ml_models.judgement.decision import SETTINGS
 from ml_models.problem import Problem
 from ml_models.splits import KEPT_OUT, cutoff_dates
 from ml_models.training import TrainingResult
@@ -28,7 +29,7 @@ FOLDS = 4
 CONTESTED_CUTOFFS = 4
 """The newest cutoffs that are compared: old ones tell of a world that is gone, one alone is a week's mood."""
 
-GROWTH = 2
+GROWTH = SETTINGS.growth
 OLD_DAYS = 182
 
 CANDIDATE, CHAMPION = "candidate", "champion"
