@@ -96,6 +96,13 @@ def policy_of(name: str) -> "Policy":
     return made[name] if name in made else Ours()
 
 
+def first_monday(cutoffs: list[date], horizon_days: int) -> date:
+    """Return the first cutoff at which enough labels have matured for every policy to begin with the same model."""
+    from ml_models.splits import MINIMUM_CUTOFFS
+
+    return next(day for day in cutoffs if day >= cutoffs[MINIMUM_CUTOFFS - 1] + timedelta(days=horizon_days))
+
+
 def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
     """Run one job in a process of its own."""
     import warnings
@@ -103,7 +110,7 @@ def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
     from commands.drill import ground
     from commands.session import quiet
     from drills.faults import known
-    from drills.run import START, natural_year, recipe
+    from drills.run import START, recipe
     from drills.world import DrilledHistory
     from ml_models.judgement.simulate import simulate
     from ml_models.lapse import PROBLEM
@@ -113,8 +120,7 @@ def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
     made = ground(threads=1)
     fault = known()[job.fault] if job.fault else _nothing()
     recording = made.recording(fault)
-    natural = natural_year(recording)
-    start = (fault.start or START) if job.fault else (natural.start or recording.cutoffs[0])
+    start = (fault.start or START) if job.fault else first_monday(recording.cutoffs, PROBLEM.horizon_days)
     history = DrilledHistory(fault, start, recording, made.sandbox, PROBLEM, made.lineage, made.owners)
     fit = recipe(PROBLEM)
     if not job.fault:
