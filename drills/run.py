@@ -36,7 +36,7 @@ class Score:
     `cause`, `first_bad_asset`, `owner`, `decision`: what it said in the week that counts: the first one with an
     expected decision, else the first that is not silent. `decisions`: all weeks, shortened. `…_right`: None where
     nothing is expected. `false_alarms`: weeks of a benign drill that were not silent. `harm`: mean log-loss of the
-    deployed model on true labels over that of somebody who knew the truth.
+    deployed model on true labels over that of somebody who knew the truth; nan: nothing was scored.
     """
 
     name: str
@@ -148,7 +148,8 @@ def best_loss(
                 knows = Oracle({due: ("improve", "recent")}, excluded=old)
                 known = simulate(history, knows, start, end, fit, gate=False)  # type: ignore[arg-type]
                 losses.append(known.log_loss)
-    return min(loss for loss in losses if not math.isnan(loss)) if losses else math.nan
+    # While the graph stands still nothing is scored, and nothing is harmed.
+    return min((loss for loss in losses if not math.isnan(loss)), default=math.nan)
 
 
 def score(fault: Fault, start: date, weeks: int, result: SimulationResult, harm: float, seconds: float) -> Score:
