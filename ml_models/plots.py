@@ -266,9 +266,12 @@ def backtest_plot(weeks: pd.DataFrame, title: str = "What each policy would have
     losses = dates.pivot(index="cutoff_date", columns="policy", values="log_loss")
     rows = dates.groupby("cutoff_date")["rows"].max().reindex(losses.index)
     base = losses["never"] if "never" in losses.columns else losses.iloc[:, 0]
-    for policy, colour in zip(losses.columns, [_BLUE, _GREY, _ORANGE, _RED, "#3c8f5a", "#7a56a8"], strict=False):
+    # Policies that never acted lie on one another, so their dashes differ.
+    styles = zip([_BLUE, _GREY, _ORANGE, _RED, "#3c8f5a", "#7a56a8"], ["--", "-", ":", "-", "-.", "--"], strict=True)
+    for policy, (colour, dashes) in zip(losses.columns, styles, strict=False):
         saved = ((base - losses[policy]) * rows).cumsum() / rows.cumsum()
-        axes.plot(saved.index, saved, color=colour, linewidth=1.8 if policy == "ours" else 1.2, label=str(policy))
+        width = 1.8 if policy == "ours" else 1.2
+        axes.plot(saved.index, saved, color=colour, linestyle=dashes, linewidth=width, label=str(policy))
         mine = dates[(dates["policy"] == policy) & (dates["action"] == "improve")]["cutoff_date"]
         axes.scatter(mine, saved.reindex(mine), color=colour, s=26, zorder=3)
     axes.set_ylabel("log-loss saved a customer,\nmean so far (dots: retrained)")
