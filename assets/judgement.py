@@ -20,14 +20,15 @@ from assets.known import (
     rebuilding,
     served_until,
 )
-from assets.monitoring import DRIFT, PERFORMANCE
+from assets.monitoring import DRIFT, PERFORMANCE, drift_history
 from assets.ownership import owner_of
-from assets.predictions import PREDICTIONS
-from assets.quality import FACTS, bad_weeks, schema_facts, watched_now
+from assets.predictions import PREDICTIONS, due_cutoff
+from assets.quality import FACTS, arrival_facts, bad_weeks, schema_facts, watched_now
 from assets.reporting import table
 from assets.tables import described, ensure, typed
 from assets.training import CHAMPION, OUTCOMES, SEED, previous_champion
 from resources.airbyte import EmbeddedAirbyteWorkspace
+from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry, ModelVersion
@@ -115,15 +116,23 @@ def judgement(
     registry: ModelRegistry,
     airbyte: EmbeddedAirbyteWorkspace,
     dbt: DbtRunner,
+    clock: Clock,
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    """Judge the newest week once; a week already judged keeps its decision unless asked otherwise."""
+    """Judge the week that is due once; a week already judged keeps its decision unless asked otherwise.
+
+    A week whose data did not come is judged too (that they did not come is the finding), and again when they did.
+    """
     override = _override(config)
     ensure(warehouse, DIAGNOSIS, DECISIONS, WHY)
     ledger = warehouse.read("select * from monitoring.decisions order by cutoff")
-    cutoff = newest_cutoff(warehouse)
+    newest = newest_cutoff(warehouse)
+    cutoff = due_cutoff(newest, clock)
     if cutoff is not None:
         ledger = _brought_up_to_date(context, warehouse, ledger)
-        known = cutoff in {stamp.date() for stamp in ledger["cutoff"]}
+        stands = ledger[ledger["cutoff"].dt.date == cutoff]
+        if cutoff == newest:
+            stands = stands[~stands["failing_check"].fillna("").str.endswith(":stale")]
+        known = len(stands) > 0
         if not known or config.again or override:
             from ml_models.judgement.week import judge_week
 
@@ -133,7 +142,7 @@ def judgement(
             context.log.info(f"{cutoff}: {judged.decision.action}. {judged.decision.reason}")
         else:
             context.log.info(f"{cutoff} was judged before and its decision stands")
-    yield from _report(warehouse)
+    yield from _report(warehouse, newest)
 
 
 def _override(config: JudgementConfig) -> Any:
@@ -187,11 +196,12 @@ def week_evidence(
 
     champion, previous = _models(warehouse, registry)
     lineage, owners = lineage_and_owners(dbt, warehouse)
+    tables = watched_now(warehouse, airbyte, dbt)
     return WeekEvidence(
         cutoff=cutoff,
         problem=PROBLEM,
         profile=profile_until(warehouse, cutoff),
-        tables=watched_now(warehouse, airbyte, dbt),
+        tables=tables,
         frame=frame_until(warehouse, cutoff),
         outcomes=outcomes_until(warehouse, cutoff),
         early=early_until(warehouse, cutoff),
@@ -207,7 +217,8 @@ def week_evidence(
         refit=_refit(registry, champion),
         audit=audited(dbt, warehouse, cutoff - timedelta(days=PROBLEM.horizon_days)),
         bad_weeks=bad_weeks(warehouse, cutoff),
-        active_checks=schema_facts(warehouse, cutoff),
+        drift_history=drift_history(warehouse),
+        active_checks=(*schema_facts(warehouse, cutoff), *arrival_facts(warehouse, tables, cutoff)),
     )
 
 
@@ -326,7 +337,7 @@ def _diagnosis_rows(judged: "WeekJudgement") -> "pd.DataFrame":
     return typed(pd.DataFrame(rows).assign(cutoff_date=pd.Timestamp(judged.cutoff)), DIAGNOSIS)
 
 
-def _report(warehouse: DuckDBWarehouse) -> "Iterator[dg.MaterializeResult | dg.AssetCheckResult]":
+def _report(warehouse: DuckDBWarehouse, newest: date | None) -> "Iterator[dg.MaterializeResult | dg.AssetCheckResult]":
     """Show the newest week, the last weeks in words, and what is due."""
     from ml_models.judgement.week import digest
 
@@ -344,10 +355,10 @@ def _report(warehouse: DuckDBWarehouse) -> "Iterator[dg.MaterializeResult | dg.A
         asset_key=WHY,
         metadata={**described(warehouse, WHY), "digest": dg.MetadataValue.md(digest(weeks)), "weeks": table(weeks)},
     )
-    yield _due(ledger)
+    yield _due(ledger, newest)
 
 
-def _due(ledger: "pd.DataFrame") -> dg.AssetCheckResult:
+def _due(ledger: "pd.DataFrame", newest: date | None) -> dg.AssetCheckResult:
     """Return the check that sensors act on, from the newest row of the ledger."""
     if ledger.empty:
         return dg.AssetCheckResult(
@@ -372,6 +383,8 @@ def _due(ledger: "pd.DataFrame") -> dg.AssetCheckResult:
             "reason",
         )
     }
+    # A week that still waits for its data was not judged in full; the name tells the sensor that looks for such.
+    week = "cutoff" if row["cutoff"].date() == newest else "waiting_for"
     days = {name: f"{row[name]:%Y-%m-%d}" for name in ("quarantine_from", "quarantine_to") if row[name] == row[name]}
     return dg.AssetCheckResult(
         asset_key=DECISIONS,
@@ -379,7 +392,7 @@ def _due(ledger: "pd.DataFrame") -> dg.AssetCheckResult:
         passed=row["action"] == "continue",
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{row['action']}: {row['reason']}",
-        metadata={"decision": row["action"], "cutoff": f"{row['cutoff']:%Y-%m-%d}", **texts, **days},
+        metadata={"decision": row["action"], week: f"{row['cutoff']:%Y-%m-%d}", **texts, **days},
     )
 
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.features import FEATURE_FRAME
+from assets.known import early_until, frame_until, newest_cutoff, outcomes_until
 from assets.ownership import owner_of
 from assets.predictions import PREDICTIONS
 from assets.reporting import picture, table
-from assets.tables import described, ensure
+from assets.tables import described, ensure, typed
 from assets.training import CHAMPION, HOLDOUT, OUTCOMES
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry
@@ -24,9 +25,8 @@ DRIFT = dg.AssetKey(["monitoring", "drift"])
 
 FEATURE_DRIFT = dg.AssetCheckKey(FEATURE_FRAME, "feature_drift")
 SCORE_DRIFT = dg.AssetCheckKey(PREDICTIONS, "score_drift")
+PREDICTIONS_HOLD = dg.AssetCheckKey(PREDICTIONS, "predictions_hold")
 LABELS_OUTGREW_MODEL = dg.AssetCheckKey(CHAMPION, "labels_outgrew_model")
-
-SCORE = "score"
 
 
 @dg.asset(
@@ -84,51 +84,30 @@ def performance(context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse) -
     owners=[owner_of(DRIFT)],
     kinds={"scipy", "duckdb"},
     description=(
-        "One row a cutoff and column (58 features, and the champion's score): how far the column moved against the "
-        "weeks before it. Its own history sets its threshold in the checks `feature_drift` and `score_drift`."
+        "One row a cutoff and column (58 features, all of them jointly, and the champion's score): how far it moved "
+        "against the weeks before. Its own history sets its threshold in the checks `feature_drift` and `score_drift`."
     ),
 )
 def drift(
     context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse, registry: ModelRegistry
 ) -> dg.MaterializeResult:
     """Measure the cutoffs that were not measured yet."""
-    import pandas as pd
-
-    from ml_models.judgement.drift import drift_statistics
+    from ml_models.judgement.week import measure_drift
     from ml_models.lapse.problem import PROBLEM
 
-    frame = warehouse.read("select * from features.feature_frame order by cutoff_date, customer_id")
-    champion = registry.by_alias(CHAMPION_ALIAS)
-    kept = _history(warehouse)
-    parts = []
-    for layer in ("features", "scores"):
-        known = set(kept.loc[kept["layer"] == layer, "cutoff_date"])
-        missing = [cutoff for cutoff in sorted(frame["cutoff_date"].unique()) if cutoff not in known]
-        if layer == "features":
-            columns, measured = list(PROBLEM.features), frame
-        elif champion is not None and missing:
-            # A window and its reference are scored by the same model, or every promotion would look like drift.
-            probabilities = registry.load(champion).predict_proba(frame[list(PROBLEM.features)])[:, 1]
-            columns, measured = [SCORE], frame[["cutoff_date"]].assign(score=probabilities)
-        else:
-            continue
-        parts.append(drift_statistics(measured, missing, columns).assign(layer=layer))
-    new = pd.concat(parts, ignore_index=True)
-    if len(new):
-        # A rescored window replaces its old measurement; everything else stays as it was measured.
-        again = pd.MultiIndex.from_frame(new[["layer", "cutoff_date"]])
-        kept = kept[~pd.MultiIndex.from_frame(kept[["layer", "cutoff_date"]]).isin(again)]
-        whole = pd.concat([kept, new], ignore_index=True) if len(kept) else new
-        warehouse.replace_table("monitoring", "drift", whole.sort_values(["cutoff_date", "layer", "column_name"]))
     ensure(warehouse, DRIFT)
-    cutoffs = new["cutoff_date"].nunique()
-    context.log.info(f"drift measured for {cutoffs} new cutoff(s)")
-    return dg.MaterializeResult(
-        metadata={
-            **described(warehouse, DRIFT),
-            "cutoffs_measured": cutoffs,
-        }
-    )
+    champion, kept = registry.by_alias(CHAMPION_ALIAS), drift_history(warehouse)
+    cutoff = newest_cutoff(warehouse)
+    new = 0
+    if cutoff is not None:
+        pipeline = registry.load(champion) if champion else None
+        version = str(champion.version) if champion else ""
+        whole = measure_drift(PROBLEM, frame_until(warehouse, cutoff), cutoff, pipeline, version, kept)
+        new = whole["cutoff_date"].nunique() - kept["cutoff_date"].nunique()
+        whole = typed(whole.sort_values(["cutoff_date", "layer", "column_name"]), DRIFT)
+        warehouse.replace_table("monitoring", "drift", whole)
+    context.log.info(f"drift measured for {new} new cutoff(s)")
+    return dg.MaterializeResult(metadata={**described(warehouse, DRIFT), "cutoffs_measured": new})
 
 
 @dg.asset_check(
@@ -141,9 +120,9 @@ def drift(
     ),
     metadata={"owner": owner_of(FEATURE_FRAME)},
 )
-def feature_drift(warehouse: DuckDBWarehouse) -> dg.AssetCheckResult:
+def feature_drift(warehouse: DuckDBWarehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
     """Judge the features of the newest cutoff."""
-    return _judge(warehouse, "features")
+    return _judge(warehouse, registry, "features")
 
 
 @dg.asset_check(
@@ -156,9 +135,9 @@ def feature_drift(warehouse: DuckDBWarehouse) -> dg.AssetCheckResult:
     ),
     metadata={"owner": owner_of(PREDICTIONS)},
 )
-def score_drift(warehouse: DuckDBWarehouse) -> dg.AssetCheckResult:
+def score_drift(warehouse: DuckDBWarehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
     """Judge the scores of the newest cutoff."""
-    return _judge(warehouse, "scores")
+    return _judge(warehouse, registry, "scores")
 
 
 @dg.asset_check(
@@ -200,20 +179,66 @@ def labels_outgrew_model(warehouse: DuckDBWarehouse, registry: ModelRegistry) ->
     )
 
 
-def _judge(warehouse: DuckDBWarehouse, layer: str) -> dg.AssetCheckResult:
+@dg.asset_check(
+    asset=PREDICTIONS,
+    name=PREDICTIONS_HOLD.name,
+    additional_deps=[PERFORMANCE],
+    description=(
+        "Customers lapse as often as the champion said, as a whole and in segments that the data suggest: by outcomes "
+        "where they are known, by the 14-day proxy before. Judged against the same model's own past."
+    ),
+    metadata={"owner": owner_of(PREDICTIONS)},
+)
+def predictions_hold(warehouse: DuckDBWarehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
+    """Judge the champion by the newest outcomes and early labels."""
+    from ml_models.judgement.performance import judge_performance, performance_history
+    from ml_models.lapse.problem import PROBLEM
+    from ml_models.plots import performance_plot
+
+    champion, cutoff = registry.by_alias(CHAMPION_ALIAS), newest_cutoff(warehouse)
+    if champion is None or cutoff is None:
+        return _unjudged("there is no champion yet" if champion is None else "there is no cutoff yet")
+    frame = frame_until(warehouse, cutoff)
+    scores = registry.load(champion).predict_proba(frame[list(PROBLEM.features)])[:, 1]
+    history = performance_history(
+        frame,
+        scores,
+        outcomes_until(warehouse, cutoff),
+        early_until(warehouse, cutoff),
+        PROBLEM,
+        champion.trained_through,
+    )
+    verdict = judge_performance(history, cutoff)
+    return dg.AssetCheckResult(
+        passed=verdict.status != "fail",
+        severity=dg.AssetCheckSeverity.WARN,
+        description=verdict.sentence,
+        metadata={
+            "status": verdict.status,
+            "decided_by": verdict.kind,
+            "over_time": picture(performance_plot(history, verdict), "observed against predicted"),
+            "newest": table(verdict.table),
+        },
+    )
+
+
+def _judge(warehouse: DuckDBWarehouse, registry: ModelRegistry, layer: str) -> dg.AssetCheckResult:
     """Judge the newest measured cutoff of a layer; too little history passes, and says so."""
-    from ml_models.judgement.drift import judge_drift
+    from ml_models.judgement.drift import judge_drift, weigh_drift
+    from ml_models.lapse.problem import PROBLEM
     from ml_models.plots import drift_plot
 
-    history = _history(warehouse)
+    history = drift_history(warehouse)
     history = history[history["layer"] == layer]
     if history.empty:
-        return dg.AssetCheckResult(
-            passed=True,
-            description=f"insufficient evidence: no {layer} were measured yet",
-            metadata={"status": "insufficient evidence"},
-        )
+        return _unjudged(f"no {layer} were measured yet")
     verdict = judge_drift(history, history["cutoff_date"].max())
+    champion = registry.by_alias(CHAMPION_ALIAS)
+    if verdict.status == "fail" and layer == "features" and champion is not None:
+        # What moved and changes no score is recorded, and alarms nobody.
+        pipeline, features = registry.load(champion), list(PROBLEM.features)
+        frame = frame_until(warehouse, verdict.cutoff)[[*PROBLEM.keys, *features]]
+        verdict = weigh_drift(verdict, lambda rows: pipeline.predict_proba(rows[features])[:, 1], frame, PROBLEM.entity)
     return dg.AssetCheckResult(
         passed=verdict.status != "fail",
         severity=dg.AssetCheckSeverity.WARN,
@@ -229,14 +254,19 @@ def _judge(warehouse: DuckDBWarehouse, layer: str) -> dg.AssetCheckResult:
     )
 
 
-def _history(warehouse: DuckDBWarehouse) -> "pd.DataFrame":
-    import pandas as pd
+def _unjudged(why: str) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=True,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"insufficient evidence: {why}",
+        metadata={"status": "insufficient evidence"},
+    )
 
-    from ml_models.judgement.drift import STATISTICS_COLUMNS
 
-    if not warehouse.exists("monitoring", "drift"):
-        return pd.DataFrame(columns=[*STATISTICS_COLUMNS, "layer"])
-    return warehouse.read("select * from monitoring.drift order by cutoff_date, layer, column_name")
+def drift_history(warehouse: DuckDBWarehouse) -> "pd.DataFrame":
+    """Return what was measured of drift so far."""
+    ensure(warehouse, DRIFT)
+    return warehouse.read("select * from monitoring.drift order by cutoff_date, layer, column_name, segment")
 
 
 def _live_rows(warehouse: DuckDBWarehouse, horizon_days: int) -> "pd.DataFrame":
@@ -270,4 +300,4 @@ def _number(value: float) -> float | None:
     return None if value != value else round(float(value), 4)
 
 
-MONITORING_ASSETS = [performance, drift, feature_drift, score_drift, labels_outgrew_model]
+MONITORING_ASSETS = [performance, drift, feature_drift, score_drift, predictions_hold, labels_outgrew_model]

@@ -108,14 +108,24 @@ def stale_feed(newest: date | None, clock: Clock) -> str:
 
     `newest` is the newest cutoff of the feature frame, None before the first: then there is nothing to be late.
     """
-    today = clock.now().astimezone(ZoneInfo(STORE_TIME_ZONE)).date()
-    if newest is None or (today - newest).days < CUTOFF_STEP_DAYS:
+    due = due_cutoff(newest, clock)
+    if newest is None or due == newest:
         return ""
-    due = newest + timedelta(days=(today - newest).days // CUTOFF_STEP_DAYS * CUTOFF_STEP_DAYS)
     return (
-        f"today is {today} and the cutoff of {due} is due, but the data delivered so far allow none after {newest}; "
-        "sync the feed, or ask its owner why it stopped"
+        f"today is {_today(clock)} and the cutoff of {due} is due, but the data delivered so far allow none after "
+        f"{newest}; sync the feed, or ask its owner why it stopped"
     )
+
+
+def due_cutoff(newest: date | None, clock: Clock) -> date | None:
+    """Return the newest cutoff that the clock asks for, delivered or not; None before the first."""
+    if newest is None:
+        return None
+    return newest + timedelta(days=max(0, (_today(clock) - newest).days) // CUTOFF_STEP_DAYS * CUTOFF_STEP_DAYS)
+
+
+def _today(clock: Clock) -> date:
+    return clock.now().astimezone(ZoneInfo(STORE_TIME_ZONE)).date()
 
 
 def _rows_to_score(warehouse: DuckDBWarehouse, cutoff: date, *, rescore: bool) -> "pd.DataFrame":

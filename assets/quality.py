@@ -13,10 +13,12 @@ import dagster as dg
 from assets.features import FEATURE_FRAME
 from assets.known import audited, early_until, frame_until, newest_cutoff, outcomes_until, profile_until
 from assets.ownership import owner_of
+from assets.predictions import due_cutoff
 from assets.reporting import table
 from assets.tables import TABLES, described, ensure, typed
 from assets.training import OUTCOMES
 from resources.airbyte import EmbeddedAirbyteWorkspace
+from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.warehouse import DuckDBWarehouse
 from resources.watched import columns_of, take_census, watched_tables
@@ -132,8 +134,9 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
         warehouse: DuckDBWarehouse,
         airbyte: EmbeddedAirbyteWorkspace,
         dbt: DbtRunner,
+        clock: Clock,
     ) -> dg.MaterializeResult:
-        found, sentence = judge_arrivals(warehouse, airbyte, dbt)
+        found, sentence = judge_arrivals(warehouse, airbyte, dbt, clock)
         context.log.info(sentence)
         return dg.MaterializeResult(
             metadata={**described(warehouse, FACTS), "verdict": sentence, "facts": table(found)}
@@ -158,7 +161,7 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
     def quality(context: dg.AssetCheckExecutionContext, warehouse: DuckDBWarehouse) -> Iterator[dg.AssetCheckResult]:
         """Show the newest facts on the tables that they are about."""
         found = warehouse.read(
-            "select * from monitoring.facts where cutoff_date = (select max(cutoff_date) from features.cutoffs)"
+            "select * from monitoring.facts where cutoff_date = (select max(cutoff_date) from monitoring.facts)"
         )
         for key in keys:
             if key not in context.selected_asset_check_keys:
@@ -248,6 +251,24 @@ def _weeks_to_measure(warehouse: DuckDBWarehouse) -> list[date]:
     return [begin + timedelta(days=7 * number) for number in range(max((newest - begin).days // 7, 0))]
 
 
+def arrival_facts(warehouse: DuckDBWarehouse, tables: "Sequence[WatchedTable]", cutoff: date) -> "tuple[Fact, ...]":
+    """Return which tables lack whole days on the morning of a cutoff."""
+    from ml_models.judgement.quality import judge_arrival
+
+    profile = profile_until(warehouse, cutoff)
+    facts: list[Fact] = []
+    for watched in tables:
+        if not watched.time_sql or watched.of:
+            continue
+        days = warehouse.read(
+            f"select max(cast({watched.time_sql} as date)) as day from {watched.relation} "
+            f"where {watched.time_sql} < cast(? as date)",
+            [cutoff],
+        )["day"].iloc[0]
+        facts += judge_arrival(profile, watched, cutoff, None if days != days else days.date())
+    return tuple(facts)
+
+
 def schema_facts(warehouse: DuckDBWarehouse, cutoff: date) -> "tuple[Fact, ...]":
     """Return what is wrong with the columns as they are now, by the census taken on healthy history."""
     from ml_models.judgement.quality import judge_schema
@@ -269,20 +290,20 @@ def schema_facts(warehouse: DuckDBWarehouse, cutoff: date) -> "tuple[Fact, ...]"
 
 
 def judge_arrivals(
-    warehouse: DuckDBWarehouse, airbyte: EmbeddedAirbyteWorkspace, dbt: DbtRunner
+    warehouse: DuckDBWarehouse, airbyte: EmbeddedAirbyteWorkspace, dbt: DbtRunner, clock: Clock
 ) -> "tuple[pd.DataFrame, str]":
-    """Judge what arrived before the newest cutoff, write its facts, and return them with the verdict in a sentence."""
+    """Judge what arrived before the cutoff that is due, write its facts, and return them with the verdict."""
     from ml_models.judgement.frame_quality import judge_as_of, judge_frame, judge_outcomes
     from ml_models.judgement.quality import judge_quality
     from ml_models.lapse.problem import PROBLEM
 
     ensure(warehouse, FACTS)
-    cutoff = newest_cutoff(warehouse)
+    cutoff = due_cutoff(newest_cutoff(warehouse), clock)
     if cutoff is None:
         return warehouse.read("select * from monitoring.facts"), "Nothing to judge yet: there is no cutoff."
-    past = bad_weeks(warehouse, cutoff)
-    verdict = judge_quality(profile_until(warehouse, cutoff), watched_now(warehouse, airbyte, dbt), cutoff, past)
-    found = [*schema_facts(warehouse, cutoff), *verdict.facts]
+    past, tables = bad_weeks(warehouse, cutoff), watched_now(warehouse, airbyte, dbt)
+    verdict = judge_quality(profile_until(warehouse, cutoff), tables, cutoff, past)
+    found = [*schema_facts(warehouse, cutoff), *arrival_facts(warehouse, tables, cutoff), *verdict.facts]
     if not found:
         # What is made of rows that arrived wrong is wrong too, and that is said already.
         frame = frame_until(warehouse, cutoff)

@@ -163,6 +163,8 @@ def _one(job: "tuple[str, Fault | None, date | None, int | None]", talk: bool = 
     """Run one drill; every process has its own sandbox."""
     import warnings
 
+    import pandas as pd
+
     from commands.session import quiet
     from drills.run import START, check_start, drill, natural_year, weeks_of
     from ml_models.lapse import PROBLEM
@@ -177,7 +179,11 @@ def _one(job: "tuple[str, Fault | None, date | None, int | None]", talk: bool = 
     elif fault.start is None:
         check_start(start or START, weeks_of(fault, weeks), recording)
     log = (lambda text: print(f"  {text}", file=sys.stderr, flush=True)) if talk else None
-    score, _ = drill(fault, recording, made.sandbox, PROBLEM, made.lineage, made.owners, start, weeks, log)
+    score, result = drill(fault, recording, made.sandbox, PROBLEM, made.lineage, made.owners, start, weeks, log)
+    told = [judged.why for _, judged in sorted(result.judgements.items())]
+    folder = made.keep.parent / "why"
+    folder.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(told).to_csv(folder / f"{score.name}.csv", index=False)
     return score
 
 
@@ -221,7 +227,7 @@ def finish(scores: "list[Score]") -> None:
     listed = [COLUMNS, ["---"] * len(COLUMNS), *(cells(score) for score in scores)]
     rows = ["| " + " | ".join(row) + " |" for row in listed]
     (folder / f"{name}.md").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    print(f"\ntable: {folder / name}.csv and .md")
+    print(f"\ntable: {folder / name}.csv and .md; what was said each week: {folder / 'why'}")
     below = bar(scores)
     if below:
         print("below the bar:")

@@ -248,18 +248,25 @@ def _distinct(facts: Sequence[Fact]) -> tuple[Fact, ...]:
     return tuple(kept)
 
 
-def _drift_history(evidence: WeekEvidence) -> pd.DataFrame:
-    """Return last week's statistics and this week's: STATISTICS_COLUMNS, layer, model_version.
+def measure_drift(
+    problem: Problem,
+    frame: pd.DataFrame,
+    cutoff: date,
+    champion: Pipeline | None,
+    version: str,
+    held: pd.DataFrame | None = None,
+    groups: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Return `held` (an earlier answer of this function) and what it lacks: STATISTICS_COLUMNS, layer, model_version.
 
-    Features are measured once. Scores are measured by one model for all weeks, so a promotion measures them again.
+    Features are measured once. Scores are measured by one model for all weeks, so a promotion measures them again:
+    a window and its reference must be scored by the same model, or every promotion would look like drift. `groups`
+    are columns of `frame` that hold categories, in which a movement may hide.
     """
-    problem, frame = evidence.problem, evidence.frame
-    days = [stamp.date() for stamp in cutoff_dates(frame[problem.cutoff].unique()) if stamp.date() <= evidence.cutoff]
-    held = evidence.drift_history
-    version = evidence.champion_info.version if evidence.champion_info else ""
+    days = [stamp.date() for stamp in cutoff_dates(frame[problem.cutoff].unique()) if stamp.date() <= cutoff]
     parts = []
     for layer, model in (("features", ""), ("scores", version)):
-        if layer == "scores" and evidence.champion is None:
+        if layer == "scores" and champion is None:
             continue
         kept = _of_layer(held, layer, model)
         done = {stamp.date() for stamp in cutoff_dates(kept["cutoff_date"])} if len(kept) else set()
@@ -269,13 +276,26 @@ def _drift_history(evidence: WeekEvidence) -> pd.DataFrame:
         if not missing:
             continue
         if layer == "features":
-            names = list(problem.features)
-            new = drift_statistics(frame, missing, names, entity=problem.entity, segments=_segments(evidence))
+            segments = {name: frame[name] for name in groups if name in frame.columns}
+            new = drift_statistics(frame, missing, list(problem.features), entity=problem.entity, segments=segments)
         else:
-            measured = frame[[problem.cutoff]].assign(**{SCORE: scored(evidence.champion, frame, problem)})
+            measured = frame[[problem.cutoff]].assign(**{SCORE: scored(champion, frame, problem)})
             new = drift_statistics(measured, missing, [SCORE])
         parts.append(new.assign(layer=layer, model_version=model))
     return pd.concat(parts, ignore_index=True)
+
+
+def _drift_history(evidence: WeekEvidence) -> pd.DataFrame:
+    version = evidence.champion_info.version if evidence.champion_info else ""
+    return measure_drift(
+        evidence.problem,
+        evidence.frame,
+        evidence.cutoff,
+        evidence.champion,
+        version,
+        evidence.drift_history,
+        evidence.groups,
+    )
 
 
 def _of_layer(held: pd.DataFrame | None, layer: str, model: str) -> pd.DataFrame:
@@ -286,11 +306,6 @@ def _of_layer(held: pd.DataFrame | None, layer: str, model: str) -> pd.DataFrame
         return part.assign(model_version="")
     # Scores that nobody knows the model of are measured again: one column costs nothing.
     return part[part["model_version"].astype(str) == model] if "model_version" in part.columns else part.iloc[:0]
-
-
-def _segments(evidence: WeekEvidence) -> dict[str, pd.Series]:
-    """Return the slices in which a movement may hide: the columns of categories beside the features."""
-    return {name: evidence.frame[name] for name in evidence.groups if name in evidence.frame.columns}
 
 
 def _judge_drift(evidence: WeekEvidence, history: pd.DataFrame) -> tuple[DriftVerdict, DriftVerdict | None]:
