@@ -293,8 +293,7 @@ def judge_arrivals(
     warehouse: DuckDBWarehouse, airbyte: EmbeddedAirbyteWorkspace, dbt: DbtRunner, clock: Clock
 ) -> "tuple[pd.DataFrame, str]":
     """Judge what arrived before the cutoff that is due, write its facts, and return them with the verdict."""
-    from ml_models.judgement.frame_quality import judge_as_of, judge_frame, judge_outcomes
-    from ml_models.judgement.quality import judge_quality
+    from ml_models.judgement.quality import judge_as_of, judge_frame, judge_outcomes, judge_quality
     from ml_models.lapse.problem import PROBLEM
 
     ensure(warehouse, FACTS)

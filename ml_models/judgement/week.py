@@ -26,7 +26,6 @@ from ml_models.judgement.decision import (
 )
 from ml_models.judgement.drift import DriftVerdict, drift_statistics, judge_drift, weigh_drift
 from ml_models.judgement.evidence import Action, Alteration, Decision, Diagnosis, Fact
-from ml_models.judgement.frame_quality import judge_as_of, judge_frame, judge_outcomes
 from ml_models.judgement.gain import (
     Effect,
     early_rows,
@@ -38,7 +37,7 @@ from ml_models.judgement.gain import (
     window_cutoffs,
 )
 from ml_models.judgement.performance import PerformanceVerdict, judge_performance, performance_history
-from ml_models.judgement.quality import QualityVerdict, judge_quality
+from ml_models.judgement.quality import QualityVerdict, judge_as_of, judge_frame, judge_outcomes, judge_quality
 from ml_models.problem import Problem
 from ml_models.splits import cutoff_dates
 

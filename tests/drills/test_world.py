@@ -11,7 +11,7 @@ from drills.run import check_start
 from drills.world import DrilledHistory, record
 from ml_models.judgement.attribution import NotReplayable
 from ml_models.judgement.evidence import Alteration
-from ml_models.judgement.frame_quality import judge_as_of
+from ml_models.judgement.quality import judge_as_of
 from ml_models.lapse import PROBLEM
 
 START = date(2017, 8, 14)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_models.judgement.frame_quality import judge_as_of, judge_frame, judge_outcomes
+from ml_models.judgement.quality import judge_as_of, judge_frame, judge_outcomes
 from ml_models.lapse import PROBLEM
 
 CUTOFF = date(2021, 6, 7)

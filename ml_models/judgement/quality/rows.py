@@ -1,8 +1,8 @@
 """Is what our own code made of the feed right? Facts about feature rows, outcomes and their cutoffs.
 
-The feed's own faults show in its profile (see quality.py). What is judged here goes wrong between the feed and the
-model: a feature that is suddenly null or stuck, an outcome that contradicts the orders it is made of or is known too
-early, a row that knows what its cutoff could not.
+The feed's own faults show in its profile, which the modules beside this one judge. What is judged here goes wrong
+between the feed and the model: a feature that is suddenly null or stuck, an outcome that contradicts the orders it is
+made of or is known too early, a row that knows what its cutoff could not.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ml_models.judgement.evidence import Alteration, Fact
-from ml_models.judgement.quality import DEVIATIONS, MINIMUM_ROWS, MINIMUM_WINDOWS
+from ml_models.judgement.quality.rules import DEVIATIONS, MINIMUM_ROWS, MINIMUM_WINDOWS
 from ml_models.problem import Problem
 from ml_models.splits import cutoff_dates
 
