@@ -48,41 +48,43 @@ def judge_frame(
         return ()
     facts: list[Fact] = []
     features = [name for name in problem.features if name in frame.columns]
-    segments = [("", "", np.ones(len(frame), dtype=bool))]
+    places = {day: np.flatnonzero((dates == day).to_numpy()) for day in [*past, stamp]}
+    cut = {day: _matrix(frame.iloc[at], features) for day, at in places.items()}
+    segments: list[tuple[str, str, dict[pd.Timestamp, np.ndarray]]] = [("", "", cut)]
     for feature, edges in bands or [(rule.feature, rule.edges) for rule in problem.slices]:
         if feature in frame.columns:
-            band = np.searchsorted(
-                np.asarray(edges, dtype=float), frame[feature].to_numpy(dtype="float64", na_value=np.nan), side="right"
-            )
-            segments += [(feature, str(number), band == number) for number in np.unique(band)]
+            ends = np.asarray(edges, dtype=float)
+            band = {
+                day: np.searchsorted(ends, frame[feature].iloc[at].to_numpy(dtype="float64", na_value=np.nan), "right")
+                for day, at in places.items()
+            }
+            segments += [
+                (feature, str(number), {day: cut[day][band[day] == number] for day in places})
+                for number in np.unique(band[stamp])
+            ]
     bad: set[tuple[str, str]] = set()
     for segment, label, inside in segments:
-        current = frame[inside & (dates == stamp).to_numpy()]
-        if len(current) < MINIMUM_ROWS:
+        n = len(inside[stamp])
+        if n < MINIMUM_ROWS:
             continue
-        earlier = [frame[inside & (dates == day).to_numpy()] for day in past]
-        earlier = [rows for rows in earlier if len(rows) >= MINIMUM_ROWS // 2]
+        earlier = [_shares(inside[day]) for day in past if len(inside[day]) >= MINIMUM_ROWS // 2]
         if len(earlier) < MINIMUM_WINDOWS:
             continue
-        for name in features:
-            nulls = np.array([float(rows[name].isna().mean()) for rows in earlier])
-            seen = float(current[name].isna().mean())
-            if ("nulls", name) not in bad and _beyond(seen, nulls, FRAME_NULLS, len(current)):
+        seen_nulls, values_now, seen_modes = _shares(inside[stamp])
+        past_nulls = np.array([nulls for nulls, _, _ in earlier])
+        past_modes = np.array([modes for _, _, modes in earlier])
+        for at, name in enumerate(features):
+            nulls, seen = past_nulls[:, at], float(seen_nulls[at])
+            if ("nulls", name) not in bad and _beyond(seen, nulls, FRAME_NULLS, n):
                 bad.add(("nulls", name))
                 usual = float(np.median(nulls[-FRAME_RECENT:]))
-                facts.append(
-                    _frame_fact("nulls", asset, name, seen, usual, len(current), cutoff, segment, label, "is null")
-                )
-            modes = np.array([_modal(rows[name])[1] for rows in earlier])
-            value, share = _modal(current[name])
-            if ("stuck", name) not in bad and share > modes.max() and _beyond(share, modes, FRAME_STUCK, len(current)):
+                facts.append(_frame_fact("nulls", asset, name, seen, usual, n, cutoff, segment, label, "is null"))
+            modes, share, value = past_modes[:, at], float(seen_modes[at]), float(values_now[at])
+            if ("stuck", name) not in bad and share > modes.max() and _beyond(share, modes, FRAME_STUCK, n):
                 bad.add(("stuck", name))
                 usual = float(np.median(modes[-FRAME_RECENT:]))
-                facts.append(
-                    _frame_fact(
-                        "stuck", asset, name, share, usual, len(current), cutoff, segment, label, f"is {value:g}", value
-                    )
-                )
+                what = f"is {value:g}"
+                facts.append(_frame_fact("stuck", asset, name, share, usual, n, cutoff, segment, label, what, value))
     for name in features:
         about = problem.catalogue.get(name)
         if about is None:
@@ -123,14 +125,31 @@ def _beyond(seen: float, past: np.ndarray, floor: float, n: int) -> bool:
     return abs(seen - usual) > max(DEVIATIONS * spread, floor, chance)
 
 
-def _modal(column: pd.Series) -> tuple[float, float]:
-    values = column.to_numpy(dtype="float64", na_value=np.nan)
-    values = values[~np.isnan(values)]
-    if not len(values):
-        return math.nan, 0.0
-    distinct, counts = np.unique(values, return_counts=True)
-    place = int(counts.argmax())
-    return float(distinct[place]), float(counts[place] / len(values))
+def _matrix(rows: pd.DataFrame, features: Sequence[str]) -> np.ndarray:
+    columns = [rows[name].to_numpy(dtype="float64", na_value=np.nan) for name in features]
+    return np.stack(columns, axis=1) if columns else np.empty((len(rows), 0))
+
+
+def _shares(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return by column of (rows, columns): the share of nulls, the most frequent value, its share of the values."""
+    n, width = rows.shape
+    if not n or not width:
+        return np.full(width, math.nan), np.full(width, math.nan), np.zeros(width)
+    ordered = np.sort(rows.T, axis=1)  # nulls last
+    present = n - np.isnan(ordered).sum(axis=1)
+    # Runs of equal values, over all columns at once. A null equals nothing: its runs are of length one.
+    begins = np.ones((width, n), dtype=bool)
+    begins[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    starts = np.flatnonzero(begins)
+    lengths = np.diff(np.append(starts, width * n))
+    first = np.searchsorted(starts, np.arange(width) * n)
+    longest = np.maximum.reduceat(lengths, first)
+    at = np.flatnonzero(lengths == np.repeat(longest, np.diff(np.append(first, len(starts)))))
+    # The smallest of the most frequent values.
+    at = at[np.searchsorted(at, first)]
+    empty = present == 0
+    values = np.where(empty, math.nan, ordered.ravel()[starts[at]])
+    return (n - present) / n, values, np.where(empty, 0.0, longest / np.maximum(present, 1))
 
 
 def _frame_fact(
