@@ -66,8 +66,11 @@ SHORT_NULL_FLOOR = 0.10
 FALSE_DISCOVERY = 0.01
 # p of the chance floor, shared by the segments of a window: chance alone rarely exceeds c * sqrt(1/n + 1/m).
 _CHANCE = 0.01
-# Share of the model's expected log-loss that a movement may cost and still be called harmless, whatever is usual.
-NEGLIGIBLE = 0.0005
+# Share of the model's expected log-loss that a movement may cost and still be called harmless, whatever is usual: half
+# of what a retraining must promise before a run is spent on it.
+NEGLIGIBLE = 0.002
+# Windows after which an entity is no newcomer any more; with weekly cutoffs most of a feature window has filled.
+ESTABLISHED = 10
 # Rows of a window that the effect on the scores is computed with.
 EFFECT_ROWS = 20_000
 # More rows than this sharpen no threshold: chance then moves a distance by .006 at most.
@@ -713,8 +716,10 @@ def weigh_drift(
             return verdict
     effect = score_effect(predict, frame, verdict.cutoff, names, groups)
     weighed = replace(verdict, effect=effect)
-    if math.isnan(effect.loss) or not effect.harmless:
+    if math.isnan(effect.loss):
         return weighed
+    if not effect.harmless:
+        return _without_newcomers(weighed, predict, frame, names, entity) if entity and groups is None else weighed
     if JOINT in verdict.columns:
         limit = float(verdict.table.loc[verdict.table["column_name"] == JOINT, "threshold"].iloc[0])
         others = [name for name in names if name not in verdict.columns]
@@ -727,6 +732,38 @@ def weigh_drift(
         f"by {effect.loss:.5f} (natural weeks: to {effect.bar:.5f}) and the mean score by {-effect.score_change:+.4f}."
     )
     return replace(weighed, status="moved", sentence=sentence)
+
+
+def _without_newcomers(
+    verdict: DriftVerdict,
+    predict: Callable[[pd.DataFrame], Array],
+    frame: pd.DataFrame,
+    names: Sequence[str],
+    entity: str,
+) -> DriftVerdict:
+    """Return the verdict as "moved" when only newcomers moved it: growth is no drift of those who were there.
+
+    Every window is cut down in the same way, to the entities that were there ESTABLISHED windows before it, so that
+    those who stayed are compared with those who stayed.
+    """
+    dates = cutoff_dates(frame["cutoff_date"])
+    days = sorted(dates[dates <= pd.Timestamp(verdict.cutoff)].unique())
+    if len(days) < ESTABLISHED + max(REFERENCE_STEPS) + MINIMUM_WINDOWS:
+        return verdict
+    first = dates.groupby(frame[entity]).transform("min")
+    step = {day: days[max(0, number - ESTABLISHED)] for number, day in enumerate(days)}
+    stayed = frame[(first <= dates.map(step)).to_numpy() & (dates >= days[ESTABLISHED]).to_numpy()]
+    effect = score_effect(predict, stayed, verdict.cutoff, names)
+    if math.isnan(effect.loss) or not effect.harmless:
+        return verdict
+    now = dates == pd.Timestamp(verdict.cutoff)
+    new = float((first[now] > step[days[-1]]).mean())
+    sentence = (
+        f"{len(verdict.columns)} columns moved at {verdict.cutoff}, by newcomers: {new:.0%} of the rows were not there "
+        f"{ESTABLISHED} windows ago. Among those who were, undoing it would change the expected log-loss by "
+        f"{effect.loss:.5f} only (natural weeks: to {effect.bar:.5f})."
+    )
+    return replace(verdict, status="moved", sentence=sentence, effect=effect)
 
 
 def _joint_undone(frame: pd.DataFrame, cutoff: object, names: Sequence[str], entity: str) -> float:
