@@ -143,7 +143,8 @@ class Sandbox:
             connection.execute(f"set threads = {self.threads}; set memory_limit = '{self.memory_limit}'")
             connection.execute("set preserve_insertion_order = false")
             self._attach(connection)
-            once = build is not None and len(build) == 1
+            # Alterations of models may read what the models are made of several times.
+            once = build is not None and len(build) == 1 and all(it.table.startswith("raw/") for it in alterations)
             made = _Building(self, connection, tuple(alterations), as_of, until, tuple(cutoffs or ()), customers, once)
             made.reach(first_day, outcomes=any(model.schema == "outcomes" for model in models))
             made.raw()
@@ -386,7 +387,13 @@ class _Building:
             step += 1
             # A column of the time may itself be gone by now: then only the whole table can be changed.
             there = self.columns(relation)
-            sql = altered_sql(it, there, local if not column or column in there else "", relation, self.as_of)
+            clock = local if not column or column in there else ""
+            sql = altered_sql(it, there, clock, relation, self.as_of)
+            if step > 1 and sql.count(relation) > 1:
+                # Read twice by each of n steps it would be computed 2^n times.
+                stored = f"{_STEPS}.{quoted(f'{asset}@{step} before')}"
+                self.execute(asset, f"create table {stored} as select * from {relation}")
+                sql = altered_sql(it, there, clock, stored, self.as_of)
             relation = f"{_STEPS}.{quoted(f'{asset}@{step}')}"
             self.execute(asset, f"create view {relation} as {sql}")
         return relation

@@ -12,7 +12,7 @@ of what was observed is their share (see monitoring.md: > .5 data quality, .15 t
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any, Literal
 
@@ -40,6 +40,8 @@ VISIBLE = 0.005
 # A replay that reproduces this much needs no better one.
 ENOUGH = 0.8
 SINGLES = 3
+# Alterations alike but for their days are one when their rates differ by no more.
+SAME_RATE = 0.1
 _QUANTILES = np.linspace(0, 1, 21)[1:-1]
 _REFERENCE_CUTOFFS = 4
 
@@ -253,7 +255,7 @@ def _on_frame(fact: Fact) -> bool:
 def _replayed_rows(case: Case, facts: Sequence[Fact], observed_at: date, reference: date) -> pd.DataFrame:
     """Return the reference cutoff's rows as they would be under the facts that were observed at `observed_at`."""
     days = (reference - observed_at).days
-    alterations = _distinct(fact.replay.moved(days) for fact in facts if fact.replay is not None)
+    alterations = [one.moved(days) for one in _merged(fact.replay for fact in facts if fact.replay is not None)]
     if case.rebuild is not None and alterations:
         return case.rebuild(alterations, reference)
     return injected(
@@ -261,12 +263,44 @@ def _replayed_rows(case: Case, facts: Sequence[Fact], observed_at: date, referen
     )
 
 
-def _distinct(alterations: Iterable[Alteration]) -> list[Alteration]:
+def _merged(alterations: Iterable[Alteration]) -> list[Alteration]:
+    """Return them with those that differ only in days that touch made one: a fault of two weeks is found in each."""
     kept: list[Alteration] = []
-    for one in alterations:
-        if one not in kept:
+    for one in sorted(alterations, key=lambda it: (it.first_day is not None, it.first_day, -_length(it).days)):
+        for at, other in enumerate(kept):
+            if _touch(other, one):
+                longer = max(other, one, key=_length)
+                last = None if other.last_day is None or one.last_day is None else max(other.last_day, one.last_day)
+                kept[at] = replace(longer, first_day=other.first_day, last_day=last)
+                break
+        else:
             kept.append(one)
     return kept
+
+
+def _length(one: Alteration) -> timedelta:
+    return one.last_day - one.first_day if one.first_day and one.last_day else timedelta.max
+
+
+def _touch(earlier: Alteration, later: Alteration) -> bool:
+    alike = replace(earlier, first_day=None, last_day=None, rate=1.0) == replace(
+        later, first_day=None, last_day=None, rate=1.0
+    )
+    if not alike or abs(earlier.rate - later.rate) > SAME_RATE:
+        return False
+    if earlier.first_day is None or later.first_day is None:
+        return earlier.first_day == later.first_day and earlier.last_day == later.last_day
+    return earlier.last_day is None or later.first_day <= earlier.last_day + timedelta(days=1)
+
+
+def _echoless(facts: Sequence[Fact], lineage: Mapping[str, Sequence[str]]) -> list[Fact]:
+    """Return the facts that can be re-enacted, without those of tables made of such a one: the replay makes them too.
+
+    Re-enacted beside their cause they would do the damage twice.
+    """
+    able = [fact for fact in facts if fact.replay is not None or _on_frame(fact)]
+    bad = {fact.asset for fact in able}
+    return [fact for fact in able if not _upstream(fact.asset, lineage) & bad - {fact.asset}] or able
 
 
 def injected(reference: pd.DataFrame, current: pd.DataFrame, facts: Sequence[Fact], seed: int = 0) -> pd.DataFrame:
@@ -352,17 +386,23 @@ def _best_shift(case: Case, facts: Sequence[Fact], clean: Sequence[date]) -> tup
     """Return the facts that together reproduce most of the shift, and what they reproduce.
 
     One fault shows in several facts (lines are missing, so baskets are short and a store is silent); re-enacting all
-    of them would do the damage twice. So the strongest facts are tried alone, and all together.
+    of them would do the damage twice. So the strongest facts are tried alone, and all of the first bad tables together.
     """
     shift = _Shift.of(case, clean)
     if not shift.visible:
         return facts, Replayed(
             math.nan, "none", shift.reference, "It has not reached the features visibly.", shift.whole, shift.table()
         )
-    alone = sorted((fact for fact in facts if fact.replay is not None or _on_frame(fact)), key=strength, reverse=True)
-    options: list[Sequence[Fact]] = [facts, *([fact] for fact in alone[:SINGLES])] if len(alone) > 1 else [facts]
+    together = _echoless(facts, case.lineage)
+    alone = sorted(together, key=strength, reverse=True)[:SINGLES] if len(together) > 1 else []
     tried: list[tuple[Sequence[Fact], Replayed]] = []
-    for option in options:
+    known: list[list[Alteration]] = []
+    for option in (together, *([fact] for fact in alone)):
+        # Alterations that come to the same need no second build.
+        made = _merged(fact.replay for fact in option if fact.replay is not None) if case.rebuild else []
+        if made and any(len(made) == len(other) == len(_merged([*other, *made])) for other in known):
+            continue
+        known.append(made)
         tried.append((option, shift.share(case, _replayed_rows(case, option, case.cutoff, shift.reference))))
         if tried[-1][1].share > ENOUGH:
             break
