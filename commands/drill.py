@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -156,7 +156,8 @@ def _in_processes(jobs: "Sequence[tuple[str, Fault | None, date | None, int | No
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
-        yield from pool.map(_one, ordered)
+        for done in as_completed([pool.submit(_one, job) for job in ordered]):
+            yield done.result()
 
 
 def _one(job: "tuple[str, Fault | None, date | None, int | None]", talk: bool = False) -> "Score":

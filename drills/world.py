@@ -9,6 +9,7 @@ on a Tuesday look as they would have looked.
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -17,10 +18,15 @@ from pathlib import Path
 import pandas as pd
 
 from drills.faults import Fault
+from ml_models.judgement import drift as drift_module
+from ml_models.judgement import quality
 from ml_models.judgement.attribution import NotReplayable
 from ml_models.judgement.evidence import Alteration, Fact
 from ml_models.judgement.measures import MEASURE_COLUMNS, WEEK, WatchedTable, fitted, measure_sql
-from ml_models.judgement.quality import judge_arrival, judge_schema
+from ml_models.judgement.quality import judge_arrival, judge_quality, judge_schema
+from ml_models.judgement.quality.rules import KEPT_WEEKS
+from ml_models.judgement.quality.verdict import BadWeeks
+from ml_models.judgement.week import measure_drift
 from ml_models.problem import Problem
 from ml_models.splits import cutoff_dates
 from resources.sandbox import Sandbox, SandboxError, World
@@ -28,6 +34,8 @@ from resources.sandbox import Sandbox, SandboxError, World
 EARLY = "early_outcomes"
 EARLY_DAYS = 14
 AUDITED_DAYS = 28
+# As many show how distributions and mean losses would be.
+REBUILT_CUSTOMERS = 5000
 # Cutoffs that did not come by then (a feed that stood still) are given up.
 _PATIENCE_DAYS = 63
 _NO_MEASURES = pd.DataFrame(columns=MEASURE_COLUMNS)
@@ -37,7 +45,8 @@ _NO_MEASURES = pd.DataFrame(columns=MEASURE_COLUMNS)
 class Recording:
     """A year in which nothing happens: `features`, `outcomes`, `early` by cutoff, `measures` by week.
 
-    `types` are the columns of every watched table; `tables` what is watched.
+    `types` are the columns of every watched table; `tables` what is watched. `drift` (of the features, by cutoff) and
+    `bad_weeks` are what judging it found; None: not judged.
     """
 
     features: pd.DataFrame
@@ -46,6 +55,8 @@ class Recording:
     measures: pd.DataFrame
     tables: tuple[WatchedTable, ...]
     types: Mapping[str, Mapping[str, str]]
+    drift: pd.DataFrame | None = None
+    bad_weeks: BadWeeks | None = None
 
     @property
     def cutoffs(self) -> list[date]:
@@ -69,7 +80,9 @@ def record(
     names = ("features", "outcomes", "early", "measures")
     if folder is not None and (folder / "types.json").exists():
         frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in names}
-        return Recording(**frames, tables=tuple(tables), types=json.loads((folder / "types.json").read_text()))
+        told = json.loads((folder / "types.json").read_text())
+        kept = Recording(**{**frames, "tables": tuple(tables), "types": told})
+        return _judged(kept, problem, folder)
     with sandbox.world(alterations) as world:
         types = _types(world, tables)
         features = _dated(world.read("select * from features.customer_features order by cutoff_date, customer_id"))
@@ -97,7 +110,48 @@ def record(
             getattr(made, name).to_parquet(folder / f"{name}.parquet")
         # Last, so that an interrupted call leaves nothing that looks whole.
         (folder / "types.json").write_text(json.dumps({asset: dict(kinds) for asset, kinds in types.items()}))
+        return _judged(made, problem, folder)
     return made
+
+
+def _judged(recording: Recording, problem: Problem, folder: Path) -> Recording:
+    """Judge the clean weeks once, or read what that found: every drill has the same past.
+
+    Measured as long as the code that measures stays as it is; the rows are kept longer.
+    """
+    last = recording.cutoffs[-1]
+    columns = hashlib.sha256(repr(problem.features).encode()).hexdigest()[:6]
+    drift_at = folder / f"drift-{columns}-{_code(Path(drift_module.__file__))}.parquet"
+    if not drift_at.exists():
+        found = measure_drift(problem, recording.features, last, None, "")
+        _kept(drift_at, lambda path: found.to_parquet(path))
+    weeks_at = folder / f"bad_weeks-{_code(*sorted(Path(quality.__file__).parent.glob('*.py')))}.json"
+    if not weeks_at.exists():
+        first = recording.measures["period_start"].min().date()
+        # As far as the first judgement sees; from there on week by week, as in life.
+        day = min(first + timedelta(days=WEEK * KEPT_WEEKS), last)
+        bad: BadWeeks | None = None
+        while day <= last:
+            bad = judge_quality(recording.measures, recording.tables, day, bad).bad_weeks
+            day += timedelta(days=WEEK)
+        told = {asset: {str(day): kinds for day, kinds in weeks.items()} for asset, weeks in (bad or {}).items()}
+        _kept(weeks_at, lambda path: path.write_text(json.dumps(told)))
+    read = json.loads(weeks_at.read_text())
+    bad_weeks = {
+        asset: {date.fromisoformat(day): tuple(kinds) for day, kinds in weeks.items()} for asset, weeks in read.items()
+    }
+    return replace(recording, drift=pd.read_parquet(drift_at), bad_weeks=bad_weeks)
+
+
+def _kept(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file that is whole or not there, whoever else writes it meanwhile."""
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    write(part)
+    part.replace(path)
+
+
+def _code(*files: Path) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def measure(
@@ -231,6 +285,20 @@ class DrilledHistory:
             rows = self._truth
         return rows[cutoff_dates(rows[self.problem.cutoff]) == pd.Timestamp(cutoff)]
 
+    def measured(self, cutoff: date) -> tuple[pd.DataFrame | None, BadWeeks | None]:
+        """Return the drift statistics of the clean cutoffs before this one and before FROM, and the bad weeks."""
+        begin = min(cutoff, self.start)
+        drift, weeks = self.recording.drift, self.recording.bad_weeks
+        if drift is not None:
+            drift = drift[cutoff_dates(drift["cutoff_date"]) < pd.Timestamp(begin)]
+        if weeks is not None:
+            # The week before FROM is measured on FROM.
+            known = begin - timedelta(days=WEEK)
+            weeks = {
+                asset: {day: kinds for day, kinds in found.items() if day < known} for asset, found in weeks.items()
+            }
+        return (None if self.fault.rebuild else drift), weeks
+
     def facts(self, cutoff: date) -> Sequence[Fact]:
         """Return what the profile does not show: columns that are gone or have another type, days that did not come."""
         profile = self.profile(cutoff)
@@ -245,6 +313,8 @@ class DrilledHistory:
 
     def rebuild(self, cutoff: date) -> Callable[[Sequence[Alteration], date], pd.DataFrame] | None:
         """Return how to build a past cutoff under alterations from the rows that are there on this morning."""
+        many = self.recording.features[self.problem.entity].nunique() > REBUILT_CUSTOMERS
+        sample = REBUILT_CUSTOMERS if many else None
 
         def build(alterations: Sequence[Alteration], day: date) -> pd.DataFrame:
             # What is late on the day that is looked at, not on this morning.
@@ -255,7 +325,7 @@ class DrilledHistory:
                 for it in alterations
             ]
             try:
-                return self.sandbox.features([*self.alterations, *asked], day, as_of=cutoff)
+                return self.sandbox.features([*self.alterations, *asked], day, sample, as_of=cutoff)
             except (SandboxError, ValueError) as error:
                 raise NotReplayable(str(error)) from error
 

@@ -70,6 +70,10 @@ class History(Protocol):
         """Return facts established outside of the profile (a contract broken, a source not delivered), or ()."""
         ...
 
+    def measured(self, cutoff: date) -> tuple[pd.DataFrame | None, Any]:
+        """Return `drift_history` and `bad_weeks` as judgements before this one found them; None: measure anew."""
+        ...
+
     def rebuild(self, cutoff: date) -> Callable[[Sequence[Alteration], date], pd.DataFrame] | None:
         """Return how to build a past cutoff's feature rows under alterations, as of this morning; None: not here."""
         ...
@@ -144,6 +148,10 @@ class Tables:
     def facts(self, cutoff: date) -> Sequence[Any]:  # noqa: ARG002 - tables hold none
         """Return no facts beside the profile's."""
         return ()
+
+    def measured(self, cutoff: date) -> tuple[pd.DataFrame | None, Any]:  # noqa: ARG002 - nobody judged before
+        """Return nothing: measured anew."""
+        return None, None
 
     def rebuild(self, cutoff: date) -> Callable[[Sequence[Alteration], date], pd.DataFrame] | None:  # noqa: ARG002
         """Return None: tables cannot be built again."""
@@ -288,9 +296,9 @@ class Ours:
         judgement = judge_week(
             replace(
                 evidence,
-                drift_history=self._drift,
+                drift_history=evidence.drift_history if self._drift is None else self._drift,
                 performance_known=self._performance,
-                bad_weeks=self._bad_weeks,
+                bad_weeks=evidence.bad_weeks if self._bad_weeks is None else self._bad_weeks,
             ),
             self.settings,
         )
@@ -410,6 +418,7 @@ def _evidence(
     refit: Callable[[pd.DataFrame], Any],
 ) -> WeekEvidence:
     newest, before = (stack[-1] if stack else None), (stack[-2] if len(stack) > 1 else None)
+    drift, bad_weeks = history.measured(cutoff)
     return WeekEvidence(
         cutoff=cutoff,
         problem=history.problem,
@@ -429,6 +438,8 @@ def _evidence(
         rebuild=history.rebuild(cutoff),
         refit=refit,
         audit=history.audit(cutoff),
+        drift_history=drift,
+        bad_weeks=bad_weeks,
         active_checks=tuple(history.facts(cutoff)),
     )
 
