@@ -9,7 +9,7 @@ on a Tuesday look as they would have looked.
 
 import hashlib
 import json
-import os
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -145,7 +145,7 @@ def _judged(recording: Recording, problem: Problem, folder: Path) -> Recording:
 
 def _kept(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file that is whole or not there, whoever else writes it meanwhile."""
-    part = path.with_name(f"{path.name}.{os.getpid()}")
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     write(part)
     part.replace(path)
 

@@ -51,6 +51,8 @@ PROMOTE_COMMAND = "make promote VERSION={version}"
 RETRAIN_COMMAND = "dagster job execute -m definitions -j retrain"
 LOOK_COMMAND = "make ui"
 CHAMPION_ASSET = "training/champion"
+# A reason in a sentence for people; an engine's whole message belongs into a log.
+REASON_LENGTH = 120
 
 
 class NotReplayable(RuntimeError):  # noqa: N818 - it is an answer, not an accident
@@ -234,7 +236,9 @@ def replay(case: Case, facts: Sequence[Fact]) -> Replayed:
         chosen, by_shift = _best_shift(case, facts, clean)
         by_loss = _loss_share(case, chosen, first) if case.champion is not None else None
     except (RuntimeError, ValueError) as error:
-        return Replayed(math.nan, "none", clean[-1], f"It cannot be re-enacted: {error}")
+        reason = " ".join(str(error).split())
+        short = reason if len(reason) <= REASON_LENGTH else f"{reason[:REASON_LENGTH]} …"
+        return Replayed(math.nan, "none", clean[-1], f"It cannot be re-enacted ({short}), so its share stays unknown.")
     return by_loss or by_shift
 
 

@@ -274,13 +274,15 @@ def _choose(situation: Situation, past: pd.DataFrame, periods: Sequence[BadPerio
             "Nothing is out of its range; days known to be bad are still inside the windows, so nothing is trained.",
         )
     known = champion.learned_from(sound)
-    if len(sound) >= settings.minimum_cutoffs and len(sound) >= settings.growth * len(known):
+    # A champion of a recent window left the older cutoffs out on purpose.
+    since = [day for day in sound if champion.trained_from is None or day >= champion.trained_from]
+    if len(since) >= settings.minimum_cutoffs and len(since) >= settings.growth * len(known):
         return _scheduled(
             situation,
             past,
             settings,
             "labels",
-            f"{len(sound)} sound labelled cutoffs; version {champion.version} learned from {len(known)}.",
+            f"{len(since)} sound labelled cutoffs; version {champion.version} learned from {len(known)}.",
         )
     return _Choice("continue", "Nothing is out of its range.")
 

@@ -46,6 +46,7 @@ import pandas as pd
 from scipy.special import kolmogorov, ndtri
 
 from ml_models.evaluation import auc
+from ml_models.judgement.newcomers import ESTABLISHED, established
 from ml_models.splits import cutoff_dates
 
 Status = Literal["pass", "moved", "fail", "insufficient evidence"]
@@ -69,8 +70,6 @@ _CHANCE = 0.01
 # Share of the model's expected log-loss that a movement may cost and still be called harmless, whatever is usual: half
 # of what a retraining must promise before a run is spent on it.
 NEGLIGIBLE = 0.002
-# Windows after which an entity is no newcomer any more; with weekly cutoffs most of a feature window has filled.
-ESTABLISHED = 10
 # Rows of a window that the effect on the scores is computed with.
 EFFECT_ROWS = 20_000
 # More rows than this sharpen no threshold: chance then moves a distance by .006 at most.
@@ -741,23 +740,14 @@ def _without_newcomers(
     names: Sequence[str],
     entity: str,
 ) -> DriftVerdict:
-    """Return the verdict as "moved" when only newcomers moved it: growth is no drift of those who were there.
-
-    Every window is cut down in the same way, to the entities that were there ESTABLISHED windows before it, so that
-    those who stayed are compared with those who stayed.
-    """
-    dates = cutoff_dates(frame["cutoff_date"])
-    days = sorted(dates[dates <= pd.Timestamp(verdict.cutoff)].unique())
-    if len(days) < ESTABLISHED + max(REFERENCE_STEPS) + MINIMUM_WINDOWS:
+    """Return the verdict as "moved" when only newcomers moved it: growth is no drift of those who were there."""
+    found = established(frame, entity, verdict.cutoff, max(REFERENCE_STEPS) + MINIMUM_WINDOWS)
+    if found is None:
         return verdict
-    first = dates.groupby(frame[entity]).transform("min")
-    step = {day: days[max(0, number - ESTABLISHED)] for number, day in enumerate(days)}
-    stayed = frame[(first <= dates.map(step)).to_numpy() & (dates >= days[ESTABLISHED]).to_numpy()]
+    stayed, new = found
     effect = score_effect(predict, stayed, verdict.cutoff, names)
     if math.isnan(effect.loss) or not effect.harmless:
         return verdict
-    now = dates == pd.Timestamp(verdict.cutoff)
-    new = float((first[now] > step[days[-1]]).mean())
     sentence = (
         f"{len(verdict.columns)} columns moved at {verdict.cutoff}, by newcomers: {new:.0%} of the rows were not there "
         f"{ESTABLISHED} windows ago. Among those who were, undoing it would change the expected log-loss by "

@@ -435,7 +435,10 @@ def what_happened(
     failed = [sentence for _, status, sentence in layers if status in ("fail", "warn", "moved")]
     beside = [fact for fact in facts if fact not in quality.facts]
     if beside:
-        failed.insert(0, f"{len(beside)} fault(s) beside the profile's. First: {beside[0].sentence}")
+        # What arrived is told first: rows made of it are wrong because of it.
+        place = 1 if quality.status == "fail" else 0
+        also = f"{len(beside)} more in what was made of it" if place else f"{len(beside)} fault(s)"
+        failed.insert(place, f"{also}. First: {beside[0].sentence}")
     calm = [name for name, status, _ in layers if status == "pass"]
     unsure = [name for name, status, _ in layers if status == "insufficient evidence"]
     said = list(failed)

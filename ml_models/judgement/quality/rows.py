@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ml_models.judgement.evidence import Alteration, Fact
+from ml_models.judgement.newcomers import established
 from ml_models.judgement.quality.rules import DEVIATIONS, MINIMUM_ROWS, MINIMUM_WINDOWS
 from ml_models.problem import Problem
 from ml_models.splits import cutoff_dates
@@ -37,8 +38,26 @@ def judge_frame(
     `frame` holds `cutoff_date` and the problem's features. `bands` are segments as (feature, lower ends); by default
     the problem's slices. `excluded` cutoffs are no example of what is natural. A difference of the null share or of the
     modal share counts beyond four standard deviations of the earlier cutoffs and beyond chance; () when there are fewer
-    than six earlier cutoffs or 200 rows.
+    than six earlier cutoffs or 200 rows. What is only seen with newcomers (whose windows have not filled) is no fact.
     """
+    facts = _frame_facts(frame, problem, cutoff, asset, bands, excluded)
+    found = (
+        established(frame, problem.entity, cutoff, MINIMUM_WINDOWS + 1) if facts and problem.entity in frame else None
+    )
+    if found is None:
+        return facts
+    seen = {(one.kind, one.column) for one in _frame_facts(found[0], problem, cutoff, asset, bands, excluded)}
+    return tuple(fact for fact in facts if (fact.kind, fact.column) in seen)
+
+
+def _frame_facts(
+    frame: pd.DataFrame,
+    problem: Problem,
+    cutoff: date,
+    asset: str,
+    bands: Sequence[tuple[str, Sequence[float]]],
+    excluded: Sequence[date],
+) -> tuple[Fact, ...]:
     dates = cutoff_dates(frame["cutoff_date"])
     stamp = pd.Timestamp(cutoff)
     skipped = {pd.Timestamp(day) for day in excluded}
