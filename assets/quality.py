@@ -111,11 +111,14 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
         airbyte: EmbeddedAirbyteWorkspace,
         dbt: DbtRunner,
     ) -> Iterator[dg.MaterializeResult]:
-        tables = _census(warehouse, airbyte, dbt)
-        weeks = _measure(context, warehouse, tables)
+        ensure(warehouse, CENSUS, PROFILE)
+        weeks = _weeks_to_measure(warehouse)
+        if weeks:
+            # Not before the first cutoff: what an identifier is shows only in weeks of data, and the census stays.
+            _measure(context, warehouse, _census(warehouse, airbyte, dbt), weeks)
         yield dg.MaterializeResult(asset_key=CENSUS, metadata=described(warehouse, CENSUS))
         yield dg.MaterializeResult(
-            asset_key=PROFILE, metadata={**described(warehouse, PROFILE), "weeks_measured": weeks}
+            asset_key=PROFILE, metadata={**described(warehouse, PROFILE), "weeks_measured": len(weeks)}
         )
 
     @dg.asset(
@@ -198,7 +201,6 @@ def _census(
     warehouse: DuckDBWarehouse, airbyte: EmbeddedAirbyteWorkspace, dbt: DbtRunner
 ) -> "tuple[WatchedTable, ...]":
     """Count what was not counted yet, and return what is watched."""
-    ensure(warehouse, CENSUS, PROFILE)
     known = warehouse.read("select * from monitoring.census")
     census = take_census(warehouse.read, _plans(airbyte), dbt.variables(), known)
     if len(census) > len(known):
@@ -206,16 +208,18 @@ def _census(
     return watched_tables(_plans(airbyte), dbt.variables(), census)
 
 
-def _measure(context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse, tables: "Sequence[WatchedTable]") -> int:
-    """Measure the weeks that are not in the profile yet; return how many."""
+def _measure(
+    context: dg.AssetExecutionContext,
+    warehouse: DuckDBWarehouse,
+    tables: "Sequence[WatchedTable]",
+    weeks: "Sequence[date]",
+) -> None:
+    """Measure these weeks (their first days) of every watched table, and add them to the profile."""
     import pandas as pd
 
     from ml_models.judgement.measures import WEEK, fitted, measure_sql
 
     columns = columns_of(warehouse.read)
-    weeks = _weeks_to_measure(warehouse)
-    if not weeks:
-        return 0
     first, last = weeks[0], weeks[-1] + timedelta(days=WEEK - 1)
     parts = []
     with warehouse.connect() as connection:
@@ -231,7 +235,6 @@ def _measure(context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse, tabl
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     warehouse.replace_partitions("monitoring", "profile", measured, column="period_start", values=days)
     context.log.info(f"profile: {len(measured):,} measures of {len(weeks)} week(s), {len(tables)} tables")
-    return len(weeks)
 
 
 def _weeks_to_measure(warehouse: DuckDBWarehouse) -> list[date]:

@@ -283,7 +283,9 @@ def measure_sql(table: WatchedTable, first_day: date, last_day: date, dialect: s
     plan = _Plan(table, starts, words)
     statements = [plan.overall()]
     if not table.of:
-        statements += [plan.days(), plan.again(), plan.overlap()]
+        statements += [plan.days(), plan.again()]
+        if table.ids:
+            statements.append(plan.overlap())
         if table.group and table.keys:
             statements.append(plan.replayed())
         if table.keys:
