@@ -109,14 +109,15 @@ def _direction(
             step = (1 if feature.risk == "high" else -1) * HALF_A_SPREAD * (spread if np.isfinite(spread) else 0.0)
             # Inside what the catalogue allows: a customer with minus two visits is nobody.
             moved[name] = (values + step).clip(feature.low, feature.high)
-    change = float(_score(pipeline, frame.assign(**moved), problem).mean() - score.mean())
+    mean = float(score.mean())
+    change, bound = float(_score(pipeline, frame.assign(**moved), problem).mean() - mean), expected.at_least * mean
     return _result(
         "directions",
         expected.name,
-        change >= expected.at_least,
+        change >= bound,
         change,
-        expected.at_least,
-        f"For {expected.name} the mean score changes by {change:+.4f}; at least {expected.at_least:+g} is expected.",
+        bound,
+        f"For {expected.name} the mean score, {mean:.4f}, changes by {change:+.4f}; at least {bound:+.4f} is expected.",
     )
 
 

@@ -63,7 +63,8 @@ class Expectation:
 
     Every feature of the named `families` whose side of risk is known moves by half a standard deviation towards risk,
     all together, because features that say the same thing cannot move alone (a longer silence with as many visits this
-    week is no customer). The mean score must then rise by `at_least`; slightly below zero means "must not fall".
+    week is no customer). The mean score must then rise by `at_least` times itself; a share, because a step of .003 is
+    much where one in a hundred lapses and noise where one in ten does. Slightly below zero means "must not fall".
     """
 
     name: str
