@@ -1,0 +1,1 @@
+"""Environments of the tests' own: programs whose dependencies must never meet ours."""
