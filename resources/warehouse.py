@@ -1,4 +1,4 @@
-"""The warehouse contract, and its embedded engine: one DuckDB file.
+"""The warehouse contract, and its embedded engine: one DuckDB file. BigQuery's is `resources.bigquery`.
 
 Reads never block a writer for longer than their statement, writes are atomic, column names are lower-case, and an empty
 frame is a table with columns and no rows. A killed process leaves the previous tables.
@@ -7,13 +7,14 @@ pandas has no calendar date, so the contract gives its two kinds of time a meani
 (cutoffs, days), one with a zone is an instant, TIMESTAMP WITH TIME ZONE; a time of day without a zone is refused.
 """
 
+import abc
 import contextlib
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 
@@ -28,6 +29,62 @@ class WarehouseError(RuntimeError):
 
 class WarehouseBusyError(WarehouseError):
     """Another process holds the warehouse file."""
+
+
+class Shape(NamedTuple):
+    """Columns of a table or view (name: type, as the engine names it) and its rows; None where counting would cost."""
+
+    columns: dict[str, str]
+    rows: int | None
+
+
+class Warehouse(dg.ConfigurableResource):
+    """What assets may ask of a warehouse, whichever engine it is.
+
+    SQL given to it is what DuckDB and GoogleSQL both understand: `schema.table`, `?` for parameters, `cast`, no quoted
+    names. Types in `create_table` are bigint, double, varchar, boolean, date and timestamp with time zone.
+    """
+
+    @abc.abstractmethod
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> "pd.DataFrame":
+        """Return the rows of `sql` as a DataFrame with lower-case column names; changes nothing."""
+
+    @abc.abstractmethod
+    def exists(self, schema: str, table: str) -> bool:
+        """Tell whether a table or view is there (a warehouse that is not there has no tables)."""
+
+    @abc.abstractmethod
+    def row_count(self, schema: str, table: str) -> int:
+        """Count the rows of a table."""
+
+    @abc.abstractmethod
+    def shapes(self) -> dict[tuple[str, str], Shape]:
+        """Return columns and row count of every table and view, by (schema, name)."""
+
+    @abc.abstractmethod
+    def create_table(self, schema: str, table: str, columns: Mapping[str, str]) -> None:
+        """Create an empty table with these columns (name: SQL type) unless it is there."""
+
+    @abc.abstractmethod
+    def replace_table(self, schema: str, table: str, frame: "pd.DataFrame") -> int:
+        """Replace the whole table by `frame` (empty allowed), atomically; return its row count."""
+
+    @abc.abstractmethod
+    def replace_partitions(
+        self, schema: str, table: str, frame: "pd.DataFrame", *, column: str, values: Sequence[Any]
+    ) -> int:
+        """Replace the rows whose `column` is one of `values` by `frame`, atomically; return the table's rows.
+
+        Columns are matched by name, never by position. A column that the table lacks is added; one that `frame` lacks
+        becomes null.
+
+        Raises:
+            WarehouseError: `frame` holds a row outside `values`; nothing was written.
+        """
+
+    def costs(self) -> dict[str, int]:
+        """Return what was charged for since the last call, as metadata; an engine of one's own charges nothing."""
+        return {}
 
 
 @contextlib.contextmanager
@@ -106,7 +163,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-class DuckDBWarehouse(dg.ConfigurableResource):
+class DuckDBWarehouse(Warehouse):
     """The warehouse contract on one DuckDB file.
 
     `path` is the file, `wait_seconds` how long to wait for another process to let go of it, `memory_limit` DuckDB's own
@@ -143,6 +200,23 @@ class DuckDBWarehouse(dg.ConfigurableResource):
         with self.connect() as connection:
             return _count(connection, schema, table)
 
+    def shapes(self) -> dict[tuple[str, str], Shape]:
+        """Return columns and row count of every table and view, in one opening; raw tables are not counted."""
+        columns: dict[tuple[str, str], dict[str, str]] = {}
+        with self.connect() as connection:
+            described = connection.execute(
+                "select table_schema, table_name, column_name, data_type from information_schema.columns "
+                "order by table_schema, table_name, ordinal_position"
+            ).fetchall()
+            for schema, table, column, kind in described:
+                columns.setdefault((schema, table), {})[column] = kind
+            # Counting a table reads its header; counting a staging view reads no column.
+            return {
+                name: Shape(columns[name], None if name[0] == "raw" else _count(connection, *name))
+                for name in columns
+                if name[0] != "information_schema"
+            }
+
     def create_table(self, schema: str, table: str, columns: Mapping[str, str]) -> None:
         """Create an empty table with these columns (name: SQL type) unless it is there."""
         types = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
@@ -161,24 +235,9 @@ class DuckDBWarehouse(dg.ConfigurableResource):
     def replace_partitions(
         self, schema: str, table: str, frame: "pd.DataFrame", *, column: str, values: Sequence[Any]
     ) -> int:
-        """Replace the rows whose `column` is one of `values` by `frame` in one transaction; return the table's rows.
-
-        Columns are matched by name, never by position. A column that the table lacks is added; one that `frame` lacks
-        becomes null.
-
-        Raises:
-            WarehouseError: `frame` holds a row outside `values`.
-        """
-        import pandas as pd
-
-        frame = _lower(frame)
-        wanted = {pd.Timestamp(value) if isinstance(value, date) else value for value in values}
-        strangers = set(frame[column].unique()) - wanted
-        if strangers:
-            raise WarehouseError(
-                f"Expected only rows with {column} in {sorted(map(str, wanted))} for {schema}.{table}, but some have "
-                f"{sorted(map(str, strangers))}. Nothing was written."
-            )
+        """Replace the rows whose `column` is one of `values` by `frame` in one transaction; return the table's rows."""
+        frame = lower_names(frame)
+        refuse_strangers(frame, f"{schema}.{table}", column, values)
         with self._transaction() as connection:
             _offer(connection, frame)
             connection.execute(f"create schema if not exists {quoted(schema)}")
@@ -210,16 +269,36 @@ def _name(schema: str, table: str) -> str:
     return f"{quoted(schema)}.{quoted(table)}"
 
 
-def _lower(frame: "pd.DataFrame") -> "pd.DataFrame":
+def lower_names(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the frame with lower-case column names."""
     return frame.rename(columns=str.lower)
 
 
-def _offer(connection: "duckdb.DuckDBPyConnection", frame: "pd.DataFrame") -> None:
-    """Make a frame readable as `_new_rows`, naive datetimes as dates."""
-    frame = _lower(frame)
-    kinds = {str(name): str(kind) for name, kind in frame.dtypes.items()}
+def refuse_strangers(frame: "pd.DataFrame", table: str, column: str, values: Sequence[Any]) -> None:
+    """Refuse rows whose `column` is none of the `values` that are replaced.
+
+    Raises:
+        WarehouseError: there are such rows.
+    """
+    import pandas as pd
+
+    wanted = {pd.Timestamp(value) if isinstance(value, date) else value for value in values}
+    strangers = set(frame[column].unique()) - wanted
+    if strangers:
+        raise WarehouseError(
+            f"Expected only rows with {column} in {sorted(map(str, wanted))} for {table}, but some have "
+            f"{sorted(map(str, strangers))}. Nothing was written."
+        )
+
+
+def calendar_days(frame: "pd.DataFrame") -> list[str]:
+    """Return the columns that hold calendar dates: naive datetimes.
+
+    Raises:
+        WarehouseError: one of them holds a time of day.
+    """
     # A zone stands after a comma: datetime64[us, UTC].
-    days = [name for name, kind in kinds.items() if kind.startswith("datetime64") and "," not in kind]
+    days = [str(n) for n, kind in frame.dtypes.items() if str(kind).startswith("datetime64") and "," not in str(kind)]
     for name in days:
         timed = frame[name].dropna()
         timed = timed[timed != timed.dt.normalize()]
@@ -229,8 +308,15 @@ def _offer(connection: "duckdb.DuckDBPyConnection", frame: "pd.DataFrame") -> No
                 f"a time of day without a zone, such as {timed.iloc[0]}. Give them a zone, or cut them to the day. "
                 "Nothing was written."
             )
+    return days
+
+
+def _offer(connection: "duckdb.DuckDBPyConnection", frame: "pd.DataFrame") -> None:
+    """Make a frame readable as `_new_rows`, naive datetimes as dates."""
+    frame = lower_names(frame)
+    days = calendar_days(frame)
     # Of a text column without a value DuckDB would make a column of no type, which takes no text later.
-    texts = [name for name, kind in kinds.items() if kind == "object" and frame[name].isna().all()]
+    texts = [str(name) for name, kind in frame.dtypes.items() if str(kind) == "object" and frame[name].isna().all()]
     casts = [f"cast({quoted(name)} as date) as {quoted(name)}" for name in days]
     casts += [f"cast({quoted(name)} as varchar) as {quoted(name)}" for name in texts]
     connection.register("_offered", frame)
