@@ -30,7 +30,8 @@ def main(folder: str) -> None:
     while not rest.started and thread.is_alive():
         thread.join(0.01)
     port = rest.servers[0].sockets[0].getsockname()[1]
-    print(json.dumps({"rest": f"http://127.0.0.1:{port}", "storage": f"127.0.0.1:{grpc_port}"}), flush=True)
+    sys.stdout.write(json.dumps({"rest": f"http://127.0.0.1:{port}", "storage": f"127.0.0.1:{grpc_port}"}) + "\n")
+    sys.stdout.flush()
     sys.stdin.read()
     rest.should_exit = True
     thread.join(5)

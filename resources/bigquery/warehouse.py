@@ -1,0 +1,418 @@
+"""The warehouse contract on BigQuery: one project, a dataset for each schema.
+
+Writes are atomic by what BigQuery documents: a load job that truncates replaces a table in one step when it succeeds;
+`merge … on false` replaces rows in one statement. Rows on their way into a merge wait in a staging dataset that nobody
+reads, and expire there by themselves if a process dies.
+"""
+
+import contextlib
+import random
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from resources.bigquery.trouble import UNCHANGED, ChangedTableError, in_sentences, is_conflict
+from resources.warehouse import Shape, Warehouse, WarehouseError, lower_names, refuse_strangers
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+STAGING_DATASET = "baton_staging"
+
+STAGED_FOR_MS = 3_600_000
+"""What a killed process left in the staging dataset is deleted after an hour, by BigQuery."""
+
+PARTITIONED_BY = ("cutoff_date", "cutoff", "period_start")
+"""A table that Python writes is partitioned by the first of these days that it has, as dbt's are by theirs."""
+
+CLUSTERED_BY = ("customer_id",)
+
+MERGES = 4
+"""How often a replacement that another job disturbed is tried."""
+
+GIB = 1024**3
+
+
+class BigQueryWarehouse(Warehouse):
+    """The warehouse contract on a project of BigQuery.
+
+    `project` is billed and holds the datasets, `location` is where they are. `maximum_bytes_billed` is what one query
+    may cost: beyond it BigQuery refuses before it starts. `gcp_credentials` is dagster-gcp's: a key file in base64, for
+    places that have no other credentials. Requests that fail for a reason that passes are repeated for `wait_seconds`.
+    Every job carries the labels `baton_run` and `baton_asset`.
+    """
+
+    project: str
+    location: str = "US"
+    maximum_bytes_billed: int = 200 * GIB
+    gcp_credentials: str = ""
+    wait_seconds: float = 600.0
+
+    _charged: list[dict[str, int]] = PrivateAttr(default_factory=list)
+    _lock: Any = PrivateAttr(default_factory=threading.Lock)
+    _datasets: set[str] = PrivateAttr(default_factory=set)
+    _opened: Any = PrivateAttr(default_factory=lambda: contextlib.ExitStack())
+    _kept: Any = PrivateAttr(default=None)
+
+    @contextlib.contextmanager
+    def connect(self, what: str = "connecting", *, unchanged: str = UNCHANGED) -> Iterator[Any]:
+        """Yield a `google.cloud.bigquery.Client`; `what` is being done with it, for the message if it fails.
+
+        Raises:
+            WarehouseError: anything that BigQuery, the network or the credentials have against it, in a sentence.
+        """
+        with in_sentences(what, self.project, self.location, unchanged=unchanged):
+            yield self._client()
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """Close the connection when Dagster is done with the resource."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another."""
+        with self._lock:
+            self._opened.close()
+            self._kept = None
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> "pd.DataFrame":
+        """Return the rows of `sql` as a DataFrame with lower-case column names, through the Storage Read API.
+
+        Raises:
+            WarehouseError: the query is refused, too expensive or wrong; the message says why.
+        """
+        from resources.bigquery.client import reading
+        from resources.bigquery.frames import frame_of
+
+        with self.connect(f"reading `{_short(sql)}`") as client:
+            found = self._query(client, sql, parameters).to_arrow(**reading())
+        return frame_of(found)
+
+    def batches(self, sql: str, parameters: Sequence[Any] = ()) -> "Iterator[pd.DataFrame]":
+        """Yield the rows of `sql` piece by piece, as the Storage Read API streams them: memory stays flat."""
+        import pyarrow as pa
+
+        from resources.bigquery.client import reading
+        from resources.bigquery.frames import frame_of
+
+        with self.connect(f"reading `{_short(sql)}`") as client:
+            storage = reading().get("bqstorage_client")
+            rows = self._query(client, sql, parameters)
+            if storage is None and reading()["create_bqstorage_client"]:
+                storage = client._ensure_bqstorage_client()
+            for batch in rows.to_arrow_iterable(bqstorage_client=storage):
+                yield frame_of(pa.Table.from_batches([batch]))
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run a statement, or a script of several, and return how many rows it changed."""
+        with self.connect(f"running `{_short(sql)}`") as client:
+            return self._run(client, sql, parameters)
+
+    def estimate(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Return how many bytes `sql` would scan, without running it: a dry run costs nothing."""
+        from google.cloud.bigquery import QueryJobConfig
+
+        from resources.bigquery.frames import parameters_of
+
+        with self.connect(f"estimating `{_short(sql)}`") as client:
+            config = QueryJobConfig(
+                dry_run=True, use_query_cache=False, query_parameters=parameters_of(parameters), labels=self._labels()
+            )
+            return int(client.query(sql, job_config=config, retry=self._retry()).total_bytes_processed or 0)
+
+    def exists(self, schema: str, table: str) -> bool:
+        """Tell whether a table or view is there."""
+        from google.api_core.exceptions import NotFound
+
+        with self.connect(f"looking for {schema}.{table}") as client:
+            try:
+                client.get_table(self._name(schema, table), retry=self._retry())
+            except NotFound:
+                return False
+            return True
+
+    def row_count(self, schema: str, table: str) -> int:
+        """Count the rows of a table; BigQuery bills nothing for that."""
+        return int(self.read(f"select count(*) as n from `{schema}`.`{table}`")["n"].iloc[0])
+
+    def shapes(self) -> dict[tuple[str, str], Shape]:
+        """Return columns and rows of every table; from its description, which costs nothing. Views are not counted."""
+        found = {}
+        with self.connect("listing the tables") as client:
+            for dataset in client.list_datasets(retry=self._retry()):
+                if dataset.dataset_id == STAGING_DATASET:
+                    continue
+                for listed in client.list_tables(dataset.reference, retry=self._retry()):
+                    table = client.get_table(listed.reference, retry=self._retry())
+                    columns = {field.name.lower(): _modern(field.field_type) for field in table.schema}
+                    rows = None if table.table_type != "TABLE" else int(table.num_rows or 0)
+                    found[(dataset.dataset_id, table.table_id)] = Shape(columns, rows)
+        return found
+
+    def create_table(self, schema: str, table: str, columns: Mapping[str, str]) -> None:
+        """Create an empty table with these columns (name: type of the contract) unless it is there."""
+        from resources.bigquery.frames import bigquery_type
+
+        kinds = {name.lower(): bigquery_type(kind) for name, kind in columns.items()}
+        with self.connect(f"creating {schema}.{table}") as client:
+            self._ensure_dataset(client, schema)
+            self._create(client, schema, table, kinds)
+
+    def replace_table(self, schema: str, table: str, frame: "pd.DataFrame") -> int:
+        """Replace the whole table by `frame` (empty allowed) in one job; return its row count."""
+        from resources.bigquery.frames import arrow_of, schema_of
+
+        rows = arrow_of(frame)
+        with self.connect(f"replacing {schema}.{table}", unchanged="The previous table is intact.") as client:
+            self._ensure_dataset(client, schema)
+            if rows.num_rows:
+                self._load(client, rows, self._name(schema, table), schema_of(rows))
+            else:
+                # A file without rows is no reliable way to say that there are none.
+                self._run(client, f"create or replace table {self._defined(schema, table, schema_of(rows))}")
+        return int(rows.num_rows)
+
+    def replace_partitions(
+        self, schema: str, table: str, frame: "pd.DataFrame", *, column: str, values: Sequence[Any]
+    ) -> int:
+        """Replace the rows whose `column` is one of `values` by `frame` in one statement; return the table's rows.
+
+        Raises:
+            ChangedTableError: other jobs kept changing the table; nothing of it was replaced.
+            WarehouseError: `frame` holds a row outside `values`, or BigQuery refuses; nothing of it was replaced.
+        """
+        from resources.bigquery.frames import arrow_of
+
+        frame = lower_names(frame)
+        refuse_strangers(frame, f"{schema}.{table}", column, values)
+        rows = arrow_of(frame)
+        what = f"replacing {len(values)} value(s) of {column} in {schema}.{table}"
+        for attempt in range(MERGES):
+            try:
+                self._replace(what, schema, table, rows, column, values)
+                break
+            except ChangedTableError:
+                if attempt == MERGES - 1:
+                    raise
+                # Jitter, so that two writers do not meet again and again.
+                time.sleep(min(self.wait_seconds, 2**attempt * random.uniform(0.5, 1.5)))
+        return self.row_count(schema, table)
+
+    def costs(self) -> dict[str, int]:
+        """Return what was billed since the last call, as metadata: jobs, bytes, slot milliseconds."""
+        with self._lock:
+            charged, self._charged = self._charged, []
+        if not charged:
+            return {}
+        return {f"bigquery/{name}": sum(one[name] for one in charged) for name in charged[0]}
+
+    def _replace(
+        self, what: str, schema: str, table: str, rows: "pa.Table", column: str, values: Sequence[Any]
+    ) -> None:
+        from google.api_core.exceptions import BadRequest
+
+        from resources.bigquery.frames import array_parameter, schema_of
+
+        kinds = schema_of(rows)
+        name = self._name(schema, table)
+        with self.connect(what, unchanged="No row was replaced.") as client:
+            self._ensure_dataset(client, schema)
+            self._create(client, schema, table, kinds)
+            have = self._columns(client, name)
+            new = {one: kind for one, kind in kinds.items() if one not in have}
+            if new:
+                # A column more, without a value, changes nothing for a reader.
+                added = ", ".join(f"add column if not exists `{one}` {kind}" for one, kind in new.items())
+                self._run(client, f"alter table `{name}` {added}")
+                have = {**have, **new}
+            if not len(values):
+                return
+            wanted = array_parameter(values)
+            if not rows.num_rows:
+                self._run(client, f"delete from `{name}` where `{column}` in unnest(?)", raw=[wanted])
+                return
+            with self._staged(client, schema, table, rows, kinds) as staged:
+                # Cast, because a column of nulls arrives as text or double whatever the table's is.
+                given = ", ".join(
+                    f"`{one}`" if kind == have[one] else f"cast(`{one}` as {have[one]}) as `{one}`"
+                    for one, kind in kinds.items()
+                )
+                names = ", ".join(f"`{one}`" for one in kinds)
+                merge = (
+                    f"merge `{name}` as stored using (select {given} from `{staged}`) as given on false "
+                    f"when not matched by source and stored.`{column}` in unnest(?) then delete "
+                    f"when not matched by target then insert ({names}) values ({names})"
+                )
+                try:
+                    self._run(client, merge, raw=[wanted])
+                except BadRequest as error:
+                    if is_conflict(error) or self._columns(client, name) == have:
+                        raise
+                    raise ChangedTableError(
+                        f"Expected the columns of {schema}.{table} to stay while rows were replaced, but somebody "
+                        "changed them. No row was replaced; run again when that is done."
+                    ) from None
+
+    @contextlib.contextmanager
+    def _staged(
+        self, client: Any, schema: str, table: str, rows: "pa.Table", kinds: Mapping[str, str]
+    ) -> Iterator[str]:
+        """Load rows where nobody reads them; yield the table's name, and drop it whatever happens."""
+        self._ensure_dataset(client, STAGING_DATASET, expires_ms=STAGED_FOR_MS)
+        staged = self._name(STAGING_DATASET, f"{schema}__{table}__{uuid.uuid4().hex}")
+        try:
+            self._load(client, rows, staged, kinds, laid_out=False)
+            yield staged
+        finally:
+            # It expires anyway: failing to drop it must not hide what went wrong before.
+            with contextlib.suppress(Exception):
+                client.delete_table(staged, not_found_ok=True, retry=self._retry(), timeout=30)
+
+    def _load(
+        self, client: Any, rows: "pa.Table", destination: str, kinds: Mapping[str, str], *, laid_out: bool = True
+    ) -> None:
+        """Replace a table by rows, in one load job; loading is free of charge."""
+        from google.cloud.bigquery import LoadJobConfig, SchemaField, TimePartitioning
+
+        from resources.bigquery.frames import parquet_of
+
+        partitioned, clustered = layout(kinds) if laid_out else (None, [])
+        config = LoadJobConfig(
+            schema=[SchemaField(name, kind) for name, kind in kinds.items()],
+            source_format="PARQUET",
+            write_disposition="WRITE_TRUNCATE",
+            create_disposition="CREATE_IF_NEEDED",
+            labels=self._labels(),
+        )
+        if partitioned:
+            config.time_partitioning = TimePartitioning(field=partitioned)
+        if clustered:
+            config.clustering_fields = clustered
+        file = parquet_of(rows)
+        size = file.getbuffer().nbytes
+        job = client.load_table_from_file(file, destination, size=size, job_config=config, location=self.location)
+        job.result(retry=self._retry())
+
+    def _create(self, client: Any, schema: str, table: str, kinds: Mapping[str, str]) -> None:
+        """Create an empty table unless it is there; no job, and so no charge."""
+        from google.cloud.bigquery import SchemaField, Table, TimePartitioning
+
+        made = Table(self._name(schema, table), schema=[SchemaField(name, kind) for name, kind in kinds.items()])
+        partitioned, clustered = layout(kinds)
+        if partitioned:
+            made.time_partitioning = TimePartitioning(field=partitioned)
+        if clustered:
+            made.clustering_fields = clustered
+        client.create_table(made, exists_ok=True, retry=self._retry())
+
+    def _defined(self, schema: str, table: str, kinds: Mapping[str, str]) -> str:
+        """Return a table's name, columns and layout as a create statement has them."""
+        partitioned, clustered = layout(kinds)
+        columns = ", ".join(f"`{name}` {kind}" for name, kind in kinds.items())
+        by = f" partition by `{partitioned}`" if partitioned else ""
+        within = f" cluster by {', '.join(clustered)}" if clustered else ""
+        return f"`{self._name(schema, table)}` ({columns}){by}{within}"
+
+    def _columns(self, client: Any, name: str) -> dict[str, str]:
+        table = client.get_table(name, retry=self._retry())
+        return {field.name.lower(): _modern(field.field_type) for field in table.schema}
+
+    def _ensure_dataset(self, client: Any, schema: str, expires_ms: int | None = None) -> None:
+        from google.cloud.bigquery import Dataset
+
+        if schema in self._datasets:
+            return
+        dataset = Dataset(f"{self.project}.{schema}")
+        dataset.location = self.location
+        if expires_ms:
+            dataset.default_table_expiration_ms = expires_ms
+        made = client.create_dataset(dataset, exists_ok=True, retry=self._retry())
+        if made.location and made.location.upper() != self.location.upper():
+            raise WarehouseError(
+                f"Expected dataset {schema} of project {self.project} in location {self.location}, but it is in "
+                f"{made.location}. A dataset cannot move: set BATON_BIGQUERY_LOCATION to {made.location}, or name "
+                "another project. Nothing was written."
+            )
+        self._datasets.add(schema)
+
+    def _client(self) -> Any:
+        """Return the one connection: each new one would ask for a token again."""
+        from resources.bigquery.client import make_client
+
+        with self._lock:
+            if self._kept is None:
+                made = make_client(self.project, self.location, self.gcp_credentials)
+                self._kept = self._opened.enter_context(made)
+            return self._kept
+
+    def _query(self, client: Any, sql: str, parameters: Sequence[Any] = (), raw: Sequence[Any] = ()) -> Any:
+        """Run a query within the limit of bytes, note what it cost, and return its rows."""
+        from google.cloud.bigquery import QueryJobConfig
+        from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY
+
+        from resources.bigquery.frames import parameters_of
+
+        config = QueryJobConfig(
+            query_parameters=[*parameters_of(parameters), *raw],
+            maximum_bytes_billed=self.maximum_bytes_billed,
+            labels=self._labels(),
+        )
+        again = DEFAULT_JOB_RETRY.with_timeout(2 * self.wait_seconds)
+        job = client.query(sql, job_config=config, retry=self._retry(), job_retry=again)
+        rows = job.result(retry=self._retry(), job_retry=again)
+        with self._lock:
+            self._charged.append(
+                {
+                    "jobs": 1,
+                    "bytes_processed": int(job.total_bytes_processed or 0),
+                    "bytes_billed": int(job.total_bytes_billed or 0),
+                    "slot_ms": int(job.slot_millis or 0),
+                }
+            )
+        return rows
+
+    def _run(self, client: Any, sql: str, parameters: Sequence[Any] = (), raw: Sequence[Any] = ()) -> int:
+        return int(getattr(self._query(client, sql, parameters, raw), "num_dml_affected_rows", 0) or 0)
+
+    def _name(self, schema: str, table: str) -> str:
+        return f"{self.project}.{schema}.{table}"
+
+    def _retry(self) -> Any:
+        from google.cloud.bigquery import DEFAULT_RETRY
+
+        return DEFAULT_RETRY.with_timeout(self.wait_seconds)
+
+    def _labels(self) -> dict[str, str]:
+        """Name the Dagster run and the asset (or check) that a job is for: who is charged for what."""
+        try:
+            context = dg.OpExecutionContext.get()
+        except dg.DagsterInvariantViolationError:
+            return {"baton": "outside-a-run"}
+        return {"baton_run": _label(context.run_id), "baton_asset": _label(context.op_def.name)}
+
+
+def layout(kinds: Mapping[str, str]) -> tuple[str | None, list[str]]:
+    """Return the day that a table of Python's is partitioned by, if it has one, and what it is clustered by."""
+    partitioned = next((name for name in PARTITIONED_BY if kinds.get(name) == "DATE"), None)
+    return partitioned, [name for name in CLUSTERED_BY if name in kinds]
+
+
+def _modern(field_type: str) -> str:
+    from resources.bigquery.frames import OLD_NAMES
+
+    return OLD_NAMES.get(field_type, field_type)
+
+
+def _label(text: str, most: int = 63) -> str:
+    """Return text as a label of BigQuery may be: lower-case letters, digits, hyphens and underscores."""
+    return "".join(one if one.isascii() and (one.isalnum() or one in "-_") else "_" for one in text.lower())[:most]
+
+
+def _short(sql: str, most: int = 100) -> str:
+    text = " ".join(sql.split())
+    return text if len(text) <= most else text[:most] + " …"
