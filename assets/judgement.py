@@ -18,7 +18,6 @@ from assets.known import (
     outcomes_until,
     profile_until,
     rebuilding,
-    served_until,
 )
 from assets.monitoring import DRIFT, PERFORMANCE, drift_history
 from assets.ownership import owner_of
@@ -205,7 +204,6 @@ def week_evidence(
         frame=frame_until(warehouse, cutoff),
         outcomes=outcomes_until(warehouse, cutoff),
         early=early_until(warehouse, cutoff),
-        served=served_until(warehouse, cutoff),
         champion=registry.load(champion) if champion else None,
         champion_info=_info(warehouse, registry, champion),
         previous=registry.load(previous) if previous else None,
@@ -256,15 +254,12 @@ def _info(warehouse: DuckDBWarehouse, registry: ModelRegistry, version: ModelVer
 def _refit(registry: ModelRegistry, champion: ModelVersion | None) -> "Callable[[pd.DataFrame], Pipeline]":
     """Return the champion's recipe; before the first champion, the simplest candidate as it comes."""
     from ml_models.lapse.problem import PROBLEM
+    from ml_models.training import simplest_recipe
 
-    candidates = {candidate.name: candidate for candidate in PROBLEM.candidates}
-    if champion is not None:
-        candidate, parameters = candidates[champion.algorithm], registry.evidence(champion)["parameters"]
-    else:
-        import numpy as np
-
-        candidate = min(PROBLEM.candidates, key=lambda one: one.complexity)
-        parameters = candidate.sample(np.random.default_rng(SEED), 1)[0]
+    if champion is None:
+        return simplest_recipe(PROBLEM)
+    candidate = {one.name: one for one in PROBLEM.candidates}[champion.algorithm]
+    parameters = registry.evidence(champion)["parameters"]
 
     def refit(rows: "pd.DataFrame") -> "Pipeline":
         return candidate.build(parameters, SEED).fit(rows[list(PROBLEM.features)], rows[PROBLEM.label])

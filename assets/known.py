@@ -58,15 +58,6 @@ def early_until(warehouse: DuckDBWarehouse, cutoff: date) -> "pd.DataFrame":
     )
 
 
-def served_until(warehouse: DuckDBWarehouse, cutoff: date) -> "pd.DataFrame":
-    """Return what was predicted up to a cutoff: keys, score, model_version, trained_through."""
-    return warehouse.read(
-        "select customer_id, cutoff_date, score, model_version, trained_through from predictions.lapse_predictions "
-        "where cutoff_date between ? and ? order by cutoff_date, customer_id",
-        [_since(cutoff), cutoff],
-    )
-
-
 def rebuilding(
     dbt: DbtRunner, warehouse: DuckDBWarehouse, as_of: date
 ) -> "Callable[[Sequence[Alteration], date], pd.DataFrame]":

@@ -215,9 +215,7 @@ def _measure(
     weeks: "Sequence[date]",
 ) -> None:
     """Measure these weeks (their first days) of every watched table, and add them to the profile."""
-    import pandas as pd
-
-    from ml_models.judgement.measures import WEEK, fitted, measure_sql
+    from ml_models.judgement.measures import WEEK, as_profile, fitted, measure_sql
 
     columns = columns_of(warehouse.read)
     first, last = weeks[0], weeks[-1] + timedelta(days=WEEK - 1)
@@ -228,10 +226,7 @@ def _measure(
             # A snapshot is only known as it stands: it is measured for the newest week.
             begin = first if watched.time_sql else weeks[-1]
             parts += [connection.execute(statement).fetchdf() for statement in measure_sql(present, begin, last)]
-    measured = pd.concat(parts, ignore_index=True)
-    measured = measured.astype({"n": "float64", "value": "float64"}).fillna({"value_key": ""})
-    measured["n"] = measured["n"].fillna(0).astype("int64")
-    measured["period_start"] = pd.to_datetime(measured["period_start"]).astype("datetime64[us]")
+    measured = as_profile(parts)
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     warehouse.replace_partitions("monitoring", "profile", measured, column="period_start", values=days)
     context.log.info(f"profile: {len(measured):,} measures of {len(weeks)} week(s), {len(tables)} tables")

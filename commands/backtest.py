@@ -110,10 +110,11 @@ def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
     from commands.drill import ground
     from commands.session import quiet
     from drills.faults import known
-    from drills.run import START, recipe
+    from drills.run import START
     from drills.world import DrilledHistory
     from ml_models.judgement.simulate import simulate
     from ml_models.lapse import PROBLEM
+    from ml_models.training import simplest_recipe
 
     warnings.simplefilter("ignore")
     quiet()
@@ -122,7 +123,7 @@ def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
     recording = made.recording(fault)
     start = (fault.start or START) if job.fault else first_monday(recording.cutoffs, PROBLEM.horizon_days)
     history = DrilledHistory(fault, start, recording, made.sandbox, PROBLEM, made.lineage, made.owners)
-    fit = recipe(PROBLEM)
+    fit = simplest_recipe(PROBLEM)
     if not job.fault:
         result = simulate(history, policy_of(job.policy), start, recording.cutoffs[-1], fit, gate=job.policy == OURS)
         return result.weeks.assign(policy=job.policy), {}

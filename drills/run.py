@@ -8,7 +8,6 @@ from datetime import date, timedelta
 from statistics import median
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from drills.faults import Expected, Fault
@@ -16,6 +15,7 @@ from drills.world import DrilledHistory, Recording
 from ml_models.judgement.evidence import Action, Cause
 from ml_models.judgement.simulate import Never, Oracle, Ours, SimulationResult, simulate
 from ml_models.problem import Problem
+from ml_models.training import simplest_recipe
 from resources.sandbox import Sandbox
 
 START = date(2017, 8, 14)
@@ -89,18 +89,6 @@ def check_start(start: date, weeks: int, recording: Recording) -> None:
         )
 
 
-def recipe(problem: Problem) -> Callable[[pd.DataFrame], Any]:
-    """Return a fit of the simplest candidate at its middle parameters: what a drill deploys is not the point of it."""
-    candidate = min(problem.candidates, key=lambda one: one.complexity)
-    drawn = candidate.sample(np.random.default_rng(0), candidate.trials)
-    parameters = drawn[len(drawn) // 2]
-
-    def fit(rows: pd.DataFrame) -> Any:
-        return candidate.build(parameters, 0).fit(rows[list(problem.features)], rows[problem.label])
-
-    return fit
-
-
 def drill(
     fault: Fault,
     recording: Recording,
@@ -121,7 +109,7 @@ def drill(
     weeks = weeks_of(fault, weeks)
     end = min(start + timedelta(days=7 * weeks), recording.cutoffs[-1])
     history = DrilledHistory(fault, start, recording, sandbox, problem, lineage, owners)
-    fit = recipe(problem)
+    fit = simplest_recipe(problem)
     forced: dict[date, Action] = {}
     if fault.promoted_after is not None:
         forced[start + timedelta(days=fault.promoted_after)] = "improve"

@@ -22,7 +22,7 @@ from ml_models.judgement import drift as drift_module
 from ml_models.judgement import quality
 from ml_models.judgement.attribution import NotReplayable
 from ml_models.judgement.evidence import Alteration, Fact
-from ml_models.judgement.measures import MEASURE_COLUMNS, WEEK, WatchedTable, fitted, measure_sql
+from ml_models.judgement.measures import WEEK, WatchedTable, as_profile, fitted, measure_sql
 from ml_models.judgement.quality import judge_arrival, judge_quality, judge_schema
 from ml_models.judgement.quality.rules import KEPT_WEEKS
 from ml_models.judgement.quality.verdict import BadWeeks
@@ -38,7 +38,6 @@ AUDITED_DAYS = 28
 REBUILT_CUSTOMERS = 5000
 # Cutoffs that did not come by then (a feed that stood still) are given up.
 _PATIENCE_DAYS = 63
-_NO_MEASURES = pd.DataFrame(columns=MEASURE_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -169,13 +168,7 @@ def measure(
             continue
         table = fitted(watched, types.get(watched.asset, {}))
         parts += [world.read(sql) for sql in measure_sql(table, first, end - timedelta(days=1))]
-    if not parts:
-        return _NO_MEASURES
-    frame = pd.concat([part for part in parts if len(part)], ignore_index=True)
-    frame = frame.astype({"n": "float64", "value": "float64"}).fillna({"value_key": "", "n": 0.0})
-    frame["n"] = frame["n"].astype("int64")
-    frame["period_start"] = pd.to_datetime(frame["period_start"]).astype("datetime64[us]")
-    return frame[MEASURE_COLUMNS]
+    return as_profile(parts)
 
 
 @dataclass
@@ -317,15 +310,8 @@ class DrilledHistory:
         sample = REBUILT_CUSTOMERS if many else None
 
         def build(alterations: Sequence[Alteration], day: date) -> pd.DataFrame:
-            # What is late on the day that is looked at, not on this morning.
-            asked = [
-                replace(it, operation="drop", value=None, first_day=day - timedelta(days=int(str(it.value))))
-                if it.operation == "delay"
-                else it
-                for it in alterations
-            ]
             try:
-                return self.sandbox.features([*self.alterations, *asked], day, sample, as_of=cutoff)
+                return self.sandbox.features([*self.alterations, *alterations], day, sample, as_of=cutoff)
             except (SandboxError, ValueError) as error:
                 raise NotReplayable(str(error)) from error
 

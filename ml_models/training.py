@@ -175,6 +175,21 @@ def train(training_set: pd.DataFrame, problem: Problem, seed: int = 0, log: Log 
     )
 
 
+def simplest_recipe(problem: Problem) -> Callable[[pd.DataFrame], Pipeline]:
+    """Return a fit of the simplest candidate at its middle parameters, for where no champion says what to fit.
+
+    The fit takes rows with the features and the label.
+    """
+    candidate = min(problem.candidates, key=lambda one: one.complexity)
+    drawn = candidate.sample(np.random.default_rng(0), candidate.trials)
+    parameters = drawn[len(drawn) // 2]
+
+    def fit(rows: pd.DataFrame) -> Pipeline:
+        return candidate.build(parameters, 0).fit(rows[list(problem.features)], rows[problem.label])
+
+    return fit
+
+
 def _silent(_message: str) -> None:
     """Take the place of a log that nobody wants."""
 

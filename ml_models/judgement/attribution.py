@@ -49,7 +49,6 @@ SOURCE_COMMAND = "dagster asset materialize -m definitions --select 'key:\"{asse
 REBUILD_COMMAND = "make rebuild FROM={day}"
 PROMOTE_COMMAND = "make promote VERSION={version}"
 RETRAIN_COMMAND = "dagster job execute -m definitions -j retrain"
-LOOK_COMMAND = "make ui"
 CHAMPION_ASSET = "training/champion"
 # A reason in a sentence for people; an engine's whole message belongs into a log.
 REASON_LENGTH = 120
@@ -123,9 +122,9 @@ def diagnose(case: Case) -> Diagnosis:
     source = not case.lineage.get(asset)
     cause: Cause = "data quality" if source else "pipeline"
     told = fact.sentence if case.facts else f"Still inside the feature windows: {fact.sentence}"
-    if not all(one.replay is not None or _on_frame(one) for one in facts):
-        pass  # The share is a lower bound: what could not be re-enacted may well explain the rest.
-    elif replayed.basis == "loss" and replayed.share <= PARTLY:
+    # Else the share is a lower bound: what could not be re-enacted may well explain the rest.
+    whole = all(one.replay is not None or _on_frame(one) for one in facts)
+    if whole and replayed.basis == "loss" and replayed.share <= PARTLY:
         return _model_diagnosis(case, replayed, f"{told} {replayed.sentence}")
     if replayed.basis == "loss" and replayed.share <= EXPLAINED:
         cause = "mixed"

@@ -4,8 +4,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Literal
 
-Layer = Literal["quality", "drift", "performance"]
-
 Cause = Literal["none", "data quality", "pipeline", "covariate", "concept", "mixed", "insufficient evidence"]
 """`data quality`: what arrived is wrong. `pipeline`: what arrived is right and our own code or state spoils it (a leak,
 labels closed early, a champion trained on bad rows). `covariate`: customers changed in what we see. `concept`: the same

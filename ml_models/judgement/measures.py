@@ -13,7 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
+import pandas as pd
+
 MEASURE_COLUMNS = ["asset", "column_name", "measure", "value_key", "period_start", "n", "value"]
+_PROFILE_TYPES = {"period_start": "datetime64[us]", "n": "int64", "value": "float64"}
 
 WEEK = 7
 LOOK_BACK = 28  # days looked at again
@@ -260,6 +263,16 @@ def fitted(table: WatchedTable, columns: Mapping[str, str]) -> WatchedTable:
         segments=tuple(name for name in table.segments if name in columns),
         references=tuple(one for one in table.references if one.column in columns),
     )
+
+
+def as_profile(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return what the measuring statements gave as one frame of MEASURE_COLUMNS with the profile's types."""
+    # An empty part has no types to give, and would turn those of its neighbours into objects.
+    filled = [part for part in parts if len(part)]
+    if not filled:
+        return pd.DataFrame(columns=MEASURE_COLUMNS).astype(_PROFILE_TYPES)
+    frame = pd.concat(filled, ignore_index=True).fillna({"value_key": "", "n": 0})
+    return frame[MEASURE_COLUMNS].astype(_PROFILE_TYPES)
 
 
 def measure_sql(table: WatchedTable, first_day: date, last_day: date, dialect: str = "duckdb") -> list[str]:

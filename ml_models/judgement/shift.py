@@ -61,11 +61,6 @@ class ShiftSplit:
     effective: float
     sentence: str
 
-    @property
-    def concept_share(self) -> float:
-        """The concept part's share of the change; nan without a change."""
-        return self.concept / self.change if self.change else math.nan
-
 
 def split_loss_change(
     reference_rows: pd.DataFrame,
@@ -134,21 +129,6 @@ def split_loss_change(
     return ShiftSplit(
         verdict, change, change - concept, concept, errors[0], errors[1], errors[2], overlap, area, effective, sentence
     )
-
-
-def early_hint(features_moved: bool | None, calibration_moved: bool | None) -> Verdict:
-    """Return what the first weeks suggest, before outcomes mature: no label but the early one is needed.
-
-    `features_moved`: did the movement of features change what the model says (`drift.weigh_drift`, status "fail")?
-    `calibration_moved`: did early outcomes leave what the scores imply (`performance`, kind "proxy")? None: not known.
-    """
-    if features_moved is None or calibration_moved is None:
-        return "insufficient evidence"
-    if features_moved and calibration_moved:
-        return "mixed"
-    if calibration_moved:
-        return "concept"
-    return "covariate" if features_moved else "none"
 
 
 def _nothing(losses: list[Array], reason: str) -> ShiftSplit:

@@ -7,7 +7,7 @@ on (whose predictions are then made again), or refused. A rollback restores the 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from ml_models.judgement import decision as decisions
 from ml_models.judgement.decision import SETTINGS, ModelInfo, Settings
 from ml_models.judgement.evidence import Action, Alteration, Decision, Diagnosis
 from ml_models.judgement.gain import Effect, labelled_rows, retraining_gain, scored, window_cutoffs
-from ml_models.judgement.week import EARLY_LABEL, WeekEvidence, WeekJudgement, judge_week
+from ml_models.judgement.week import WeekEvidence, WeekJudgement, judge_week
 from ml_models.problem import Problem
 from ml_models.splits import cutoff_dates
 
@@ -87,79 +87,6 @@ class Policy(Protocol):
     def decide(self, evidence: WeekEvidence) -> tuple[Decision, WeekJudgement | None]:
         """Return the week's decision, and the judgement behind it if there was one."""
         ...
-
-
-@dataclass(frozen=True)
-class Tables:
-    """A history that lies in tables as they are now: what is newer than the asked morning is cut off.
-
-    `features`: keys and features; `labels`: keys, the label (and, if it is there, lapsed_14d); both of all cutoffs.
-    `measures`: the profile of all weeks. For a history in which nothing was corrected afterwards.
-    """
-
-    problem: Problem
-    features: pd.DataFrame
-    labels: pd.DataFrame
-    lineage: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    owners: Mapping[str, str] = field(default_factory=dict)
-    measures: pd.DataFrame = field(default_factory=pd.DataFrame)
-    watched: Sequence[Any] = ()
-    early_days: int = 14
-
-    def cutoffs(self) -> Sequence[date]:
-        """Return the cutoffs of the feature rows."""
-        return sorted(stamp.date() for stamp in cutoff_dates(self.features[self.problem.cutoff].unique()))
-
-    def tables(self) -> Sequence[Any]:
-        """Return the watched tables."""
-        return self.watched
-
-    def profile(self, cutoff: date) -> pd.DataFrame:
-        """Return the measures of periods that had begun before the cutoff."""
-        if self.measures.empty:
-            return self.measures
-        return self.measures[pd.to_datetime(self.measures["period_start"]) < pd.Timestamp(cutoff)]
-
-    def frame(self, cutoff: date) -> pd.DataFrame:
-        """Return the feature rows up to this cutoff."""
-        return self._until(self.features, cutoff, 0)
-
-    def audit(self, cutoff: date) -> pd.DataFrame | None:  # noqa: ARG002 - nothing to build from
-        """Return None: tables cannot be built again."""
-        return None
-
-    def outcomes(self, cutoff: date) -> pd.DataFrame:
-        """Return the labels known by now."""
-        rows = self._until(self.labels, cutoff, self.problem.horizon_days)
-        return rows[[*self.problem.keys, self.problem.label]]
-
-    def early(self, cutoff: date) -> pd.DataFrame:
-        """Return the early labels known by now; none where the tables hold none."""
-        columns = [*self.problem.keys, EARLY_LABEL]
-        if EARLY_LABEL not in self.labels.columns:
-            return pd.DataFrame(columns=columns).astype({self.problem.cutoff: "datetime64[us]"})
-        return self._until(self.labels, cutoff, self.early_days)[columns]
-
-    def truth(self, cutoff: date) -> pd.DataFrame:
-        """Return this cutoff's labels."""
-        same = cutoff_dates(self.labels[self.problem.cutoff]) == pd.Timestamp(cutoff)
-        return self.labels.loc[same, [*self.problem.keys, self.problem.label]].dropna()
-
-    def facts(self, cutoff: date) -> Sequence[Any]:  # noqa: ARG002 - tables hold none
-        """Return no facts beside the profile's."""
-        return ()
-
-    def measured(self, cutoff: date) -> tuple[pd.DataFrame | None, Any]:  # noqa: ARG002 - nobody judged before
-        """Return nothing: measured anew."""
-        return None, None
-
-    def rebuild(self, cutoff: date) -> Callable[[Sequence[Alteration], date], pd.DataFrame] | None:  # noqa: ARG002
-        """Return None: tables cannot be built again."""
-        return None
-
-    def _until(self, rows: pd.DataFrame, cutoff: date, delay: int) -> pd.DataFrame:
-        stamp = pd.Timestamp(cutoff) - pd.Timedelta(days=delay)
-        return rows[cutoff_dates(rows[self.problem.cutoff]) <= stamp]
 
 
 @dataclass(frozen=True)
@@ -374,7 +301,7 @@ def simulate(
     served: list[pd.DataFrame] = []
     for cutoff in [day for day in history.cutoffs() if start <= day <= end]:
         frame, outcomes = history.frame(cutoff), history.outcomes(cutoff)
-        evidence = _evidence(history, cutoff, frame, outcomes, stack, ledger, _together(served, problem), refit)
+        evidence = _evidence(history, cutoff, frame, outcomes, stack, ledger, refit)
         decision, judgement = policy.decide(evidence)
         if judgement is not None:
             judgements[cutoff] = judgement
@@ -414,7 +341,6 @@ def _evidence(
     outcomes: pd.DataFrame,
     stack: Sequence[Deployed],
     ledger: pd.DataFrame,
-    served: pd.DataFrame,
     refit: Callable[[pd.DataFrame], Any],
 ) -> WeekEvidence:
     newest, before = (stack[-1] if stack else None), (stack[-2] if len(stack) > 1 else None)
@@ -427,7 +353,6 @@ def _evidence(
         frame=frame,
         outcomes=outcomes,
         early=history.early(cutoff),
-        served=served,
         champion=newest.pipeline if newest else None,
         champion_info=newest.info if newest else None,
         previous=before.pipeline if before else None,

@@ -56,8 +56,7 @@ class WeekEvidence:
     - `frame`: feature rows of all cutoffs up to this one, as served. `audit`: rows of some recent cutoffs, built
       again from the days before them only (None: no audit this week).
     - `outcomes`: customer_id, cutoff_date, label; matured at the cutoff only. `early`: customer_id, cutoff_date,
-      lapsed_14d of cutoffs at least 14 days old. `served`: customer_id, cutoff_date, score, model_version,
-      trained_through; what was predicted live.
+      lapsed_14d of cutoffs at least 14 days old.
     - `champion`, `previous`: fitted pipelines with `predict_proba`, None when there is none yet; their `_info`.
     - `ledger`: past decisions (decision.LEDGER_COLUMNS), oldest first.
     - `lineage`: asset -> the assets it reads; `owners`: asset -> team; both keyed `schema/name`.
@@ -77,7 +76,6 @@ class WeekEvidence:
     frame: pd.DataFrame
     outcomes: pd.DataFrame
     early: pd.DataFrame
-    served: pd.DataFrame
     champion: Pipeline | None
     champion_info: ModelInfo | None
     previous: Pipeline | None

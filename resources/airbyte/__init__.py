@@ -8,7 +8,8 @@ source: a folder under `connectors/` with its lock, its environment and its `cat
 
 from resources.airbyte.protocol import AirbyteError
 from resources.airbyte.sync import Reporter, SyncFailedError, SyncResult
-from resources.airbyte.workspace import EmbeddedAirbyteWorkspace, RawTranslator, SourceNews
+from resources.airbyte.translator import RawTranslator, SourceNews
+from resources.airbyte.workspace import EmbeddedAirbyteWorkspace
 
 __all__ = [
     "AirbyteError",

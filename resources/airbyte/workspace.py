@@ -5,85 +5,27 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
-from dagster_airbyte import AirbyteConnectionTableProps, AirbyteWorkspace, DagsterAirbyteTranslator
+from dagster_airbyte import AirbyteWorkspace
 from dagster_airbyte.resources import AirbyteClient
 from dagster_airbyte.types import AirbyteOutput
 from pydantic import Field, PrivateAttr
 
 from resources.airbyte import landing
 from resources.airbyte.connections import Connection, load_connections
-from resources.airbyte.landing import AIRBYTE_COLUMNS, SCHEMA, duckdb_type
+from resources.airbyte.landing import SCHEMA
 from resources.airbyte.protocol import AirbyteError, Connector
 from resources.airbyte.sync import Job, Reporter, StreamResult, SyncFailedError, SyncResult, sync
+from resources.airbyte.translator import SourceNews, daily_news
 from resources.clock import Clock
 from resources.warehouse import WarehouseError, open_duckdb
 
-OWNER = "team:data-engineering"
 CONNECTION_IDS = uuid.UUID("5b1f3e0e-3a53-4a39-9a0c-2f6a8f0f7f5e")
 DESTINATION = {"destinationId": "duckdb", "destinationType": "duckdb"}
-AIRBYTE_COLUMN_DESCRIPTIONS = {
-    "_airbyte_raw_id": "Identifies this arrival of the record.",
-    "_airbyte_extracted_at": "When the record was read at the source; in a recording, the moment of the recording.",
-    "_airbyte_meta": "Changes that the sync made to the record.",
-    "_airbyte_generation_id": "Counts full refreshes of the table; 0 for incremental streams.",
-}
-
-
-class RawTranslator(DagsterAirbyteTranslator):
-    """Turns a stream into the asset `raw/<stream>`, the only place where raw keys are made.
-
-    The key depends on the stream's table name alone: destination, database and schema are known when definitions load
-    and unknown when a sync reports what it made.
-    """
-
-    def get_asset_spec(self, props: AirbyteConnectionTableProps) -> dg.AssetSpec:
-        """Return the asset of a stream, in group `raw`, with owner, description and the columns of its table."""
-        spec = super().get_asset_spec(props)
-        return spec.replace_attributes(
-            key=dg.AssetKey([SCHEMA, props.table_name]),
-            group_name=SCHEMA,
-            owners=[OWNER],
-            description=_description(props),
-            kinds=spec.kinds,
-            metadata={
-                **spec.metadata,
-                "dagster/table_name": f"{SCHEMA}.{props.table_name}",
-                "dagster/column_schema": column_schema(props.json_schema),
-            },
-        )
-
-
-def column_schema(json_schema: Mapping[str, Any]) -> dg.TableSchema:
-    """Return the columns of a stream's table: name, type in the warehouse, description."""
-    properties: Mapping[str, Mapping[str, Any]] = json_schema.get("properties") or {}
-    columns = [
-        dg.TableColumn(name, duckdb_type(schema), description=schema.get("description"))
-        for name, schema in properties.items()
-    ]
-    columns += [
-        dg.TableColumn(name, kind, description=AIRBYTE_COLUMN_DESCRIPTIONS[name])
-        for name, kind in AIRBYTE_COLUMNS.items()
-    ]
-    return dg.TableSchema(columns=columns)
-
-
-def _description(props: AirbyteConnectionTableProps) -> str:
-    what = props.json_schema.get("description") or f"Stream `{props.stream_name}`."
-    return f"{what}\n\nAs the source sends it; landed by the Airbyte connection `{props.connection_name}`."
-
-
-@dataclass(frozen=True)
-class SourceNews:
-    """Whether a sync would read something new, and why: a sensor's decision and its explanation."""
-
-    new: bool
-    reason: str
 
 
 class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
@@ -167,14 +109,7 @@ class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
         Raises:
             WarehouseError: the warehouse cannot be opened.
         """
-        now = self.clock.now()
-        last = self.last_synced(name, wait_seconds)
-        if last is None:
-            return SourceNews(True, f"{name} was never synced")
-        last = last.astimezone(now.tzinfo)
-        if last.date() < now.date():
-            return SourceNews(True, f"{name} was last read as of {last:%Y-%m-%d %H:%M}, it is now {now:%Y-%m-%d %H:%M}")
-        return SourceNews(False, f"{name} was read as of {last:%Y-%m-%d %H:%M} already, it is now {now:%Y-%m-%d %H:%M}")
+        return daily_news(name, self.last_synced(name, wait_seconds), self.clock.now())
 
     def last_synced(self, name: str, wait_seconds: float | None = None) -> datetime | None:
         """Return the instant as of which the last successful sync of a connection read; None if there was none."""

@@ -161,8 +161,6 @@ def test_an_alert_that_cannot_be_sent_is_tried_again(watch, tmp_path):
 
 def test_a_decision_to_inspect_reaches_the_owner_of_the_first_bad_asset(instance, tmp_path):
     watch = Watch(defs, instance, tmp_path)
-    if NO_ACTION_DUE not in watch.repository.asset_graph.asset_check_keys:
-        pytest.skip("the judgement is not part of the code location yet")
     report(watch, False, NO_ACTION_DUE, decision="inspect", owner="team:data-engineering", event_id="volume-1")
     watch.tick()
     [alert] = watch.sent()

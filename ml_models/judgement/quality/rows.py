@@ -7,7 +7,7 @@ made of or is known too early, a row that knows what its cutoff could not.
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -334,8 +334,3 @@ def judge_as_of(
         )
         facts.append(Fact("future", asset, name, share, 0.0, 0.0, len(paired), sentence, first, last, rate=share))
     return tuple(facts)
-
-
-def due_outcomes(cutoff: date, maturity_days: int = MATURITY_DAYS) -> date:
-    """Return the newest cutoff whose outcomes may exist on the morning of `cutoff`."""
-    return cutoff - timedelta(days=maturity_days)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ml_models.evaluation import row_log_loss
-from ml_models.judgement.shift import early_hint, split_loss_change
+from ml_models.judgement.shift import split_loss_change
 
 N, SEEDS = 2500, 25
 
@@ -107,17 +107,3 @@ def test_other_columns_are_refused() -> None:
     rows = customers(300, np.random.default_rng(0), hard=False)
     with pytest.raises(ValueError, match="the same columns"):
         split_loss_change(rows, np.ones(300), rows.drop(columns="users"), np.ones(300))
-
-
-@pytest.mark.parametrize(
-    ("features", "calibration", "hint"),
-    [
-        (True, False, "covariate"),
-        (False, True, "concept"),
-        (True, True, "mixed"),
-        (False, False, "none"),
-        (None, True, "insufficient evidence"),
-    ],
-)
-def test_the_first_weeks_give_a_hint_without_outcomes(features, calibration, hint) -> None:
-    assert early_hint(features, calibration) == hint
