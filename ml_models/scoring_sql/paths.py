@@ -1,0 +1,119 @@
+"""Which path scores: SQL in the warehouse, scikit-learn on a stream of batches, or one call on a frame in memory.
+
+All three give the same scores (the parity gate sees to it), so this is a question of cost, and it is measured.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ml_models.scoring_sql.compiler import CompiledScore
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Path = Literal["sql", "streamed", "in memory"]
+
+BATCH_ROWS = 200_000
+"""Rows that scikit-learn scores at a time: flat memory (some 200 MB for 58 features), and its overhead is nothing."""
+
+SAMPLE_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class PathChoice:
+    """Which path scores and why; the seconds are what all rows would take, None where nothing was measured."""
+
+    path: Path
+    reason: str
+    sql_seconds: float | None = None
+    python_seconds: float | None = None
+    measured_rows: int = 0
+
+
+def choose_path(
+    compiled: CompiledScore | None,
+    rows: int,
+    *,
+    refusal: str = "",
+    parity_passed: bool = True,
+    sql: Callable[[int], object] | None = None,
+    python: Callable[[int], object] | None = None,
+    sample_rows: int = SAMPLE_ROWS,
+    runs: int = 3,
+    clock: Callable[[], float] = time.perf_counter,
+) -> PathChoice:
+    """Choose the cheaper path to score `rows` rows.
+
+    `sql(n)` and `python(n)` each score n rows the way they would be scored, reading and writing included. They are
+    run in turns on `sample_rows` and on a tenth of them, the quickest of `runs` counts, and the line through both
+    sizes is followed to `rows`: planning a long expression costs the same for one row as for a million. Without them
+    the estimator's cost class decides: linear models in SQL; trees by scikit-learn beside DuckDB, and in SQL on
+    BigQuery, where fetching the rows would cost more. `compiled` is None where the pipeline cannot be written as SQL
+    (`refusal` says why), `parity_passed` False where the SQL was found to say something else: then SQL never scores.
+    """
+    away: Path = "streamed" if rows > BATCH_ROWS else "in memory"
+    if compiled is None:
+        return PathChoice(away, f"scikit-learn scores: {refusal or 'the pipeline cannot be written as SQL'}")
+    if not parity_passed:
+        return PathChoice(away, "scikit-learn scores: the compiled SQL did not pass the parity gate")
+    if sql is None or python is None:
+        in_sql = compiled.cost_class == "linear" or compiled.dialect == "googlesql"
+        why = "the rows need not leave BigQuery" if compiled.cost_class == "trees" and in_sql else "by its cost class"
+        path: Path = "sql" if in_sql else away
+        return PathChoice(path, f"not measured: {compiled.estimator} ({compiled.cost_class}) goes this way, {why}")
+    most = max(1, min(sample_rows, rows))
+    sizes = sorted({max(1, most // 10), most})
+    best: dict[tuple[str, int], float] = {}
+    for _ in range(runs):
+        for size in sizes:
+            for name, score in (("sql", sql), ("python", python)):
+                began = clock()
+                score(size)
+                best[name, size] = min(best.get((name, size), np.inf), clock() - began)
+    seconds = {name: _at(rows, sizes, [best[name, size] for size in sizes]) for name in ("sql", "python")}
+    path = "sql" if seconds["sql"] <= seconds["python"] else away
+    reason = (
+        f"{compiled.estimator}, {rows:,} rows: {seconds['sql']:.2f} s in SQL against {seconds['python']:.2f} s in "
+        f"scikit-learn, measured on {most:,} rows"
+    )
+    return PathChoice(path, reason, seconds["sql"], seconds["python"], most)
+
+
+def _at(rows: int, sizes: Sequence[int], seconds: Sequence[float]) -> float:
+    """Return the seconds for `rows` on the line through what was measured; no row costs less than nothing."""
+    if len(sizes) == 1:
+        return seconds[0] * rows / sizes[0]
+    slope = max(0.0, (seconds[1] - seconds[0]) / (sizes[1] - sizes[0]))
+    return seconds[1] + slope * (rows - sizes[1])
+
+
+def score_streamed(
+    pipeline: Any,
+    batches: "Iterator[pyarrow.RecordBatch]",
+    *,
+    features: Sequence[str],
+    keys: Sequence[str] = (),
+    batch_rows: int = BATCH_ROWS,
+) -> "Iterator[pyarrow.RecordBatch]":
+    """Score a stream of Arrow batches by scikit-learn; yields the key columns and `score` (float64).
+
+    At most `batch_rows` rows are held as a frame at a time, whatever the size of a batch. Set `OMP_WAIT_POLICY=passive`
+    where DuckDB feeds the stream, or scikit-learn's idle threads take its cores.
+
+    Raises:
+        KeyError: a batch lacks a feature or a key column.
+        ValueError: scikit-learn refuses a row.
+    """
+    import pyarrow
+
+    for batch in batches:
+        for start in range(0, batch.num_rows, batch_rows):
+            part = batch.slice(start, batch_rows)
+            frame = part.select(list(features)).to_pandas()
+            score = pyarrow.array(np.asarray(pipeline.predict_proba(frame)[:, 1], dtype=np.float64))
+            columns = {key: part.column(key) for key in keys}
+            yield pyarrow.RecordBatch.from_pydict({**columns, "score": score})
