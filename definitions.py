@@ -22,6 +22,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 from assets.airbyte import airbyte_assets
+from assets.backtest import backtest
 from assets.dbt import dbt_models, unit_test_checks
 from assets.features import FEATURE_ASSETS
 from assets.judgement import JUDGEMENT_ASSETS
@@ -68,7 +69,7 @@ def build_definitions(
     jobs = build_jobs(unit_test_checks(assets), assets)
     return dg.Definitions(
         # A checks definition is an assets definition too.
-        assets=[one for one in assets if not isinstance(one, dg.AssetChecksDefinition)],
+        assets=[backtest, *(one for one in assets if not isinstance(one, dg.AssetChecksDefinition))],
         asset_checks=[one for one in assets if isinstance(one, dg.AssetChecksDefinition)],
         jobs=jobs,
         schedules=SCHEDULES,

@@ -217,7 +217,9 @@ def verdicts(table: "pd.DataFrame") -> list[str]:
 
 
 def _stored(table: "pd.DataFrame", weeks: "pd.DataFrame") -> str:
-    """Write table, weeks and plot under the home, and the table to the warehouse."""
+    """Write table, weeks and plot under the home, the table to the warehouse, and show it on the asset's page."""
+    from assets.backtest import compared
+    from commands.session import instance
     from ml_models.plots import backtest_plot
     from resources.profiles import home, resources_for
 
@@ -225,9 +227,16 @@ def _stored(table: "pd.DataFrame", weeks: "pd.DataFrame") -> str:
     folder.mkdir(parents=True, exist_ok=True)
     table.to_csv(folder / "backtest.csv", index=False)
     weeks.to_csv(folder / "weeks.csv", index=False)
-    (folder / "backtest.png").write_bytes(backtest_plot(weeks))
-    resources_for()["warehouse"].replace_table("monitoring", "backtest", table.assign(run_on=str(date.today())))
-    return f"\nplot: {folder / 'backtest.png'}; weeks: {folder / 'weeks.csv'}; table: monitoring.backtest"
+    plot = backtest_plot(weeks)
+    (folder / "backtest.png").write_bytes(plot)
+    rows = table.assign(run_on=str(date.today()))
+    resources_for()["warehouse"].replace_table("monitoring", "backtest", rows)
+    with instance() as opened:
+        opened.report_runless_asset_event(compared(rows, plot, verdicts(table)))
+    return (
+        f"\nplot: {folder / 'backtest.png'}; weeks: {folder / 'weeks.csv'}; table: monitoring.backtest, also on the "
+        "page of the asset monitoring/backtest (make ui)"
+    )
 
 
 if __name__ == "__main__":
