@@ -207,7 +207,9 @@ class Sandbox:
             schema = alteration.table.partition("/")[0]
             if alteration.table not in known and (schema != "raw" or alteration.operation == "edit_model"):
                 raise SandboxError(
-                    alteration.table, f"it is neither a raw table nor one of the models {', '.join(sorted(known))}."
+                    alteration.table,
+                    "it is neither a raw table nor a model that the features or the outcomes are made of; there are "
+                    f"{', '.join(sorted(known))}.",
                 )
 
     def _attach(self, connection: "duckdb.DuckDBPyConnection") -> None:
