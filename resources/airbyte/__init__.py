@@ -1,20 +1,27 @@
-"""Airbyte without a server: real connectors as local processes, landed in DuckDB, as a dagster-airbyte workspace.
+"""Airbyte as a dagster-airbyte workspace, in two engines with the same assets: embedded, and a server or Cloud.
 
-`protocol` runs a connector and reads its messages, `landing` turns records into tables, `sync` does one after the other
-with all that can go wrong in between, `connections` says what is synced, `workspace` is what Dagster sees. To add a
-source: a folder under `connectors/` with its lock, its environment and its `catalog.json`, and a row in
-`connections.json`.
+Without a server, real connectors run as local processes and land in DuckDB: `protocol` runs a connector and reads its
+messages, `landing` turns records into tables, `sync` does one after the other with all that can go wrong in between,
+`connections` says what is synced, `workspace` is what Dagster sees. To add a source: a folder under `connectors/` with
+its lock, its environment and its `catalog.json`, and a row in `connections.json`.
+
+With a server, syncs are started and followed there: `client` asks it, `snapshot` is what it looked like when somebody
+last looked, `server` is what Dagster sees, `checks` compares the two. `raw` is what both engines share: the keys, and
+what the graph asks of a workspace.
 """
 
 from resources.airbyte.protocol import AirbyteError
+from resources.airbyte.raw import RawTranslator, RawWorkspace, SourceNews
+from resources.airbyte.server import RemoteAirbyteWorkspace
 from resources.airbyte.sync import Reporter, SyncFailedError, SyncResult
-from resources.airbyte.translator import RawTranslator, SourceNews
 from resources.airbyte.workspace import EmbeddedAirbyteWorkspace
 
 __all__ = [
     "AirbyteError",
     "EmbeddedAirbyteWorkspace",
     "RawTranslator",
+    "RawWorkspace",
+    "RemoteAirbyteWorkspace",
     "Reporter",
     "SourceNews",
     "SyncFailedError",

@@ -1,9 +1,10 @@
-"""Two tools for connections: `discover NAME` writes a source's catalog, `reset NAME STREAM` reads a stream anew."""
+"""Two tools for embedded connections: `discover NAME` writes a source's catalog, `reset NAME STREAM` reads it anew."""
 
 import argparse
 import sys
 
 from resources.airbyte.protocol import AirbyteError
+from resources.airbyte.workspace import EmbeddedAirbyteWorkspace
 from resources.profiles import resources_for
 from resources.warehouse import WarehouseError
 
@@ -18,6 +19,12 @@ def main() -> int:
     reset.add_argument("stream")
     options = parser.parse_args()
     workspace = resources_for()["airbyte"]
+    if not isinstance(workspace, EmbeddedAirbyteWorkspace):
+        sys.stderr.write(
+            "Expected a profile whose connectors run here; this one syncs on an Airbyte server. Refresh its schema or "
+            "clear a stream in Airbyte, then run `python -m commands.airbyte`.\n"
+        )
+        return 1
     try:
         if options.tool == "discover":
             sys.stdout.write(f"wrote {workspace.discover(options.connection)}\n")

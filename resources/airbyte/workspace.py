@@ -4,13 +4,11 @@ import json
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
-from dagster_airbyte import AirbyteWorkspace
 from dagster_airbyte.resources import AirbyteClient
 from dagster_airbyte.types import AirbyteOutput
 from pydantic import Field, PrivateAttr
@@ -19,16 +17,15 @@ from resources.airbyte import landing
 from resources.airbyte.connections import Connection, load_connections
 from resources.airbyte.landing import SCHEMA
 from resources.airbyte.protocol import AirbyteError, Connector
+from resources.airbyte.raw import RawWorkspace
 from resources.airbyte.sync import Job, Reporter, StreamResult, SyncFailedError, SyncResult, sync
-from resources.airbyte.translator import SourceNews, daily_news
-from resources.clock import Clock
 from resources.warehouse import WarehouseError, open_duckdb
 
 CONNECTION_IDS = uuid.UUID("5b1f3e0e-3a53-4a39-9a0c-2f6a8f0f7f5e")
 DESTINATION = {"destinationId": "duckdb", "destinationType": "duckdb"}
 
 
-class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
+class EmbeddedAirbyteWorkspace(RawWorkspace):
     """Runs Airbyte connectors as local processes and lands their records in the DuckDB file `warehouse_path`.
 
     `clock` tells the instant that `${clock}` in a connection's configuration stands for; it is read when a sync begins.
@@ -37,7 +34,6 @@ class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
     """
 
     warehouse_path: str
-    clock: Clock
     connections_file: str = ""
     connectors_dir: str = ""
     sync_time_limit: float = 3600.0
@@ -61,15 +57,6 @@ class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
         """Return the client that answers from files and local processes."""
         # It has the methods that a workspace calls, and none that would dial a server.
         return cast(AirbyteClient, self._client_of_files())
-
-    @contextmanager
-    def process_config_and_initialize_cm_cached(self) -> "Iterator[EmbeddedAirbyteWorkspace]":
-        """Yield this workspace as it is, to describe its assets.
-
-        The inherited method initialises a copy through an ephemeral Dagster instance, whose storage imports SQLAlchemy:
-        two CPU seconds at every load of the definitions, to read a catalog that needs no initialisation.
-        """
-        yield self
 
     def sync_and_poll(self, context: dg.AssetExecutionContext) -> Iterator[Any]:
         """Sync the connection of the context's assets and report every table that changed.
@@ -97,19 +84,6 @@ class EmbeddedAirbyteWorkspace(AirbyteWorkspace):
             WarehouseError: the warehouse cannot be opened or its disk is full.
         """
         return sync(self._job(self._known(name)), reporter)
-
-    def has_new_data(self, name: str, wait_seconds: float | None = None) -> SourceNews:
-        """Tell cheaply whether a sync of a connection would read something new; starts no connector.
-
-        `wait_seconds` is for somebody who cannot wait for a warehouse in use as long as a sync would.
-
-        A source that follows the clock reveals whole days: it has news once the clock's date is later than the date as
-        of which the last successful sync read. Any other source may have news once a day has passed.
-
-        Raises:
-            WarehouseError: the warehouse cannot be opened.
-        """
-        return daily_news(name, self.last_synced(name, wait_seconds), self.clock.now())
 
     def last_synced(self, name: str, wait_seconds: float | None = None) -> datetime | None:
         """Return the instant as of which the last successful sync of a connection read; None if there was none."""

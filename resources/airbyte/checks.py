@@ -1,0 +1,73 @@
+"""The check that a server still offers what the graph was made of."""
+
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+from dagster_airbyte import AirbyteWorkspace
+from dagster_airbyte.utils import clean_name
+
+from resources.airbyte.protocol import AirbyteError
+from resources.airbyte.raw import OWNER, raw_key
+from resources.airbyte.server import SNAPSHOT_CHECK, RemoteAirbyteWorkspace
+from resources.airbyte.snapshot import Change, ServerConnection
+
+
+def snapshot_checks(workspace: AirbyteWorkspace) -> list[dg.AssetChecksDefinition]:
+    """Return a check of each raw asset against the snapshot; none where there is no server to differ from it."""
+    if not isinstance(workspace, RemoteAirbyteWorkspace):
+        return []
+    return [_checks(connection) for connection in workspace.connections().values()]
+
+
+def _checks(connection: ServerConnection) -> dg.AssetChecksDefinition:
+    keys = {raw_key(connection.table(stream.name)): stream.name for stream in connection.streams}
+
+    @dg.multi_asset_check(
+        name=f"{SNAPSHOT_CHECK}_{clean_name(connection.name)}",
+        specs=[
+            dg.AssetCheckSpec(
+                SNAPSHOT_CHECK,
+                asset=key,
+                # dbt would fail on a column that is gone, and silently cast one that has another type.
+                blocking=True,
+                description="Airbyte still syncs this stream, with the columns, types and key of the snapshot.",
+                metadata={"owner": OWNER},
+            )
+            for key in keys
+        ],
+        can_subset=True,
+        required_resource_keys={"airbyte"},
+    )
+    def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        workspace: RemoteAirbyteWorkspace = context.resources.airbyte
+        selected = {key.asset_key for key in context.selected_asset_check_keys}
+        try:
+            found = workspace.changes(connection.name)
+        except AirbyteError as error:
+            # A check that raises fails the run; what could not be compared is no reason to stop what landed well.
+            for key in selected:
+                yield _result(key, False, dg.AssetCheckSeverity.WARN, f"Could not be compared. {error}", [])
+            return
+        for key, stream in keys.items():
+            if key in selected:
+                mine = [one for one in found if one.stream in ("", stream)]
+                breaking = " ".join(one.sentence for one in mine if one.breaking)
+                text = breaking or "As in the snapshot."
+                yield _result(key, not breaking, dg.AssetCheckSeverity.ERROR, text, mine)
+
+    return checks
+
+
+def _result(
+    key: dg.AssetKey, passed: bool, severity: dg.AssetCheckSeverity, description: str, found: list[Change]
+) -> dg.AssetCheckResult:
+    new = [one.sentence for one in found if not one.breaking]
+    metadata: Mapping[str, str] = {"new": " ".join(new)} if new else {}
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=SNAPSHOT_CHECK,
+        passed=passed,
+        severity=severity,
+        description=description,
+        metadata=metadata,
+    )

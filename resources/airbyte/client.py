@@ -1,0 +1,720 @@
+"""dagster-airbyte's client, made safe for a server that has bad days.
+
+The inherited client cancels a live job when polling fails four times, when the job is `queued`, and starts a second one
+when the answer to the first start is lost. This one never ends a job because it could not see it: it waits, honours
+`Retry-After`, attaches to what runs, and says in a sentence what was expected, what came and what to do.
+"""
+
+import contextlib
+import math
+import random
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import requests
+from dagster_airbyte.resources import AirbyteClient
+from dagster_airbyte.types import AirbyteOutput
+from pydantic import PrivateAttr
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from resources.airbyte.protocol import AirbyteError
+from resources.airbyte.snapshot import streams_of
+
+SYNC = "sync"
+ENDED = ("succeeded", "failed", "cancelled")
+WAITING = ("pending", "queued", "running", "incomplete")
+"""The public API's states of a job. `incomplete`: an attempt failed and Airbyte will make another."""
+LEAVE, CANCEL = "leave", "cancel"
+
+TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+LONGEST_WAIT = 60.0
+"""Seconds between two tries, unless the server itself asks for more."""
+NEWEST_JOBS = 20
+QUOTE_CHARS = 300
+
+
+class AirbyteUnavailableError(AirbyteError):
+    """The server could not be asked, now; asking later may work. `wait` is what it asked for, in seconds."""
+
+    def __init__(self, message: str, wait: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class AirbyteConflictError(AirbyteError):
+    """The server refuses because of what runs already (409)."""
+
+
+class AirbyteJobError(AirbyteError):
+    """A job did not do what was wanted. `streams` says what it landed of each stream, as far as is known."""
+
+    def __init__(self, message: str, failure_type: str, streams: "Mapping[str, StreamCount]") -> None:
+        super().__init__(message, failure_type)
+        self.streams = streams
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the public API describes it; what the API left out or sent as null is None."""
+
+    id: int
+    status: str
+    kind: str
+    started: datetime | None
+    updated: datetime | None
+    duration: str | None
+    rows: int | None
+    bytes: int | None
+
+    @classmethod
+    def of(cls, details: Mapping[str, Any]) -> "Job":
+        """Return the job of a JobResponse whose jobId and status are known to be there."""
+        return cls(
+            id=int(details["jobId"]),
+            status=str(details["status"]),
+            kind=str(details.get("jobType") or SYNC),
+            started=_instant(details.get("startTime")),
+            updated=_instant(details.get("lastUpdatedAt")),
+            duration=details.get("duration"),
+            rows=details.get("rowsSynced"),
+            bytes=details.get("bytesSynced"),
+        )
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.status in ENDED
+
+
+@dataclass(frozen=True)
+class StreamCount:
+    """What a job did for one stream."""
+
+    records_read: int
+    records_landed: int
+    bytes: int
+    records_rejected: int = 0
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """What the Configuration API tells of a job beyond the public API.
+
+    `enabled` are the streams that the job was to sync, None if unknown. `reason` is Airbyte's own, of its last failed
+    attempt; `attempts` counts all.
+    """
+
+    reason: str = ""
+    failure_type: str = "system_error"
+    partial: bool = False
+    attempts: int = 0
+    enabled: frozenset[str] | None = None
+    streams: Mapping[str, StreamCount] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """Why a request should be made again, later."""
+
+    why: str
+    wait: float = 0.0
+
+
+class _Bearer(AuthBase):
+    """Signs with a token; given as `auth`, so that a .netrc on the machine cannot replace it."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class ServerClient(AirbyteClient):
+    """Talks to an Airbyte server or Cloud.
+
+    `outage_limit`: for how many seconds a live job is followed while the server does not answer. `incomplete_limit`:
+    for how many seconds Airbyte may leave a job between two attempts. `poll_timeout`: for how many seconds a job may
+    take, after which it is left running or cancelled (`on_poll_timeout`).
+    """
+
+    request_timeout: float  # type: ignore[assignment]
+    outage_limit: float
+    incomplete_limit: float
+    on_poll_timeout: str
+
+    _waits: Any = PrivateAttr(default=time.sleep)
+
+    def __repr__(self) -> str:
+        return f"ServerClient({self.rest_api_base_url})"
+
+    __str__ = __repr__
+
+    # What dagster-airbyte calls
+
+    def get_connection_details(self, connection_id: str) -> Mapping[str, Any]:
+        """Return a connection with its catalog.
+
+        Raises:
+            AirbyteError: the server has no such connection, or could not be asked, or describes it otherwise.
+        """
+        details = self._ask(
+            "POST",
+            f"{self.configuration_api_base_url}/connections/get",
+            data={"connectionId": connection_id},
+            expects=("connectionId", "name", "syncCatalog"),
+            about=f"connection {connection_id}",
+        )
+        # Before a sync is begun whose streams could not be read afterwards.
+        streams_of(details)
+        return details
+
+    def get_destination_details(self, destination_id: str) -> Mapping[str, Any]:
+        """Return a destination; its secrets are masked by the server and not kept here.
+
+        Raises:
+            AirbyteError: the server has no such destination, or could not be asked.
+        """
+        return self._ask(
+            "GET",
+            f"{self.rest_api_base_url}/destinations/{destination_id}",
+            expects=("destinationId", "destinationType", "configuration"),
+            about=f"destination {destination_id}",
+        )
+
+    def sync_and_poll(self, connection_id: str) -> AirbyteOutput:
+        """Sync a connection to its end: attach to a sync that runs already, or start one.
+
+        Raises:
+            AirbyteJobError: the sync failed or was cancelled, or stays incomplete.
+            AirbyteError: the server could not be asked; a job that runs is left running.
+        """
+        connection = self.get_connection_details(connection_id)
+        name = str(connection["name"])
+        if connection.get("status", "active") != "active":
+            why = connection.get("statusReason")
+            raise AirbyteError(
+                f"Expected connection {name} to be active in Airbyte, but it is {connection['status']}"
+                f"{f' ({self._safe(str(why))})' if why else ''}. Switch it on there, then run again; nothing was read.",
+                "config_error",
+            )
+        job = self.follow(name, self._running_or_started(name, connection_id))
+        return AirbyteOutput(job_details=self._details(job), connection_details=connection)
+
+    def _single_request(
+        self,
+        method: str,
+        url: str,
+        data: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        include_additional_request_headers: bool = True,
+    ) -> Mapping[str, Any]:
+        return self._ask(method, url, data=data, params=params, signed=include_additional_request_headers)
+
+    # Jobs
+
+    def newest_jobs(self, connection_id: str, *, tries: int | None = None, **only: Any) -> list[Job]:
+        """Return the newest jobs of a connection, newest first; `only` narrows by the API's own filters."""
+        answer = self._ask(
+            "GET",
+            f"{self.rest_api_base_url}/jobs",
+            params={"connectionId": connection_id, "limit": NEWEST_JOBS, "orderBy": "createdAt|DESC", **only},
+            expects=("data",),
+            about=f"connection {connection_id}",
+            tries=tries,
+        )
+        jobs = [Job.of(one) for one in answer["data"] if one.get("jobId") is not None and one.get("status")]
+        return sorted(jobs, key=lambda job: job.id, reverse=True)
+
+    def job(self, job_id: int) -> Job:
+        """Return a job that is being followed; waits for as long as `outage_limit` while the server does not answer."""
+        return Job.of(
+            self._ask(
+                "GET",
+                f"{self.rest_api_base_url}/jobs/{job_id}",
+                expects=("jobId", "status"),
+                about=f"job {job_id}",
+                outage=self.outage_limit,
+            )
+        )
+
+    def report(self, job_id: int) -> JobReport:
+        """Return what Airbyte tells of a job beyond its state; an empty report if it does not tell."""
+        try:
+            answer = self._ask(
+                "POST",
+                f"{self.configuration_api_base_url}/jobs/get_without_logs",
+                data={"id": job_id},
+                expects=("job", "attempts"),
+                about=f"job {job_id}",
+            )
+            return _report(answer, self._safe)
+        except (AirbyteError, KeyError, TypeError, AttributeError, ValueError) as error:
+            # It adds numbers and a reason to what is known already; a sync must not fail for want of them.
+            self._log.warning(f"Airbyte told no more of job {job_id}: {error}")
+            return JobReport()
+
+    def follow(self, name: str, job: Job) -> Job:
+        """Wait until a job has succeeded, and return it.
+
+        Raises:
+            AirbyteJobError: it failed, was cancelled, or stays incomplete.
+            AirbyteError: it takes longer than `poll_timeout`, or the server was away for longer than `outage_limit`.
+        """
+        began = time.monotonic()
+        incomplete_since: float | None = None
+        said = ""
+        try:
+            while not job.ended:
+                now = time.monotonic()
+                if self.poll_timeout is not None and now - began > self.poll_timeout:
+                    self._out_of_time(name, job)
+                incomplete_since = (incomplete_since or now) if job.status == "incomplete" else None
+                if incomplete_since is not None and now - incomplete_since > self.incomplete_limit:
+                    self._failed(name, job, f"stays incomplete for {_seconds(self.incomplete_limit)}")
+                if job.status != said:
+                    self._tell(name, job)
+                    said = job.status
+                self._waits(self.poll_interval)
+                job = self._seen_again(name, job)
+        except Exception:
+            raise
+        except BaseException:
+            # The run was terminated from outside; only then may the job be ended too.
+            if self.cancel_on_termination:
+                self._cancel(job)
+            raise
+        if job.status != "succeeded":
+            self._failed(name, job, "was cancelled" if job.status == "cancelled" else "failed")
+        return job
+
+    def _seen_again(self, name: str, job: Job) -> Job:
+        try:
+            return self.job(job.id)
+        except AirbyteError as error:
+            raise AirbyteError(
+                f"{error} Job {job.id} of {name} was {job.status} when last seen and was left running: the next run "
+                "attaches to it.",
+                error.failure_type,
+            ) from None
+
+    def _running_or_started(self, name: str, connection_id: str) -> Job:
+        jobs = self.newest_jobs(connection_id)
+        for job in (one for one in jobs if not one.ended):
+            if job.kind == SYNC:
+                return self._attached(name, job, "was running already")
+            self._log.info(f"{name}: waiting for job {job.id} ({job.kind}, {job.status}) to end before a sync")
+            # How a reset or a refresh ends is not this sync's business.
+            with contextlib.suppress(AirbyteJobError):
+                self.follow(name, job)
+        return self._start(name, connection_id, after=max((job.id for job in jobs), default=0))
+
+    def _start(self, name: str, connection_id: str, after: int) -> Job:
+        """Start a sync exactly once: whenever the answer leaves it open, look for a job that is newer than `after`."""
+        for attempt in range(self.request_max_retries + 1):
+            try:
+                job = Job.of(
+                    self._ask(
+                        "POST",
+                        f"{self.rest_api_base_url}/jobs",
+                        data={"connectionId": connection_id, "jobType": SYNC},
+                        expects=("jobId", "status"),
+                        about=f"connection {connection_id}",
+                        tries=1,
+                    )
+                )
+            except (AirbyteUnavailableError, AirbyteConflictError) as error:
+                wait = max(getattr(error, "wait", 0.0), self._pause(attempt))
+                refused = error
+            else:
+                self._log.info(f"{name}: started job {job.id}")
+                return job
+            if wait > self.outage_limit:
+                raise refused
+            self._log.warning(f"{name}: the start is not confirmed ({refused}); looking for the job it may have begun")
+            self._waits(wait)
+            for job in self.newest_jobs(connection_id):
+                if job.kind == SYNC and (job.id > after or not job.ended):
+                    return self._attached(name, job, "is there, so the sync was begun")
+        raise refused
+
+    def _attached(self, name: str, job: Job, why: str) -> Job:
+        if why.startswith("was") and not self.poll_previous_running_sync:
+            raise AirbyteError(
+                f"Expected no sync of {name} under way, but job {job.id} is {job.status}, and "
+                "poll_previous_running_sync is off. Wait for it to end, or leave that setting on.",
+                "config_error",
+            )
+        self._log.info(f"{name}: job {job.id} {why} ({job.status}); following it instead of starting another")
+        return job
+
+    def _tell(self, name: str, job: Job) -> None:
+        if job.status == "incomplete":
+            report = self.report(job.id)
+            self._log.warning(
+                f"{name}: an attempt of job {job.id} failed, Airbyte will make another. "
+                f"{report.reason or 'It gives no reason.'}"
+            )
+        elif job.status not in WAITING:
+            # A state of a later API: not known to be an end, so the job is alive.
+            self._log.warning(f"{name}: job {job.id} is {job.status!r}, a state unknown here; waiting on")
+        else:
+            self._log.info(f"{name}: job {job.id} is {job.status}")
+
+    def _failed(self, name: str, job: Job, how: str) -> NoReturn:
+        report = self.report(job.id)
+        reason = report.reason or "Airbyte gave no reason through its API."
+        kept = (
+            "Part of the rows had landed before; streams that were not read to their end are not fresh. "
+            if report.partial
+            else ""
+        )
+        fix = (
+            "Correct the connection in Airbyte, then run again."
+            if report.failure_type == "config_error"
+            else f"Look at job {job.id} of {name} in Airbyte, then run again."
+        )
+        made = f" after {report.attempts} attempts" if report.attempts > 1 else ""
+        message = f"Expected Airbyte to sync {name}, but its job {job.id} {how}{made}. {reason} {kept}{fix}"
+        raise AirbyteJobError(message, report.failure_type, report.streams)
+
+    def _out_of_time(self, name: str, job: Job) -> NoReturn:
+        fate = "It was left running: the next run attaches to it."
+        if self.on_poll_timeout == CANCEL:
+            fate = "It was cancelled." if self._cancel(job) else "Cancelling it did not work: end it in Airbyte."
+        rows = f", {job.rows:,} rows so far" if job.rows is not None else ""
+        raise AirbyteError(
+            f"Expected job {job.id} of {name} to end within {_seconds(self.poll_timeout or 0)}, but it is {job.status}"
+            f"{rows}. {fate} Look at the job in Airbyte; if it is only slow, raise poll_timeout."
+        )
+
+    def _cancel(self, job: Job) -> bool:
+        try:
+            self._ask("DELETE", f"{self.rest_api_base_url}/jobs/{job.id}", about=f"job {job.id}", tries=1)
+        except AirbyteError as error:
+            self._log.warning(f"job {job.id} could not be cancelled: {error}")
+            return False
+        return True
+
+    def _details(self, job: Job) -> dict[str, Any]:
+        details = {"jobId": job.id, "status": job.status, "jobType": job.kind, "duration": job.duration}
+        details |= {"rowsSynced": job.rows, "bytesSynced": job.bytes}
+        return {key: value for key, value in details.items() if value is not None}
+
+    # Requests
+
+    def _ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        data: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        signed: bool = True,
+        expects: Sequence[str] = (),
+        about: str = "",
+        tries: int | None = None,
+        outage: float | None = None,
+    ) -> Mapping[str, Any]:
+        """Return the server's answer, an object that has the keys `expects`; made again while that may help.
+
+        `tries` bounds how often (default: `request_max_retries` more), or `outage` bounds how many seconds.
+        """
+        began, attempt = time.monotonic(), 0
+        most = self.request_max_retries + 1 if tries is None else tries
+        while True:
+            answer = self._once(method, url, data, params, signed, expects, about)
+            if not isinstance(answer, _Trouble):
+                return answer
+            wait = max(answer.wait, self._pause(attempt))
+            attempt += 1
+            away = time.monotonic() - began
+            limit = self.outage_limit if outage is None else outage
+            if (outage is None and attempt >= most) or away + wait > limit:
+                asked = f" It asks to wait {_seconds(answer.wait)}." if answer.wait else ""
+                times = f" {attempt} times in {_seconds(away)}" if attempt > 1 else ""
+                raise AirbyteUnavailableError(
+                    f"Expected an answer from Airbyte to {self._request(method, url)}, but{times} {answer.why}.{asked} "
+                    "See whether the server is up and reachable from here.",
+                    answer.wait,
+                ) from None
+            self._log.warning(f"{self._request(method, url)}: {answer.why}; asking again in {_seconds(wait)}")
+            self._waits(wait)
+
+    def _pause(self, attempt: int) -> float:
+        # Jitter, so that many runs do not come back at the same moment.
+        return min(self.request_retry_delay * 2.0**attempt, LONGEST_WAIT) * (0.75 + 0.5 * random.random())
+
+    def _once(
+        self,
+        method: str,
+        url: str,
+        data: Mapping[str, Any] | None,
+        params: Mapping[str, Any] | None,
+        signed: bool,
+        expects: Sequence[str],
+        about: str,
+    ) -> Mapping[str, Any] | _Trouble:
+        fresh = self._access_token_value is None
+        while True:
+            auth = self._auth() if signed else None
+            response = self._send(method, url, data, params, auth)
+            if isinstance(response, _Trouble):
+                return response
+            if response.status_code == 401 and isinstance(auth, _Bearer) and not fresh:
+                # The token ended before its time, or the server has other keys since it was restarted.
+                self._access_token_value = None
+                fresh = True
+                continue
+            break
+        status = response.status_code
+        if status in TRANSIENT:
+            return _Trouble(f"it answered {self._said(response)}", _retry_after(response))
+        if status >= 300:
+            self._refused(response, method, url, about, signed)
+        try:
+            answer = response.json()
+        except ValueError:
+            return _Trouble(f"what came is no JSON: {self._said(response)}")
+        missing = [key for key in expects if not isinstance(answer, dict) or answer.get(key) is None]
+        if missing or not isinstance(answer, dict):
+            keys = ", ".join(sorted(answer)[:8]) if isinstance(answer, dict) else type(answer).__name__
+            return _Trouble(f"what came lacks {', '.join(missing) or 'an object'} (it has: {keys or 'nothing'})")
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        data: Mapping[str, Any] | None,
+        params: Mapping[str, Any] | None,
+        auth: AuthBase | None,
+    ) -> requests.Response | _Trouble:
+        try:
+            # A redirect would turn a POST into a GET and carry the credentials elsewhere: it is refused.
+            return requests.request(
+                method,
+                url,
+                json=data,
+                params=params,
+                auth=auth,
+                headers={"accept": "application/json", **self.user_agent_request_headers},
+                timeout=self.request_timeout,
+                allow_redirects=False,
+            )
+        except requests.exceptions.SSLError as error:
+            message = (
+                f"Expected a certificate from {_host(url)} that this machine trusts, but: {self._safe(_root(error))}. "
+                "If the server has a certificate of your own authority, name that authority's file in "
+                "REQUESTS_CA_BUNDLE; else correct AIRBYTE_URL."
+            )
+            raise AirbyteError(message, "config_error") from None
+        except requests.exceptions.Timeout:
+            return _Trouble(f"none came within {_seconds(self.request_timeout)}")
+        except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            return _Trouble(f"the connection failed ({self._safe(_root(error))})")
+        except requests.exceptions.RequestException as error:
+            message = (
+                f"Expected AIRBYTE_URL to be the address of an Airbyte server, such as https://airbyte.example.com; "
+                f"{_host(url) or 'it'} cannot be asked: {self._safe(_root(error))}. Correct it."
+            )
+            raise AirbyteError(message, "config_error") from None
+
+    def _auth(self) -> AuthBase | None:
+        if self.username and self.password:
+            return HTTPBasicAuth(self.username, self.password)
+        if not (self.client_id and self.client_secret):
+            return None
+        if self._needs_refreshed_access_token():
+            answer = self._ask(
+                "POST",
+                f"{self.rest_api_base_url}/applications/token",
+                data={"client_id": self.client_id, "client_secret": self.client_secret},
+                signed=False,
+                expects=("access_token",),
+            )
+            self._access_token_value = str(answer["access_token"])
+            self._access_token_timestamp = datetime.now().timestamp()
+        return _Bearer(str(self._access_token_value))
+
+    def _refused(self, response: requests.Response, method: str, url: str, about: str, signed: bool) -> NoReturn:
+        request, said, status = self._request(method, url), self._said(response), response.status_code
+        if status < 400:
+            where = _host(response.headers.get("Location") or "")
+            raise AirbyteError(
+                f"Expected an answer from Airbyte to {request}, but it points to {where or 'another address'}. Set "
+                "AIRBYTE_URL to the address where the server itself answers (https or http, host, path).",
+                "config_error",
+            )
+        if status == 401 or (status in (400, 403, 422) and not signed):
+            raise AirbyteError(
+                f"Expected Airbyte to accept {self._credentials()}, but it answered {said} to {request}. Set them to "
+                "an application or a user of this server.",
+                "config_error",
+            )
+        if status == 403:
+            raise AirbyteError(
+                f"Expected {self._credentials()} to be allowed {request}, but Airbyte answered {said}. Give its owner "
+                "the role of an editor in the workspace, or use one that has it.",
+                "config_error",
+            )
+        # The public API says 400 where the Configuration API says 404.
+        if status == 404 or "resource-not-found" in said:
+            if about:
+                raise AirbyteError(
+                    f"Expected {about} at {_host(url)}, but Airbyte answered {said} to {request}. If it was deleted or "
+                    "made anew, refresh the snapshot by `python -m commands.airbyte`; if the whole server is another, "
+                    "correct AIRBYTE_URL and AIRBYTE_WORKSPACE_ID.",
+                    "config_error",
+                )
+            raise AirbyteError(
+                f"Expected Airbyte's API at {_host(url)}, but it answered {said} to {request}. Set AIRBYTE_URL to the "
+                "server's address without any path of the API, and AIRBYTE_WORKSPACE_ID to a workspace of it.",
+                "config_error",
+            )
+        if status == 409:
+            raise AirbyteConflictError(
+                f"Expected Airbyte to do {request}, but it answered {said}. Look at what runs for {about} in Airbyte."
+            )
+        raise AirbyteError(
+            f"Expected an answer from Airbyte to {request}, but it answered {said}. It may be of a version with "
+            "another API.",
+            "config_error",
+        )
+
+    def _credentials(self) -> str:
+        if self.username:
+            return "AIRBYTE_USERNAME and AIRBYTE_PASSWORD"
+        if self.client_id:
+            return "AIRBYTE_CLIENT_ID and AIRBYTE_CLIENT_SECRET"
+        return "requests without credentials (AIRBYTE_AUTH is none)"
+
+    def _request(self, method: str, url: str) -> str:
+        parts = urlsplit(url)
+        return f"{method} {parts.path} at {_host(url)}"
+
+    def _said(self, response: requests.Response) -> str:
+        """Return an answer in short: the status and Airbyte's own words, or how a page of something else begins."""
+        try:
+            body = response.json()
+        except ValueError:
+            body = None
+        if isinstance(body, dict):
+            inner = body.get("data")
+            words = [body.get("title"), body.get("detail"), body.get("message"), body.get("error")]
+            words.append(inner.get("message") if isinstance(inner, dict) else None)
+            text = ": ".join(str(word) for word in dict.fromkeys(words) if word)
+        else:
+            kind = response.headers.get("Content-Type", "no type").split(";")[0]
+            start = " ".join(response.text.split())[:60]
+            text = f"{kind} that begins {start!r}"
+        return self._safe(f"{response.status_code} ({text})" if text else str(response.status_code))
+
+    def _safe(self, text: str) -> str:
+        """Return a text without this client's secrets, shortened."""
+        for secret in (self.client_secret, self.password, self._access_token_value):
+            if secret:
+                text = text.replace(secret, "***")
+        return text if len(text) <= QUOTE_CHARS else f"{text[:QUOTE_CHARS]}…"
+
+
+def _report(answer: Mapping[str, Any], safe: Any) -> JobReport:
+    job, attempts = answer["job"], [one["attempt"] for one in answer["attempts"]]
+    reason, failure_type, partial = "", "system_error", False
+    summaries = [one.get("failureSummary") for one in attempts]
+    last = next((one for one in reversed(summaries) if one), None)
+    if last is not None:
+        failures = list(_failures(last))
+        reason = " ".join(dict.fromkeys(safe(text) for _, text in failures))
+        failure_type = "config_error" if any(kind == "config_error" for kind, _ in failures) else "system_error"
+        partial = bool(last.get("partialSuccess"))
+    enabled = job.get("enabledStreams")
+    return JobReport(
+        reason=reason,
+        failure_type=failure_type,
+        partial=partial,
+        attempts=len(attempts),
+        enabled=None if enabled is None else frozenset(one["name"] for one in enabled),
+        streams={
+            one["streamName"]: StreamCount(
+                records_read=int(one.get("recordsEmitted") or 0),
+                records_landed=int(one.get("recordsCommitted") or 0),
+                bytes=int(one.get("bytesCommitted") or one.get("bytesEmitted") or 0),
+                records_rejected=int(one.get("recordsRejected") or 0),
+            )
+            for one in job.get("streamAggregatedStats") or ()
+        },
+    )
+
+
+def _failures(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield type and sentence of each failure that an attempt reports. Its stack trace is left in Airbyte."""
+    for one in summary.get("failures") or ():
+        text = one.get("externalMessage") or one.get("internalMessage") or "no words"
+        where = ", ".join(
+            word
+            for word in (one.get("failureOrigin"), one.get("failureType"), _stream(one.get("streamDescriptor")))
+            if word
+        )
+        first = " ".join(str(text).split())
+        yield (
+            str(one.get("failureType")),
+            f"Airbyte says{f' ({where})' if where else ''}: {first}{'' if first.endswith('.') else '.'}",
+        )
+
+
+def _stream(descriptor: Mapping[str, Any] | None) -> str:
+    return f"stream {descriptor['name']}" if descriptor and descriptor.get("name") else ""
+
+
+def _instant(text: Any) -> datetime | None:
+    """Return an ISO instant; None for what is missing, null or no instant."""
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _retry_after(response: requests.Response) -> float:
+    """Return the seconds that `Retry-After` asks for, as a number or a date; 0 if it does not ask."""
+    text = response.headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    with contextlib.suppress(ValueError, TypeError):
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    return 0.0
+
+
+def _host(url: str) -> str:
+    """Return scheme, host and port of an address, without credentials."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}" if host else ""
+
+
+def _root(error: BaseException) -> str:
+    """Return the innermost reason of a failed request, without the address that surrounds it."""
+    reason: Any = error
+    while True:
+        inner = getattr(reason, "reason", None) or (reason.args[0] if getattr(reason, "args", ()) else None)
+        if not isinstance(inner, BaseException):
+            break
+        reason = inner
+    text = str(reason.args[-1] if getattr(reason, "args", ()) else reason)
+    return re.sub(r"^<?.*?object at 0x[0-9a-f]+>?: ?", "", text) or type(reason).__name__
+
+
+def _seconds(number: float) -> str:
+    if number >= 7200:
+        return f"{number / 3600:.1f} h"
+    if number >= 120:
+        return f"{number / 60:.0f} min"
+    return f"{number:.3g} s" if number < 10 else f"{math.ceil(number)} s"

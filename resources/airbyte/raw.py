@@ -1,0 +1,153 @@
+"""What both engines share: the keys of the raw assets, what their pages say, and what a sensor asks a workspace."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, Self
+
+import dagster as dg
+from dagster_airbyte import AirbyteConnectionTableProps, AirbyteWorkspace, DagsterAirbyteTranslator
+
+from resources.airbyte.landing import AIRBYTE_COLUMNS, SCHEMA, StreamPlan, duckdb_type
+from resources.clock import Clock
+
+OWNER = "team:data-engineering"
+AIRBYTE_COLUMN_DESCRIPTIONS = {
+    "_airbyte_raw_id": "Identifies this arrival of the record.",
+    "_airbyte_extracted_at": "When the record was read at the source; in a recording, the moment of the recording.",
+    "_airbyte_meta": "Changes that the sync made to the record.",
+    "_airbyte_generation_id": "Counts full refreshes of the table; 0 for incremental streams.",
+}
+BIGQUERY = "bigquery"
+BIGQUERY_TYPES: Mapping[str, str] = {
+    "BIGINT": "INT64",
+    "DOUBLE": "NUMERIC",
+    "BOOLEAN": "BOOL",
+    "TIMESTAMP": "DATETIME",
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
+    "DATE": "DATE",
+    "VARCHAR": "STRING",
+    "JSON": "JSON",
+}
+"""What Airbyte's BigQuery destination makes of the types that the embedded engine lands in DuckDB."""
+
+
+class RawTranslator(DagsterAirbyteTranslator):
+    """Turns a stream into the asset `raw/<stream>`, the only place where raw keys are made.
+
+    The key depends on the stream's table name alone: destination, database and schema are known when definitions load
+    and unknown when a sync reports what it made.
+    """
+
+    def get_asset_spec(self, props: AirbyteConnectionTableProps) -> dg.AssetSpec:
+        """Return the asset of a stream, in group `raw`, with owner, description and the columns of its table."""
+        spec = super().get_asset_spec(props)
+        return spec.replace_attributes(
+            key=raw_key(props.table_name),
+            group_name=SCHEMA,
+            owners=[OWNER],
+            description=_description(props),
+            kinds=spec.kinds,
+            metadata={
+                **spec.metadata,
+                "dagster/table_name": f"{SCHEMA}.{props.table_name}",
+                "dagster/column_schema": column_schema(props.json_schema, props.destination_type),
+            },
+        )
+
+
+def raw_key(table: str) -> dg.AssetKey:
+    """Return the key of the asset that is the table `raw.<table>`."""
+    return dg.AssetKey([SCHEMA, table])
+
+
+def column_schema(json_schema: Mapping[str, Any], destination_type: str | None = None) -> dg.TableSchema:
+    """Return the columns of a stream's table: name, type in the warehouse, description.
+
+    Types are DuckDB's, or BigQuery's when that is the destination.
+    """
+    properties: Mapping[str, Mapping[str, Any]] = json_schema.get("properties") or {}
+    columns = [
+        dg.TableColumn(name, warehouse_type(schema, destination_type), description=schema.get("description"))
+        for name, schema in properties.items()
+    ]
+    columns += [
+        dg.TableColumn(name, _named(kind, destination_type), description=AIRBYTE_COLUMN_DESCRIPTIONS[name])
+        for name, kind in AIRBYTE_COLUMNS.items()
+    ]
+    return dg.TableSchema(columns=columns)
+
+
+def warehouse_type(schema: Mapping[str, Any], destination_type: str | None = None) -> str:
+    """Return the type of a property's column in the warehouse that a connection lands in."""
+    if destination_type == BIGQUERY and schema.get("format") == "time":
+        return "STRING" if schema.get("airbyte_type") == "time_with_timezone" else "TIME"
+    return _named(duckdb_type(schema), destination_type)
+
+
+def _named(kind: str, destination_type: str | None) -> str:
+    return BIGQUERY_TYPES[kind] if destination_type == BIGQUERY else kind
+
+
+def _description(props: AirbyteConnectionTableProps) -> str:
+    what = props.json_schema.get("description") or f"Stream `{props.stream_name}`."
+    return f"{what}\n\nAs the source sends it; landed by the Airbyte connection `{props.connection_name}`."
+
+
+@dataclass(frozen=True)
+class SourceNews:
+    """Whether a sync would read something new, and why: a sensor's decision and its explanation."""
+
+    new: bool
+    reason: str
+
+
+class PlannedConnection(Protocol):
+    """A connection, wherever it is synced."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    def plans(self) -> list[StreamPlan]:
+        """Return how each of its streams is read and landed."""
+
+
+class RawWorkspace(AirbyteWorkspace):
+    """What the graph asks of a workspace, whichever engine syncs. `clock` tells what day it is."""
+
+    clock: Clock
+
+    def connections(self) -> Mapping[str, PlannedConnection]:
+        """Return the connections by name."""
+        raise NotImplementedError
+
+    def last_synced(self, name: str, wait_seconds: float | None = None) -> datetime | None:
+        """Return the instant as of which the last successful sync of a connection read; None if there was none."""
+        raise NotImplementedError
+
+    def has_new_data(self, name: str, wait_seconds: float | None = None) -> SourceNews:
+        """Tell whether a sync of a connection would read something new, without starting a connector.
+
+        A source reveals what the clock allows, in whole days: there is news once the clock shows a later day than that
+        as of which the last successful sync read. Any other source may have news once a day has passed. `wait_seconds`
+        is for somebody who cannot wait for a warehouse in use, or a server away, as long as a sync would.
+        """
+        now, last = self.clock.now(), self.last_synced(name, wait_seconds)
+        if last is None:
+            return SourceNews(True, f"{name} was never synced")
+        last = last.astimezone(now.tzinfo)
+        as_of, today = f"{last:%Y-%m-%d %H:%M}", f"it is now {now:%Y-%m-%d %H:%M}"
+        if last.date() < now.date():
+            return SourceNews(True, f"{name} was last read as of {as_of}, {today}")
+        return SourceNews(False, f"{name} was read as of {as_of} already, {today}")
+
+    @contextmanager
+    def process_config_and_initialize_cm_cached(self) -> "Iterator[Self]":
+        """Yield this workspace as it is, to describe its assets.
+
+        The inherited method initialises a copy through an ephemeral Dagster instance, whose storage imports SQLAlchemy:
+        two CPU seconds at every load of the definitions, to read a file that needs no initialisation.
+        """
+        yield self
