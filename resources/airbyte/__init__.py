@@ -5,9 +5,9 @@ messages, `landing` turns records into tables, `sync` does one after the other w
 `connections` says what is synced, `workspace` is what Dagster sees. To add a source: a folder under `connectors/` with
 its lock, its environment and its `catalog.json`, and a row in `connections.json`.
 
-With a server, syncs are started and followed there: `client` asks it, `snapshot` is what it looked like when somebody
-last looked, `server` is what Dagster sees, `checks` compares the two. `raw` is what both engines share: the keys, and
-what the graph asks of a workspace.
+With a server, syncs are started and followed there: `client` asks it, `jobs` is what it says of a sync, `snapshot` is
+what it looked like when somebody last looked, `server` is what Dagster sees, `checks` compares the two. `raw` is what
+both engines share: the keys, and what the graph asks of a workspace.
 """
 
 from resources.airbyte.protocol import AirbyteError

@@ -10,8 +10,8 @@ import math
 import random
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
@@ -23,13 +23,10 @@ from dagster_airbyte.types import AirbyteOutput
 from pydantic import PrivateAttr
 from requests.auth import AuthBase, HTTPBasicAuth
 
+from resources.airbyte.jobs import SYNC, WAITING, AirbyteJobError, Job, JobReport, report_of
 from resources.airbyte.protocol import AirbyteError
 from resources.airbyte.snapshot import streams_of
 
-SYNC = "sync"
-ENDED = ("succeeded", "failed", "cancelled")
-WAITING = ("pending", "queued", "running", "incomplete")
-"""The public API's states of a job. `incomplete`: an attempt failed and Airbyte will make another."""
 LEAVE, CANCEL = "leave", "cancel"
 
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
@@ -49,73 +46,6 @@ class AirbyteUnavailableError(AirbyteError):
 
 class AirbyteConflictError(AirbyteError):
     """The server refuses because of what runs already (409)."""
-
-
-class AirbyteJobError(AirbyteError):
-    """A job did not do what was wanted. `streams` says what it landed of each stream, as far as is known."""
-
-    def __init__(self, message: str, failure_type: str, streams: "Mapping[str, StreamCount]") -> None:
-        super().__init__(message, failure_type)
-        self.streams = streams
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job as the public API describes it; what the API left out or sent as null is None."""
-
-    id: int
-    status: str
-    kind: str
-    started: datetime | None
-    updated: datetime | None
-    duration: str | None
-    rows: int | None
-    bytes: int | None
-
-    @classmethod
-    def of(cls, details: Mapping[str, Any]) -> "Job":
-        """Return the job of a JobResponse whose jobId and status are known to be there."""
-        return cls(
-            id=int(details["jobId"]),
-            status=str(details["status"]),
-            kind=str(details.get("jobType") or SYNC),
-            started=_instant(details.get("startTime")),
-            updated=_instant(details.get("lastUpdatedAt")),
-            duration=details.get("duration"),
-            rows=details.get("rowsSynced"),
-            bytes=details.get("bytesSynced"),
-        )
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.status in ENDED
-
-
-@dataclass(frozen=True)
-class StreamCount:
-    """What a job did for one stream."""
-
-    records_read: int
-    records_landed: int
-    bytes: int
-    records_rejected: int = 0
-
-
-@dataclass(frozen=True)
-class JobReport:
-    """What the Configuration API tells of a job beyond the public API.
-
-    `enabled` are the streams that the job was to sync, None if unknown. `reason` is Airbyte's own, of its last failed
-    attempt; `attempts` counts all.
-    """
-
-    reason: str = ""
-    failure_type: str = "system_error"
-    partial: bool = False
-    attempts: int = 0
-    enabled: frozenset[str] | None = None
-    streams: Mapping[str, StreamCount] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -225,6 +155,7 @@ class ServerClient(AirbyteClient):
         answer = self._ask(
             "GET",
             f"{self.rest_api_base_url}/jobs",
+            # Without an order the API lists the oldest first, and the running one is on some later page.
             params={"connectionId": connection_id, "limit": NEWEST_JOBS, "orderBy": "createdAt|DESC", **only},
             expects=("data",),
             about=f"connection {connection_id}",
@@ -255,7 +186,7 @@ class ServerClient(AirbyteClient):
                 expects=("job", "attempts"),
                 about=f"job {job_id}",
             )
-            return _report(answer, self._safe)
+            return report_of(answer, self._safe)
         except (AirbyteError, KeyError, TypeError, AttributeError, ValueError) as error:
             # It adds numbers and a reason to what is known already; a sync must not fail for want of them.
             self._log.warning(f"Airbyte told no more of job {job_id}: {error}")
@@ -562,7 +493,7 @@ class ServerClient(AirbyteClient):
         if status == 403:
             raise AirbyteError(
                 f"Expected {self._credentials()} to be allowed {request}, but Airbyte answered {said}. Give its owner "
-                "the role of an editor in the workspace, or use one that has it.",
+                "a role in the workspace that may run syncs. What belongs to another workspace is refused so, too.",
                 "config_error",
             )
         # The public API says 400 where the Configuration API says 404.
@@ -623,64 +554,6 @@ class ServerClient(AirbyteClient):
             if secret:
                 text = text.replace(secret, "***")
         return text if len(text) <= QUOTE_CHARS else f"{text[:QUOTE_CHARS]}…"
-
-
-def _report(answer: Mapping[str, Any], safe: Any) -> JobReport:
-    job, attempts = answer["job"], [one["attempt"] for one in answer["attempts"]]
-    reason, failure_type, partial = "", "system_error", False
-    summaries = [one.get("failureSummary") for one in attempts]
-    last = next((one for one in reversed(summaries) if one), None)
-    if last is not None:
-        failures = list(_failures(last))
-        reason = " ".join(dict.fromkeys(safe(text) for _, text in failures))
-        failure_type = "config_error" if any(kind == "config_error" for kind, _ in failures) else "system_error"
-        partial = bool(last.get("partialSuccess"))
-    enabled = job.get("enabledStreams")
-    return JobReport(
-        reason=reason,
-        failure_type=failure_type,
-        partial=partial,
-        attempts=len(attempts),
-        enabled=None if enabled is None else frozenset(one["name"] for one in enabled),
-        streams={
-            one["streamName"]: StreamCount(
-                records_read=int(one.get("recordsEmitted") or 0),
-                records_landed=int(one.get("recordsCommitted") or 0),
-                bytes=int(one.get("bytesCommitted") or one.get("bytesEmitted") or 0),
-                records_rejected=int(one.get("recordsRejected") or 0),
-            )
-            for one in job.get("streamAggregatedStats") or ()
-        },
-    )
-
-
-def _failures(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield type and sentence of each failure that an attempt reports. Its stack trace is left in Airbyte."""
-    for one in summary.get("failures") or ():
-        text = one.get("externalMessage") or one.get("internalMessage") or "no words"
-        where = ", ".join(
-            word
-            for word in (one.get("failureOrigin"), one.get("failureType"), _stream(one.get("streamDescriptor")))
-            if word
-        )
-        first = " ".join(str(text).split())
-        yield (
-            str(one.get("failureType")),
-            f"Airbyte says{f' ({where})' if where else ''}: {first}{'' if first.endswith('.') else '.'}",
-        )
-
-
-def _stream(descriptor: Mapping[str, Any] | None) -> str:
-    return f"stream {descriptor['name']}" if descriptor and descriptor.get("name") else ""
-
-
-def _instant(text: Any) -> datetime | None:
-    """Return an ISO instant; None for what is missing, null or no instant."""
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _retry_after(response: requests.Response) -> float:

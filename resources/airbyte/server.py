@@ -19,7 +19,8 @@ from dagster_airbyte.translator import AirbyteMetadataSet, AirbyteWorkspaceData
 from dagster_airbyte.types import AirbyteOutput
 from pydantic import Field, PrivateAttr
 
-from resources.airbyte.client import CANCEL, LEAVE, SYNC, AirbyteJobError, Job, JobReport, ServerClient, StreamCount
+from resources.airbyte.client import CANCEL, LEAVE, ServerClient
+from resources.airbyte.jobs import SYNC, AirbyteJobError, Job, JobReport, StreamCount
 from resources.airbyte.landing import SCHEMA
 from resources.airbyte.protocol import AirbyteError
 from resources.airbyte.raw import RawWorkspace, column_schema, raw_key

@@ -22,6 +22,8 @@ from urllib.parse import parse_qs, urlsplit
 from contracts.airbyte_server import config_api
 from pydantic import BaseModel, ValidationError
 
+from resources.airbyte.snapshot import ServerConnection
+
 WORKSPACE = "0b1f8c1e-0000-4000-8000-000000000001"
 SOURCE, DESTINATION = "0b1f8c1e-0000-4000-8000-0000000000a1", "0b1f8c1e-0000-4000-8000-0000000000d1"
 CLIENT = {"client_id": "the-client", "client_secret": "s3cret-of-the-client"}
@@ -74,6 +76,26 @@ class Connection:
                 )
                 for entry in json.loads(file.read_text())["streams"]
             ],
+        )
+
+    @classmethod
+    def of_snapshot(cls, connection: ServerConnection) -> "Connection":
+        """Return the connection that a snapshot was taken of, so that the committed one needs no refreshing."""
+        return cls(
+            connection.name,
+            [
+                Stream(
+                    stream.name,
+                    stream.json_schema,
+                    incremental=stream.sync_mode == "incremental",
+                    primary_key=stream.primary_key,
+                    cursor=stream.cursor,
+                )
+                for stream in connection.streams
+            ],
+            id=connection.id,
+            prefix=connection.prefix,
+            dataset=connection.dataset,
         )
 
     def changed(self, stream: str, **more: Any) -> "Connection":
@@ -364,7 +386,10 @@ class AirbyteServer:
     def _listed(self, query: Mapping[str, str]) -> list[dict[str, Any]]:
         found = [
             self._job_response(job)
-            for job in sorted(self.jobs.values(), key=lambda job: job.id, reverse=True)
+            # The API's own default is the oldest first.
+            for job in sorted(
+                self.jobs.values(), key=lambda job: job.id, reverse=query.get("orderBy", "").endswith("DESC")
+            )
             if query.get("connectionId", job.connection.id) == job.connection.id
             and query.get("status", job.status) == job.status
             and query.get("jobType", job.kind) == job.kind

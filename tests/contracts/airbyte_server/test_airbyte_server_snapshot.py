@@ -60,6 +60,24 @@ def test_the_committed_snapshot_plans_streams_as_the_embedded_engine_does() -> N
         assert replace(ours, entry={}) == replace(theirs, entry={})
 
 
+def test_the_committed_snapshot_is_what_a_server_of_the_bundled_source_would_have(
+    start: Callable[..., AirbyteServer],
+) -> None:
+    [local], [kept] = load_connections().values(), RemoteAirbyteWorkspace(clock=Clock()).connections().values()
+    start(replace(Connection.of_catalog(local.name, local.catalog_file, local.streams), id=kept.id))
+    assert RemoteAirbyteWorkspace(clock=Clock()).changes(local.name) == []
+
+
+def test_the_committed_snapshot_syncs_on_a_server_that_was_made_of_it(start: Callable[..., AirbyteServer]) -> None:
+    workspace = RemoteAirbyteWorkspace(clock=Clock(), poll_interval=0.002)
+    [kept] = workspace.connections().values()
+    server = start(Connection.of_snapshot(kept))
+    output = workspace.get_client().sync_and_poll(kept.id)
+    assert output.job_details["status"] == "succeeded"
+    assert workspace.changes(kept.name) == []
+    assert len(server.jobs) == 1
+
+
 def _catalog_order(plans: Sequence[Any]) -> Callable[[Any], int]:
     names = [plan.name for plan in plans]
     return lambda plan: names.index(plan.name)

@@ -85,7 +85,7 @@ def test_a_state_of_a_later_api_is_waiting(serve: Callable[..., Remote]) -> None
     assert cancelled(remote) == 0
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_a_live_job_outlives_a_server_that_fails_while_it_is_polled(serve: Callable[..., Remote], status: int) -> None:
     remote = serve()
     remote.server.faults = [Fault("GET", "/jobs/1", times=9, status=status, body=b"upstream is busy")]
@@ -179,6 +179,22 @@ def test_a_sync_that_runs_already_is_followed(serve: Callable[..., Remote]) -> N
     assert remote.server.count("POST", "/public/v1/jobs") == 0
 
 
+def test_a_sync_that_runs_already_is_refused_where_that_is_asked_for(serve: Callable[..., Remote]) -> None:
+    remote = serve()
+    remote.server.begin(SHOP, ["running", "succeeded"])
+    with pytest.raises(AirbyteError, match="Expected no sync of shop under way, but job 1 is pending"):
+        sync(remote, poll_previous_running_sync=False)
+    assert remote.server.jobs[1].status == "pending"
+
+
+def test_a_sync_that_runs_is_found_behind_a_long_history(serve: Callable[..., Remote]) -> None:
+    remote = serve()
+    for _ in range(150):
+        remote.server.begin(SHOP, []).status = "failed"
+    remote.server.begin(SHOP, ["running", "succeeded"])
+    assert sync(remote)["jobId"] == 151
+
+
 def test_a_conflict_attaches_to_the_sync_that_was_quicker(serve: Callable[..., Remote]) -> None:
     remote = serve()
     job = remote.server.begin(SHOP, ["running", "running", "succeeded"])
@@ -198,11 +214,12 @@ def test_a_conflict_with_nothing_that_runs_is_told_in_airbytes_words(serve: Call
         sync(remote)
 
 
-def test_a_reset_that_runs_is_waited_for_and_not_taken_for_a_sync(serve: Callable[..., Remote]) -> None:
+@pytest.mark.parametrize("kind", ["reset", "clear", "refresh"])
+def test_another_job_that_runs_is_waited_for_and_not_taken_for_a_sync(serve: Callable[..., Remote], kind: str) -> None:
     remote = serve()
-    remote.server.begin(SHOP, ["running", "failed"], kind="reset")
+    remote.server.begin(SHOP, ["running", "failed"], kind=kind)
     assert sync(remote)["jobId"] == 2
-    assert [job.kind for job in remote.server.jobs.values()] == ["reset", "sync"]
+    assert [job.kind for job in remote.server.jobs.values()] == [kind, "sync"]
 
 
 def test_null_times_are_tolerated(serve: Callable[..., Remote]) -> None:

@@ -133,7 +133,7 @@ def test_a_lack_of_permission_is_told(start: Callable[..., AirbyteServer]) -> No
     server.faults = [Fault("POST", "/public/v1/jobs", status=403, body=body)]
     said = sentence(bare())
     assert "to be allowed POST /api/public/v1/jobs" in said
-    assert "403 (forbidden: The request is forbidden.). Give its owner the role of an editor" in said
+    assert "403 (forbidden: The request is forbidden.). Give its owner a role in the workspace" in said
     assert server.jobs == {}
 
 
