@@ -97,7 +97,7 @@ def parity(
         sentence = (
             f"SQL and scikit-learn differ by {largest:.1e} on row {worst:,} of {len(frame):,} (SQL "
             f"{_told(got[worst])}, scikit-learn {_told(expected[worst])}), and on {wrong:,} rows by "
-            f" {TOLERANCE:.0e} or more. The SQL must not score; {compiled.estimator} is scored by scikit-learn."
+            f"{TOLERANCE:.0e} or more. The SQL must not score; {compiled.estimator} is scored by scikit-learn."
         )
     return ParityResult(largest, len(frame), passed, sentence)
 

@@ -98,8 +98,9 @@ class Numeric:
         return fine & np.isfinite(values) if self.bounded else fine
 
     def scaled(self, scaling: Scaling) -> "Numeric":
-        """Return the input after one more scaling."""
-        return replace(self, missing=_through(scaling, self.missing), scalings=(*self.scalings, scaling))
+        """Return the input after one more scaling, which refuses infinities itself."""
+        scalings = (*self.scalings, scaling)
+        return replace(self, missing=_through(scaling, self.missing), scalings=scalings, bounded=False)
 
     def filled(self, value: Any) -> "Numeric":
         """Return the input with null filled in."""
@@ -233,10 +234,10 @@ def _imputed(name: str, step: SimpleImputer, inputs: Sequence[Input]) -> list[In
     found: list[Input] = []
     for one, statistic in zip(inputs, step.statistics_, strict=True):
         if is_missing(statistic):
-            # A column without a value when it was fitted is dropped, unless keep_empty_features gave it a number.
-            if step.keep_empty_features:
-                raise refusal(name, step, f"column {one.name} was kept without a value to fill in")
-            continue
+            # scikit-learn drops it, and still refuses a row for an infinity in it.
+            raise refusal(
+                name, step, f"column {one.name} had no value when it was fitted; set keep_empty_features=True"
+            )
         found.append(one.filled(statistic if isinstance(statistic, str) else float(statistic)))
     return found
 
@@ -258,6 +259,8 @@ def _one_hot(name: str, step: OneHotEncoder, inputs: Sequence[Input]) -> list[In
     dropped = step.drop_idx_ if step.drop_idx_ is not None else [None] * len(inputs)
     found: list[Input] = []
     for one, categories, drop in zip(inputs, step.categories_, dropped, strict=True):
+        if drop is not None and len(categories) == 1:
+            raise refusal(name, step, f"column {one.name} has one category, which drop leaves nothing of")
         for position in range(len(categories)):
             if drop is None or position != drop:
                 numbers = [float(position == other) for other in range(len(categories))]
