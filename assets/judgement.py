@@ -137,7 +137,7 @@ def judgement(
 
             evidence = week_evidence(warehouse, registry, airbyte, dbt, cutoff, ledger)
             judged = judge_week(evidence, override=override)
-            _write(warehouse, judged, ledger, config.override_reason)
+            _write(warehouse, judged, config.override_reason)
             context.log.info(f"{cutoff}: {judged.decision.action}. {judged.decision.reason}")
         else:
             context.log.info(f"{cutoff} was judged before and its decision stands")
@@ -286,7 +286,7 @@ def _brought_up_to_date(
     return filled
 
 
-def _write(warehouse: DuckDBWarehouse, judged: "WeekJudgement", ledger: "pd.DataFrame", said: str) -> None:
+def _write(warehouse: DuckDBWarehouse, judged: "WeekJudgement", said: str) -> None:
     """Write the week's rows: the diagnosis, why, and last the decision that somebody may act on."""
     import pandas as pd
 
@@ -301,7 +301,7 @@ def _write(warehouse: DuckDBWarehouse, judged: "WeekJudgement", ledger: "pd.Data
     row = dict(judged.ledger_row)
     if said:
         row["reason"] = f"{said} {row['reason']}"
-    warehouse.replace_table("monitoring", "decisions", typed(append(ledger, row), DECISIONS))
+    warehouse.replace_table("monitoring", "decisions", typed(append(judged.graded, row), DECISIONS))
 
 
 def _diagnosis_rows(judged: "WeekJudgement") -> "pd.DataFrame":

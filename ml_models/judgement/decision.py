@@ -25,6 +25,9 @@ from ml_models.judgement.evidence import Action, Alteration, Cause, Decision, Di
 from ml_models.judgement.gain import Effect
 from ml_models.splits import MINIMUM_CUTOFFS, RECENT_CUTOFFS
 
+GRADED_CUTOFFS = 4
+"""Cutoffs with known outcomes from which a promotion is graded: as many as a label's horizon has weeks."""
+
 LEDGER_COLUMNS = {
     "cutoff": "datetime64[us]",
     "event_id": "object",
@@ -638,7 +641,7 @@ def grade(ledger: pd.DataFrame, cutoff: date, effects: Mapping[date, Effect]) ->
     """Return the ledger with grades for the decisions whose outcome is known by now; others stay ungraded.
 
     `effects`: by the cutoff of an improve or rollback, how much better the new model did than the old one on the rows
-    that matured since. An inspect is confirmed when a later week saw the same event again or the replay explained
+    that matured since. An inspect is confirmed when another week saw the same event or the replay explained
     it; a continue is graded four weeks later, against the bad days that later decisions dated before it.
     """
     graded = ledger.copy()
@@ -650,7 +653,7 @@ def grade(ledger: pd.DataFrame, cutoff: date, effects: Mapping[date, Effect]) ->
         elif (cutoff - day).days < 28:
             continue
         elif row["action"] == "inspect":
-            again = ((graded["event_id"] == row["event_id"]) & (asked > asked[index])).any()
+            again = (graded["event_id"] == row["event_id"]).sum() > 1
             explained = not math.isnan(row["explained"]) and row["explained"] > 0.5
             graded.loc[index, "grade"] = "right: confirmed" if again or explained else "unconfirmed: seen once"
         else:
@@ -663,8 +666,22 @@ def grade(ledger: pd.DataFrame, cutoff: date, effects: Mapping[date, Effect]) ->
     return graded
 
 
+def settled_effects(past: pd.DataFrame, effect: Effect | None) -> dict[date, Effect]:
+    """Return, for `grade`, what the newest promotion came to, by the cutoff of the decision that asked for it.
+
+    `effect` compares the champion with its predecessor since then. Nothing before GRADED_CUTOFFS cutoffs were compared:
+    a proxy never sees so many, so a grade always rests on outcomes that are known.
+    """
+    promoted = past[past["promoted"].astype("string").str.lower() == "true"]
+    if effect is None or len(effect.cutoffs) < GRADED_CUTOFFS or promoted.empty:
+        return {}
+    newest = promoted.iloc[-1]
+    # After a rollback the predecessor is another one than the model that went.
+    return {newest["cutoff"].date(): effect} if newest["action"] == "improve" else {}
+
+
 def _grade_of_effect(effect: Effect | None, row: pd.Series) -> str | None:
-    if row["promoted"] is False:
+    if str(row["promoted"]).lower() == "false":
         return "no promotion: the gate kept the champion"
     if effect is None or not effect.known:
         return None

@@ -19,10 +19,12 @@ from ml_models.judgement.decision import (
     bad_periods,
     before,
     decide,
+    grade,
     known_facts,
     ledger_row,
     quarantined,
     rollback_reason,
+    settled_effects,
 )
 from ml_models.judgement.drift import DriftVerdict, drift_statistics, judge_drift, weigh_drift
 from ml_models.judgement.evidence import Action, Alteration, Decision, Diagnosis, Fact
@@ -98,7 +100,8 @@ class WeekJudgement:
     """The week's three verdicts, what explains them, and the decision.
 
     `score_drift` and `performance` are None while there is no champion. `why` is one row, by WHY_COLUMNS.
-    `ledger_row` is what to append to the ledger (decision.LEDGER_COLUMNS), before anything is launched.
+    `graded` is the ledger with the grades that are known by now, `ledger_row` what to append to it
+    (decision.LEDGER_COLUMNS), before anything is launched.
     `drift_history` and `performance_known` are to be handed to next week's judgement.
     """
 
@@ -111,6 +114,7 @@ class WeekJudgement:
     decision: Decision
     why: dict[str, object]
     ledger_row: dict[str, object]
+    graded: pd.DataFrame
     drift_history: pd.DataFrame
     performance_known: pd.DataFrame | None = None
 
@@ -177,6 +181,7 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
         insufficient=quality.status == drift.status == "insufficient evidence" and not facts,
     )
     diagnosis = diagnose(case)
+    effect = _effect(evidence, rows, barred, settings)
     labelled = tuple(sorted({stamp.date() for stamp in cutoff_dates(rows[problem.cutoff].unique())}))
     situation = Situation(
         cutoff=cutoff,
@@ -186,7 +191,7 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
         labelled=labelled,
         champion=evidence.champion_info,
         previous=evidence.previous_info,
-        effect=_effect(evidence, rows, barred, settings),
+        effect=effect,
         gain=lambda window: _gain(evidence, rows, labelled, barred, window, settings),
         window_days=problem.window_days,
         horizon_days=problem.horizon_days,
@@ -208,6 +213,7 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
         decision=decision,
         why=why_row(decision, quality, drift, performance, facts),
         ledger_row=ledger_row(decision, facts, version),
+        graded=grade(evidence.ledger, cutoff, settled_effects(past, effect)),
         drift_history=history,
         performance_known=known,
     )

@@ -1,6 +1,7 @@
 """One decision a week: situations and what must be done in them, and what must hold over every sequence of weeks."""
 
 import math
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pandas as pd
@@ -22,6 +23,7 @@ from ml_models.judgement.decision import (
     ledger_row,
     quarantined,
     read_facts,
+    settled_effects,
     write_facts,
 )
 from ml_models.judgement.evidence import Alteration, Diagnosis, Fact
@@ -262,6 +264,7 @@ def test_grades_come_when_outcomes_are_known():
         (start, "continue", "none", "", []),
         (start + WEEK, "inspect", "data quality", "e", [late]),
         (start + 2 * WEEK, "inspect", "data quality", "e", [late]),
+        (start + 4 * WEEK, "inspect", "data quality", "f", []),
         (start + 6 * WEEK, "improve", "concept", "s", []),
         (start + 12 * WEEK, "rollback", "pipeline", "c", []),
         (MONDAY - WEEK, "continue", "none", "", []),
@@ -270,10 +273,24 @@ def test_grades_come_when_outcomes_are_known():
     graded = list(grade(ledger, MONDAY, effects)["grade"])
     assert graded[0].startswith("late: raw/visits was bad since")
     assert graded[1] == "right: confirmed"
-    assert graded[2] == "unconfirmed: seen once"
-    assert graded[3].startswith("wrong")
-    assert graded[4].startswith("right")
-    assert pd.isna(graded[5])
+    assert graded[2] == "right: confirmed"
+    assert graded[3] == "unconfirmed: seen once"
+    assert graded[4].startswith("wrong")
+    assert graded[5].startswith("right")
+    assert pd.isna(graded[6])
+
+
+def test_a_promotion_is_graded_when_enough_cutoffs_have_matured_since():
+    ledger = ledger_of((MONDAY - 8 * WEEK, "improve", "concept", "s", []), (MONDAY - WEEK, "continue", "none", "", []))
+    cutoffs = tuple(MONDAY - number * WEEK for number in (7, 6, 5, 4))
+    assert settled_effects(ledger, replace(HARM, cutoffs=cutoffs)) == {}, "nothing was promoted"
+    # As the warehouse keeps it.
+    ledger["promoted"] = ["true", None]
+    assert settled_effects(ledger, replace(HARM, cutoffs=cutoffs[:3])) == {}
+    effects = settled_effects(ledger, replace(HARM, cutoffs=cutoffs))
+    assert grade(ledger, MONDAY, effects)["grade"][0].startswith("wrong")
+    ledger["promoted"] = ["false", None]
+    assert grade(ledger, MONDAY, {})["grade"][0] == "no promotion: the gate kept the champion"
 
 
 # --- over every sequence of weeks ------------------------------------------------------------------------------------
