@@ -8,6 +8,7 @@ them into materialisations and check results.
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from resources.labels import run_labels
+
+EMBEDDED = "embedded"
+"""The target on DuckDB."""
+
+CHARGES = ("bytes_processed", "bytes_billed", "slot_ms")
+"""What BigQuery says about each node that it built."""
 
 WRITES = {"parse", "compile"}
 """Commands whose files are what they are called for."""
@@ -31,15 +41,20 @@ class DbtError(RuntimeError):
 
 
 class DbtRunner(dg.ConfigurableResource):
-    """Runs dbt commands on one project against one warehouse file.
+    """Runs dbt commands on one project against one warehouse.
 
-    `state_dir` holds the compiled target and the logs, `warehouse_path` the DuckDB file that the profile reads from the
-    environment.
+    `state_dir` holds the compiled target and the logs of that warehouse, `target` is its name in profiles.yml, and
+    `warehouse_path` the DuckDB file that `embedded` reads from the environment. `variables_of_target` is what another
+    target reads from there.
     """
 
     project_dir: str
     state_dir: str
-    warehouse_path: str
+    warehouse_path: str = ""
+    target: str = EMBEDDED
+    variables_of_target: Mapping[str, str] = Field(default_factory=dict)
+
+    _charged: dict[str, dict[str, int]] = PrivateAttr(default_factory=dict)
 
     @property
     def manifest_path(self) -> Path:
@@ -78,8 +93,8 @@ class DbtRunner(dg.ConfigurableResource):
         """Compile every model as for a first build, if the project changed; return that manifest's path.
 
         It has a target folder of its own, so that `manifest_path` stays what the graph was made of, and is compiled
-        against an empty database in memory called `memory`: no warehouse is opened, and no incremental model asks
-        what its table holds already.
+        for DuckDB, against an empty database in memory called `memory`: no warehouse is opened, and no incremental
+        model asks what its table holds already.
 
         Raises:
             DbtError: the project does not compile.
@@ -94,7 +109,7 @@ class DbtRunner(dg.ConfigurableResource):
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (manifest.exists() and stamp.exists() and stamp.read_text() == digest):
                 compiled = ["compile", "--full-refresh", "--no-populate-cache", "--select", "resource_type:model"]
-                self.invoke(compiled, {"BATON_WAREHOUSE": ":memory:"}, target=target)
+                self.invoke(compiled, {"BATON_WAREHOUSE": ":memory:", "BATON_DBT_TARGET": EMBEDDED}, target=target)
                 stamp.write_text(digest)
         return manifest
 
@@ -134,8 +149,11 @@ class DbtRunner(dg.ConfigurableResource):
             "--write-json" if args[0] in WRITES else "--no-write-json",
         ]
         settings = {
+            "BATON_DBT_TARGET": self.target,
+            "BATON_JOB_LABELS": json.dumps(run_labels()),
             "BATON_WAREHOUSE": self.warehouse_path,
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+            **self.variables_of_target,
             **(environment or {}),
         }
         with _environment(settings):
@@ -143,9 +161,23 @@ class DbtRunner(dg.ConfigurableResource):
                 result = dbtRunner(callbacks=[keep]).invoke(command)
             finally:
                 _release_duckdb()
+        self._note_charges(result)
         if not result.success:
             raise DbtError(_explain(args, result), events)
         return events
+
+    def costs(self) -> dict[str, dict[str, int]]:
+        """Return what building each node (by its unique id) was charged since the last call, as metadata."""
+        charged = dict(self._charged)
+        self._charged.clear()
+        return charged
+
+    def _note_charges(self, result: Any) -> None:
+        for node in getattr(result.result, "results", None) or []:
+            answer = getattr(node, "adapter_response", None) or {}
+            found = {f"bigquery/{name}": int(answer[name]) for name in CHARGES if answer.get(name) is not None}
+            if found:
+                self._charged[node.node.unique_id] = found
 
     def digest(self) -> str:
         """Return a hash of the project's files: equal digits, equal SQL."""

@@ -3,8 +3,14 @@
   {{ return('insert_overwrite' if target.type == 'bigquery' else 'delete+insert') }}
 {%- endmacro %}
 
+{# BigQuery stores a table by day or month of a date and reads only those that a query names; DuckDB needs no such thing. #}
 {% macro replace_partition(by, granularity='day') -%}
   {{ return({'field': by, 'data_type': 'date', 'granularity': granularity} if target.type == 'bigquery' else none) }}
+{%- endmacro %}
+
+{# Within a partition BigQuery keeps rows together that have the same value of these columns. #}
+{% macro cluster(columns) -%}
+  {{ return(columns if target.type == 'bigquery' else none) }}
 {%- endmacro %}
 
 

@@ -1,12 +1,12 @@
 {# Money is integer cents from staging on: sums of floats differ from run to run, sums of integers do not. #}
 {% macro cents(amount) -%}
-  cast(round(({{ amount }}) * 100) as {{ dbt.type_bigint() }})
+  cast(round(({{ amount }}) * 100) as {{ type_bigint() }})
 {%- endmacro %}
 
 
 {# DuckDB sums integers into HUGEINT, which pandas reads as float or object. #}
 {% macro big_sum(expression) -%}
-  cast(coalesce(sum({{ expression }}), 0) as {{ dbt.type_bigint() }})
+  cast(coalesce(sum({{ expression }}), 0) as {{ type_bigint() }})
 {%- endmacro %}
 
 
@@ -19,6 +19,12 @@
 {% macro ratio(numerator, denominator) -%}
   ({{ numerator }}) / nullif({{ denominator }}, 0)
 {%- endmacro %}
+
+
+{# dbt.type_bigint() is a name that BigQuery accepts and its analyzer does not. #}
+{% macro type_bigint() %}{{ return(adapter.dispatch('type_bigint', 'baton')()) }}{% endmacro %}
+{% macro default__type_bigint() %}int64{% endmacro %}
+{% macro duckdb__type_bigint() %}bigint{% endmacro %}
 
 
 {# dbt.type_float() has 32 bits on DuckDB. #}

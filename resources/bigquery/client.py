@@ -39,9 +39,9 @@ class BigQuery(BigQueryResource):
 
 
 @contextlib.contextmanager
-def make_client(project: str, location: str | None = None, gcp_credentials: str | None = None) -> Iterator[Any]:
+def make_client(project: str, location: str | None = None) -> Iterator[Any]:
     """Yield a `google.cloud.bigquery.Client`: every connection of the project to BigQuery is made here."""
-    with BigQuery(project=project, location=location, gcp_credentials=gcp_credentials or None).get_client() as client:
+    with BigQuery(project=project, location=location).get_client() as client:
         yield client
 
 

@@ -13,12 +13,14 @@ from resources.warehouse import WarehouseError
 
 UNCHANGED = "Nothing was changed."
 
+_KEY = re.compile(r"-----BEGIN[\s\S]*?(-----END[^-]*-----|$)")
+
 _SECRET = re.compile(
-    r"(?i)(bearer\s+\S+|ya29\.[\w.-]+|eyJ[\w.-]{20,}|-----BEGIN[\s\S]*?(-----END[^-]*-----|$)"
+    r"(?i)(bearer\s+\S+|ya29\.[\w.-]+|eyJ[\w.-]{20,}"
     r"|(?:access_token|refresh_token|client_secret|private_key|key|token|password)[\"']?\s*[=:]\s*[\"']?[^\s\"'&,}]+)"
 )
 
-_REQUEST = re.compile(r"^\d{3} (?:GET|POST|PUT|PATCH|DELETE) \S+: ")
+_REQUEST = re.compile(r"^(?:\d{3} )?(?:GET|POST|PUT|PATCH|DELETE) \S+: ")
 
 
 class ChangedTableError(WarehouseError):
@@ -39,12 +41,14 @@ def in_sentences(what: str, project: str, location: str, *, unchanged: str = UNC
         yield
     except (GoogleAuthError, GoogleAPIError, RequestException) as error:
         raise _translated(error, what, project, location, unchanged) from None
+    except TimeoutError:
+        raise WarehouseError(
+            f"Expected BigQuery to be done with {what} in time, but its job did not end. It may end yet: look at the "
+            f"project's jobs, and run again. {unchanged}"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         # The client takes for granted that an answer is BigQuery's.
-        raise WarehouseError(
-            f"Expected an answer of BigQuery while {what}, but what came cannot be read as one "
-            f"({type(error).__name__}). Is a proxy or another program answering in its place? {unchanged}"
-        ) from None
+        raise _garbage(error, what, unchanged) from None
 
 
 def is_conflict(error: Exception) -> bool:
@@ -66,7 +70,7 @@ def said(error: Exception, most: int = 300) -> str:
     first = errors[0] if isinstance(errors, list | tuple) and errors else {}
     message = first.get("message") if isinstance(first, dict) else None
     text = _REQUEST.sub("", str(message or getattr(error, "message", None) or error)).strip()
-    text = _SECRET.sub("…", text.splitlines()[0] if text else type(error).__name__)
+    text = _SECRET.sub("…", _KEY.sub("…", text).splitlines()[0] if text else type(error).__name__)
     return (text if len(text) <= most else text[:most] + " …").rstrip(".") + "."
 
 
@@ -84,7 +88,9 @@ def _translated(error: Exception, what: str, project: str, location: str, unchan
             "opens encrypted traffic, name its certificate authority's file in REQUESTS_CA_BUNDLE; otherwise look at "
             f"who answers. {unchanged}"
         )
-    if isinstance(cause, auth.DefaultCredentialsError):
+    if isinstance(cause, web.InvalidJSONError):
+        return _garbage(cause, what, unchanged)
+    if isinstance(cause, auth.DefaultCredentialsError) and not isinstance(cause, auth.InvalidOperation):
         return WarehouseError(
             f"Expected credentials for Google Cloud while {what}, and found none. On Google's machines attach a "
             "service account; elsewhere set GOOGLE_APPLICATION_CREDENTIALS to the path of a key file, or run "
@@ -100,6 +106,13 @@ def _translated(error: Exception, what: str, project: str, location: str, unchan
     return WarehouseError(
         f"Expected BigQuery to answer while {what}, but it could not be reached: {said(cause)} Look at the network, "
         f"and run again. {unchanged}"
+    )
+
+
+def _garbage(error: Exception, what: str, unchanged: str) -> WarehouseError:
+    return WarehouseError(
+        f"Expected an answer of BigQuery while {what}, but what came cannot be read as one ({type(error).__name__}). "
+        f"Is a proxy or another program answering in its place? {unchanged}"
     )
 
 

@@ -17,6 +17,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from resources.bigquery.trouble import UNCHANGED, ChangedTableError, in_sentences, is_conflict
+from resources.labels import run_labels
 from resources.warehouse import Shape, Warehouse, WarehouseError, lower_names, refuse_strangers
 
 if TYPE_CHECKING:
@@ -36,6 +37,12 @@ CLUSTERED_BY = ("customer_id",)
 MERGES = 4
 """How often a replacement that another job disturbed is tried."""
 
+JOBS = 3
+"""How often a job that BigQuery itself broke off is started."""
+
+PASSING = {"backendError", "internalError", "jobBackendError", "jobInternalError", "jobRateLimitExceeded"}
+"""Why BigQuery breaks off a job that did nothing wrong, and would do it when started again."""
+
 GIB = 1024**3
 
 
@@ -43,16 +50,16 @@ class BigQueryWarehouse(Warehouse):
     """The warehouse contract on a project of BigQuery.
 
     `project` is billed and holds the datasets, `location` is where they are. `maximum_bytes_billed` is what one query
-    may cost: beyond it BigQuery refuses before it starts. `gcp_credentials` is dagster-gcp's: a key file in base64, for
-    places that have no other credentials. Requests that fail for a reason that passes are repeated for `wait_seconds`.
-    Every job carries the labels `baton_run` and `baton_asset`.
+    may cost: beyond it BigQuery refuses before it starts. Credentials are Google's application default credentials.
+    Requests that fail for a reason that passes are repeated for `wait_seconds`; a job that does not end within
+    `job_seconds` is given up. Every job carries the labels `baton_run` and `baton_asset`.
     """
 
     project: str
     location: str = "US"
     maximum_bytes_billed: int = 200 * GIB
-    gcp_credentials: str = ""
     wait_seconds: float = 600.0
+    job_seconds: float = 3600.0
 
     _charged: list[dict[str, int]] = PrivateAttr(default_factory=list)
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
@@ -121,7 +128,7 @@ class BigQueryWarehouse(Warehouse):
 
         with self.connect(f"estimating `{_short(sql)}`") as client:
             config = QueryJobConfig(
-                dry_run=True, use_query_cache=False, query_parameters=parameters_of(parameters), labels=self._labels()
+                dry_run=True, use_query_cache=False, query_parameters=parameters_of(parameters), labels=run_labels()
             )
             return int(client.query(sql, job_config=config, retry=self._retry()).total_bytes_processed or 0)
 
@@ -199,8 +206,7 @@ class BigQueryWarehouse(Warehouse):
             except ChangedTableError:
                 if attempt == MERGES - 1:
                     raise
-                # Jitter, so that two writers do not meet again and again.
-                time.sleep(min(self.wait_seconds, 2**attempt * random.uniform(0.5, 1.5)))
+                self._pause(attempt)
         return self.row_count(schema, table)
 
     def costs(self) -> dict[str, int]:
@@ -287,7 +293,7 @@ class BigQueryWarehouse(Warehouse):
             source_format="PARQUET",
             write_disposition="WRITE_TRUNCATE",
             create_disposition="CREATE_IF_NEEDED",
-            labels=self._labels(),
+            labels=run_labels(),
         )
         if partitioned:
             config.time_partitioning = TimePartitioning(field=partitioned)
@@ -296,7 +302,7 @@ class BigQueryWarehouse(Warehouse):
         file = parquet_of(rows)
         size = file.getbuffer().nbytes
         job = client.load_table_from_file(file, destination, size=size, job_config=config, location=self.location)
-        job.result(retry=self._retry())
+        job.result(retry=self._retry(), timeout=self.job_seconds)
 
     def _create(self, client: Any, schema: str, table: str, kinds: Mapping[str, str]) -> None:
         """Create an empty table unless it is there; no job, and so no charge."""
@@ -346,25 +352,33 @@ class BigQueryWarehouse(Warehouse):
 
         with self._lock:
             if self._kept is None:
-                made = make_client(self.project, self.location, self.gcp_credentials)
+                made = make_client(self.project, self.location)
                 self._kept = self._opened.enter_context(made)
             return self._kept
 
     def _query(self, client: Any, sql: str, parameters: Sequence[Any] = (), raw: Sequence[Any] = ()) -> Any:
         """Run a query within the limit of bytes, note what it cost, and return its rows."""
+        from google.api_core.exceptions import GoogleAPICallError
         from google.cloud.bigquery import QueryJobConfig
-        from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY
 
         from resources.bigquery.frames import parameters_of
 
         config = QueryJobConfig(
             query_parameters=[*parameters_of(parameters), *raw],
             maximum_bytes_billed=self.maximum_bytes_billed,
-            labels=self._labels(),
+            labels=run_labels(),
         )
-        again = DEFAULT_JOB_RETRY.with_timeout(2 * self.wait_seconds)
-        job = client.query(sql, job_config=config, retry=self._retry(), job_retry=again)
-        rows = job.result(retry=self._retry(), job_retry=again)
+        for attempt in range(JOBS):
+            # Google's own repetition of jobs knows no limit of ours, and also repeats what may have been done.
+            job = client.query(sql, job_config=config, retry=self._retry(), job_retry=None)
+            try:
+                rows = job.result(retry=self._retry(), job_retry=None, timeout=self.job_seconds)
+                break
+            except GoogleAPICallError:
+                failed = job.error_result or {}
+                if failed.get("reason") not in PASSING or attempt == JOBS - 1:
+                    raise
+                self._pause(attempt)
         with self._lock:
             self._charged.append(
                 {
@@ -375,6 +389,10 @@ class BigQueryWarehouse(Warehouse):
                 }
             )
         return rows
+
+    def _pause(self, attempt: int) -> None:
+        """Wait longer each time; with jitter, so that two writers do not meet again and again."""
+        time.sleep(min(self.wait_seconds, 2**attempt * random.uniform(0.5, 1.5)))
 
     def _run(self, client: Any, sql: str, parameters: Sequence[Any] = (), raw: Sequence[Any] = ()) -> int:
         return int(getattr(self._query(client, sql, parameters, raw), "num_dml_affected_rows", 0) or 0)
@@ -387,14 +405,6 @@ class BigQueryWarehouse(Warehouse):
 
         return DEFAULT_RETRY.with_timeout(self.wait_seconds)
 
-    def _labels(self) -> dict[str, str]:
-        """Name the Dagster run and the asset (or check) that a job is for: who is charged for what."""
-        try:
-            context = dg.OpExecutionContext.get()
-        except dg.DagsterInvariantViolationError:
-            return {"baton": "outside-a-run"}
-        return {"baton_run": _label(context.run_id), "baton_asset": _label(context.op_def.name)}
-
 
 def layout(kinds: Mapping[str, str]) -> tuple[str | None, list[str]]:
     """Return the day that a table of Python's is partitioned by, if it has one, and what it is clustered by."""
@@ -406,11 +416,6 @@ def _modern(field_type: str) -> str:
     from resources.bigquery.frames import OLD_NAMES
 
     return OLD_NAMES.get(field_type, field_type)
-
-
-def _label(text: str, most: int = 63) -> str:
-    """Return text as a label of BigQuery may be: lower-case letters, digits, hyphens and underscores."""
-    return "".join(one if one.isascii() and (one.isalnum() or one in "-_") else "_" for one in text.lower())[:most]
 
 
 def _short(sql: str, most: int = 100) -> str:

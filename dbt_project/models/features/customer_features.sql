@@ -3,6 +3,7 @@
     incremental_strategy=replace_strategy(),
     unique_key='cutoff_date',
     partition_by=replace_partition('cutoff_date'),
+    cluster_by=cluster(['customer_id']),
     on_schema_change='sync_all_columns'
 ) }}
 
@@ -59,7 +60,7 @@ days_in_window as (
                 then {{ days_between('customer_days.previous_on', 'customer_days.ordered_on') }}
         end as gap_days,
         -- Week 1 is the newest seven days before the cutoff, week 12 the oldest of 84 days.
-        cast(floor(({{ days_between('customer_days.ordered_on', 'cutoffs.cutoff_date') }} - 1) / 7) as integer) + 1 as week
+        cast(floor(({{ days_between('customer_days.ordered_on', 'cutoffs.cutoff_date') }} - 1) / 7) as {{ dbt.type_int() }}) + 1 as week
     from cutoffs
     inner join customer_days
         on customer_days.ordered_on >= cutoffs.window_starts_on
@@ -150,15 +151,15 @@ by_week as (
 stores as (
 
     select
-        orders.customer_id,
+        placed.customer_id,
         cutoffs.cutoff_date,
-        orders.store_id,
+        placed.store_id,
         count(*) as orders
     from cutoffs
-    inner join {{ ref('orders') }} as orders
-        on orders.ordered_on >= cutoffs.window_starts_on
-        and orders.ordered_on < cutoffs.cutoff_date
-    group by orders.customer_id, cutoffs.cutoff_date, orders.store_id
+    inner join {{ ref('orders') }} as placed
+        on placed.ordered_on >= cutoffs.window_starts_on
+        and placed.ordered_on < cutoffs.cutoff_date
+    group by placed.customer_id, cutoffs.cutoff_date, placed.store_id
 
 ),
 
@@ -257,7 +258,7 @@ select
     base.cutoff_date,
 
     -- recency and frequency
-    cast(base.recency_days as {{ dbt.type_bigint() }}) as recency_days,
+    cast(base.recency_days as {{ type_bigint() }}) as recency_days,
     base.trips_7d,
     base.trips_14d,
     base.trips_28d,
@@ -270,7 +271,7 @@ select
     base.active_days_week_2,
     base.active_days_week_3,
     base.active_days_week_4,
-    cast({{ days_between('base.first_on', 'base.cutoff_date') }} as {{ dbt.type_bigint() }}) as days_since_first_seen_84d,
+    cast({{ days_between('base.first_on', 'base.cutoff_date') }} as {{ type_bigint() }}) as days_since_first_seen_84d,
 
     -- money
     base.spend_cents_7d,

@@ -1,4 +1,4 @@
-{{ config(partition_by=replace_partition('ordered_on', 'month')) }}
+{{ config(partition_by=replace_partition('ordered_on', 'month'), cluster_by=cluster(['customer_id'])) }}
 
 select
     order_id,

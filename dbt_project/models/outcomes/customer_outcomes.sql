@@ -3,6 +3,7 @@
     incremental_strategy=replace_strategy(),
     unique_key='cutoff_date',
     partition_by=replace_partition('cutoff_date'),
+    cluster_by=cluster(['customer_id']),
     on_schema_change='sync_all_columns'
 ) }}
 

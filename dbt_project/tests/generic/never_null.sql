@@ -2,9 +2,9 @@
 {% test never_null(model, columns) %}
 
 {% for column in columns -%}
-select '{{ column }}' as column_name, nulls
-from (select count(*) - count({{ column }}) as nulls from {{ model }}) as counted
-where nulls > 0
+select '{{ column }}' as column_name, missing
+from (select count(*) - count({{ column }}) as missing from {{ model }}) as counted
+where missing > 0
 {% if not loop.last %}union all{% endif %}
 {% endfor %}
 

@@ -44,22 +44,34 @@ judged as (
 
 {% set group_keys = 'evidence, model_version, cutoff_date' -%}
 
+places as (
+
+    -- BigQuery groups no window by a double, so equal scores are found by their ranks from both ends.
+    select
+        *,
+        count(*) over (partition by {{ group_keys }}) as customers,
+        rank() over (partition by {{ group_keys }} order by score) as rank_from_below,
+        rank() over (partition by {{ group_keys }} order by score desc) as rank_from_above,
+        rank() over (partition by {{ group_keys }} order by recency_rule_score) as recency_from_below,
+        rank() over (partition by {{ group_keys }} order by recency_rule_score desc) as recency_from_above
+    from judged
+
+),
+
 ranked as (
 
     select
         *,
         -- The average rank of equal scores, as the Mann-Whitney statistic wants it.
-        rank() over (partition by {{ group_keys }} order by score)
-            + (count(*) over (partition by {{ group_keys }}, score) - 1) / 2 as score_rank,
-        rank() over (partition by {{ group_keys }} order by recency_rule_score)
-            + (count(*) over (partition by {{ group_keys }}, recency_rule_score) - 1) / 2 as recency_rank,
-        rank() over (partition by {{ group_keys }} order by score desc) - 1 as customers_above,
-        count(*) over (partition by {{ group_keys }}, score) as customers_tied,
+        (rank_from_below + customers - rank_from_above + 1) / 2 as score_rank,
+        (recency_from_below + customers - recency_from_above + 1) / 2 as recency_rank,
+        rank_from_above - 1 as customers_above,
+        customers - rank_from_above - rank_from_below + 2 as customers_tied,
         -- The tenth at the top, rounded up; the small number keeps 0.1 x 10 from becoming two.
-        ceil(0.1 * count(*) over (partition by {{ group_keys }}) - 1e-9) as top_size,
+        ceil(0.1 * customers - 1e-9) as top_size,
         -- A score of exactly 0 or 1 that is wrong would make the log-loss infinite.
         greatest(least(score, 1 - 1e-15), 1e-15) as clipped_score
-    from judged
+    from places
 
 ),
 

@@ -3,6 +3,7 @@
     incremental_strategy=replace_strategy(),
     unique_key='ordered_on',
     partition_by=replace_partition('ordered_on'),
+    cluster_by=cluster(['customer_id']),
     on_schema_change='sync_all_columns'
 ) }}
 

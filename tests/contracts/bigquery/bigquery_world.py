@@ -1,0 +1,151 @@
+"""The same source landed in DuckDB and in BigQuery, the same dbt project built on both, and how they are compared."""
+
+import io
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+from environments.emulator import PROJECT
+from environments.install import HERE, python_of
+
+from resources.bigquery import BigQueryWarehouse
+from resources.dbt import DbtRunner
+from resources.profiles import ROOT
+from resources.warehouse import DuckDBWarehouse
+
+# What Airbyte's own destination makes of the same stream: a time without a zone is a DATETIME there.
+LANDED = {
+    "BIGINT": "INT64",
+    "DOUBLE": "FLOAT64",
+    "VARCHAR": "STRING",
+    "TIMESTAMP": "DATETIME",
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
+    "JSON": "STRING",
+}
+
+SMALLEST_DIFFERENCE = 1e-12
+"""Sums of doubles may be added in another order; nothing else may differ at all."""
+
+
+@dataclass(frozen=True)
+class Twins:
+    """One source, two warehouses, and dbt on each."""
+
+    duckdb: DuckDBWarehouse
+    bigquery: BigQueryWarehouse
+    dbt_duckdb: DbtRunner
+    dbt_bigquery: DbtRunner
+    first: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What differed after the first build."""
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> "Twins":
+        """Return warehouses without tables."""
+        duck = DuckDBWarehouse(path=str(folder / "warehouse.duckdb"))
+        project = str(ROOT / "dbt_project")
+        return cls(
+            duckdb=duck,
+            bigquery=BigQueryWarehouse(project=PROJECT, wait_seconds=30),
+            dbt_duckdb=DbtRunner(project_dir=project, state_dir=str(folder / "embedded"), warehouse_path=duck.path),
+            dbt_bigquery=DbtRunner(
+                project_dir=project,
+                state_dir=str(folder / "production"),
+                target="production",
+                variables_of_target={"BATON_BIGQUERY_PROJECT": PROJECT},
+            ),
+        )
+
+    def dbt(self, *command: str) -> None:
+        """Run dbt on both; raises `DbtError` if a node fails on either."""
+        self.dbt_duckdb.invoke(command)
+        self.dbt_bigquery.invoke(command)
+
+    def land(self) -> None:
+        """Bring BigQuery's raw tables to where DuckDB's are."""
+        import pyarrow.parquet as pq
+        from google.cloud.bigquery import LoadJobConfig, SchemaField
+
+        with duckdb.connect(self.duckdb.path, read_only=True) as connection, self.bigquery.connect() as client:
+            client.create_dataset(f"{PROJECT}.raw", exists_ok=True)
+            for (schema, table), shape in self.duckdb.shapes().items():
+                if schema != "raw":
+                    continue
+                plain = [f"cast({c} as varchar) as {c}" if kind == "JSON" else c for c, kind in shape.columns.items()]
+                rows = connection.sql(f"select {', '.join(plain)} from raw.{table}").to_arrow_table()
+                file = io.BytesIO()
+                pq.write_table(rows, file)
+                file.seek(0)
+                config = LoadJobConfig(
+                    schema=[SchemaField(name, LANDED[kind]) for name, kind in shape.columns.items()],
+                    source_format="PARQUET",
+                    write_disposition="WRITE_TRUNCATE",
+                )
+                client.load_table_from_file(file, f"{PROJECT}.raw.{table}", job_config=config).result()
+
+    def copy(self, schema: str, table: str) -> None:
+        """Write a table of DuckDB's to BigQuery as an asset would."""
+        self.bigquery.replace_table(schema, table, self.duckdb.read(f"select * from {schema}.{table}"))
+
+    def differences(self, schemas: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return, by table, what differs between the two warehouses; empty when every cell is equal."""
+        found = {}
+        for schema, table in self.duckdb.shapes():
+            if schema in schemas:
+                sql = f"select * from {schema}.{table}"
+                unequal = differences(self.duckdb.read(sql), self.bigquery.read(sql))
+                if unequal:
+                    found[f"{schema}.{table}"] = unequal
+        return found
+
+
+def differences(left: pd.DataFrame, right: pd.DataFrame) -> dict[str, str]:
+    """Return by column what differs between two tables, whatever the order of their rows."""
+    if list(left.columns) != list(right.columns):
+        return {"columns": f"{list(left.columns)} against {list(right.columns)}"}
+    if len(left) != len(right):
+        return {"rows": f"{len(left)} against {len(right)}"}
+    keys = [str(name) for name, kind in left.dtypes.items() if kind.kind != "f"]
+    left, right = (one.sort_values(keys).reset_index(drop=True) for one in (left, right))
+    found = {}
+    for name in left.columns:
+        one, other = left[name], right[name]
+        missing = one.isna() & other.isna()
+        if one.dtype.kind == "f":
+            equal = (one - other).abs() <= SMALLEST_DIFFERENCE * one.abs().clip(lower=1)
+        else:
+            equal = one.astype(object) == other.astype(object)
+        unequal = ~(equal | missing)
+        if unequal.any():
+            first = unequal.idxmax()
+            found[str(name)] = f"{int(unequal.sum())} cells, first {one[first]!r} against {other[first]!r}"
+        elif _kind(one) != _kind(other):
+            found[str(name)] = f"{one.dtype} against {other.dtype}"
+    return found
+
+
+def _kind(column: pd.Series) -> str:
+    """Return the kind of a column; BigQuery has one width of integers, and every zone is UTC."""
+    return str(column.dtype).replace("Etc/UTC", "UTC").replace("int32", "int64")
+
+
+def check(statements: Mapping[str, str], tables: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return what Google's analyzer has against each statement; empty when all are legal GoogleSQL.
+
+    `tables` is columns and types by `schema.table`; a statement may name them so, or with the project before.
+    """
+    known = {f"{PROJECT}.{name}": dict(columns) for name, columns in tables.items()}
+    known |= {name: dict(columns) for name, columns in tables.items()}
+    script = HERE / "sql_analyzer" / "analyse.py"
+    ended = subprocess.run(
+        [str(python_of("sql_analyzer")), str(script)],
+        input=json.dumps({"tables": known, "statements": dict(statements)}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    return {name: answer for name, answer in json.loads(ended.stdout).items() if answer}

@@ -1,0 +1,147 @@
+"""The dbt project builds on BigQuery what it builds on DuckDB, cell for cell, and its SQL is legal there."""
+
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+from bigquery_world import Twins, check
+from environments.emulator import PROJECT
+from sample import load_raw_sample
+
+pytestmark = pytest.mark.slow
+
+DATA = ("staging", "marts", "features", "outcomes")
+
+# Scores in steps of .05, some exactly 0 and 1: ties, and probabilities whose logarithm does not exist.
+SCORES = "least(1.0, greatest(0.0, round((recency_days / 28.0 - 0.3 + 0.2 * weekend_share_84d) * 20) / 20))"
+
+PREDICTIONS = f"""
+create schema predictions;
+create schema training;
+create table predictions.lapse_predictions as
+select customer_id, cutoff_date, {SCORES} as score, 'lapse' as model_name, cast(2 as bigint) as model_version,
+    date '2017-07-03' as trained_through, timestamptz '2018-01-01 08:00:00-05:00' as scored_at,
+    'a' as reason_1, 'b' as reason_2, cast(null as varchar) as reason_3
+from features.customer_features where cutoff_date >= date '2017-07-03';
+create table training.holdout_predictions as
+select cast(3 as bigint) as model_version, customer_id, cutoff_date, {SCORES} as score,
+    cast(lapsed as bigint) as lapsed, cast(recency_days as double) as recency_rule_score
+from features.customer_features inner join outcomes.customer_outcomes using (customer_id, cutoff_date)
+where cutoff_date between date '2017-08-07' and date '2017-08-28';
+"""
+
+
+@pytest.fixture(scope="module")
+def twins(emulator, tmp_path_factory) -> Twins:
+    """Both warehouses as of June, and then as of the end of the year: the second build is incremental."""
+    made = Twins.in_folder(tmp_path_factory.mktemp("twins"))
+    load_raw_sample(made.duckdb.path, modulo=32, as_of="2017-06-19T08:00:00-04:00")
+    made.land()
+    made.dbt("run", "--exclude", "tag:serving")
+    made.first.update(made.differences(DATA))
+    assert made.bigquery.row_count("features", "customer_features") > 500
+    load_raw_sample(made.duckdb.path, modulo=32)
+    made.land()
+    made.dbt_duckdb.invoke(["run", "--exclude", "tag:serving"])
+    made.dbt_bigquery.invoke(["build", "--exclude", "tag:serving", "--exclude-resource-type", "unit_test"])
+    with duckdb.connect(made.duckdb.path) as connection:
+        connection.execute(PREDICTIONS)
+    made.copy("predictions", "lapse_predictions")
+    made.copy("training", "holdout_predictions")
+    made.dbt_duckdb.invoke(["run", "--select", "tag:serving"])
+    made.dbt_bigquery.invoke(["build", "--select", "tag:serving"])
+    return made
+
+
+def test_every_table_of_the_first_build_is_equal_cell_for_cell(twins: Twins) -> None:
+    assert twins.first == {}
+
+
+def test_every_table_is_equal_after_new_weeks_were_added_to_it(twins: Twins) -> None:
+    assert twins.differences(DATA) == {}
+    # Equal because it is there, not because both are empty.
+    assert twins.bigquery.row_count("features", "customer_features") > 1_500
+    assert twins.bigquery.row_count("marts", "customers_at_risk") > 20
+    assert twins.bigquery.row_count("marts", "accuracy_over_time") > 15
+
+
+def test_a_cell_that_differs_is_found(twins: Twins) -> None:
+    from bigquery_world import differences
+
+    frame = twins.duckdb.read("select * from features.customer_features")
+    changed = frame.copy()
+    changed.loc[5, "gap_std_days_84d"] += 1e-9
+    changed.loc[7, "trips_7d"] += 1
+    assert set(differences(frame, changed)) >= {"trips_7d"}
+    assert set(differences(frame, changed.assign(trips_7d=frame["trips_7d"]))) == {"gap_std_days_84d"}
+
+
+def test_what_grows_is_partitioned_by_its_day_and_clustered_by_customer(twins: Twins) -> None:
+    laid_out = {}
+    with twins.bigquery.connect() as client:
+        for name in ("staging.stg_order_lines", "marts.orders", "marts.customer_days", "features.customer_features"):
+            table = client.get_table(f"{PROJECT}.{name}")
+            laid_out[name] = (table.time_partitioning.field, table.time_partitioning.type_, table.clustering_fields)
+    assert laid_out == {
+        "staging.stg_order_lines": ("ordered_on", "DAY", ["customer_id"]),
+        "marts.orders": ("ordered_on", "MONTH", ["customer_id"]),
+        "marts.customer_days": ("ordered_on", "MONTH", ["customer_id"]),
+        "features.customer_features": ("cutoff_date", "DAY", ["customer_id"]),
+    }
+
+
+def test_a_rebuild_from_a_cutoff_replaces_whole_partitions(twins: Twins) -> None:
+    before = twins.bigquery.row_count("features", "customer_features")
+    with twins.bigquery.connect() as client:
+        changed = "update features.customer_features set trips_7d = 999 where cutoff_date >= '2017-12-18'"
+        client.query_and_wait(changed)
+    rebuild = {"BATON_REBUILD_FROM": "2017-12-18"}
+    twins.dbt_bigquery.invoke(["run", "--select", "customer_features"], rebuild)
+    assert twins.bigquery.row_count("features", "customer_features") == before
+    assert twins.differences(["features"]) == {}
+
+
+def test_jobs_of_dbt_carry_the_name_of_the_node(twins: Twins) -> None:
+    with twins.bigquery.connect() as client:
+        labels = [job.labels for job in client.list_jobs(max_results=5000)]
+    assert {"customer_features", "accuracy_over_time"} <= {found.get("dbt_node") for found in labels}
+    assert {found["baton_run"] for found in labels if "dbt_node" in found} == {"outside-a-run"}
+
+
+def test_unit_tests_of_dates_and_numbers_pass_there_too(twins: Twins) -> None:
+    chosen = "a_day_that_is_not_over_is_not_delivered gaps_between_shopping_days label_edges"
+    events = twins.dbt_bigquery.invoke(["test", "--select", *chosen.split()])
+    assert [event["data"]["status"] for event in events] == ["pass"] * 3
+
+
+@pytest.fixture(scope="module")
+def columns(twins: Twins) -> dict[str, dict[str, str]]:
+    """Columns and types of every table, as BigQuery describes them."""
+    return {f"{schema}.{name}": shape.columns for (schema, name), shape in twins.bigquery.shapes().items()}
+
+
+def compiled(twins: Twins, folder: Path, *options: str) -> dict[str, str]:
+    """Return the SQL of every model and test, as dbt would send it."""
+    twins.dbt_bigquery.invoke(["compile", *options], target=folder)
+    nodes = json.loads((folder / "manifest.json").read_text())["nodes"]
+    return {name: node["compiled_code"] for name, node in nodes.items() if node.get("compiled_code")}
+
+
+def test_every_model_and_test_is_legal_by_googles_analyzer(twins: Twins, columns, tmp_path) -> None:
+    later = compiled(twins, tmp_path / "later")
+    first = compiled(twins, tmp_path / "first", "--full-refresh", "--select", "config.materialized:incremental")
+    statements = {**later, **{f"{name} at first": sql for name, sql in first.items()}}
+    assert len([name for name in statements if name.startswith("model.")]) == 18 + 4
+    illegal = {
+        "casts by colons": "select 1::int64",
+        "filters an aggregate": "select count(*) filter (where true) from raw.products",
+        "excludes a column": "select * exclude (brand) from raw.products",
+        "compares a date with a timestamp": "select date '2017-01-01' >= timestamp '2017-01-01'",
+        "calls a column by a reserved word": "select 1 as rows",
+        "names a column that is not there": "select lapsed_on from outcomes.customer_outcomes",
+    }
+    found = check({**statements, **illegal}, columns)
+    # The analyzer must refuse these, or its silence about the others says nothing.
+    assert set(found) - set(illegal) == set(), {name: found[name] for name in set(found) - set(illegal)}
+    assert set(found) == set(illegal)
