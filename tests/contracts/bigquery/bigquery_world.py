@@ -1,16 +1,13 @@
 """The same source landed in DuckDB and in BigQuery, the same dbt project built on both, and how they are compared."""
 
 import io
-import json
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 from environments.emulator import PROJECT
-from environments.install import HERE, python_of
 
 from resources.bigquery import BigQueryWarehouse
 from resources.dbt import DbtRunner
@@ -130,22 +127,3 @@ def differences(left: pd.DataFrame, right: pd.DataFrame) -> dict[str, str]:
 def _kind(column: pd.Series) -> str:
     """Return the kind of a column; BigQuery has one width of integers, and every zone is UTC."""
     return str(column.dtype).replace("Etc/UTC", "UTC").replace("int32", "int64")
-
-
-def check(statements: Mapping[str, str], tables: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Return what Google's analyzer has against each statement; empty when all are legal GoogleSQL.
-
-    `tables` is columns and types by `schema.table`; a statement may name them so, or with the project before.
-    """
-    known = {f"{PROJECT}.{name}": dict(columns) for name, columns in tables.items()}
-    known |= {name: dict(columns) for name, columns in tables.items()}
-    script = HERE / "sql_analyzer" / "analyse.py"
-    ended = subprocess.run(
-        [str(python_of("sql_analyzer")), str(script)],
-        input=json.dumps({"tables": known, "statements": dict(statements)}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr[-2000:]
-    return {name: answer for name, answer in json.loads(ended.stdout).items() if answer}

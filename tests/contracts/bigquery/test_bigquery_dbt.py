@@ -5,7 +5,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from bigquery_world import Twins, check
+from bigquery_world import Twins, differences
+from environments.analyzer import check
 from environments.emulator import PROJECT
 from sample import load_raw_sample
 
@@ -67,8 +68,6 @@ def test_every_table_is_equal_after_new_weeks_were_added_to_it(twins: Twins) -> 
 
 
 def test_a_cell_that_differs_is_found(twins: Twins) -> None:
-    from bigquery_world import differences
-
     frame = twins.duckdb.read("select * from features.customer_features")
     changed = frame.copy()
     changed.loc[5, "gap_std_days_84d"] += 1e-9
