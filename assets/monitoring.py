@@ -191,7 +191,8 @@ def labels_outgrew_model(warehouse: DuckDBWarehouse, registry: ModelRegistry) ->
 )
 def predictions_hold(warehouse: DuckDBWarehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
     """Judge the champion by the newest outcomes and early labels."""
-    from ml_models.judgement.performance import judge_performance, performance_history
+    from ml_models.judgement.gain import scored
+    from ml_models.judgement.week import judge_predictions
     from ml_models.lapse.problem import PROBLEM
     from ml_models.plots import performance_plot
 
@@ -199,16 +200,16 @@ def predictions_hold(warehouse: DuckDBWarehouse, registry: ModelRegistry) -> dg.
     if champion is None or cutoff is None:
         return _unjudged("there is no champion yet" if champion is None else "there is no cutoff yet")
     frame = frame_until(warehouse, cutoff)
-    scores = registry.load(champion).predict_proba(frame[list(PROBLEM.features)])[:, 1]
-    history = performance_history(
+    pipeline = registry.load(champion)
+    history, verdict = judge_predictions(
         frame,
-        scores,
+        lambda rows: scored(pipeline, rows, PROBLEM),
         outcomes_until(warehouse, cutoff),
         early_until(warehouse, cutoff),
         PROBLEM,
         champion.trained_through,
+        cutoff,
     )
-    verdict = judge_performance(history, cutoff)
     return dg.AssetCheckResult(
         passed=verdict.status != "fail",
         severity=dg.AssetCheckSeverity.WARN,
@@ -225,6 +226,8 @@ def predictions_hold(warehouse: DuckDBWarehouse, registry: ModelRegistry) -> dg.
 def _judge(warehouse: DuckDBWarehouse, registry: ModelRegistry, layer: str) -> dg.AssetCheckResult:
     """Judge the newest measured cutoff of a layer; too little history passes, and says so."""
     from ml_models.judgement.drift import judge_drift, weigh_drift
+    from ml_models.judgement.gain import scored
+    from ml_models.judgement.week import judge_scores
     from ml_models.lapse.problem import PROBLEM
     from ml_models.plots import drift_plot
 
@@ -234,11 +237,18 @@ def _judge(warehouse: DuckDBWarehouse, registry: ModelRegistry, layer: str) -> d
         return _unjudged(f"no {layer} were measured yet")
     verdict = judge_drift(history, history["cutoff_date"].max())
     champion = registry.by_alias(CHAMPION_ALIAS)
-    if verdict.status == "fail" and layer == "features" and champion is not None:
-        # What moved and changes no score is recorded, and alarms nobody.
-        pipeline, features = registry.load(champion), list(PROBLEM.features)
-        frame = frame_until(warehouse, verdict.cutoff)[[*PROBLEM.keys, *features]]
-        verdict = weigh_drift(verdict, lambda rows: pipeline.predict_proba(rows[features])[:, 1], frame, PROBLEM.entity)
+    if verdict.status == "fail" and champion is not None:
+        # What moved and changes no score, or moved by newcomers alone, is recorded and alarms nobody.
+        pipeline, frame = registry.load(champion), frame_until(warehouse, verdict.cutoff)
+        frame = frame[[*PROBLEM.keys, *PROBLEM.features]]
+
+        def predict(rows: "pd.DataFrame") -> Any:
+            return scored(pipeline, rows, PROBLEM)
+
+        if layer == "features":
+            verdict = weigh_drift(verdict, predict, frame, PROBLEM.entity)
+        else:
+            verdict = judge_scores(history, verdict.cutoff, frame, predict, PROBLEM.entity)
     return dg.AssetCheckResult(
         passed=verdict.status != "fail",
         severity=dg.AssetCheckSeverity.WARN,

@@ -40,7 +40,7 @@ from ml_models.problem import Problem
 from ml_models.splits import cutoff_dates
 
 Kind = Literal["estimated", "proxy", "realised"]
-Status = Literal["fail", "warn", "pass", "insufficient evidence"]
+Status = Literal["fail", "moved", "warn", "pass", "insufficient evidence"]
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
@@ -125,6 +125,7 @@ class PerformanceVerdict:
     deviations of the past, `harm` (log-loss that knowing the gap would gain, over all rows), violated, violated_windows
     (of the last three), alarm, note. `segments` are the alarmed ones as (segment_column, segment_value), worst first;
     the overall one is ("all", "all"). `warn`: only the estimate moved, on which nothing should be done yet.
+    `moved`: it fails among newcomers alone (week.judge_predictions).
     """
 
     status: Status

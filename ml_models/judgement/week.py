@@ -26,7 +26,14 @@ from ml_models.judgement.decision import (
     rollback_reason,
     settled_effects,
 )
-from ml_models.judgement.drift import DriftVerdict, drift_statistics, judge_drift, weigh_drift
+from ml_models.judgement.drift import (
+    MINIMUM_WINDOWS,
+    REFERENCE_STEPS,
+    DriftVerdict,
+    drift_statistics,
+    judge_drift,
+    weigh_drift,
+)
 from ml_models.judgement.evidence import Action, Alteration, Decision, Diagnosis, Fact
 from ml_models.judgement.gain import (
     Effect,
@@ -38,6 +45,7 @@ from ml_models.judgement.gain import (
     unknown,
     window_cutoffs,
 )
+from ml_models.judgement.newcomers import newcomers_alone
 from ml_models.judgement.performance import PerformanceVerdict, judge_performance, performance_history
 from ml_models.judgement.quality import QualityVerdict, judge_as_of, judge_frame, judge_outcomes, judge_quality
 from ml_models.problem import Problem
@@ -45,6 +53,8 @@ from ml_models.splits import cutoff_dates
 
 EARLY_LABEL = "lapsed_14d"
 SCORE = "score"
+# With those who were there: reference windows and as many past ones as a verdict needs.
+LEAST_WINDOWS = max(REFERENCE_STEPS) + MINIMUM_WINDOWS
 
 
 @dataclass(frozen=True)
@@ -318,7 +328,29 @@ def _judge_drift(evidence: WeekEvidence, history: pd.DataFrame) -> tuple[DriftVe
     if evidence.champion is not None:
         columns = [*evidence.problem.keys, *evidence.problem.features]
         drift = weigh_drift(drift, _predict(evidence), evidence.frame[columns], evidence.problem.entity)
-    return drift, judge_drift(scores, evidence.cutoff) if len(scores) else None
+    if scores.empty:
+        return drift, None
+    return drift, judge_scores(scores, evidence.cutoff, evidence.frame, _predict(evidence), evidence.problem.entity)
+
+
+def judge_scores(
+    history: pd.DataFrame, cutoff: date, frame: pd.DataFrame, predict: Callable[[pd.DataFrame], Any], entity: str
+) -> DriftVerdict:
+    """Judge the champion's scores by their `history` (measure_drift); what only newcomers moved is "moved", no alarm.
+
+    `frame`: feature rows up to the cutoff; `predict` gives the champion's scores of such rows.
+    """
+    verdict = judge_drift(history, cutoff)
+    if verdict.status != "fail":
+        return verdict
+
+    def fails(rows: pd.DataFrame) -> bool:
+        again = rows[["cutoff_date"]].assign(**{SCORE: predict(rows)})
+        days = [stamp.date() for stamp in cutoff_dates(rows["cutoff_date"].unique()) if stamp.date() <= cutoff]
+        return judge_drift(drift_statistics(again, days, [SCORE]), cutoff).status == "fail"
+
+    said = newcomers_alone(frame, entity, cutoff, LEAST_WINDOWS, fails)
+    return replace(verdict, status="moved", sentence=f"The scores moved at {cutoff}. {said}.") if said else verdict
 
 
 def _predict(evidence: WeekEvidence) -> Callable[[pd.DataFrame], Any]:
@@ -335,19 +367,54 @@ def _performance(
     known = evidence.performance_known
     if known is not None:
         known = known[known["model_version"].astype(str) == info.version].drop(columns="model_version")
-    history = performance_history(
+    history, verdict = judge_predictions(
         evidence.frame,
-        scored(evidence.champion, evidence.frame, problem),
+        _predict(evidence),
         evidence.outcomes,
         evidence.early,
         problem,
         info.trained_through,
+        evidence.cutoff,
+        barred,
         groups=evidence.groups,
-        exclude=barred,
         known=known if known is not None and len(known) else None,
     )
-    verdict = judge_performance(history, evidence.cutoff, barred)
     return history.assign(model_version=info.version), verdict
+
+
+def judge_predictions(
+    frame: pd.DataFrame,
+    predict: Callable[[pd.DataFrame], Any],
+    outcomes: pd.DataFrame,
+    early: pd.DataFrame,
+    problem: Problem,
+    trained_through: date,
+    cutoff: date,
+    barred: Sequence[date] = (),
+    groups: Sequence[str] = (),
+    known: pd.DataFrame | None = None,
+) -> tuple[pd.DataFrame, PerformanceVerdict]:
+    """Judge by outcomes whether a model's predictions hold; return the history that it is judged by, and the verdict.
+
+    Frames as in WeekEvidence; `predict` gives the model's scores of feature rows; `barred` cutoffs are left out. What
+    fails among newcomers alone is "moved", no alarm.
+    """
+
+    def judged(rows: pd.DataFrame, before: pd.DataFrame | None) -> tuple[pd.DataFrame, PerformanceVerdict]:
+        history = performance_history(
+            rows, predict(rows), outcomes, early, problem, trained_through, groups=groups, exclude=barred, known=before
+        )
+        return history, judge_performance(history, cutoff, barred)
+
+    history, verdict = judged(frame, known)
+    if verdict.status == "fail":
+        columns = [*problem.keys, *problem.features, *(name for name in groups if name in frame.columns)]
+        said = newcomers_alone(
+            frame[columns], problem.entity, cutoff, LEAST_WINDOWS, lambda rows: judged(rows, None)[1].status == "fail"
+        )
+        if said:
+            verdict = replace(verdict, status="moved", sentence=f"{verdict.sentence} {said}.")
+    return history, verdict
 
 
 def _effect(evidence: WeekEvidence, rows: pd.DataFrame, barred: Sequence[date], settings: Settings) -> Effect | None:
