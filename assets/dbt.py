@@ -19,6 +19,9 @@ from resources.warehouse import DuckDBWarehouse
 PYTHON_SOURCES = (dg.AssetKey(["predictions", "lapse_predictions"]), dg.AssetKey(["training", "holdout_predictions"]))
 """What the serving models read and Python writes."""
 
+POOL = "dbt"
+"""One build of the tables at a time, where several runs may go at once."""
+
 UNIT_TEST_PREFIX = "unit_"
 
 SERVING = "tag:serving"
@@ -81,7 +84,12 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
     project = DbtProject(project_dir=dbt.project_dir, target_path=manifest_path.parent, profiles_dir=dbt.project_dir)
 
     @dbt_assets(
-        manifest=manifest_path, project=project, dagster_dbt_translator=translator, exclude=SERVING, name="dbt_build"
+        manifest=manifest_path,
+        project=project,
+        dagster_dbt_translator=translator,
+        exclude=SERVING,
+        name="dbt_build",
+        pool=POOL,
     )
     def dbt_build(
         context: dg.AssetExecutionContext, config: BuildConfig, dbt: DbtRunner, warehouse: DuckDBWarehouse
@@ -89,7 +97,12 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
         yield from _build(context, dbt, warehouse, {"BATON_REBUILD_FROM": config.rebuild_from})
 
     @dbt_assets(
-        manifest=manifest_path, project=project, dagster_dbt_translator=translator, select=SERVING, name="dbt_serving"
+        manifest=manifest_path,
+        project=project,
+        dagster_dbt_translator=translator,
+        select=SERVING,
+        name="dbt_serving",
+        pool=POOL,
     )
     def dbt_serving(context: dg.AssetExecutionContext, dbt: DbtRunner, warehouse: DuckDBWarehouse) -> Iterator[Any]:
         # Before the first model there are no predictions, and a weekly job must still run through.

@@ -12,7 +12,7 @@ from assets.features import FEATURE_FRAME
 from assets.ownership import owner_of
 from assets.reporting import table
 from assets.tables import described, ensure
-from assets.training import CANDIDATE, CHAMPION, obstacle_of
+from assets.training import CANDIDATE, CHAMPION, POOL, obstacle_of
 from resources.clock import Clock
 from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
 from resources.registry import CHAMPION as CHAMPION_ALIAS
@@ -46,6 +46,7 @@ class ScoreConfig(dg.Config):
 
 
 @dg.multi_asset(
+    pool=POOL,
     name=PREDICTIONS.to_python_identifier(),
     specs=[
         dg.AssetSpec(

@@ -29,6 +29,9 @@ CHAMPION = dg.AssetKey(["training", "champion"])
 
 SEED = 0
 
+POOL = "champion"
+"""Where several runs may go at once: of what changes the champion and what scores with it, one at a time."""
+
 GATES = {
     "enough_evidence": "The judged rows are enough to judge on.",
     "beats_base_rate": "Lower log-loss than always predicting the base rate, beyond noise.",
@@ -248,6 +251,7 @@ def candidate(
     group_name="training",
     owners=[owner_of(CHAMPION)],
     kinds={"mlflow"},
+    pool=POOL,
     description=(
         "One row a promotion: which version serves from when, through which cutoff it was trained, and why. The newest "
         "row is what MLflow's alias `champion` points to. A challenger that failed a gate is not promoted. The job "
