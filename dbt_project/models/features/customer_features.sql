@@ -151,15 +151,16 @@ by_week as (
 stores as (
 
     select
-        placed.customer_id,
+        orders.customer_id,
         cutoffs.cutoff_date,
-        placed.store_id,
-        count(*) as orders
+        orders.store_id,
+        -- Not called `orders`: BigQuery would group by the count where `orders.customer_id` is meant.
+        count(*) as visits
     from cutoffs
-    inner join {{ ref('orders') }} as placed
-        on placed.ordered_on >= cutoffs.window_starts_on
-        and placed.ordered_on < cutoffs.cutoff_date
-    group by placed.customer_id, cutoffs.cutoff_date, placed.store_id
+    inner join {{ ref('orders') }} as orders
+        on orders.ordered_on >= cutoffs.window_starts_on
+        and orders.ordered_on < cutoffs.cutoff_date
+    group by orders.customer_id, cutoffs.cutoff_date, orders.store_id
 
 ),
 
@@ -169,7 +170,7 @@ by_store as (
         customer_id,
         cutoff_date,
         count(*) as stores_84d,
-        {{ ratio('max(orders)', big_sum('orders')) }} as top_store_share_84d
+        {{ ratio('max(visits)', big_sum('visits')) }} as top_store_share_84d
     from stores
     group by customer_id, cutoff_date
 

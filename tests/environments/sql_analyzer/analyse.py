@@ -27,7 +27,7 @@ KINDS = {
     "JSON": TypeKind.TYPE_JSON,
 }
 
-# The analyzer's catalog is flat: a table's three names become one.
+# The analyzer's catalog is flat: a table's three names become one, and so do `schema.table`.
 THREE_NAMES = re.compile(r"`([^`]+)`\.`([^`]+)`\.`([^`]+)`")
 
 
@@ -60,10 +60,12 @@ def main() -> None:
         catalog = catalog.add_table(table.build())
     known = catalog.with_builtin_functions(ZetaSQLBuiltinFunctionOptions(language_options=language)).build()
     analyzer = Analyzer(AnalyzerOptions(language_options=language), known)
+    plain = re.compile(r"(?<![\w.`])(" + "|".join(map(re.escape, asked["tables"])) + r")(?![\w`.])")
     answers = {}
     for name, statement in asked["statements"].items():
         try:
-            analyzer.analyze_statement(THREE_NAMES.sub(r"`\1.\2.\3`", statement))
+            flat = THREE_NAMES.sub(r"`\1.\2.\3`", statement)
+            analyzer.analyze_statement(plain.sub(r"`\1`", flat) if asked["tables"] else flat)
             answers[name] = None
         except Exception as error:  # noqa: BLE001 - the analyzer has one class of exceptions for itself and one for SQL
             answers[name] = str(error)[:600] or type(error).__name__
