@@ -139,7 +139,8 @@ def score(path: str, model: str, folder: str) -> None:
             connection.register("given", given)
             connection.execute("insert into scored select * from given")
             return
-        reader: Any = connection.cursor().execute("select * from big").to_arrow_reader(BATCH_ROWS)
+        # A relation is read as it is asked for; what `execute` returns holds the whole result first.
+        reader: Any = connection.cursor().sql("select * from big").to_arrow_reader(BATCH_ROWS)
         for batch in score_streamed(pipeline, reader, features=features, keys=keys):
             connection.register("given", batch)
             connection.execute("insert into scored select * from given")

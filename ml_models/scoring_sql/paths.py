@@ -102,7 +102,8 @@ def score_streamed(
     """Score a stream of Arrow batches by scikit-learn; yields the key columns and `score` (float64).
 
     At most `batch_rows` rows are held as a frame at a time, whatever the size of a batch. Set `OMP_WAIT_POLICY=passive`
-    where DuckDB feeds the stream, or scikit-learn's idle threads take its cores.
+    where DuckDB feeds the stream, or scikit-learn's idle threads take its cores. For flat memory the source must stream
+    too: in DuckDB `connection.sql(query).to_arrow_reader(rows)`; after `execute` it holds the whole result first.
 
     Raises:
         KeyError: a batch lacks a feature or a key column.
