@@ -21,7 +21,7 @@ import dagster as dg
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
-from assets.airbyte import airbyte_assets
+from assets.airbyte import airbyte_assets, airbyte_checks
 from assets.backtest import backtest
 from assets.dbt import dbt_models, unit_test_checks
 from assets.features import FEATURE_ASSETS
@@ -58,6 +58,7 @@ def build_definitions(
     landed = airbyte_assets(resources["airbyte"])
     assets = [
         *landed,
+        *airbyte_checks(resources["airbyte"]),
         *dbt_models(resources["dbt"]),
         *FEATURE_ASSETS,
         *quality_assets(sorted(key for one in landed for key in one.keys)),

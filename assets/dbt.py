@@ -14,7 +14,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 from assets.ownership import owner_of
 from assets.tables import ensure
 from resources.dbt import DbtError, DbtRunner
-from resources.warehouse import DuckDBWarehouse
+from resources.warehouse import Warehouse
 
 PYTHON_SOURCES = (dg.AssetKey(["predictions", "lapse_predictions"]), dg.AssetKey(["training", "holdout_predictions"]))
 """What the serving models read and Python writes."""
@@ -92,7 +92,7 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
         pool=POOL,
     )
     def dbt_build(
-        context: dg.AssetExecutionContext, config: BuildConfig, dbt: DbtRunner, warehouse: DuckDBWarehouse
+        context: dg.AssetExecutionContext, config: BuildConfig, dbt: DbtRunner, warehouse: Warehouse
     ) -> Iterator[Any]:
         yield from _build(context, dbt, warehouse, {"BATON_REBUILD_FROM": config.rebuild_from})
 
@@ -104,7 +104,7 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
         name="dbt_serving",
         pool=POOL,
     )
-    def dbt_serving(context: dg.AssetExecutionContext, dbt: DbtRunner, warehouse: DuckDBWarehouse) -> Iterator[Any]:
+    def dbt_serving(context: dg.AssetExecutionContext, dbt: DbtRunner, warehouse: Warehouse) -> Iterator[Any]:
         # Before the first model there are no predictions, and a weekly job must still run through.
         ensure(warehouse, *PYTHON_SOURCES)
         yield from _build(context, dbt, warehouse, {})
@@ -127,7 +127,7 @@ def unit_test_checks(assets: Sequence[dg.AssetsDefinition | dg.AssetChecksDefini
 def _build(
     context: dg.AssetExecutionContext,
     dbt: DbtRunner,
-    warehouse: DuckDBWarehouse,
+    warehouse: Warehouse,
     environment: Mapping[str, str],
 ) -> Iterator[Any]:
     """Build the selected models and run their tests; yield dagster-dbt's own events, with row counts and columns."""
@@ -160,10 +160,16 @@ def _build(
     except DbtError as error:
         failure, events = error, error.events
     shape = _shapes(warehouse)
+    charged = dbt.costs()
+    costs = {
+        (node["schema"], node["alias"]): charged[unique_id]
+        for unique_id, node in manifest["nodes"].items()
+        if unique_id in charged
+    }
     for event in events:
         message = DbtCoreCliEventMessage(raw_event=event, event_history_metadata={})
         for result in message.to_default_asset_events(manifest, translator, context, project=project):
-            yield _with_shape(context, result, shape) if isinstance(result, dg.Output) else result
+            yield _with_shape(context, result, shape, costs) if isinstance(result, dg.Output) else result
     if failure is not None:
         # Retrying a failed test or a broken model cannot help; only its repair can.
         raise dg.Failure(str(failure), allow_retries=False)
@@ -214,30 +220,25 @@ def _unit_tests(manifest_path: Path, translator: Translator, project: DbtProject
     return [dbt_unit_tests]
 
 
-Shapes = Mapping[tuple[str, str], tuple[list[dg.TableColumn], int]]
+Shapes = Mapping[tuple[str, str], tuple[list[dg.TableColumn], int | None]]
 
 
-def _shapes(warehouse: DuckDBWarehouse) -> Shapes:
-    """Return columns and row count of every table and view, by (schema, name), in one opening of the warehouse."""
-    columns: dict[tuple[str, str], list[dg.TableColumn]] = {}
-    with warehouse.connect() as connection:
-        described = connection.execute(
-            "select table_schema, table_name, column_name, data_type from information_schema.columns "
-            "order by table_schema, table_name, ordinal_position"
-        ).fetchall()
-        for schema, table, column, kind in described:
-            columns.setdefault((schema, table), []).append(dg.TableColumn(column, kind.lower()))
-        # Counting a table reads its header; counting a staging view reads no column.
-        counts = {
-            name: connection.execute(f'select count(*) from "{name[0]}"."{name[1]}"').fetchall()[0][0]
-            for name in columns
-            if name[0] not in {"raw", "information_schema"}
-        }
-    return {name: (columns[name], count) for name, count in counts.items()}
+def _shapes(warehouse: Warehouse) -> Shapes:
+    """Return columns and row count (None: not known without reading) of what was built, by (schema, name)."""
+    return {
+        name: ([dg.TableColumn(column, kind.lower()) for column, kind in shape.columns.items()], shape.rows)
+        for name, shape in warehouse.shapes().items()
+        if name[0] != "raw"
+    }
 
 
-def _with_shape(context: dg.AssetExecutionContext, output: dg.Output, shapes: Shapes) -> dg.Output:
-    """Add row count, table name and the columns as built (with the documented descriptions) to a materialisation."""
+def _with_shape(
+    context: dg.AssetExecutionContext,
+    output: dg.Output,
+    shapes: Shapes,
+    costs: Mapping[tuple[str, str], Mapping[str, int]],
+) -> dg.Output:
+    """Add row count, table name, the columns as built (with the documented descriptions) and what it cost."""
     key = context.asset_key_for_output(output.output_name)
     schema, name = key.path[0], key.path[-1]
     if (schema, name) not in shapes:
@@ -255,7 +256,8 @@ def _with_shape(context: dg.AssetExecutionContext, output: dg.Output, shapes: Sh
         output_name=output.output_name,
         metadata={
             **output.metadata,
-            "dagster/row_count": rows,
+            **costs.get((schema, name), {}),
+            **({} if rows is None else {"dagster/row_count": rows}),
             "dagster/table_name": f"{schema}.{name}",
             "dagster/column_schema": dg.TableSchema(described),
         },

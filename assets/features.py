@@ -9,7 +9,7 @@ from assets.dbt import BuildConfig
 from assets.ownership import owner_of
 from assets.reporting import column_schema, table
 from resources.clock import Clock
-from resources.warehouse import DuckDBWarehouse
+from resources.warehouse import Warehouse
 
 FEATURE_FRAME = dg.AssetKey(["features", "feature_frame"])
 CUSTOMER_FEATURES = dg.AssetKey(["features", "customer_features"])
@@ -47,7 +47,7 @@ OLDEST_DATA_DAYS = 3
     ],
 )
 def feature_frame(
-    context: dg.AssetExecutionContext, config: BuildConfig, warehouse: DuckDBWarehouse
+    context: dg.AssetExecutionContext, config: BuildConfig, warehouse: Warehouse
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Validate the cutoffs that the frame lacks (or that are to be rebuilt) and add them."""
     cutoffs = _cutoffs_to_add(warehouse, config.rebuild_from)
@@ -97,7 +97,7 @@ def _verdict(
     )
 
 
-def _report(warehouse: DuckDBWarehouse, *, cutoffs_added: int, rows_added: int) -> dg.MaterializeResult:
+def _report(warehouse: Warehouse, *, cutoffs_added: int, rows_added: int) -> dg.MaterializeResult:
     newest = warehouse.read("select * from features.feature_frame order by cutoff_date desc, customer_id limit 5")
     return dg.MaterializeResult(
         asset_key=FEATURE_FRAME,
@@ -112,7 +112,7 @@ def _report(warehouse: DuckDBWarehouse, *, cutoffs_added: int, rows_added: int) 
     )
 
 
-def _cutoffs_to_add(warehouse: DuckDBWarehouse, rebuild_from: str) -> list[date]:
+def _cutoffs_to_add(warehouse: Warehouse, rebuild_from: str) -> list[date]:
     """Return the cutoffs that have features but no frame yet, and all from `rebuild_from` (ISO date) on."""
     having = "select distinct cutoff_date from features.customer_features"
     if warehouse.exists("features", "feature_frame"):
@@ -122,7 +122,7 @@ def _cutoffs_to_add(warehouse: DuckDBWarehouse, rebuild_from: str) -> list[date]
     return [found.date() for found in warehouse.read(f"{having} order by 1")["cutoff_date"]]
 
 
-def _known_cutoffs(warehouse: DuckDBWarehouse) -> list[date]:
+def _known_cutoffs(warehouse: Warehouse) -> list[date]:
     return [
         found.date() for found in warehouse.read("select cutoff_date from features.cutoffs order by 1")["cutoff_date"]
     ]
@@ -137,7 +137,7 @@ def _known_cutoffs(warehouse: DuckDBWarehouse) -> list[date]:
     ),
     metadata={"owner": owner_of(dg.AssetKey(["raw", "transactions"]))},
 )
-def data_is_recent(warehouse: DuckDBWarehouse, clock: Clock) -> dg.AssetCheckResult:
+def data_is_recent(warehouse: Warehouse, clock: Clock) -> dg.AssetCheckResult:
     """Compare the watermark with the clock."""
     found = warehouse.read("select max(watermark_date) as watermark from features.cutoffs")["watermark"].iloc[0]
     now = clock.now()

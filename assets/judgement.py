@@ -12,6 +12,7 @@ import dagster as dg
 
 from assets.known import (
     audited,
+    duckdb_of,
     early_until,
     frame_until,
     newest_cutoff,
@@ -26,12 +27,12 @@ from assets.quality import FACTS, arrival_facts, bad_weeks, schema_facts, watche
 from assets.reporting import table
 from assets.tables import described, ensure, typed
 from assets.training import CHAMPION, OUTCOMES, SEED, previous_champion
-from resources.airbyte import EmbeddedAirbyteWorkspace
+from resources.airbyte import RawWorkspace
 from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry, ModelVersion
-from resources.warehouse import DuckDBWarehouse
+from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,9 +112,9 @@ _DESCRIPTIONS: Mapping[dg.AssetKey, str] = {
 def judgement(
     context: dg.AssetExecutionContext,
     config: JudgementConfig,
-    warehouse: DuckDBWarehouse,
+    warehouse: Warehouse,
     registry: ModelRegistry,
-    airbyte: EmbeddedAirbyteWorkspace,
+    airbyte: RawWorkspace,
     dbt: DbtRunner,
     clock: Clock,
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
@@ -173,18 +174,18 @@ PYTHON_LINEAGE: Mapping[str, tuple[str, ...]] = {
 """What the tables that Python writes read; dbt's manifest knows the others."""
 
 
-def lineage_and_owners(dbt: DbtRunner, warehouse: DuckDBWarehouse) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+def lineage_and_owners(dbt: DbtRunner, warehouse: Warehouse) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
     """Return asset -> what it reads, and asset -> team, both keyed `schema/name`."""
     from resources.sandbox import Sandbox
 
-    lineage = {**Sandbox(dbt, warehouse.path).lineage(), **PYTHON_LINEAGE}
+    lineage = {**Sandbox(dbt, duckdb_of(warehouse).path).lineage(), **PYTHON_LINEAGE}
     return lineage, {name: owner_of(dg.AssetKey(name.split("/"))) for name in lineage}
 
 
 def week_evidence(
-    warehouse: DuckDBWarehouse,
+    warehouse: Warehouse,
     registry: ModelRegistry,
-    airbyte: EmbeddedAirbyteWorkspace,
+    airbyte: RawWorkspace,
     dbt: DbtRunner,
     cutoff: date,
     ledger: "pd.DataFrame",
@@ -220,7 +221,7 @@ def week_evidence(
     )
 
 
-def _models(warehouse: DuckDBWarehouse, registry: ModelRegistry) -> "tuple[ModelVersion | None, ModelVersion | None]":
+def _models(warehouse: Warehouse, registry: ModelRegistry) -> "tuple[ModelVersion | None, ModelVersion | None]":
     """Return the champion, and the champion to return to, if there was one before."""
     champion = registry.by_alias(CHAMPION_ALIAS)
     if champion is None:
@@ -229,7 +230,7 @@ def _models(warehouse: DuckDBWarehouse, registry: ModelRegistry) -> "tuple[Model
     return champion, previous_champion(registry, warehouse)
 
 
-def _info(warehouse: DuckDBWarehouse, registry: ModelRegistry, version: ModelVersion | None) -> "ModelInfo | None":
+def _info(warehouse: Warehouse, registry: ModelRegistry, version: ModelVersion | None) -> "ModelInfo | None":
     """Return what the judgement must know about a version."""
     from ml_models.judgement.decision import ModelInfo
 
@@ -268,7 +269,7 @@ def _refit(registry: ModelRegistry, champion: ModelVersion | None) -> "Callable[
 
 
 def _brought_up_to_date(
-    context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse, ledger: "pd.DataFrame"
+    context: dg.AssetExecutionContext, warehouse: Warehouse, ledger: "pd.DataFrame"
 ) -> "pd.DataFrame":
     """Fill in what became of past decisions: the run that was launched, and whether it ended in a promotion."""
     ensure(warehouse, CHAMPION)
@@ -286,7 +287,7 @@ def _brought_up_to_date(
     return filled
 
 
-def _write(warehouse: DuckDBWarehouse, judged: "WeekJudgement", said: str) -> None:
+def _write(warehouse: Warehouse, judged: "WeekJudgement", said: str) -> None:
     """Write the week's rows: the diagnosis, why, and last the decision that somebody may act on."""
     import pandas as pd
 
@@ -332,7 +333,7 @@ def _diagnosis_rows(judged: "WeekJudgement") -> "pd.DataFrame":
     return typed(pd.DataFrame(rows).assign(cutoff_date=pd.Timestamp(judged.cutoff)), DIAGNOSIS)
 
 
-def _report(warehouse: DuckDBWarehouse, newest: date | None) -> "Iterator[dg.MaterializeResult | dg.AssetCheckResult]":
+def _report(warehouse: Warehouse, newest: date | None) -> "Iterator[dg.MaterializeResult | dg.AssetCheckResult]":
     """Show the newest week, the last weeks in words, and what is due."""
     from ml_models.judgement.week import digest
 

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+import dagster as dg
+
 from resources.dbt import DbtRunner
-from resources.warehouse import DuckDBWarehouse
+from resources.warehouse import DuckDBWarehouse, Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,20 +21,20 @@ HISTORY_CUTOFFS = 60
 """A year and its season."""
 
 
-def newest_cutoff(warehouse: DuckDBWarehouse) -> date | None:
+def newest_cutoff(warehouse: Warehouse) -> date | None:
     """Return the newest cutoff of the feature frame; None before the first."""
     newest = warehouse.read("select max(cutoff_date) as newest from features.feature_frame")["newest"].iloc[0]
     return None if newest != newest else newest.date()
 
 
-def profile_until(warehouse: DuckDBWarehouse, cutoff: date) -> "pd.DataFrame":
+def profile_until(warehouse: Warehouse, cutoff: date) -> "pd.DataFrame":
     """Return the measures of the weeks before a cutoff."""
     return warehouse.read(
         "select * from monitoring.profile where period_start >= ? and period_start < ?", [_since(cutoff), cutoff]
     )
 
 
-def frame_until(warehouse: DuckDBWarehouse, cutoff: date) -> "pd.DataFrame":
+def frame_until(warehouse: Warehouse, cutoff: date) -> "pd.DataFrame":
     """Return the feature rows of the cutoffs up to this one, as served."""
     return warehouse.read(
         "select * from features.feature_frame where cutoff_date between ? and ? order by cutoff_date, customer_id",
@@ -40,7 +42,7 @@ def frame_until(warehouse: DuckDBWarehouse, cutoff: date) -> "pd.DataFrame":
     )
 
 
-def outcomes_until(warehouse: DuckDBWarehouse, cutoff: date) -> "pd.DataFrame":
+def outcomes_until(warehouse: Warehouse, cutoff: date) -> "pd.DataFrame":
     """Return the labels that had matured by a cutoff: customer_id, cutoff_date, lapsed."""
     return warehouse.read(
         "select customer_id, cutoff_date, lapsed from outcomes.customer_outcomes "
@@ -49,7 +51,7 @@ def outcomes_until(warehouse: DuckDBWarehouse, cutoff: date) -> "pd.DataFrame":
     )
 
 
-def early_until(warehouse: DuckDBWarehouse, cutoff: date) -> "pd.DataFrame":
+def early_until(warehouse: Warehouse, cutoff: date) -> "pd.DataFrame":
     """Return the early labels seen by a cutoff: customer_id, cutoff_date, lapsed_14d."""
     return warehouse.read(
         "select customer_id, cutoff_date, lapsed_14d from outcomes.early_outcomes "
@@ -58,8 +60,24 @@ def early_until(warehouse: DuckDBWarehouse, cutoff: date) -> "pd.DataFrame":
     )
 
 
+def duckdb_of(warehouse: Warehouse) -> DuckDBWarehouse:
+    """Return the DuckDB file that measuring and replaying read.
+
+    Raises:
+        Failure: the warehouse is another one.
+    """
+    if isinstance(warehouse, DuckDBWarehouse):
+        return warehouse
+    raise dg.Failure(
+        "Measuring tables and replaying faults read a DuckDB file, and this profile's warehouse is "
+        f"{type(warehouse).__name__}: the weekly judgement does not run on it yet. What does is in docs/production.md; "
+        "nothing was written.",
+        allow_retries=False,
+    )
+
+
 def rebuilding(
-    dbt: DbtRunner, warehouse: DuckDBWarehouse, as_of: date
+    dbt: DbtRunner, warehouse: Warehouse, as_of: date
 ) -> "Callable[[Sequence[Alteration], date], pd.DataFrame]":
     """Return how to build a past cutoff's features under alterations: dbt's own SQL in a sandbox, rows as delivered.
 
@@ -68,7 +86,7 @@ def rebuilding(
     from ml_models.judgement.attribution import NotReplayable
     from resources.sandbox import Sandbox, SandboxError
 
-    sandbox = Sandbox(dbt, warehouse.path)
+    sandbox = Sandbox(dbt, duckdb_of(warehouse).path)
 
     def rebuild(alterations: "Sequence[Alteration]", cutoff: date) -> "pd.DataFrame":
         try:
@@ -79,7 +97,7 @@ def rebuilding(
     return rebuild
 
 
-def audited(dbt: DbtRunner, warehouse: DuckDBWarehouse, cutoff: date) -> "pd.DataFrame | None":
+def audited(dbt: DbtRunner, warehouse: Warehouse, cutoff: date) -> "pd.DataFrame | None":
     """Return a past cutoff's features, built again from the days before it only; None where it was not served."""
     from ml_models.judgement.attribution import NotReplayable
 

@@ -14,7 +14,7 @@ from assets.tables import described, ensure, typed
 from assets.training import CHAMPION, HOLDOUT, OUTCOMES
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry
-from resources.warehouse import DuckDBWarehouse
+from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,7 @@ LABELS_OUTGREW_MODEL = dg.AssetCheckKey(CHAMPION, "labels_outgrew_model")
         "the gate saw. The recency rule stands beside it in marts.accuracy_over_time."
     ),
 )
-def performance(context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse) -> dg.MaterializeResult:
+def performance(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
     """Judge every matured live prediction, and each version's holdout."""
     import pandas as pd
 
@@ -88,9 +88,7 @@ def performance(context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse) -
         "against the weeks before. Its own history sets its threshold in the checks `feature_drift` and `score_drift`."
     ),
 )
-def drift(
-    context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse, registry: ModelRegistry
-) -> dg.MaterializeResult:
+def drift(context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry) -> dg.MaterializeResult:
     """Measure the cutoffs that were not measured yet."""
     from ml_models.judgement.week import measure_drift
     from ml_models.lapse.problem import PROBLEM
@@ -120,7 +118,7 @@ def drift(
     ),
     metadata={"owner": owner_of(FEATURE_FRAME)},
 )
-def feature_drift(warehouse: DuckDBWarehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
+def feature_drift(warehouse: Warehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
     """Judge the features of the newest cutoff."""
     return _judge(warehouse, registry, "features")
 
@@ -135,7 +133,7 @@ def feature_drift(warehouse: DuckDBWarehouse, registry: ModelRegistry) -> dg.Ass
     ),
     metadata={"owner": owner_of(PREDICTIONS)},
 )
-def score_drift(warehouse: DuckDBWarehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
+def score_drift(warehouse: Warehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
     """Judge the scores of the newest cutoff."""
     return _judge(warehouse, registry, "scores")
 
@@ -150,7 +148,7 @@ def score_drift(warehouse: DuckDBWarehouse, registry: ModelRegistry) -> dg.Asset
     ),
     metadata={"owner": owner_of(CHAMPION)},
 )
-def labels_outgrew_model(warehouse: DuckDBWarehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
+def labels_outgrew_model(warehouse: Warehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
     """Compare the labelled cutoffs with those that the champion knew."""
     from ml_models.judgement.decision import SETTINGS
     from ml_models.splits import MINIMUM_CUTOFFS
@@ -189,7 +187,7 @@ def labels_outgrew_model(warehouse: DuckDBWarehouse, registry: ModelRegistry) ->
     ),
     metadata={"owner": owner_of(PREDICTIONS)},
 )
-def predictions_hold(warehouse: DuckDBWarehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
+def predictions_hold(warehouse: Warehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
     """Judge the champion by the newest outcomes and early labels."""
     from ml_models.judgement.gain import scored
     from ml_models.judgement.week import judge_predictions
@@ -223,7 +221,7 @@ def predictions_hold(warehouse: DuckDBWarehouse, registry: ModelRegistry) -> dg.
     )
 
 
-def _judge(warehouse: DuckDBWarehouse, registry: ModelRegistry, layer: str) -> dg.AssetCheckResult:
+def _judge(warehouse: Warehouse, registry: ModelRegistry, layer: str) -> dg.AssetCheckResult:
     """Judge the newest measured cutoff of a layer; too little history passes, and says so."""
     from ml_models.judgement.drift import judge_drift, weigh_drift
     from ml_models.judgement.gain import scored
@@ -273,13 +271,13 @@ def _unjudged(why: str) -> dg.AssetCheckResult:
     )
 
 
-def drift_history(warehouse: DuckDBWarehouse) -> "pd.DataFrame":
+def drift_history(warehouse: Warehouse) -> "pd.DataFrame":
     """Return what was measured of drift so far."""
     ensure(warehouse, DRIFT)
     return warehouse.read("select * from monitoring.drift order by cutoff_date, layer, column_name, segment")
 
 
-def _live_rows(warehouse: DuckDBWarehouse, horizon_days: int) -> "pd.DataFrame":
+def _live_rows(warehouse: Warehouse, horizon_days: int) -> "pd.DataFrame":
     """Return matured predictions that their model could not have known, with the outcome and the slicing features."""
     return warehouse.read(
         "select p.customer_id, p.cutoff_date, p.score, p.model_version, o.lapsed, f.active_days_84d "
@@ -291,7 +289,7 @@ def _live_rows(warehouse: DuckDBWarehouse, horizon_days: int) -> "pd.DataFrame":
     )
 
 
-def _holdout_rows(warehouse: DuckDBWarehouse) -> "pd.DataFrame":
+def _holdout_rows(warehouse: Warehouse) -> "pd.DataFrame":
     return warehouse.read(
         "select h.customer_id, h.cutoff_date, h.score, h.model_version, h.lapsed, f.active_days_84d "
         "from training.holdout_predictions h join features.feature_frame f using (customer_id, cutoff_date) "

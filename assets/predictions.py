@@ -16,7 +16,7 @@ from assets.training import CANDIDATE, CHAMPION, POOL, obstacle_of
 from resources.clock import Clock
 from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
 from resources.registry import CHAMPION as CHAMPION_ALIAS
-from resources.warehouse import DuckDBWarehouse
+from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,7 @@ class ScoreConfig(dg.Config):
 def lapse_predictions(
     context: dg.AssetExecutionContext,
     config: ScoreConfig,
-    warehouse: DuckDBWarehouse,
+    warehouse: Warehouse,
     registry: ModelRegistry,
     clock: Clock,
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
@@ -129,7 +129,7 @@ def _today(clock: Clock) -> date:
     return clock.now().astimezone(ZoneInfo(STORE_TIME_ZONE)).date()
 
 
-def _rows_to_score(warehouse: DuckDBWarehouse, cutoff: date, *, rescore: bool) -> "pd.DataFrame":
+def _rows_to_score(warehouse: Warehouse, cutoff: date, *, rescore: bool) -> "pd.DataFrame":
     if rescore and _outcome_is_known(warehouse, cutoff):
         raise dg.Failure(
             f"Expected a cutoff whose outcome is still open to score again, but the outcome of {cutoff} is known. "
@@ -147,7 +147,7 @@ def _rows_to_score(warehouse: DuckDBWarehouse, cutoff: date, *, rescore: bool) -
 
 
 def _current(
-    warehouse: DuckDBWarehouse, champion: ModelVersion | None, newest: date | None, stale: str
+    warehouse: Warehouse, champion: ModelVersion | None, newest: date | None, stale: str
 ) -> dg.AssetCheckResult:
     scored = newest is not None and _is_scored(warehouse, newest)
     waiting = champion is None or newest is None
@@ -179,7 +179,7 @@ def _current(
     ),
 )
 def dark_predictions(
-    context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse, registry: ModelRegistry
+    context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry
 ) -> dg.MaterializeResult:
     """Score the newest served cutoff with the waiting challenger, if there is one."""
     ensure(warehouse, PREDICTIONS, DARK_PREDICTIONS)
@@ -238,25 +238,25 @@ def _timestamp(moment: date) -> "pd.Timestamp":
     return pd.Timestamp(moment)
 
 
-def _newest_cutoff(warehouse: DuckDBWarehouse) -> date | None:
+def _newest_cutoff(warehouse: Warehouse) -> date | None:
     newest = warehouse.read("select max(cutoff_date) as newest from features.feature_frame")["newest"].iloc[0]
     return None if newest != newest else newest.date()
 
 
-def _is_scored(warehouse: DuckDBWarehouse, cutoff: date) -> bool:
+def _is_scored(warehouse: Warehouse, cutoff: date) -> bool:
     if not warehouse.exists("predictions", "lapse_predictions"):
         return False
     found = warehouse.read("select count(*) as n from predictions.lapse_predictions where cutoff_date = ?", [cutoff])
     return bool(found["n"].iloc[0])
 
 
-def _outcome_is_known(warehouse: DuckDBWarehouse, cutoff: date) -> bool:
+def _outcome_is_known(warehouse: Warehouse, cutoff: date) -> bool:
     found = warehouse.read("select count(*) as n from outcomes.customer_outcomes where cutoff_date = ?", [cutoff])
     return bool(found["n"].iloc[0])
 
 
 def _report(
-    context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse, scored: "pd.DataFrame | None", what: str
+    context: dg.AssetExecutionContext, warehouse: Warehouse, scored: "pd.DataFrame | None", what: str
 ) -> dg.MaterializeResult:
     context.log.info(what)
     metadata: dict = {**described(warehouse, PREDICTIONS), "what_happened": what}

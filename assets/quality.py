@@ -6,21 +6,21 @@ and which checks show them on the page of the table where a repair starts.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from assets.features import FEATURE_FRAME
-from assets.known import audited, early_until, frame_until, newest_cutoff, outcomes_until, profile_until
+from assets.known import audited, duckdb_of, early_until, frame_until, newest_cutoff, outcomes_until, profile_until
 from assets.ownership import owner_of
 from assets.predictions import due_cutoff
 from assets.reporting import table
 from assets.tables import TABLES, described, ensure, typed
 from assets.training import OUTCOMES
-from resources.airbyte import EmbeddedAirbyteWorkspace
+from resources.airbyte import RawWorkspace
 from resources.clock import Clock
 from resources.dbt import DbtRunner
-from resources.warehouse import DuckDBWarehouse
+from resources.warehouse import Warehouse
 from resources.watched import columns_of, take_census, watched_tables
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
     )
     def profile(
         context: dg.AssetExecutionContext,
-        warehouse: DuckDBWarehouse,
-        airbyte: EmbeddedAirbyteWorkspace,
+        warehouse: Warehouse,
+        airbyte: RawWorkspace,
         dbt: DbtRunner,
     ) -> Iterator[dg.MaterializeResult]:
         ensure(warehouse, CENSUS, PROFILE)
@@ -134,8 +134,8 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
     )
     def facts(
         context: dg.AssetExecutionContext,
-        warehouse: DuckDBWarehouse,
-        airbyte: EmbeddedAirbyteWorkspace,
+        warehouse: Warehouse,
+        airbyte: RawWorkspace,
         dbt: DbtRunner,
         clock: Clock,
     ) -> dg.MaterializeResult:
@@ -161,7 +161,7 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
         ],
         can_subset=True,
     )
-    def quality(context: dg.AssetCheckExecutionContext, warehouse: DuckDBWarehouse) -> Iterator[dg.AssetCheckResult]:
+    def quality(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
         """Show the newest facts on the tables that they are about."""
         found = warehouse.read(
             "select * from monitoring.facts where cutoff_date = (select max(cutoff_date) from monitoring.facts)"
@@ -185,32 +185,24 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
     return [profile, facts, quality]
 
 
-def watched_now(
-    warehouse: DuckDBWarehouse, airbyte: EmbeddedAirbyteWorkspace, dbt: DbtRunner
-) -> "tuple[WatchedTable, ...]":
+def watched_now(warehouse: Warehouse, airbyte: RawWorkspace, dbt: DbtRunner) -> "tuple[WatchedTable, ...]":
     """Return the watched tables by the census taken so far."""
     census = warehouse.read("select * from monitoring.census")
-    return watched_tables(_plans(airbyte), dbt.variables(), census)
+    return watched_tables(airbyte.plans(), dbt.variables(), census)
 
 
-def _plans(airbyte: EmbeddedAirbyteWorkspace) -> list[Any]:
-    return [plan for connection in airbyte.connections().values() for plan in connection.plans()]
-
-
-def _census(
-    warehouse: DuckDBWarehouse, airbyte: EmbeddedAirbyteWorkspace, dbt: DbtRunner
-) -> "tuple[WatchedTable, ...]":
+def _census(warehouse: Warehouse, airbyte: RawWorkspace, dbt: DbtRunner) -> "tuple[WatchedTable, ...]":
     """Count what was not counted yet, and return what is watched."""
     known = warehouse.read("select * from monitoring.census")
-    census = take_census(warehouse.read, _plans(airbyte), dbt.variables(), known)
+    census = take_census(warehouse.read, airbyte.plans(), dbt.variables(), known)
     if len(census) > len(known):
         warehouse.replace_table("monitoring", "census", census)
-    return watched_tables(_plans(airbyte), dbt.variables(), census)
+    return watched_tables(airbyte.plans(), dbt.variables(), census)
 
 
 def _measure(
     context: dg.AssetExecutionContext,
-    warehouse: DuckDBWarehouse,
+    warehouse: Warehouse,
     tables: "Sequence[WatchedTable]",
     weeks: "Sequence[date]",
 ) -> None:
@@ -220,7 +212,7 @@ def _measure(
     columns = columns_of(warehouse.read)
     first, last = weeks[0], weeks[-1] + timedelta(days=WEEK - 1)
     parts = []
-    with warehouse.connect() as connection:
+    with duckdb_of(warehouse).connect() as connection:
         for watched in tables:
             present = fitted(watched, columns.get(watched.asset, {}))
             # A snapshot is only known as it stands: it is measured for the newest week.
@@ -232,7 +224,7 @@ def _measure(
     context.log.info(f"profile: {len(measured):,} measures of {len(weeks)} week(s), {len(tables)} tables")
 
 
-def _weeks_to_measure(warehouse: DuckDBWarehouse) -> list[date]:
+def _weeks_to_measure(warehouse: Warehouse) -> list[date]:
     """Return the first days of whole weeks that are delivered and not measured, ascending, without holes."""
     found = warehouse.read(
         "select (select max(cutoff_date) from features.cutoffs) as newest, "
@@ -249,7 +241,7 @@ def _weeks_to_measure(warehouse: DuckDBWarehouse) -> list[date]:
     return [begin + timedelta(days=7 * number) for number in range(max((newest - begin).days // 7, 0))]
 
 
-def arrival_facts(warehouse: DuckDBWarehouse, tables: "Sequence[WatchedTable]", cutoff: date) -> "tuple[Fact, ...]":
+def arrival_facts(warehouse: Warehouse, tables: "Sequence[WatchedTable]", cutoff: date) -> "tuple[Fact, ...]":
     """Return which tables lack whole days on the morning of a cutoff."""
     from ml_models.judgement.quality import judge_arrival
 
@@ -267,7 +259,7 @@ def arrival_facts(warehouse: DuckDBWarehouse, tables: "Sequence[WatchedTable]", 
     return tuple(facts)
 
 
-def schema_facts(warehouse: DuckDBWarehouse, cutoff: date) -> "tuple[Fact, ...]":
+def schema_facts(warehouse: Warehouse, cutoff: date) -> "tuple[Fact, ...]":
     """Return what is wrong with the columns as they are now, by the census taken on healthy history."""
     from ml_models.judgement.quality import judge_schema
 
@@ -288,7 +280,7 @@ def schema_facts(warehouse: DuckDBWarehouse, cutoff: date) -> "tuple[Fact, ...]"
 
 
 def judge_arrivals(
-    warehouse: DuckDBWarehouse, airbyte: EmbeddedAirbyteWorkspace, dbt: DbtRunner, clock: Clock
+    warehouse: Warehouse, airbyte: RawWorkspace, dbt: DbtRunner, clock: Clock
 ) -> "tuple[pd.DataFrame, str]":
     """Judge what arrived before the cutoff that is due, write its facts, and return them with the verdict."""
     from ml_models.judgement.quality import judge_as_of, judge_frame, judge_outcomes, judge_quality
@@ -324,10 +316,12 @@ def judge_arrivals(
 VERDICT = "verdict"
 
 
-def bad_weeks(warehouse: DuckDBWarehouse, cutoff: date) -> dict[str, dict[date, tuple[str, ...]]] | None:
+def bad_weeks(warehouse: Warehouse, cutoff: date) -> dict[str, dict[date, tuple[str, ...]]] | None:
     """Return the weeks that had facts, by asset and first day; None when the week before was not judged."""
     ensure(warehouse, FACTS)
-    facts = warehouse.read("select distinct cutoff_date, asset, kind, column_name from monitoring.facts order by all")
+    facts = warehouse.read(
+        "select distinct cutoff_date, asset, kind, column_name from monitoring.facts order by 1, 2, 3, 4"
+    )
     judged = {stamp.date() for stamp in facts.loc[facts["kind"] == VERDICT, "cutoff_date"]}
     if cutoff - timedelta(days=7) not in judged:
         return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
 
-from resources.warehouse import DuckDBWarehouse
+from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,7 +192,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
 }
 
 
-def described(warehouse: DuckDBWarehouse, key: dg.AssetKey) -> dict[str, dg.MetadataValue | int | str | dg.TableSchema]:
+def described(warehouse: Warehouse, key: dg.AssetKey) -> dict[str, dg.MetadataValue | int | str | dg.TableSchema]:
     """Return row count, table name and columns of a table of this module, as metadata of its materialisation."""
     schema, table = key.path
     columns = [dg.TableColumn(name, column.type, column.about) for name, column in TABLES[(schema, table)].items()]
@@ -200,10 +200,11 @@ def described(warehouse: DuckDBWarehouse, key: dg.AssetKey) -> dict[str, dg.Meta
         "dagster/row_count": warehouse.row_count(schema, table),
         "dagster/table_name": f"{schema}.{table}",
         "dagster/column_schema": dg.TableSchema(columns),
+        **warehouse.costs(),
     }
 
 
-def ensure(warehouse: DuckDBWarehouse, *keys: dg.AssetKey) -> None:
+def ensure(warehouse: Warehouse, *keys: dg.AssetKey) -> None:
     """Create those tables that are not there yet, empty: before the first model, what reads them must still work."""
     for key in keys:
         schema, table = key.path

@@ -13,7 +13,7 @@ from assets.reporting import column_schema, picture, table
 from assets.tables import described, ensure
 from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
 from resources.registry import CHAMPION as CHAMPION_ALIAS
-from resources.warehouse import DuckDBWarehouse
+from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +104,7 @@ class PromotionConfig(dg.Config):
     ),
 )
 def training_set(
-    context: dg.AssetExecutionContext, config: TrainingConfig, warehouse: DuckDBWarehouse
+    context: dg.AssetExecutionContext, config: TrainingConfig, warehouse: Warehouse
 ) -> dg.MaterializeResult:
     """Join, keep out what is known bad, split and fingerprint."""
     from ml_models.fingerprint import frame_fingerprint
@@ -190,7 +190,7 @@ def training_set(
     ],
 )
 def candidate(
-    context: dg.AssetExecutionContext, warehouse: DuckDBWarehouse, registry: ModelRegistry
+    context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Search, evaluate, compare, fit, register; the same data and recipe are not judged twice against one champion."""
     from ml_models.gate import settle
@@ -259,7 +259,7 @@ def candidate(
     ),
 )
 def champion(
-    context: dg.AssetExecutionContext, config: PromotionConfig, warehouse: DuckDBWarehouse, registry: ModelRegistry
+    context: dg.AssetExecutionContext, config: PromotionConfig, warehouse: Warehouse, registry: ModelRegistry
 ) -> dg.MaterializeResult:
     """Promote the challenger if its gates passed, or return to the champion before."""
     before = registry.by_alias(CHAMPION_ALIAS)
@@ -330,7 +330,7 @@ def span_of(first: str, last: str) -> tuple[date, date] | None:
     return span
 
 
-def known_bad(warehouse: DuckDBWarehouse, cutoffs: list[date]) -> list[date]:
+def known_bad(warehouse: Warehouse, cutoffs: list[date]) -> list[date]:
     """Return those of the cutoffs whose features or labels the ledger of decisions holds to be bad."""
     from ml_models.judgement.decision import quarantined
     from ml_models.lapse.problem import PROBLEM
@@ -363,7 +363,7 @@ def champion_known(registry: ModelRegistry) -> "Champion | None":
 
 def make_champion(
     registry: ModelRegistry,
-    warehouse: DuckDBWarehouse,
+    warehouse: Warehouse,
     version: ModelVersion,
     *,
     reason: str,
@@ -385,7 +385,7 @@ def make_champion(
 
 
 def previous_champion(
-    registry: ModelRegistry, warehouse: DuckDBWarehouse, bad: tuple[date, date] | None = None
+    registry: ModelRegistry, warehouse: Warehouse, bad: tuple[date, date] | None = None
 ) -> ModelVersion | None:
     """Return the newest earlier champion to return to, or None.
 
@@ -430,7 +430,7 @@ def obstacle_of(registry: ModelRegistry, challenger: ModelVersion) -> str:
     return f"it was rolled back ({sent_away})" if sent_away else ""
 
 
-def _scored_in_the_dark(warehouse: DuckDBWarehouse, version: ModelVersion) -> bool:
+def _scored_in_the_dark(warehouse: Warehouse, version: ModelVersion) -> bool:
     if not warehouse.exists("predictions", "dark_predictions"):
         return False
     found = warehouse.read(
@@ -532,7 +532,7 @@ def register(
     )
 
 
-def record(warehouse: DuckDBWarehouse, result: "TrainingResult", version: ModelVersion) -> None:
+def record(warehouse: Warehouse, result: "TrainingResult", version: ModelVersion) -> None:
     """Write a version's row and its holdout predictions."""
     row = _candidate_row(version, {"metrics": result.metrics, "parameters": result.parameters})
     holdout = result.holdout_predictions.assign(model_version=version.version)
@@ -542,7 +542,7 @@ def record(warehouse: DuckDBWarehouse, result: "TrainingResult", version: ModelV
 
 
 def record_promotion(
-    warehouse: DuckDBWarehouse,
+    warehouse: Warehouse,
     version: ModelVersion,
     before: ModelVersion | None,
     *,
@@ -584,7 +584,7 @@ def _candidate_row(version: ModelVersion, evidence: dict[str, Any]) -> "pd.DataF
     return pd.DataFrame([row])
 
 
-def _last_recorded(warehouse: DuckDBWarehouse) -> int | None:
+def _last_recorded(warehouse: Warehouse) -> int | None:
     if not warehouse.exists("training", "champion"):
         return None
     found = warehouse.read("select model_version from training.champion order by promoted_at desc limit 1")

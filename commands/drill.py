@@ -121,7 +121,7 @@ def ground(threads: int = 2) -> Ground:
 
     resources = resources_for()
     warehouse, dbt = resources["warehouse"], resources["dbt"]
-    plans = [plan for connection in resources["airbyte"].connections().values() for plan in connection.plans()]
+    plans = resources["airbyte"].plans()
     census = take_census(warehouse.read, plans, dbt.variables())
     tables = watched_tables(plans, dbt.variables(), census)
     # One clock for what is measured and for what is cut off.

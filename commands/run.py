@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from resources.registry import ModelRegistry
-    from resources.warehouse import DuckDBWarehouse
+    from resources.warehouse import Warehouse
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
         )
 
 
-def summarise(warehouse: "DuckDBWarehouse", registry: "ModelRegistry") -> None:
+def summarise(warehouse: "Warehouse", registry: "ModelRegistry") -> None:
     """Print counts, the model beside its baselines, and the customers most at risk."""
     import pandas as pd
 
@@ -101,7 +101,7 @@ def _named(comparison: "pd.DataFrame", chosen: str) -> "pd.DataFrame":
     return comparison.assign(model=named)[["model", *columns]]
 
 
-def _most_at_risk(warehouse: "DuckDBWarehouse") -> str:
+def _most_at_risk(warehouse: "Warehouse") -> str:
     rows = warehouse.read(
         "select customer_id, cutoff_date, score, reason_1, reason_2, reason_3 from predictions.lapse_predictions "
         "where cutoff_date = (select max(cutoff_date) from predictions.lapse_predictions) "

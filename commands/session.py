@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from resources.profiles import ROOT, UnknownProfileError, home
+from resources.profiles import ROOT, ProfileError, home
 from sensors.alerts import sentence_of
 
 PID_TAG = "baton/pid"
@@ -188,7 +188,7 @@ def sentences() -> Iterator[None]:
 
     try:
         yield
-    except (UnknownProfileError, DbtError, RegistryError, WarehouseError) as error:
+    except (ProfileError, DbtError, RegistryError, WarehouseError) as error:
         sys.exit(f"error: {error}")
     except ValueError as error:
         if "BATON_" not in str(error):

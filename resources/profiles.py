@@ -22,8 +22,20 @@ RECORDING_ENDS = "2018-01-01T08:00:00-05:00"
 """The bundled data is a recording of 2017; the embedded profile's clock stands at the morning after its last day."""
 
 
-class UnknownProfileError(ValueError):
+MAXIMUM_BYTES_BILLED = 200 * 1024**3
+"""What one query may scan in production unless `BATON_BIGQUERY_MAX_BYTES` says otherwise: about a dollar's worth."""
+
+
+class ProfileError(ValueError):
+    """The environment does not say what a profile needs; the message names what to set."""
+
+
+class UnknownProfileError(ProfileError):
     """`BATON_PROFILE` names no profile."""
+
+
+class SettingError(ProfileError):
+    """A variable that a profile needs is not set, or is not what it must be; the message names it."""
 
 
 def home() -> Path:
@@ -54,7 +66,56 @@ def embedded(home: Path) -> dict[str, Any]:
     }
 
 
-PROFILES: Mapping[str, Callable[[Path], dict[str, Any]]] = {"embedded": embedded}
+def production(home: Path) -> dict[str, Any]:
+    """BigQuery, an Airbyte server or Cloud, MLflow where `MLFLOW_TRACKING_URI` says; `home` holds scratch files only.
+
+    Nothing is asked of any of them before something runs; what is missing then is said by whoever needs it.
+    """
+    from resources.airbyte.server import RemoteAirbyteWorkspace
+    from resources.bigquery import BigQueryWarehouse
+
+    project = _required("BATON_BIGQUERY_PROJECT", "the Google Cloud project that holds the datasets")
+    clock = Clock()
+    return {
+        "clock": clock,
+        "warehouse": BigQueryWarehouse(
+            project=project,
+            location=os.environ.get("BATON_BIGQUERY_LOCATION", "US"),
+            maximum_bytes_billed=_bytes("BATON_BIGQUERY_MAX_BYTES", MAXIMUM_BYTES_BILLED),
+        ),
+        "airbyte": RemoteAirbyteWorkspace(clock=clock),
+        "dbt": DbtRunner(
+            project_dir=str(ROOT / "dbt_project"),
+            state_dir=str(home / "dbt-production"),
+            target="production",
+            variables_of_target={"BATON_BIGQUERY_PROJECT": project},
+        ),
+        "registry": ModelRegistry(
+            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}"),
+            artifact_root=os.environ.get("BATON_ARTIFACT_ROOT", (home / "mlartifacts").as_uri()),
+        ),
+        "alerts": Alerts(path=str(home / "alerts.jsonl")),
+    }
+
+
+def _required(variable: str, what: str) -> str:
+    value = os.environ.get(variable)
+    if not value:
+        raise SettingError(
+            f"The profile `production` expects {variable}, {what}, and it is not set. docs/production.md lists all "
+            "variables."
+        )
+    return value
+
+
+def _bytes(variable: str, default: int) -> int:
+    text = os.environ.get(variable) or str(default)
+    if not text.isdigit() or int(text) == 0:
+        raise SettingError(f"{variable} must be a whole number of bytes, such as {default}; it is {text!r}.")
+    return int(text)
+
+
+PROFILES: Mapping[str, Callable[[Path], dict[str, Any]]] = {"embedded": embedded, "production": production}
 
 
 def resources_for(profile: str | None = None) -> dict[str, Any]:

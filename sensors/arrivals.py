@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from resources.airbyte import EmbeddedAirbyteWorkspace
+from resources.airbyte import AirbyteError, RawWorkspace
 from resources.warehouse import WarehouseBusyError
 from sensors.jobs import INGEST_AND_BUILD
 
@@ -20,7 +20,7 @@ WAIT_SECONDS = 1.0
 )
 def arrivals_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Request one sync a day and source with news; starts no connector to find out."""
-    airbyte: EmbeddedAirbyteWorkspace = context.resources.airbyte
+    airbyte: RawWorkspace = context.resources.airbyte
     today = airbyte.clock.now().date()
     reasons = []
     for name in airbyte.connections():
@@ -28,6 +28,9 @@ def arrivals_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
             news = airbyte.has_new_data(name, wait_seconds=WAIT_SECONDS)
         except WarehouseBusyError as busy:
             return dg.SkipReason(f"the warehouse is busy, the next tick looks again: {busy}")
+        except AirbyteError as error:
+            # Who is away now may be back at the next tick, and a sync that fails tells its owner.
+            return dg.SkipReason(f"the source cannot be asked, the next tick looks again: {error}")
         reasons.append(news.reason)
         if news.new:
             tags = {"baton/cause": news.reason}

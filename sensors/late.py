@@ -9,7 +9,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from assets.predictions import CUTOFF_STEP_DAYS
 from resources.clock import Clock
-from resources.warehouse import DuckDBWarehouse, WarehouseBusyError, WarehouseError
+from resources.warehouse import Warehouse, WarehouseBusyError, WarehouseError
 from sensors.arrivals import WAIT_SECONDS
 from sensors.drift import NO_ACTION_DUE
 from sensors.history import completed_evaluations, text
@@ -38,9 +38,9 @@ def build_late_sensor(jobs: Iterable[UnresolvedAssetJobDefinition]) -> dg.Sensor
 
 def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Request the scoring, then the judgement, of a newest cutoff that the schedules missed."""
-    warehouse: DuckDBWarehouse = context.resources.warehouse
+    warehouse: Warehouse = context.resources.warehouse
     clock: Clock = context.resources.clock
-    quick = DuckDBWarehouse(path=warehouse.path, wait_seconds=WAIT_SECONDS)
+    quick = warehouse.model_copy(update={"wait_seconds": WAIT_SECONDS})
     try:
         cutoff, scored = _newest(quick)
     except WarehouseBusyError as busy:
@@ -71,7 +71,7 @@ def due(cutoff: date, now: datetime, *, scored: bool, judged: bool) -> str | Non
     return None if judged else WEEKLY_JUDGE
 
 
-def _newest(warehouse: DuckDBWarehouse) -> tuple[date | None, bool]:
+def _newest(warehouse: Warehouse) -> tuple[date | None, bool]:
     """Return the newest cutoff of the feature frame, and whether it has predictions (no model: nothing to wait for)."""
     if not warehouse.exists("features", "feature_frame"):
         return None, False

@@ -123,6 +123,10 @@ class RawWorkspace(AirbyteWorkspace):
         """Return the connections by name."""
         raise NotImplementedError
 
+    def plans(self) -> list[StreamPlan]:
+        """Return the selected streams of all connections."""
+        return [plan for connection in self.connections().values() for plan in connection.plans()]
+
     def last_synced(self, name: str, wait_seconds: float | None = None) -> datetime | None:
         """Return the instant as of which the last successful sync of a connection read; None if there was none."""
         raise NotImplementedError

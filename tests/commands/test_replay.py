@@ -53,9 +53,7 @@ def test_a_replay_is_killed_and_continued_and_does_no_week_twice(tmp_path):
             "from predictions.lapse_predictions group by 1 order by 1"
         ).fetchall()
         newest = connection.execute("select max(ordered_at) from staging.stg_order_lines").fetchone()
-    assert [str(row[0]) for row in scored] == [
-        f"2017-{day}" for day in ("05-22", "05-29", "06-05", "06-12")
-    ]
+    assert [str(row[0]) for row in scored] == [f"2017-{day}" for day in ("05-22", "05-29", "06-05", "06-12")]
     assert all(rows == customers for _, rows, customers, _ in scored)
     # Nothing later than the replayed morning was ever seen.
     assert str(newest[0]) < "2017-06-12 08:00:00"

@@ -3,18 +3,37 @@
 from datetime import UTC, datetime
 
 import pytest
+from environments.emulator import variables
 
+from definitions import build_definitions
 from resources.clock import Clock, parse_instant
-from resources.profiles import UnknownProfileError, resources_for
+from resources.profiles import PROFILES, SettingError, UnknownProfileError, resources_for
 
 
 def test_an_unknown_profile_names_the_choices():
-    with pytest.raises(UnknownProfileError, match="must be one of embedded; it is 'prodution'"):
+    with pytest.raises(UnknownProfileError, match="must be one of embedded, production; it is 'prodution'"):
         resources_for("prodution")
 
 
 def test_every_profile_offers_the_same_resources():
-    assert set(resources_for("embedded")) == {"clock", "warehouse", "airbyte", "dbt", "registry", "alerts"}
+    with variables({"BATON_BIGQUERY_PROJECT": "some-project"}):
+        for profile in PROFILES:
+            assert set(resources_for(profile)) == {"clock", "warehouse", "airbyte", "dbt", "registry", "alerts"}
+
+
+def test_production_says_which_variable_is_missing_and_asks_no_server_for_it():
+    with pytest.raises(SettingError, match="expects BATON_BIGQUERY_PROJECT, .*, and it is not set"):
+        resources_for("production")
+    settings = {"BATON_BIGQUERY_PROJECT": "some-project", "BATON_BIGQUERY_MAX_BYTES": "200 GB"}
+    with variables(settings), pytest.raises(SettingError, match="whole number of bytes.* it is '200 GB'"):
+        resources_for("production")
+
+
+def test_the_graph_has_the_same_keys_on_both_profiles():
+    with variables({"BATON_BIGQUERY_PROJECT": "some-project"}):
+        graphs = [build_definitions(profile).resolve_asset_graph() for profile in PROFILES]
+    embedded, production = ({key.to_user_string() for key in graph.get_all_asset_keys()} for graph in graphs)
+    assert embedded == production
 
 
 def test_the_clock_of_a_recording_stands_still():
