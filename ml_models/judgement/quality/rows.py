@@ -19,7 +19,12 @@ from ml_models.problem import Problem
 from ml_models.splits import cutoff_dates
 
 FRAME_HISTORY, FRAME_RECENT = 26, 8
-FRAME_NULLS, FRAME_STUCK = 0.02, 0.15
+FRAME_NULLS = 0.02
+# Customers who come otherwise change how often a feature is zero, one or null, and that is for drift and performance to
+# judge. Our own code's errors know no measure: of the rows that usually hold something else this share must be hit.
+NULLS_OF_OTHERS = 0.1  # where nulls are natural; where there never are any, FRAME_NULLS is enough
+STUCK_OF_OTHERS, STUCK_OF_A_BAND = 0.5, 0.8
+RARELY_NULL = 0.005
 # Feature rows that a rebuild gives back otherwise: more than rounding, fewer than a column's worth.
 SAME = 1e-9
 MATURITY_DAYS, EARLY_DAYS = 28, 14
@@ -37,7 +42,8 @@ def judge_frame(
 
     `frame` holds `cutoff_date` and the problem's features. `bands` are segments as (feature, lower ends); by default
     the problem's slices. `excluded` cutoffs are no example of what is natural. A difference of the null share or of the
-    modal share counts beyond four standard deviations of the earlier cutoffs and beyond chance; () when there are fewer
+    modal share counts beyond four standard deviations of the earlier cutoffs, beyond chance, and only when it is gross
+    (the constants above), because what customers do moves both; () when there are fewer
     than six earlier cutoffs or 200 rows. What is only seen with newcomers (whose windows have not filled) is no fact.
     """
     facts = _frame_facts(frame, problem, cutoff, asset, bands, excluded)
@@ -94,16 +100,22 @@ def _frame_facts(
         past_modes = np.array([modes for _, _, modes in earlier])
         for at, name in enumerate(features):
             nulls, seen = past_nulls[:, at], float(seen_nulls[at])
-            if ("nulls", name) not in bad and _beyond(seen, nulls, FRAME_NULLS, n):
+            usual = float(np.median(nulls[-FRAME_RECENT:]))
+            floor = FRAME_NULLS if usual < RARELY_NULL else max(FRAME_NULLS, NULLS_OF_OTHERS * (1 - usual))
+            if ("nulls", name) not in bad and _beyond(seen, nulls, floor, n):
                 bad.add(("nulls", name))
-                usual = float(np.median(nulls[-FRAME_RECENT:]))
-                facts.append(_frame_fact("nulls", asset, name, seen, usual, n, cutoff, segment, label, "is null"))
+                facts.append(
+                    _frame_fact("nulls", asset, name, seen, usual, floor, n, cutoff, segment, label, "is null")
+                )
             modes, share, value = past_modes[:, at], float(seen_modes[at]), float(values_now[at])
-            if ("stuck", name) not in bad and share > modes.max() and _beyond(share, modes, FRAME_STUCK, n):
+            usual = float(np.median(modes[-FRAME_RECENT:]))
+            floor = (STUCK_OF_A_BAND if segment else STUCK_OF_OTHERS) * (1 - usual)
+            if ("stuck", name) not in bad and share > modes.max() and _beyond(share, modes, floor, n):
                 bad.add(("stuck", name))
-                usual = float(np.median(modes[-FRAME_RECENT:]))
                 what = f"is {value:g}"
-                facts.append(_frame_fact("stuck", asset, name, share, usual, n, cutoff, segment, label, what, value))
+                facts.append(
+                    _frame_fact("stuck", asset, name, share, usual, floor, n, cutoff, segment, label, what, value)
+                )
     for name in features:
         about = problem.catalogue.get(name)
         if about is None:
@@ -172,8 +184,8 @@ def _shares(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _frame_fact(
-    kind: str, asset: str, name: str, seen: float, usual: float, n: int, cutoff: date, segment: str, label: str,
-    what: str, value: float | None = None,
+    kind: str, asset: str, name: str, seen: float, usual: float, floor: float, n: int, cutoff: date, segment: str,
+    label: str, what: str, value: float | None = None,
 ) -> Fact:  # fmt: skip
     where = f" in band {label} of {segment}" if segment else ""
     sentence = f"{seen:.1%} of {asset}.{name} {what} at {cutoff}{where}, usually {usual:.1%}."
@@ -188,8 +200,7 @@ def _frame_fact(
         value=value,
     )
     return Fact(
-        "nulls" if kind == "nulls" else "stuck", asset, name, seen, usual,
-        FRAME_NULLS if kind == "nulls" else FRAME_STUCK,
+        "nulls" if kind == "nulls" else "stuck", asset, name, seen, usual, floor,
         n, sentence, cutoff, cutoff, segment, (label,) if segment else (), rate, replay,
     )  # fmt: skip
 

@@ -34,7 +34,7 @@ def test_nulls_and_stuck_features_are_seen(world, last):
     (null,) = judge_frame(spoil(world, last, name, np.nan, 0.2), PROBLEM, last)
     assert (null.kind, null.column) == ("nulls", name)
     assert null.rate == pytest.approx(0.2, abs=0.02)
-    stuck = judge_frame(spoil(world, last, name, float(world[name].median()), 0.6), PROBLEM, last)
+    stuck = judge_frame(spoil(world, last, name, float(world[name].median()), 0.7), PROBLEM, last)
     assert ("stuck", name) in {(fact.kind, fact.column) for fact in stuck}
 
 
