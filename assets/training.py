@@ -10,6 +10,7 @@ import dagster as dg
 from assets.features import FEATURE_FRAME
 from assets.ownership import owner_of
 from assets.reporting import column_schema, picture, table
+from assets.scoring import SQL_PARITY, keep_published
 from assets.tables import described, ensure
 from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
 from resources.registry import CHAMPION as CHAMPION_ALIAS
@@ -252,6 +253,17 @@ def candidate(
     owners=[owner_of(CHAMPION)],
     kinds={"mlflow"},
     pool=POOL,
+    check_specs=[
+        dg.AssetCheckSpec(
+            SQL_PARITY.name,
+            asset=CHAMPION,
+            description=(
+                "The champion's SQL function says what scikit-learn says, to 1e-9, on the newest rows and on rows made "
+                "to break it. Failed, it is not published, and the alias calls no older version either."
+            ),
+            metadata={"owner": owner_of(CHAMPION)},
+        )
+    ],
     description=(
         "One row a promotion: which version serves from when, through which cutoff it was trained, and why. The newest "
         "row is what MLflow's alias `champion` points to. A challenger that failed a gate is not promoted. The job "
@@ -306,7 +318,23 @@ def champion(
             "algorithm": serving.algorithm,
             "trained_through": serving.trained_through.isoformat(),
         }
-    return dg.MaterializeResult(metadata=metadata)
+    return dg.MaterializeResult(metadata=metadata, check_results=[_callable_in_sql(warehouse, registry, serving)])
+
+
+def _callable_in_sql(
+    warehouse: Warehouse, registry: ModelRegistry, serving: ModelVersion | None
+) -> dg.AssetCheckResult:
+    """Publish what serves, whatever made it serve."""
+    passed, sentence = True, "There is no champion yet."
+    if serving is not None:
+        passed, sentence = keep_published(warehouse, registry, serving)
+    return dg.AssetCheckResult(
+        asset_key=CHAMPION,
+        check_name=SQL_PARITY.name,
+        passed=passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=sentence,
+    )
 
 
 def span_of(first: str, last: str) -> tuple[date, date] | None:

@@ -15,6 +15,7 @@ def main() -> None:
     if not text.isdigit():
         sys.exit(f"error: VERSION must be the number of a registered version, such as 3; it is {text!r}.")
     with sentences():
+        from assets.scoring import keep_published
         from assets.training import make_champion
 
         resources = resources_for()
@@ -22,6 +23,7 @@ def main() -> None:
         version = registry.version(int(text))
         before = make_champion(registry, warehouse, version, reason="promoted by a person")
         print(f"champion: version {before.version if before else 'none'} -> {version.version} ({version.algorithm})")
+        print(keep_published(warehouse, registry, version)[1])
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def judge(
     (see contest.grounds). no_slice_worse: no slice is worse than the champion's by more than its margin, beyond noise.
     invariance, directions, extremes: behavioural tests of the pipeline that would be deployed (see behaviour).
 
-    That SQL scoring equals scikit-learn's is not judged: nothing scores in SQL yet.
+    Whether SQL says the same as scikit-learn is no matter of promotion: see assets/scoring.py.
     """
     label, entity = problem.label, problem.entity
     holdout = result.holdout_predictions

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from resources.warehouse import DuckDBWarehouse, Warehouse, WarehouseError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
     from ml_models.scoring_sql import CompiledScore
 
 SCHEMA = "scoring"
@@ -43,6 +46,18 @@ class _Functions(Protocol):
         """Return the functions' bodies by name."""
 
     def drop(self, name: str) -> None: ...
+
+
+def score_in_memory(sql: str, rows: "pd.DataFrame") -> "np.ndarray":
+    """Return the column `score` of a query over `rows` (there: `parity_rows`), null as NaN, by a DuckDB of its own.
+
+    A proof by it depends on no warehouse, and reads and writes nothing.
+    """
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.register("parity_rows", rows)
+        return connection.execute(sql).fetchdf()["score"].to_numpy(dtype="float64", na_value=float("nan"))
 
 
 def dialect_of(warehouse: Warehouse) -> Literal["duckdb", "googlesql"]:

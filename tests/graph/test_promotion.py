@@ -56,6 +56,30 @@ def replaced_because_contaminated(mine):
     return result
 
 
+def difference_in_sql(mine):
+    """How far the published function is from the newest predictions, which scikit-learn made."""
+    [[far]] = mine.read(
+        "select max(abs(scoring.lapse_champion(f) - p.score)) from features.feature_frame f "
+        "join predictions.lapse_predictions p using (customer_id, cutoff_date)"
+    )
+    return far
+
+
+def test_the_champion_can_be_called_in_sql_and_a_rollback_moves_what_is_called(mine):
+    assert difference_in_sql(mine) < 1e-9
+    trained = replaced_because_contaminated(mine)
+    assert checks(trained)["sql_parity"].passed, checks(trained)["sql_parity"].description
+    assert difference_in_sql(mine) < 1e-9
+    back = run(mine, "rollback")
+    assert back.success, first_failure(back)
+    assert difference_in_sql(mine) < 1e-9
+    [[first, second]] = mine.read(
+        "select max(abs(scoring.lapse_v1(f) - scoring.lapse_champion(f))), "
+        "max(abs(scoring.lapse_v2(f) - scoring.lapse_champion(f))) from features.feature_frame f"
+    )
+    assert first == 0 < second
+
+
 def test_a_champion_that_learned_from_quarantined_cutoffs_is_replaced_and_can_return(mine):
     result = replaced_because_contaminated(mine)
     verdict = checks(result)["beats_champion"]
