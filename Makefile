@@ -6,8 +6,11 @@ export DAGSTER_HOME = $(BATON_HOME)/dagster
 export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 export MLFLOW_DISABLE_TELEMETRY = true
 BIN = .venv/bin
+# Tests of a file share what they stand on; files share the machine's cores.
+WORKERS ?= 2
+PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: help setup run summary ui replay rebuild promote snapshot backtest drill drill-all test test-slow lint bench lock
+.PHONY: help setup run summary ui replay rebuild promote snapshot backtest drill drill-all test test-slow lint bench airbyte lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,16 +49,20 @@ lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 test: setup lint ## lint, types and the tests (those marked slow: make test-slow)
-	@$(BIN)/pytest -m "not slow"
+	@$(PYTEST) -m "not slow"
 
-test-slow: setup ## the whole year, a real daemon that is killed, other connectors from the package registry
-	@$(BIN)/pytest -m slow
+test-slow: setup ## the whole year, killed daemons, Postgres, BigQuery on an emulator, other connectors
+	@$(PYTEST) -m slow
 
 snapshot: setup ## write the graph's shape for review, after a deliberate change
 	@$(BIN)/python -m commands.snapshot
 
-bench: setup ## ratios: overhead over a bare script, sync speed, load time
+bench: setup ## ratios: overhead over a bare script, sync speed, load time, scoring in SQL and in Python
 	@$(BIN)/python -m commands.bench
+	@OMP_WAIT_POLICY=passive $(BIN)/python -m commands.bench_scoring
+
+airbyte: setup ## read an Airbyte server's connections again into the committed snapshot, and say what differs
+	@$(BIN)/python -m commands.airbyte
 
 lock: setup ## resolve the dependencies again
 	@$(BIN)/python -m commands.lock

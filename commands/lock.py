@@ -6,6 +6,8 @@ import sys
 from resources.profiles import ROOT
 
 CONNECTOR = ROOT / "connectors" / "source-complete-journey"
+EMULATOR = ROOT / "tests" / "environments" / "bigquery_emulator"
+ANALYZER = ROOT / "tests" / "environments" / "sql_analyzer"
 
 
 def main() -> None:
@@ -18,6 +20,11 @@ def main() -> None:
     subprocess.run([*compile_, *groups, "-o", "requirements.lock"], cwd=ROOT, check=True)
     subprocess.run([*compile_, "--no-deps", "requirements.in", "-o", "requirements.lock"], cwd=CONNECTOR, check=True)
     subprocess.run([*compile_, "requirements-cdk.in", "-o", "requirements-cdk.lock"], cwd=CONNECTOR, check=True)
+    for folder in (EMULATOR, ANALYZER):
+        subprocess.run([*compile_, "requirements.in", "-o", "requirements.lock"], cwd=folder, check=True)
+    # The emulator names a newer Python than ours; its repairs make it run on this one.
+    newer = [one if one != "3.11" else "3.13" for one in compile_]
+    subprocess.run([*newer, "--no-deps", "any-python.in", "-o", "any-python.lock"], cwd=EMULATOR, check=True)
     print("wrote the locks; `make test` tells whether everything still holds")
 
 

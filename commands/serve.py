@@ -1,32 +1,68 @@
 """Serve the code location to a webserver and a daemon in other processes; this process executes the runs.
 
-Runs that a dead predecessor left unfinished are failed first: nobody works on them any more, they would hold their
-places for ever, and failed ones are tried again by Dagster's run retries.
+Runs that a dead predecessor left unfinished are failed: nobody works on them any more, they would hold their places for
+ever, and Dagster tries failed ones once more. That it does on hearing of the failure, and only if it can then reach
+the code, so they are failed when the server answers and the daemon has had time to notice.
 """
 
 import argparse
 import os
+import signal
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 
 import dagster as dg
 
 from commands.session import reap
 from resources.profiles import ROOT
 
+NOTICED_AFTER = 10.0
+"""Seconds from the server's first answer until daemon and webserver have found it again (they look each second)."""
+
 
 def main() -> None:
-    """Become Dagster's gRPC server of the module `definitions`; the instance is that of DAGSTER_HOME."""
+    """Run Dagster's gRPC server of the module `definitions` until it ends; the instance is that of DAGSTER_HOME."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--host", default="127.0.0.1")
     arguments.add_argument("--port", type=int, default=4000)
     given = arguments.parse_args()
-    with dg.DagsterInstance.get() as instance:
-        for run_id in reap(instance, without_daemon=True):
-            print(f"run {run_id} was left unfinished by a killed process and is marked failed", flush=True)
-    os.chdir(ROOT)
     dagster = os.path.join(os.path.dirname(sys.executable), "dagster")
     address = ["--host", given.host, "--port", str(given.port)]
-    os.execv(dagster, [dagster, "api", "grpc", "--module-name", "definitions", "--location-name", "baton", *address])
+    with dg.DagsterInstance.get() as instance:
+        left = unfinished(instance)
+        server = subprocess.Popen(
+            [dagster, "api", "grpc", "--module-name", "definitions", "--location-name", "baton", *address], cwd=ROOT
+        )
+        for one in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(one, lambda number, _frame: server.send_signal(number))
+        if left and _answers(given.port, server.poll):
+            time.sleep(NOTICED_AFTER)
+            for run_id in reap(instance, without_daemon=True, only=left):
+                print(f"run {run_id} was left unfinished by a killed process and is marked failed", flush=True)
+    sys.exit(server.wait())
+
+
+def unfinished(instance: dg.DagsterInstance) -> set[str]:
+    """Return the ids of the runs that somebody is, or was, executing."""
+    begun = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    return {record.dagster_run.run_id for record in instance.get_run_records(dg.RunsFilter(statuses=begun))}
+
+
+def _answers(port: int, ended: Callable[[], int | None]) -> bool:
+    """Wait until the server answers; False when it ended instead (what it wrote says why)."""
+    from dagster._grpc.client import DagsterGrpcClient
+
+    client = DagsterGrpcClient(port=port, host="127.0.0.1")
+    while ended() is None:
+        try:
+            client.ping("")
+        except dg.DagsterError:
+            time.sleep(0.5)
+        else:
+            return True
+    return False
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +43,20 @@ def prepare_home() -> Path:
     return folder
 
 
-def reap(opened: dg.DagsterInstance, *, without_daemon: bool = False) -> list[str]:
+def reap(opened: dg.DagsterInstance, *, without_daemon: bool = False, only: Collection[str] | None = None) -> list[str]:
     """Fail the runs whose process is gone, and return their ids.
 
     A run whose process tree was killed stays "started" for ever and would hold the only run slot. Runs of a command
     carry its process id; the daemon's runs do not, so those are judged only by a caller that knows that no daemon is
-    there (`without_daemon`).
+    there (`without_daemon`). `only`: of these runs alone.
     """
     dead = []
     unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     for record in opened.get_run_records(dg.RunsFilter(statuses=unfinished)):
         run = record.dagster_run
         pid = run.tags.get(PID_TAG)
+        if only is not None and run.run_id not in only:
+            continue
         gone = without_daemon if pid is None else not _alive(int(pid), run.tags.get(BEGAN_TAG, ""))
         if gone:
             opened.report_run_failed(run, "The process that executed this run is gone; it was found dead at start-up.")
