@@ -123,6 +123,7 @@ def judgement(
     A week whose data did not come is judged too (that they did not come is the finding), and again when they did.
     """
     override = _override(config)
+    duckdb_of(warehouse)
     ensure(warehouse, DIAGNOSIS, DECISIONS, WHY)
     ledger = warehouse.read("select * from monitoring.decisions order by cutoff")
     newest = newest_cutoff(warehouse)

@@ -111,6 +111,7 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
         airbyte: RawWorkspace,
         dbt: DbtRunner,
     ) -> Iterator[dg.MaterializeResult]:
+        duckdb_of(warehouse)
         ensure(warehouse, CENSUS, PROFILE)
         weeks = _weeks_to_measure(warehouse)
         if weeks:
@@ -286,6 +287,7 @@ def judge_arrivals(
     from ml_models.judgement.quality import judge_as_of, judge_frame, judge_outcomes, judge_quality
     from ml_models.lapse.problem import PROBLEM
 
+    duckdb_of(warehouse)
     ensure(warehouse, FACTS)
     cutoff = due_cutoff(newest_cutoff(warehouse), clock)
     if cutoff is None:

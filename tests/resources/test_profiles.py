@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime
 
+import dagster as dg
 import pytest
 from environments.emulator import variables
 
+from assets.known import duckdb_of
 from definitions import build_definitions
 from resources.clock import Clock, parse_instant
 from resources.profiles import PROFILES, SettingError, UnknownProfileError, resources_for
@@ -50,3 +52,10 @@ def test_without_a_reading_the_clock_is_the_wall_clock():
 def test_an_instant_without_a_zone_is_refused_with_an_example(text):
     with pytest.raises(ValueError, match="BATON_NOW must be an ISO instant with a zone, such as"):
         parse_instant(text, "BATON_NOW")
+
+
+def test_what_does_not_run_on_bigquery_yet_says_so_before_it_writes_anything():
+    with variables({"BATON_BIGQUERY_PROJECT": "some-project"}):
+        warehouse = resources_for("production")["warehouse"]
+    with pytest.raises(dg.Failure, match="this profile's warehouse is BigQueryWarehouse: .* nothing was written"):
+        duckdb_of(warehouse)
