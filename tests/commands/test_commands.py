@@ -58,7 +58,7 @@ def test_a_mistyped_argument_is_a_sentence(tmp_path, arguments, sentence):
 def test_an_unknown_profile_ends_with_the_choices(tmp_path):
     done = command("-m", "commands.run", BATON_HOME=str(tmp_path), BATON_PROFILE="prodution")
     assert done.returncode != 0
-    assert "BATON_PROFILE must be one of embedded; it is 'prodution'" in done.stderr
+    assert "BATON_PROFILE must be one of embedded, production; it is 'prodution'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

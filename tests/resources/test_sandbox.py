@@ -164,7 +164,7 @@ def test_what_cannot_be_built_is_said_in_a_sentence(sandbox):
             "does not hold the text",
         ),
         (alteration("drop", table="raw/orders"), "no such raw table"),
-        (alteration("drop", table="marts/lines"), "neither a raw table nor one of the models"),
+        (alteration("drop", table="marts/lines"), "neither a raw table nor a model that"),
     ]
     for what, sentence in cases:
         with pytest.raises(SandboxError, match=sentence), sandbox.world([what], cutoffs=[CUTOFF]):
