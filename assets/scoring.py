@@ -3,7 +3,7 @@
 import dagster as dg
 
 from resources.registry import ModelRegistry, ModelVersion
-from resources.warehouse import Warehouse
+from resources.warehouse import Warehouse, WarehouseError
 
 SQL_PARITY = dg.AssetCheckKey(dg.AssetKey(["training", "champion"]), "sql_parity")
 
@@ -15,11 +15,16 @@ def keep_published(warehouse: Warehouse, registry: ModelRegistry, champion: Mode
     """Make the alias call the champion, if its SQL says what scikit-learn says; return whether all is well, and why.
 
     Done already, it costs one look. A pipeline that cannot be written as SQL is no fault: then there is no alias,
-    rather than one that calls an older version. SQL that differs is: it is not published.
-
-    Raises:
-        WarehouseError: the functions could not be written; nothing was changed.
+    rather than one that calls an older version. SQL that differs is: it is not published. A warehouse that takes no
+    function is one, too, and no reason to undo a promotion.
     """
+    try:
+        return _kept(warehouse, registry, champion)
+    except WarehouseError as error:
+        return False, f"Version {champion.version} serves, and could not be published as a SQL function. {error}"
+
+
+def _kept(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion) -> tuple[bool, str]:
     from ml_models.lapse.problem import PROBLEM
     from resources.scoring import dialect_of, publish, published, score_in_memory, withdraw_alias
 

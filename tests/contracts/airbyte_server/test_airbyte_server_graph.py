@@ -14,7 +14,7 @@ from resources.airbyte import EmbeddedAirbyteWorkspace, RemoteAirbyteWorkspace
 pytestmark = pytest.mark.slow
 
 SAME = (
-    "select count(*), sum(sales_value), max(transaction_timestamp) from raw.transactions",
+    "select count(*), sum(cast(round(sales_value * 100) as bigint)), max(transaction_timestamp) from raw.transactions",
     "select count(*), sum(hash(household_id, product_id)::hugeint) from raw.transactions",
     "select * from features.customer_features order by all",
     "select customer_id, cutoff_date, round(score, 9) from predictions.lapse_predictions order by all",
