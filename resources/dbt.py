@@ -5,19 +5,18 @@ interface does the same work in a warm process; its structured events are the sa
 them into materialisations and check results.
 """
 
-import contextlib
 import fcntl
 import hashlib
 import json
-import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from resources.environment import variables
 from resources.labels import run_labels
 
 EMBEDDED = "embedded"
@@ -156,7 +155,8 @@ class DbtRunner(dg.ConfigurableResource):
             **self.variables_of_target,
             **(environment or {}),
         }
-        with _environment(settings):
+        # `env_var()` keeps dbt's partial parsing alive, `--vars` does not.
+        with variables(settings):
             try:
                 result = dbtRunner(callbacks=[keep]).invoke(command)
             finally:
@@ -188,21 +188,6 @@ class DbtRunner(dg.ConfigurableResource):
                 digest.update(str(file.relative_to(root)).encode())
                 digest.update(file.read_bytes())
         return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for one dbt command: `env_var()` keeps partial parsing alive, `--vars` does not."""
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _release_duckdb() -> None:

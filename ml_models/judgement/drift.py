@@ -54,6 +54,8 @@ Status = Literal["pass", "moved", "fail", "insufficient evidence"]
 REFERENCE_STEPS = (2, 3, 4, 5)
 MINIMUM_ROWS = 200
 MINIMUM_WINDOWS = 6
+# Reference windows, and as many past ones as a verdict needs.
+LEAST_WINDOWS = max(REFERENCE_STEPS) + MINIMUM_WINDOWS
 DEVIATIONS = 4.0
 # Natural weeks raise no alarm from .05 on; at .07 a third of the customers shopping 60 % less drops out of sight again
 # between the fifth and the tenth week.
@@ -741,7 +743,7 @@ def _without_newcomers(
     entity: str,
 ) -> DriftVerdict:
     """Return the verdict as "moved" when only newcomers moved it: growth is no drift of those who were there."""
-    found = established(frame, entity, verdict.cutoff, max(REFERENCE_STEPS) + MINIMUM_WINDOWS)
+    found = established(frame, entity, verdict.cutoff, LEAST_WINDOWS)
     if found is None:
         return verdict
     stayed, new = found

@@ -27,8 +27,7 @@ from ml_models.judgement.decision import (
     settled_effects,
 )
 from ml_models.judgement.drift import (
-    MINIMUM_WINDOWS,
-    REFERENCE_STEPS,
+    LEAST_WINDOWS,
     DriftVerdict,
     drift_statistics,
     judge_drift,
@@ -53,8 +52,6 @@ from ml_models.splits import cutoff_dates
 
 EARLY_LABEL = "lapsed_14d"
 SCORE = "score"
-# With those who were there: reference windows and as many past ones as a verdict needs.
-LEAST_WINDOWS = max(REFERENCE_STEPS) + MINIMUM_WINDOWS
 
 
 @dataclass(frozen=True)

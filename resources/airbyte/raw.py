@@ -4,13 +4,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import dagster as dg
 from dagster_airbyte import AirbyteConnectionTableProps, AirbyteWorkspace, DagsterAirbyteTranslator
 
 from resources.airbyte.landing import AIRBYTE_COLUMNS, SCHEMA, StreamPlan, duckdb_type
+from resources.airbyte.protocol import AirbyteError
 from resources.clock import Clock
+
+_Connection = TypeVar("_Connection")
 
 OWNER = "team:data-engineering"
 AIRBYTE_COLUMN_DESCRIPTIONS = {
@@ -112,6 +115,20 @@ class PlannedConnection(Protocol):
 
     def plans(self) -> list[StreamPlan]:
         """Return how each of its streams is read and landed."""
+
+
+def named(connections: Mapping[str, _Connection], name: str) -> _Connection:
+    """Return the connection of this name.
+
+    Raises:
+        AirbyteError: there is none.
+    """
+    if name not in connections:
+        raise AirbyteError(
+            f"Expected one of the connections {', '.join(connections)}; it is {name!r}. Nothing was changed.",
+            "config_error",
+        )
+    return connections[name]
 
 
 class RawWorkspace(AirbyteWorkspace):

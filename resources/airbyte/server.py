@@ -23,7 +23,7 @@ from resources.airbyte.client import CANCEL, LEAVE, ServerClient
 from resources.airbyte.jobs import SYNC, AirbyteJobError, Job, JobReport, StreamCount
 from resources.airbyte.landing import SCHEMA
 from resources.airbyte.protocol import AirbyteError
-from resources.airbyte.raw import RawWorkspace, column_schema, raw_key
+from resources.airbyte.raw import RawWorkspace, column_schema, named, raw_key
 from resources.airbyte.snapshot import (
     SNAPSHOT_FILE,
     Change,
@@ -203,13 +203,7 @@ class RemoteAirbyteWorkspace(RawWorkspace):
         return connection, list(streams_of(details))
 
     def _known(self, name: str) -> ServerConnection:
-        connections = self.connections()
-        if name not in connections:
-            raise AirbyteError(
-                f"Expected one of the connections {', '.join(connections)}; it is {name!r}. Nothing was changed.",
-                "config_error",
-            )
-        return connections[name]
+        return named(self.connections(), name)
 
     def _of_snapshot(self, context: dg.AssetExecutionContext) -> ServerConnection:
         metadata = next(iter(context.assets_def.specs)).metadata

@@ -17,7 +17,7 @@ from resources.airbyte import landing
 from resources.airbyte.connections import Connection, load_connections
 from resources.airbyte.landing import SCHEMA
 from resources.airbyte.protocol import AirbyteError, Connector
-from resources.airbyte.raw import RawWorkspace
+from resources.airbyte.raw import RawWorkspace, named
 from resources.airbyte.sync import Job, Reporter, StreamResult, SyncFailedError, SyncResult, sync
 from resources.warehouse import WarehouseError, open_duckdb
 
@@ -124,13 +124,7 @@ class EmbeddedAirbyteWorkspace(RawWorkspace):
             landing.reset(connection, name, plans[stream])
 
     def _known(self, name: str) -> Connection:
-        connections = self.connections()
-        if name not in connections:
-            raise AirbyteError(
-                f"Expected one of the connections {', '.join(connections)}; it is {name!r}. Nothing was changed.",
-                "config_error",
-            )
-        return connections[name]
+        return named(self.connections(), name)
 
     def _client_of_files(self) -> "EmbeddedClient":
         if self._embedded is None:

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
-from environments.emulator import variables
 
 from assets.known import duckdb_of
 from definitions import build_definitions
 from resources.clock import Clock, parse_instant
+from resources.environment import variables
 from resources.profiles import PROFILES, SettingError, UnknownProfileError, resources_for
 
 

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import self_signed
 from contracts.airbyte_server.remote_world import NOW, QUICK, SHOP, Remote
 from contracts.airbyte_server.server import CLIENT, USER, AirbyteServer, Fault
 
@@ -208,7 +208,7 @@ def test_a_redirect_is_not_followed(start: Callable[..., AirbyteServer]) -> None
 
 
 def test_a_certificate_that_nobody_trusts_is_told_at_once(start: Callable[..., AirbyteServer], tmp_path: Path) -> None:
-    server = start(certificate=_self_signed(tmp_path / "server.pem"))
+    server = start(certificate=self_signed(tmp_path / "server.pem"))
     said = sentence(bare())
     assert "Expected a certificate from https://127.0.0.1:" in said
     assert "certificate verify failed" in said
@@ -219,7 +219,7 @@ def test_a_certificate_that_nobody_trusts_is_told_at_once(start: Callable[..., A
 def test_a_certificate_of_ones_own_authority_is_trusted_where_it_is_named(
     start: Callable[..., AirbyteServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start(certificate=_self_signed(tmp_path / "server.pem"))
+    start(certificate=self_signed(tmp_path / "server.pem"))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "server.pem"))
     assert bare().get_client().sync_and_poll(SHOP.id).job_details["status"] == "succeeded"
 
@@ -251,32 +251,3 @@ def test_no_password_is_in_any_error(start: Callable[..., AirbyteServer]) -> Non
     server.faults = [Fault("POST", "/connections/get", status=400, body={"message": f"{USER['password']} is bad"})]
     said = sentence(bare())
     assert "400 (*** is bad)" in said
-
-
-def _self_signed(file: Path) -> Path:
-    """Write a certificate for the loopback address with its key."""
-    import ipaddress
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file.write_bytes(secret + certificate.public_bytes(serialization.Encoding.PEM))
-    return file

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from environments.emulator import Emulator, serving, variables
+from environments.emulator import Emulator, serving
+
+from resources.environment import variables
 
 
 @pytest.fixture(scope="session")

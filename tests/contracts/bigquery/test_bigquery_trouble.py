@@ -14,10 +14,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from environments.emulator import variables
+from certificates import self_signed
 
 from resources.bigquery import BigQueryWarehouse
 from resources.bigquery.trouble import ChangedTableError, said
+from resources.environment import variables
 from resources.warehouse import WarehouseError
 
 PROJECT = "shop"
@@ -193,9 +194,8 @@ def test_a_key_file_that_is_not_there_is_said(tmp_path: Path) -> None:
 def test_a_certificate_that_is_not_trusted_is_said(
     server: Server, warehouse: BigQueryWarehouse, tmp_path: Path
 ) -> None:
-    certificate, key = self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(self_signed(tmp_path / "server.pem"))
     server.socket = context.wrap_socket(server.socket, server_side=True)
     server.answer = always((200, {}))
     with (
@@ -252,32 +252,3 @@ def test_a_table_that_others_keep_changing_is_tried_again_and_then_said(server: 
     with pytest.raises(ChangedTableError, match="another job changed it at the same time.*No row was replaced"):
         replace(warehouse)
     assert len([path for method, path in server.asked if path.endswith("/jobs")]) == 4
-
-
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    """Write a certificate that nobody trusts, and its key."""
-    from datetime import UTC, datetime, timedelta
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "certificate.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private = serialization.PrivateFormat.PKCS8
-    plain = serialization.NoEncryption()
-    (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, private, plain))
-    return folder / "certificate.pem", folder / "key.pem"
