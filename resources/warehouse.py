@@ -82,6 +82,20 @@ class Warehouse(dg.ConfigurableResource):
             WarehouseError: `frame` holds a row outside `values`; nothing was written.
         """
 
+    @abc.abstractmethod
+    def md5_of(self, column: str) -> str:
+        """Return the SQL for the MD5 of a column's text, as 32 lower-case hexadecimal digits."""
+
+    def sampled(self, column: str, share: float) -> str:
+        """Return a SQL condition that about this share (0 to 1) of a column's values meet: the same ones everywhere.
+
+        A hash below a bound, not the n smallest: who is in does not depend on who else is there, nor on the engine.
+        """
+        if share >= 1:
+            return "true"
+        # Hexadecimal digits sort as the numbers do.
+        return f"substr({self.md5_of(column)}, 1, 8) < '{int(share * 16**8):08x}'"
+
     def costs(self) -> dict[str, int]:
         """Return what was charged for since the last call, as metadata; an engine of one's own charges nothing."""
         return {}
@@ -252,6 +266,10 @@ class DuckDBWarehouse(Warehouse):
                 connection.execute(f"delete from {name} where {quoted(column)} in ({marks})", list(values))
             connection.execute(f"insert into {name} by name select * from _new_rows")
             return _count(connection, schema, table)
+
+    def md5_of(self, column: str) -> str:
+        """Return the SQL for the MD5 of a column's text."""
+        return f"md5(cast({column} as varchar))"
 
     @contextlib.contextmanager
     def _transaction(self) -> "Iterator[duckdb.DuckDBPyConnection]":

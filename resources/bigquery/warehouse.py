@@ -209,6 +209,10 @@ class BigQueryWarehouse(Warehouse):
                 self._pause(attempt)
         return self.row_count(schema, table)
 
+    def md5_of(self, column: str) -> str:
+        """Return the SQL for the MD5 of a column's text."""
+        return f"to_hex(md5(cast({column} as string)))"
+
     def costs(self) -> dict[str, int]:
         """Return what was billed since the last call, as metadata: jobs, bytes, slot milliseconds."""
         with self._lock:

@@ -1,5 +1,6 @@
 """The warehouse contract: atomic, by name, lower-case, empty frames allowed, one sentence for what goes wrong."""
 
+import hashlib
 import subprocess
 import sys
 from datetime import date
@@ -120,3 +121,19 @@ def test_a_file_that_is_no_warehouse_is_a_sentence(tmp_path):
         open_duckdb(str(tmp_path / "w.duckdb"), wait_seconds=0.1),
     ):
         pass
+
+
+def test_a_sample_is_the_same_whoever_else_is_there(warehouse):
+    names = [f"c{number}" for number in range(2000)]
+    warehouse.replace_table("s", "all_of_them", pd.DataFrame({"name": names}))
+    warehouse.replace_table("s", "half_of_them", pd.DataFrame({"name": names[:1000]}))
+
+    def chosen(table, share):
+        return set(warehouse.read(f"select name from s.{table} where {warehouse.sampled('name', share)}")["name"])
+
+    assert len(chosen("all_of_them", 0.25)) == pytest.approx(500, abs=60)
+    assert chosen("half_of_them", 0.25) == chosen("all_of_them", 0.25) & set(names[:1000])
+    assert chosen("all_of_them", 0.1) < chosen("all_of_them", 0.25) < chosen("all_of_them", 1.0) == set(names)
+    # As every language's MD5 says, so that an engine more chooses the same.
+    expected = {name for name in names if hashlib.md5(name.encode()).hexdigest()[:8] < f"{16**8 // 4:08x}"}
+    assert chosen("all_of_them", 0.25) == expected

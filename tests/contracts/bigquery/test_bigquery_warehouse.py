@@ -1,5 +1,6 @@
 """The warehouse contract, held by both engines alike: what assets write on one they read on the other."""
 
+import hashlib
 import uuid
 from datetime import date
 
@@ -254,3 +255,10 @@ def test_two_writers_at_once_lose_no_cutoff(bigquery, p):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, cutoffs))
     assert bigquery.row_count(p, "t") == 4
+
+
+def test_both_engines_choose_the_same_sample(warehouse, p):
+    names = [f"c{number}" for number in range(500)]
+    warehouse.replace_table(p, "t", pd.DataFrame({"name": names}))
+    found = set(warehouse.read(f"select name from {p}.t where {warehouse.sampled('name', 0.25)}")["name"])
+    assert found == {name for name in names if hashlib.md5(name.encode()).hexdigest()[:8] < f"{16**8 // 4:08x}"}
