@@ -108,6 +108,7 @@ def _report(warehouse: Warehouse, *, cutoffs_added: int, rows_added: int) -> dg.
             "cutoffs_added": cutoffs_added,
             "rows_added": rows_added,
             "newest_cutoff": str(newest["cutoff_date"].max())[:10] if len(newest) else "none",
+            **warehouse.costs(),
         },
     )
 

@@ -26,6 +26,10 @@ KEPT_VERSIONS = 12
 (50 boosted versions: half a second)."""
 
 
+STANDS = "The alias calls what it called."
+"""What is true when BigQuery fails midway."""
+
+
 @dataclass(frozen=True)
 class Published:
     """What a problem's functions are: the versions there are, and the one that the alias calls (None: no alias)."""
@@ -179,16 +183,16 @@ def _functions(warehouse: Warehouse, *, read_only: bool = False) -> Iterator[_Fu
             with warehouse.connect() as connection:
                 yield _Macros(connection)
         else:
-            with warehouse._transaction() as connection:
+            with warehouse.transaction() as connection:
                 yield _Macros(connection)
         return
     from resources.bigquery.warehouse import BigQueryWarehouse
 
     if not isinstance(warehouse, BigQueryWarehouse):
         raise TypeError(f"Expected a DuckDB or BigQuery warehouse to publish SQL functions in, got {type(warehouse)}.")
-    with warehouse.connect("publishing SQL functions", unchanged="The alias calls what it called.") as client:
+    with warehouse.connect("publishing SQL functions", unchanged=STANDS) as client:
         if not read_only:
-            warehouse._ensure_dataset(client, SCHEMA)
+            warehouse.ensure_dataset(client, SCHEMA)
         yield _Routines(warehouse, client)
 
 
@@ -228,7 +232,7 @@ class _Routines:
     def run(self, statement: str) -> None:
         # The dataset is there already, in the right location.
         if not statement.startswith("create schema"):
-            self.warehouse._run(self.client, statement)
+            self.warehouse.execute(statement, unchanged=STANDS)
 
     def definitions(self) -> dict[str, str]:
         from google.api_core.exceptions import NotFound

@@ -234,13 +234,13 @@ class DuckDBWarehouse(Warehouse):
     def create_table(self, schema: str, table: str, columns: Mapping[str, str]) -> None:
         """Create an empty table with these columns (name: SQL type) unless it is there."""
         types = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(f"create schema if not exists {quoted(schema)}")
             connection.execute(f"create table if not exists {_name(schema, table)} ({types})")
 
     def replace_table(self, schema: str, table: str, frame: "pd.DataFrame") -> int:
         """Replace the whole table by `frame` (empty allowed) in one transaction; return its row count."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             _offer(connection, frame)
             connection.execute(f"create schema if not exists {quoted(schema)}")
             connection.execute(f"create or replace table {_name(schema, table)} as select * from _new_rows")
@@ -252,7 +252,7 @@ class DuckDBWarehouse(Warehouse):
         """Replace the rows whose `column` is one of `values` by `frame` in one transaction; return the table's rows."""
         frame = lower_names(frame)
         refuse_strangers(frame, f"{schema}.{table}", column, values)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             _offer(connection, frame)
             connection.execute(f"create schema if not exists {quoted(schema)}")
             name = _name(schema, table)
@@ -272,7 +272,8 @@ class DuckDBWarehouse(Warehouse):
         return f"md5(cast({column} as varchar))"
 
     @contextlib.contextmanager
-    def _transaction(self) -> "Iterator[duckdb.DuckDBPyConnection]":
+    def transaction(self) -> "Iterator[duckdb.DuckDBPyConnection]":
+        """Open the warehouse for statements that all take effect when the block ends well, or none of them."""
         with self.connect(read_only=False) as connection:
             connection.execute("begin")
             try:
@@ -285,6 +286,17 @@ class DuckDBWarehouse(Warehouse):
 
 def _name(schema: str, table: str) -> str:
     return f"{quoted(schema)}.{quoted(table)}"
+
+
+def share_within(there: int, limit: int) -> float:
+    """Return the share (1, 1/2, 1/4, ...) of `there` things that is no more than `limit`.
+
+    A power of a half, so that it seldom changes while things become more, and the smaller sample is in the larger.
+    """
+    share = 1.0
+    while there * share > limit:
+        share /= 2
+    return share
 
 
 def lower_names(frame: "pd.DataFrame") -> "pd.DataFrame":

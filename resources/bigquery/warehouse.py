@@ -115,9 +115,12 @@ class BigQueryWarehouse(Warehouse):
             for batch in rows.to_arrow_iterable(bqstorage_client=storage):
                 yield frame_of(pa.Table.from_batches([batch]))
 
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
-        """Run a statement, or a script of several, and return how many rows it changed."""
-        with self.connect(f"running `{_short(sql)}`") as client:
+    def execute(self, sql: str, parameters: Sequence[Any] = (), *, unchanged: str = UNCHANGED) -> int:
+        """Run a statement, or a script of several, and return how many rows it changed.
+
+        `unchanged` says what is true if it fails.
+        """
+        with self.connect(f"running `{_short(sql)}`", unchanged=unchanged) as client:
             return self._run(client, sql, parameters)
 
     def estimate(self, sql: str, parameters: Sequence[Any] = ()) -> int:
@@ -167,7 +170,7 @@ class BigQueryWarehouse(Warehouse):
 
         kinds = {name.lower(): bigquery_type(kind) for name, kind in columns.items()}
         with self.connect(f"creating {schema}.{table}") as client:
-            self._ensure_dataset(client, schema)
+            self.ensure_dataset(client, schema)
             self._create(client, schema, table, kinds)
 
     def replace_table(self, schema: str, table: str, frame: "pd.DataFrame") -> int:
@@ -176,7 +179,7 @@ class BigQueryWarehouse(Warehouse):
 
         rows = arrow_of(frame)
         with self.connect(f"replacing {schema}.{table}", unchanged="The previous table is intact.") as client:
-            self._ensure_dataset(client, schema)
+            self.ensure_dataset(client, schema)
             if rows.num_rows:
                 self._load(client, rows, self._name(schema, table), schema_of(rows))
             else:
@@ -231,7 +234,7 @@ class BigQueryWarehouse(Warehouse):
         kinds = schema_of(rows)
         name = self._name(schema, table)
         with self.connect(what, unchanged="No row was replaced.") as client:
-            self._ensure_dataset(client, schema)
+            self.ensure_dataset(client, schema)
             self._create(client, schema, table, kinds)
             have = self._columns(client, name)
             new = {one: kind for one, kind in kinds.items() if one not in have}
@@ -273,7 +276,7 @@ class BigQueryWarehouse(Warehouse):
         self, client: Any, schema: str, table: str, rows: "pa.Table", kinds: Mapping[str, str]
     ) -> Iterator[str]:
         """Load rows where nobody reads them; yield the table's name, and drop it whatever happens."""
-        self._ensure_dataset(client, STAGING_DATASET, expires_ms=STAGED_FOR_MS)
+        self.ensure_dataset(client, STAGING_DATASET, expires_ms=STAGED_FOR_MS)
         staged = self._name(STAGING_DATASET, f"{schema}__{table}__{uuid.uuid4().hex}")
         try:
             self._load(client, rows, staged, kinds, laid_out=False)
@@ -332,7 +335,12 @@ class BigQueryWarehouse(Warehouse):
         table = client.get_table(name, retry=self._retry())
         return {field.name.lower(): _modern(field.field_type) for field in table.schema}
 
-    def _ensure_dataset(self, client: Any, schema: str, expires_ms: int | None = None) -> None:
+    def ensure_dataset(self, client: Any, schema: str, expires_ms: int | None = None) -> None:
+        """Create the dataset of a schema unless it is there; `expires_ms` after they are made its tables go.
+
+        Raises:
+            WarehouseError: it is there, in another location.
+        """
         from google.cloud.bigquery import Dataset
 
         if schema in self._datasets:
