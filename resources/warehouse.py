@@ -11,7 +11,7 @@ import abc
 import contextlib
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -50,6 +50,13 @@ class Warehouse(dg.ConfigurableResource):
         """Return the rows of `sql` as a DataFrame with lower-case column names; changes nothing."""
 
     @abc.abstractmethod
+    def batches(self, sql: str, parameters: Sequence[Any] = ()) -> "Generator[pd.DataFrame, None, None]":
+        """Yield the rows of `sql` in frames as `read` returns them, as they are asked for: memory stays flat.
+
+        Close it, or take all: until then the connection is held. How many rows a frame has is the engine's.
+        """
+
+    @abc.abstractmethod
     def exists(self, schema: str, table: str) -> bool:
         """Tell whether a table or view is there (a warehouse that is not there has no tables)."""
 
@@ -83,6 +90,16 @@ class Warehouse(dg.ConfigurableResource):
         """
 
     @abc.abstractmethod
+    def replace_partitions_by(
+        self, schema: str, table: str, frames: "Iterable[pd.DataFrame]", *, column: str, values: Sequence[Any]
+    ) -> int:
+        """Do as `replace_partitions`, with rows that need not fit in memory together; all or nothing.
+
+        `frames` is taken to its end first and may read this warehouse meanwhile; its rows wait on this machine's disk.
+        All have the columns and types of the first.
+        """
+
+    @abc.abstractmethod
     def md5_of(self, column: str) -> str:
         """Return the SQL for the MD5 of a column's text, as 32 lower-case hexadecimal digits."""
 
@@ -99,6 +116,10 @@ class Warehouse(dg.ConfigurableResource):
     def costs(self) -> dict[str, int]:
         """Return what was charged for since the last call, as metadata; an engine of one's own charges nothing."""
         return {}
+
+
+BATCH_VECTORS = 98
+"""How much DuckDB hands over at a time, in its own unit of 2,048 rows: some 200,000 rows."""
 
 
 @contextlib.contextmanager
@@ -202,6 +223,14 @@ class DuckDBWarehouse(Warehouse):
         frame.columns = frame.columns.str.lower()
         return frame
 
+    def batches(self, sql: str, parameters: Sequence[Any] = ()) -> "Generator[pd.DataFrame, None, None]":
+        """Yield the rows of `sql` in frames of some 200,000 rows; the file is open read-only meanwhile."""
+        with self.connect() as connection:
+            connection.execute(sql, list(parameters))
+            while len(frame := connection.fetch_df_chunk(BATCH_VECTORS)):
+                frame.columns = frame.columns.str.lower()
+                yield frame
+
     def exists(self, schema: str, table: str) -> bool:
         """Tell whether a table or view is there (a warehouse that is not there has no tables)."""
         if not Path(self.path).exists():
@@ -254,18 +283,23 @@ class DuckDBWarehouse(Warehouse):
         refuse_strangers(frame, f"{schema}.{table}", column, values)
         with self.transaction() as connection:
             _offer(connection, frame)
-            connection.execute(f"create schema if not exists {quoted(schema)}")
-            name = _name(schema, table)
-            connection.execute(f"create table if not exists {name} as select * from _new_rows limit 0")
-            have = {row[0] for row in connection.execute(f"select column_name from (describe {name})").fetchall()}
-            for new, kind in connection.execute("select column_name, column_type from (describe _new_rows)").fetchall():
-                if new not in have:
-                    connection.execute(f"alter table {name} add column {quoted(new)} {kind}")
-            if len(values):
-                marks = ", ".join("?" for _ in values)
-                connection.execute(f"delete from {name} where {quoted(column)} in ({marks})", list(values))
-            connection.execute(f"insert into {name} by name select * from _new_rows")
-            return _count(connection, schema, table)
+            return _replace(connection, schema, table, column, values)
+
+    def replace_partitions_by(
+        self, schema: str, table: str, frames: "Iterable[pd.DataFrame]", *, column: str, values: Sequence[Any]
+    ) -> int:
+        """Do as `replace_partitions`, with rows that need not fit in memory together; return the table's rows."""
+        from resources.spool import spooled
+
+        frames = (lower_names(frame) for frame in frames)
+        with spooled(frames, lambda frame: refuse_strangers(frame, f"{schema}.{table}", column, values)) as rows:
+            if rows is None:
+                nothing = self.read(f"select * from {schema}.{table} limit 0")
+                return self.replace_partitions(schema, table, nothing, column=column, values=values)
+            with self.transaction() as connection:
+                file = str(rows.path).replace("'", "''")
+                connection.execute(f"create or replace temp view _new_rows as select * from read_parquet('{file}')")
+                return _replace(connection, schema, table, column, values)
 
     def md5_of(self, column: str) -> str:
         """Return the SQL for the MD5 of a column's text."""
@@ -352,6 +386,24 @@ def _offer(connection: "duckdb.DuckDBPyConnection", frame: "pd.DataFrame") -> No
     connection.register("_offered", frame)
     replaced = f" replace ({', '.join(casts)})" if casts else ""
     connection.execute(f"create or replace temp view _new_rows as select *{replaced} from _offered")
+
+
+def _replace(
+    connection: "duckdb.DuckDBPyConnection", schema: str, table: str, column: str, values: Sequence[Any]
+) -> int:
+    """Put `_new_rows` in the place of the rows whose `column` is one of `values`; return the table's rows."""
+    connection.execute(f"create schema if not exists {quoted(schema)}")
+    name = _name(schema, table)
+    connection.execute(f"create table if not exists {name} as select * from _new_rows limit 0")
+    have = {row[0] for row in connection.execute(f"select column_name from (describe {name})").fetchall()}
+    for new, kind in connection.execute("select column_name, column_type from (describe _new_rows)").fetchall():
+        if new not in have:
+            connection.execute(f"alter table {name} add column {quoted(new)} {kind}")
+    if len(values):
+        marks = ", ".join("?" for _ in values)
+        connection.execute(f"delete from {name} where {quoted(column)} in ({marks})", list(values))
+    connection.execute(f"insert into {name} by name select * from _new_rows")
+    return _count(connection, schema, table)
 
 
 def _exists(connection: "duckdb.DuckDBPyConnection", schema: str, table: str) -> bool:

@@ -98,7 +98,7 @@ def _plain(name: str, column: "pa.Array", *, is_day: bool) -> "pa.Array":
     )
 
 
-def schema_of(table: "pa.Table") -> dict[str, str]:
+def schema_of(schema: "pa.Schema") -> dict[str, str]:
     """Return GoogleSQL's type of each column of a table that `arrow_of` made."""
     import pyarrow as pa
 
@@ -110,7 +110,7 @@ def schema_of(table: "pa.Table") -> dict[str, str]:
         pa.date32(): "DATE",
         pa.timestamp("us", tz="UTC"): "TIMESTAMP",
     }
-    return {field.name: kinds[field.type] for field in table.schema}
+    return {field.name: kinds[field.type] for field in schema}
 
 
 def parquet_of(table: "pa.Table") -> io.BytesIO:

@@ -6,12 +6,13 @@ reads, and expire there by themselves if a process dies.
 """
 
 import contextlib
+import io
 import random
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import dagster as dg
 from pydantic import PrivateAttr
@@ -22,7 +23,6 @@ from resources.warehouse import Shape, Warehouse, WarehouseError, lower_names, r
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
 STAGING_DATASET = "baton_staging"
 
@@ -100,7 +100,7 @@ class BigQueryWarehouse(Warehouse):
             found = self._query(client, sql, parameters).to_arrow(**reading())
         return frame_of(found)
 
-    def batches(self, sql: str, parameters: Sequence[Any] = ()) -> "Iterator[pd.DataFrame]":
+    def batches(self, sql: str, parameters: Sequence[Any] = ()) -> "Generator[pd.DataFrame, None, None]":
         """Yield the rows of `sql` piece by piece, as the Storage Read API streams them: memory stays flat."""
         import pyarrow as pa
 
@@ -175,16 +175,16 @@ class BigQueryWarehouse(Warehouse):
 
     def replace_table(self, schema: str, table: str, frame: "pd.DataFrame") -> int:
         """Replace the whole table by `frame` (empty allowed) in one job; return its row count."""
-        from resources.bigquery.frames import arrow_of, schema_of
+        from resources.bigquery.frames import arrow_of, parquet_of, schema_of
 
         rows = arrow_of(frame)
         with self.connect(f"replacing {schema}.{table}", unchanged="The previous table is intact.") as client:
             self.ensure_dataset(client, schema)
             if rows.num_rows:
-                self._load(client, rows, self._name(schema, table), schema_of(rows))
+                self._load(client, parquet_of(rows), self._name(schema, table), schema_of(rows.schema))
             else:
                 # A file without rows is no reliable way to say that there are none.
-                self._run(client, f"create or replace table {self._defined(schema, table, schema_of(rows))}")
+                self._run(client, f"create or replace table {self._defined(schema, table, schema_of(rows.schema))}")
         return int(rows.num_rows)
 
     def replace_partitions(
@@ -196,15 +196,45 @@ class BigQueryWarehouse(Warehouse):
             ChangedTableError: other jobs kept changing the table; nothing of it was replaced.
             WarehouseError: `frame` holds a row outside `values`, or BigQuery refuses; nothing of it was replaced.
         """
-        from resources.bigquery.frames import arrow_of
+        from resources.bigquery.frames import arrow_of, parquet_of, schema_of
 
         frame = lower_names(frame)
         refuse_strangers(frame, f"{schema}.{table}", column, values)
         rows = arrow_of(frame)
+        file = parquet_of(rows) if rows.num_rows else None
+        return self._replace_patiently(schema, table, schema_of(rows.schema), file, column, values)
+
+    def replace_partitions_by(
+        self, schema: str, table: str, frames: "Iterable[pd.DataFrame]", *, column: str, values: Sequence[Any]
+    ) -> int:
+        """Do as `replace_partitions`, with rows that need not fit in memory together; return the table's rows.
+
+        They are loaded from one file: a load job is atomic, and memory stays flat.
+        """
+        from resources.bigquery.frames import schema_of
+        from resources.spool import spooled
+
+        frames = (lower_names(frame) for frame in frames)
+        with spooled(frames, lambda frame: refuse_strangers(frame, f"{schema}.{table}", column, values)) as rows:
+            if rows is None:
+                nothing = self.read(f"select * from {schema}.{table} limit 0")
+                return self.replace_partitions(schema, table, nothing, column=column, values=values)
+            with rows.path.open("rb") as file:
+                return self._replace_patiently(schema, table, schema_of(rows.schema), file, column, values)
+
+    def _replace_patiently(
+        self,
+        schema: str,
+        table: str,
+        kinds: Mapping[str, str],
+        file: BinaryIO | None,
+        column: str,
+        values: Sequence[Any],
+    ) -> int:
         what = f"replacing {len(values)} value(s) of {column} in {schema}.{table}"
         for attempt in range(MERGES):
             try:
-                self._replace(what, schema, table, rows, column, values)
+                self._replace(what, schema, table, kinds, file, column, values)
                 break
             except ChangedTableError:
                 if attempt == MERGES - 1:
@@ -225,13 +255,20 @@ class BigQueryWarehouse(Warehouse):
         return {f"bigquery/{name}": sum(one[name] for one in charged) for name in charged[0]}
 
     def _replace(
-        self, what: str, schema: str, table: str, rows: "pa.Table", column: str, values: Sequence[Any]
+        self,
+        what: str,
+        schema: str,
+        table: str,
+        kinds: Mapping[str, str],
+        file: BinaryIO | None,
+        column: str,
+        values: Sequence[Any],
     ) -> None:
+        """Replace rows by those of a Parquet file with columns of these types; by none without a file."""
         from google.api_core.exceptions import BadRequest
 
-        from resources.bigquery.frames import array_parameter, schema_of
+        from resources.bigquery.frames import array_parameter
 
-        kinds = schema_of(rows)
         name = self._name(schema, table)
         with self.connect(what, unchanged="No row was replaced.") as client:
             self.ensure_dataset(client, schema)
@@ -246,10 +283,10 @@ class BigQueryWarehouse(Warehouse):
             if not len(values):
                 return
             wanted = array_parameter(values)
-            if not rows.num_rows:
+            if file is None:
                 self._run(client, f"delete from `{name}` where `{column}` in unnest(?)", raw=[wanted])
                 return
-            with self._staged(client, schema, table, rows, kinds) as staged:
+            with self._staged(client, schema, table, file, kinds) as staged:
                 # Cast, because a column of nulls arrives as text or double whatever the table's is.
                 given = ", ".join(
                     f"`{one}`" if kind == have[one] else f"cast(`{one}` as {have[one]}) as `{one}`"
@@ -272,14 +309,12 @@ class BigQueryWarehouse(Warehouse):
                     ) from None
 
     @contextlib.contextmanager
-    def _staged(
-        self, client: Any, schema: str, table: str, rows: "pa.Table", kinds: Mapping[str, str]
-    ) -> Iterator[str]:
+    def _staged(self, client: Any, schema: str, table: str, file: BinaryIO, kinds: Mapping[str, str]) -> Iterator[str]:
         """Load rows where nobody reads them; yield the table's name, and drop it whatever happens."""
         self.ensure_dataset(client, STAGING_DATASET, expires_ms=STAGED_FOR_MS)
         staged = self._name(STAGING_DATASET, f"{schema}__{table}__{uuid.uuid4().hex}")
         try:
-            self._load(client, rows, staged, kinds, laid_out=False)
+            self._load(client, file, staged, kinds, laid_out=False)
             yield staged
         finally:
             # It expires anyway: failing to drop it must not hide what went wrong before.
@@ -287,12 +322,10 @@ class BigQueryWarehouse(Warehouse):
                 client.delete_table(staged, not_found_ok=True, retry=self._retry(), timeout=30)
 
     def _load(
-        self, client: Any, rows: "pa.Table", destination: str, kinds: Mapping[str, str], *, laid_out: bool = True
+        self, client: Any, file: BinaryIO, destination: str, kinds: Mapping[str, str], *, laid_out: bool = True
     ) -> None:
-        """Replace a table by rows, in one load job; loading is free of charge."""
+        """Replace a table by the rows of a Parquet file, in one load job; loading is free of charge."""
         from google.cloud.bigquery import LoadJobConfig, SchemaField, TimePartitioning
-
-        from resources.bigquery.frames import parquet_of
 
         partitioned, clustered = layout(kinds) if laid_out else (None, [])
         config = LoadJobConfig(
@@ -306,8 +339,8 @@ class BigQueryWarehouse(Warehouse):
             config.time_partitioning = TimePartitioning(field=partitioned)
         if clustered:
             config.clustering_fields = clustered
-        file = parquet_of(rows)
-        size = file.getbuffer().nbytes
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
         job = client.load_table_from_file(file, destination, size=size, job_config=config, location=self.location)
         job.result(retry=self._retry(), timeout=self.job_seconds)
 

@@ -137,3 +137,53 @@ def test_a_sample_is_the_same_whoever_else_is_there(warehouse):
     # As every language's MD5 says, so that an engine more chooses the same.
     expected = {name for name in names if hashlib.md5(name.encode()).hexdigest()[:8] < f"{16**8 // 4:08x}"}
     assert chosen("all_of_them", 0.25) == expected
+
+
+def test_a_long_table_comes_in_pieces_of_which_one_at_a_time_is_held(warehouse):
+    warehouse.replace_table("s", "t", pd.DataFrame({"A": range(500_000)}))
+    pieces = list(warehouse.batches("select * from s.t where a >= ?", [100_000]))
+    assert max(map(len, pieces)) <= 98 * 2048
+    assert sorted(pd.concat(pieces)["a"]) == list(range(100_000, 500_000))
+    # What stops early lets go of the file: a writer must not wait for what nobody reads.
+    reading = warehouse.batches("select * from s.t")
+    next(reading)
+    reading.close()
+    warehouse.replace_table("s", "u", pd.DataFrame({"a": [1]}))
+
+
+def test_rows_in_pieces_replace_a_cutoff_and_may_be_read_from_the_same_warehouse(warehouse):
+    monday, before = date(2017, 1, 9), date(2017, 1, 2)
+    warehouse.replace_partitions("p", "t", rows("2017-01-02", a=1, why=None), column="cutoff_date", values=[before])
+    warehouse.replace_partitions("p", "t", rows("2017-01-09", a=2, why="x"), column="cutoff_date", values=[monday])
+    warehouse.replace_table("s", "t", pd.DataFrame({"a": range(300_000)}))
+
+    def pieces():
+        for number, piece in enumerate(warehouse.batches("select a from s.t")):
+            yield piece.assign(cutoff_date=pd.Timestamp(monday), why="because" if number else None)
+
+    written = warehouse.replace_partitions_by("p", "t", pieces(), column="cutoff_date", values=[monday])
+    assert written == 300_001
+    found = warehouse.read("select cutoff_date, count(*) as n, count(why) as told from p.t group by 1 order by 1")
+    assert found["n"].tolist() == [1, 300_000]
+    assert 0 < found["told"].iloc[1] < 300_000
+    assert warehouse.replace_partitions_by("p", "t", iter([]), column="cutoff_date", values=[monday]) == 1
+
+
+def test_pieces_that_break_off_or_do_not_fit_replace_nothing(warehouse):
+    monday = date(2017, 1, 9)
+    warehouse.replace_partitions("p", "t", rows("2017-01-09", a=7), column="cutoff_date", values=[monday])
+
+    def broken_off():
+        yield rows("2017-01-09", a=1)
+        raise RuntimeError("the model refuses a row")
+
+    given = {
+        "the model refuses a row": broken_off(),
+        "Expected only rows with cutoff_date in": iter([rows("2017-01-09", a=1), rows("2017-01-02", a=1)]),
+        "columns and types of the first": iter([rows("2017-01-09", a=1), rows("2017-01-09", b=1)]),
+        "columns and types of the first.*text": iter([rows("2017-01-09", a=1), rows("2017-01-09", a="text")]),
+    }
+    for message, pieces in given.items():
+        with pytest.raises((WarehouseError, RuntimeError), match=message):
+            warehouse.replace_partitions_by("p", "t", pieces, column="cutoff_date", values=[monday])
+        assert warehouse.read("select a from p.t")["a"].tolist() == [7]

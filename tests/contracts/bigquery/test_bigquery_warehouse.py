@@ -243,6 +243,24 @@ def test_a_long_table_comes_in_pieces(bigquery, p):
     assert sorted(pd.concat(pieces)["a"])[::49_999] == [0, 49_999]
 
 
+def test_rows_in_pieces_replace_a_cutoff_whole_or_not_at_all(warehouse, p):
+    def pieces(value):
+        yield rows(MONDAYS[1], a=value, why=None)
+        yield rows(MONDAYS[1], a=value + 1, why="because")
+
+    for monday in MONDAYS:
+        warehouse.replace_partitions(p, "t", rows(monday, a=1, why="x"), column="cutoff_date", values=[monday])
+    written = warehouse.replace_partitions_by(p, "t", pieces(5), column="cutoff_date", values=[MONDAYS[1]])
+    assert written == 3
+    assert warehouse.read(f"select a from {p}.t order by a")["a"].tolist() == [1, 5, 6]
+    assert [piece["why"].iloc[0] for piece in warehouse.batches(f"select why from {p}.t where a = ?", [6])] == [
+        "because"
+    ]
+    with pytest.raises(WarehouseError, match="Expected only rows with cutoff_date in"):
+        warehouse.replace_partitions_by(p, "t", pieces(8), column="cutoff_date", values=[MONDAYS[0]])
+    assert warehouse.replace_partitions_by(p, "t", iter([]), column="cutoff_date", values=[MONDAYS[1]]) == 1
+
+
 def test_two_writers_at_once_lose_no_cutoff(bigquery, p):
     from concurrent.futures import ThreadPoolExecutor
 
