@@ -14,7 +14,7 @@ from assets.scoring import SQL_PARITY, keep_published
 from assets.tables import described, ensure
 from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
 from resources.registry import CHAMPION as CHAMPION_ALIAS
-from resources.warehouse import Warehouse
+from resources.warehouse import Warehouse, share_within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +29,12 @@ HOLDOUT = dg.AssetKey(["training", "holdout_predictions"])
 CHAMPION = dg.AssetKey(["training", "champion"])
 
 SEED = 0
+
+TRAINING_ROWS = 1_000_000
+"""Beyond it whole customers are left out, always the same ones, and each row stands for `row_weight` of them.
+
+All rows weigh the same then, so nothing that is estimated has to be weighted. The search holds the rows several times:
+some 4 GB at a million."""
 
 POOL = "champion"
 """Where several runs may go at once: of what changes the champion and what scores with it, one at a time."""
@@ -67,13 +73,15 @@ class TrainingConfig(dg.Config):
     `window`: "expanding" (all matured cutoffs) or "recent" (the newest RECENT_CUTOFFS of them, when the world changed).
     `exclude_from`, `exclude_to`: first and last cutoff (ISO dates, inclusive, both or neither) to be kept out beside
     those that the ledger of decisions holds to be bad. `repaired`: learn from the ledger's bad cutoffs too, because
-    they were rebuilt since. `reason`: why, for those who read the table's page.
+    they were rebuilt since. `most_rows`: beyond it whole customers are left out. `reason`: why, for those who read the
+    table's page.
     """
 
     window: str = "expanding"
     exclude_from: str = ""
     exclude_to: str = ""
     repaired: bool = False
+    most_rows: int = TRAINING_ROWS
     reason: str = ""
 
 
@@ -117,11 +125,18 @@ def training_set(
             f"Expected window to be one of {', '.join(WINDOWS)}; got {config.window!r}. Correct the run config.",
             allow_retries=False,
         )
+    if config.most_rows < 1:
+        raise dg.Failure(
+            f"Expected most_rows to be a number of rows from 1 on; got {config.most_rows}. Correct the run config.",
+            allow_retries=False,
+        )
     span = span_of(config.exclude_from, config.exclude_to)
 
+    share = sampled_share(warehouse, config.most_rows)
     labelled = warehouse.read(
         "select f.*, o.lapsed from features.feature_frame f join outcomes.customer_outcomes o "
-        "using (customer_id, cutoff_date) order by f.cutoff_date, f.customer_id"
+        f"using (customer_id, cutoff_date) where {warehouse.sampled('f.customer_id', share)} "
+        "order by f.cutoff_date, f.customer_id"
     )
     cutoffs = [stamp.date() for stamp in labelled["cutoff_date"].unique()]
     bad = [] if config.repaired else known_bad(warehouse, cutoffs)
@@ -142,6 +157,8 @@ def training_set(
             "fingerprint": frame_fingerprint(frame),
             "base_rate": round(float(used["lapsed"].mean()), 4),
             "rows_learned_from": len(used),
+            "share_of_customers": share,
+            "row_weight": 1 / share,
             "matured_cutoffs": int(frame["cutoff_date"].nunique()),
             "window": config.window,
             "quarantined_cutoffs": ", ".join(str(day) for day in bad) or "none",
@@ -319,6 +336,15 @@ def champion(
             "trained_through": serving.trained_through.isoformat(),
         }
     return dg.MaterializeResult(metadata=metadata, check_results=[_callable_in_sql(warehouse, registry, serving)])
+
+
+def sampled_share(warehouse: Warehouse, most_rows: int) -> float:
+    """Return the share of customers to learn from, so that about `most_rows` labelled rows leave the warehouse."""
+    labelled = warehouse.read(
+        "select count(*) as n from features.feature_frame join outcomes.customer_outcomes "
+        "using (customer_id, cutoff_date)"
+    )
+    return share_within(int(labelled["n"].iloc[0]), most_rows)
 
 
 def _callable_in_sql(

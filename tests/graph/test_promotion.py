@@ -148,6 +148,24 @@ def test_a_recent_window_learns_from_the_newest_cutoffs_only(mine):
     assert (evidence["window"], evidence["trained_from"]) == ("recent", "2017-10-16")
 
 
+def test_above_a_row_limit_whole_customers_are_left_out_of_training_always_the_same(mine):
+    [[there]] = mine.read("select count(*) from training.training_set")
+    # Whether half the customers are enough for a model that passes the gate is another question.
+    run(mine, "retrain", **{TRAIN: {"most_rows": there - 1}})
+    sampled = mine.read(
+        "select customer_id, count(*) from training.training_set group by 1 except "
+        "select customer_id, count(*) from features.feature_frame join outcomes.customer_outcomes "
+        "using (customer_id, cutoff_date) group by 1"
+    )
+    assert sampled == [], "a customer that is learned from is there with all its rows"
+    [[kept, expected]] = mine.read(
+        "select count(*), count(*) filter (where substr(md5(customer_id), 1, 8) < '80000000') "
+        "from training.training_set"
+    )
+    assert kept == expected
+    assert kept == pytest.approx(there / 2, rel=0.1)
+
+
 def test_a_challenger_can_be_made_to_score_in_the_dark_first(mine):
     configs = {TRAIN: QUARANTINE, PROMOTION: {"after_dark": True}}
     result = run(mine, "retrain", **configs)
@@ -193,6 +211,7 @@ def test_a_stale_feed_is_not_scored_and_the_run_does_not_fail(baton, make_baton,
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
+        ({"most_rows": 0}, "Expected most_rows to be a number of rows from 1 on; got 0"),
         ({"window": "all"}, "Expected window to be one of expanding, recent; got 'all'"),
         ({"exclude_from": "2017-06-05"}, "Expected exclude_from and exclude_to to be the first and last cutoff"),
         ({"exclude_from": "2017-06-12", "exclude_to": "2017-06-05"}, "Expected exclude_from and exclude_to"),
