@@ -746,14 +746,13 @@ def _without_newcomers(
     found = established(frame, entity, verdict.cutoff, LEAST_WINDOWS)
     if found is None:
         return verdict
-    stayed, new = found
-    effect = score_effect(predict, stayed, verdict.cutoff, names)
+    effect = score_effect(predict, found.rows, verdict.cutoff, names)
     if math.isnan(effect.loss) or not effect.harmless:
         return verdict
     sentence = (
-        f"{len(verdict.columns)} columns moved at {verdict.cutoff}, by newcomers: {new:.0%} of the rows were not there "
-        f"{ESTABLISHED} windows ago. Among those who were, undoing it would change the expected log-loss by "
-        f"{effect.loss:.5f} only (natural weeks: to {effect.bar:.5f})."
+        f"{len(verdict.columns)} columns moved at {verdict.cutoff}, by newcomers: {found.newcomers_now:.0%} of the "
+        f"rows were not there {ESTABLISHED} windows ago. Among those who were, undoing it would change the expected "
+        f"log-loss by {effect.loss:.5f} only (natural weeks: to {effect.bar:.5f})."
     )
     return replace(verdict, status="moved", sentence=sentence, effect=effect)
 

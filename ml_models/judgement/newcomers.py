@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -13,24 +14,30 @@ ESTABLISHED = 10
 SURGE = 0.05
 
 
-def established(frame: pd.DataFrame, entity: str, cutoff: date, windows: int) -> tuple[pd.DataFrame, float] | None:
-    """Return the rows of those who were there ESTABLISHED cutoffs before each row's own, and the newcomers' share.
+class Established(NamedTuple):
+    """Those who are no newcomers: their `rows`, and the share of the others, 0 to 1, `now` and in a `usual` window."""
+
+    rows: pd.DataFrame
+    newcomers_now: float
+    newcomers_usual: float
+
+
+def established(frame: pd.DataFrame, entity: str, cutoff: date, windows: int) -> Established | None:
+    """Return the rows of those who were there ESTABLISHED cutoffs before each row's own.
 
     Every window up to `cutoff` is cut down in the same way, so that those who stayed are compared with those who
-    stayed. The share, 0 to 1, is that of the rows at `cutoff` that are left out. None when fewer than `windows` windows
-    would remain.
+    stayed. None when fewer than `windows` windows would remain.
     """
     dates = cutoff_dates(frame["cutoff_date"])
     days = sorted(dates[dates <= pd.Timestamp(cutoff)].unique())
-    if len(days) < ESTABLISHED + windows:
+    if len(days) < ESTABLISHED + windows or days[-1] != pd.Timestamp(cutoff):
         return None
     first = dates.groupby(frame[entity]).transform("min")
     before = {day: days[max(0, number - ESTABLISHED)] for number, day in enumerate(days)}
-    stayed = (first <= dates.map(before)).to_numpy()
-    now = (dates == pd.Timestamp(cutoff)).to_numpy()
-    if not now.any():
-        return None
-    return frame[stayed & (dates >= days[ESTABLISHED]).to_numpy()], float(1 - stayed[now].mean())
+    stayed = first <= dates.map(before)
+    new = 1 - stayed.groupby(dates).mean()
+    judged = (stayed & (dates >= days[ESTABLISHED])).to_numpy()
+    return Established(frame[judged], float(new[days[-1]]), float(new.loc[days[ESTABLISHED:-1]].median()))
 
 
 def newcomers_alone(
@@ -41,17 +48,10 @@ def newcomers_alone(
     `fails(rows)`: does the alarm stand among these rows? It is asked about those who were there before. A model cannot
     know newcomers until their outcomes are in, and one that is right about everybody else is not to be replaced.
     """
-    dates = cutoff_dates(frame["cutoff_date"])
-    days = sorted(dates[dates <= pd.Timestamp(cutoff)].unique())
     found = established(frame, entity, cutoff, windows)
-    if found is None:
-        return ""
-    stayed, new = found
-    all_rows, kept = dates.value_counts(), cutoff_dates(stayed["cutoff_date"]).value_counts()
-    usual = (1 - kept / all_rows).loc[days[ESTABLISHED:-1]].median()
-    if not new >= usual + SURGE or fails(stayed):
+    if found is None or not found.newcomers_now >= found.newcomers_usual + SURGE or fails(found.rows):
         return ""
     return (
-        f"Only among newcomers, {new:.0%} of the rows (usually {usual:.0%}): they were not there {ESTABLISHED} windows "
-        "ago. Those who were are within range"
+        f"Only among newcomers, {found.newcomers_now:.0%} of the rows (usually {found.newcomers_usual:.0%}): they were "
+        f"not there {ESTABLISHED} windows ago. Those who were are within range"
     )

@@ -8,7 +8,7 @@ on rows, `publishing` makes SQL functions of it, `paths` chooses between SQL and
 from ml_models.scoring_sql.compiler import CompiledScore, compile_pipeline
 from ml_models.scoring_sql.errors import UnsupportedPipelineError
 from ml_models.scoring_sql.parity import ParityResult, parity
-from ml_models.scoring_sql.paths import PathChoice, choose_path, score_streamed
+from ml_models.scoring_sql.paths import PathChoice, choose_path, gathered, score_streamed
 from ml_models.scoring_sql.publishing import alias_statements, function_name, function_statements
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "compile_pipeline",
     "function_name",
     "function_statements",
+    "gathered",
     "parity",
     "score_streamed",
 ]

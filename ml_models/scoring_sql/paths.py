@@ -4,7 +4,7 @@ All three give the same scores (the parity gate sees to it), so this is a questi
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 from ml_models.scoring_sql.compiler import CompiledScore
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow
 
 Path = Literal["sql", "streamed", "in memory"]
@@ -21,6 +22,10 @@ BATCH_ROWS = 200_000
 """Rows that scikit-learn scores at a time: flat memory (some 200 MB for 58 features), and its overhead is nothing."""
 
 SAMPLE_ROWS = 20_000
+
+SAMPLED_AT_MOST = 1 / 20
+"""Share of the rows that a measurement may take. It is scored four times and a little, so choosing costs a quarter of
+the work at most, and of a large frame nothing."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,14 @@ def choose_path(
     sql: Callable[[int], object] | None = None,
     python: Callable[[int], object] | None = None,
     sample_rows: int = SAMPLE_ROWS,
-    runs: int = 3,
+    runs: int = 2,
+    batch_rows: int = BATCH_ROWS,
     clock: Callable[[], float] = time.perf_counter,
 ) -> PathChoice:
     """Choose the cheaper path to score `rows` rows.
+
+    Rows of one batch are scored in memory and nothing is measured: planning a long expression alone may take longer
+    than scikit-learn takes for all of them, and what could be saved is less than what measuring costs.
 
     `sql(n)` and `python(n)` each score n rows the way they would be scored, reading and writing included. They are
     run in turns on `sample_rows` and on a tenth of them, the quickest of `runs` counts, and the line through both
@@ -55,7 +64,9 @@ def choose_path(
     BigQuery, where fetching the rows would cost more. `compiled` is None where the pipeline cannot be written as SQL
     (`refusal` says why), `parity_passed` False where the SQL was found to say something else: then SQL never scores.
     """
-    away: Path = "streamed" if rows > BATCH_ROWS else "in memory"
+    if rows <= batch_rows:
+        return PathChoice("in memory", f"not measured: {rows:,} rows are one batch (at most {batch_rows:,})")
+    away: Path = "streamed"
     if compiled is None:
         return PathChoice(away, f"scikit-learn scores: {refusal or 'the pipeline cannot be written as SQL'}")
     if not parity_passed:
@@ -65,7 +76,7 @@ def choose_path(
         why = "the rows need not leave BigQuery" if compiled.cost_class == "trees" and in_sql else "by its cost class"
         path: Path = "sql" if in_sql else away
         return PathChoice(path, f"not measured: {compiled.estimator} ({compiled.cost_class}) goes this way, {why}")
-    most = max(1, min(sample_rows, rows))
+    most = max(1, min(sample_rows, int(rows * SAMPLED_AT_MOST)))
     sizes = sorted({max(1, most // 10), most})
     best: dict[tuple[str, int], float] = {}
     for _ in range(runs):
@@ -118,3 +129,17 @@ def score_streamed(
             score = pyarrow.array(np.asarray(pipeline.predict_proba(frame)[:, 1], dtype=np.float64))
             columns = {key: part.column(key) for key in keys}
             yield pyarrow.RecordBatch.from_pydict({**columns, "score": score})
+
+
+def gathered(frames: "Iterable[pd.DataFrame]", rows: int = BATCH_ROWS) -> "Iterator[pd.DataFrame]":
+    """Yield the rows of many small frames in frames of `rows` or a little more: each call of a model has its price."""
+    import pandas as pd
+
+    waiting: list[pd.DataFrame] = []
+    for frame in frames:
+        waiting.append(frame)
+        if sum(map(len, waiting)) >= rows:
+            yield pd.concat(waiting, ignore_index=True)
+            waiting = []
+    if waiting:
+        yield pd.concat(waiting, ignore_index=True)

@@ -52,7 +52,7 @@ def judge_frame(
     )
     if found is None:
         return facts
-    seen = {(one.kind, one.column) for one in _frame_facts(found[0], problem, cutoff, asset, bands, excluded)}
+    seen = {(one.kind, one.column) for one in _frame_facts(found.rows, problem, cutoff, asset, bands, excluded)}
     return tuple(fact for fact in facts if (fact.kind, fact.column) in seen)
 
 
