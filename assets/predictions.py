@@ -1,9 +1,7 @@
 """Who is about to lapse: the newest cutoff, scored by the champion, once."""
 
-import io
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -11,15 +9,13 @@ import dagster as dg
 from assets.features import FEATURE_FRAME
 from assets.ownership import owner_of
 from assets.reporting import table
+from assets.scoring import REASONS, Scorer, rows_of, score_cutoff
 from assets.tables import described, ensure
 from assets.training import CANDIDATE, CHAMPION, POOL, obstacle_of
 from resources.clock import Clock
 from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse import Warehouse
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PREDICTIONS = dg.AssetKey(["predictions", "lapse_predictions"])
 DARK_PREDICTIONS = dg.AssetKey(["predictions", "dark_predictions"])
@@ -39,10 +35,12 @@ class ScoreConfig(dg.Config):
     `cutoff`: an ISO date; empty for the newest cutoff. A missed week is scored only when somebody asks for it here.
     `rescore`: replace the cutoff's predictions by the present champion's. Refused once the outcome is known, because
     nobody decided anything on a prediction made afterwards.
+    `batch_rows`: how many rows are held at a time, 0 for the usual 200,000; more than that are streamed.
     """
 
     cutoff: str = ""
     rescore: bool = False
+    batch_rows: int = 0
 
 
 @dg.multi_asset(
@@ -90,17 +88,17 @@ def lapse_predictions(
     stale = stale_feed(newest, clock)
     if champion is None or cutoff is None:
         why = "no model has been promoted yet" if champion is None else "the feature frame has no cutoff yet"
-        yield _report(context, warehouse, None, f"nothing to score: {why}")
+        yield _report(context, warehouse, {}, f"nothing to score: {why}")
     elif stale and not config.cutoff:
-        yield _report(context, warehouse, None, f"nothing is scored: {stale}")
+        yield _report(context, warehouse, {}, f"nothing is scored: {stale}")
     elif _is_scored(warehouse, cutoff) and not config.rescore:
-        yield _report(context, warehouse, None, f"cutoff {cutoff} was already scored")
+        yield _report(context, warehouse, {}, f"cutoff {cutoff} was already scored")
     else:
-        frame = _rows_to_score(warehouse, cutoff, rescore=config.rescore)
-        scored = score(frame, champion, registry)
-        warehouse.replace_partitions("predictions", "lapse_predictions", scored, column="cutoff_date", values=[cutoff])
-        said = f"cutoff {cutoff} scored by version {champion.version}"
-        yield _report(context, warehouse, scored, said)
+        _refuse(warehouse, cutoff, config)
+        scored = score_cutoff(warehouse, registry, champion, cutoff, batch_rows=config.batch_rows)
+        said = f"cutoff {cutoff} scored by version {champion.version}, {scored.choice.path}"
+        record = scored.metadata | {"model_version": champion.version, **_shown(warehouse, cutoff)}
+        yield _report(context, warehouse, record, said)
     yield _current(warehouse, champion, newest, stale)
 
 
@@ -129,21 +127,25 @@ def _today(clock: Clock) -> date:
     return clock.now().astimezone(ZoneInfo(STORE_TIME_ZONE)).date()
 
 
-def _rows_to_score(warehouse: Warehouse, cutoff: date, *, rescore: bool) -> "pd.DataFrame":
-    if rescore and _outcome_is_known(warehouse, cutoff):
+def _refuse(warehouse: Warehouse, cutoff: date, config: ScoreConfig) -> None:
+    if config.batch_rows < 0:
+        raise dg.Failure(
+            f"Expected batch_rows to be a number of rows, or 0 for the usual; got {config.batch_rows}. Correct the run "
+            "config.",
+            allow_retries=False,
+        )
+    if config.rescore and _outcome_is_known(warehouse, cutoff):
         raise dg.Failure(
             f"Expected a cutoff whose outcome is still open to score again, but the outcome of {cutoff} is known. "
             "Score the newest cutoff instead; history stays as it was decided on.",
             allow_retries=False,
         )
-    frame = warehouse.read("select * from features.feature_frame where cutoff_date = ? order by customer_id", [cutoff])
-    if frame.empty:
+    if not rows_of(warehouse, cutoff):
         raise dg.Failure(
             f"Expected rows for cutoff {cutoff} in features.feature_frame and found none. Materialise the feature "
             "frame up to that cutoff (`make run`), or name a cutoff that is there.",
             allow_retries=False,
         )
-    return frame
 
 
 def _current(
@@ -195,7 +197,7 @@ def dark_predictions(
     served = warehouse.read(
         "select customer_id, score as champion_score from predictions.lapse_predictions where cutoff_date = ?", [cutoff]
     )
-    scored = score(frame, challenger, registry).drop(columns=["reason_1", "reason_2", "reason_3"])
+    scored = Scorer(challenger, registry, reasons=False).rows(frame)
     scored = scored.merge(served, on="customer_id", how="left")
     warehouse.replace_partitions("predictions", "dark_predictions", scored, column="cutoff_date", values=[cutoff])
     what = f"cutoff {cutoff} scored in the dark by version {challenger.version}"
@@ -209,33 +211,6 @@ def dark_predictions(
             "rank_correlation": round(float(both["score"].corr(both["champion_score"], method="spearman")), 4),
         }
     return dg.MaterializeResult(metadata={**described(warehouse, DARK_PREDICTIONS), "what_happened": what, **agreement})
-
-
-def score(frame: "pd.DataFrame", champion: ModelVersion, registry: ModelRegistry) -> "pd.DataFrame":
-    """Return predictions for the rows of a feature frame: the table's columns, one row a row of `frame`."""
-    import pandas as pd
-
-    from ml_models.explain import top_reasons
-    from ml_models.lapse.problem import PROBLEM
-
-    pipeline = registry.load(champion)
-    # What "typical" meant to the model when it was trained, not what is typical today.
-    reference = pd.read_csv(io.StringIO(registry.text(champion, "reference.csv")), index_col=0)
-    reasons = top_reasons(pipeline, frame, reference, PROBLEM)
-    return frame[["customer_id", "cutoff_date"]].assign(
-        score=pipeline.predict_proba(frame[list(PROBLEM.features)])[:, 1],
-        model_name=champion.name,
-        model_version=champion.version,
-        trained_through=_timestamp(champion.trained_through),
-        scored_at=_timestamp(datetime.now(UTC)),
-        **{name: reasons[name].to_numpy() for name in ("reason_1", "reason_2", "reason_3")},
-    )
-
-
-def _timestamp(moment: date) -> "pd.Timestamp":
-    import pandas as pd
-
-    return pd.Timestamp(moment)
 
 
 def _newest_cutoff(warehouse: Warehouse) -> date | None:
@@ -255,20 +230,24 @@ def _outcome_is_known(warehouse: Warehouse, cutoff: date) -> bool:
     return bool(found["n"].iloc[0])
 
 
-def _report(
-    context: dg.AssetExecutionContext, warehouse: Warehouse, scored: "pd.DataFrame | None", what: str
-) -> dg.MaterializeResult:
+def _shown(warehouse: Warehouse, cutoff: date) -> dict:
+    """Return what a person looks at first: the mean score and who is most at risk."""
+    mean = warehouse.read(
+        "select avg(score) as mean from predictions.lapse_predictions where cutoff_date = ?", [cutoff]
+    )
+    highest = warehouse.read(
+        f"select customer_id, score, {', '.join(REASONS)} from predictions.lapse_predictions where cutoff_date = ? "
+        "order by score desc, customer_id limit 10",
+        [cutoff],
+    )
+    return {"mean_score": round(float(mean["mean"].iloc[0]), 4), "ten_most_at_risk": table(highest)}
+
+
+def _report(context: dg.AssetExecutionContext, warehouse: Warehouse, record: dict, what: str) -> dg.MaterializeResult:
     context.log.info(what)
-    metadata: dict = {**described(warehouse, PREDICTIONS), "what_happened": what}
-    if scored is not None:
-        highest = scored.nlargest(10, "score")[["customer_id", "score", "reason_1", "reason_2", "reason_3"]]
-        metadata |= {
-            "rows_scored": len(scored),
-            "mean_score": round(float(scored["score"].mean()), 4),
-            "model_version": int(scored["model_version"].iloc[0]),
-            "ten_most_at_risk": table(highest),
-        }
-    return dg.MaterializeResult(asset_key=PREDICTIONS, metadata=metadata)
+    return dg.MaterializeResult(
+        asset_key=PREDICTIONS, metadata={**described(warehouse, PREDICTIONS), "what_happened": what, **record}
+    )
 
 
 PREDICTION_ASSETS = [lapse_predictions, dark_predictions]

@@ -1,9 +1,24 @@
-"""The champion as a SQL function: `scoring.lapse_champion`, which any query and any dbt model can call."""
+"""How a cutoff is scored: by which path, chosen by what it costs. And the champion as a SQL function, for any query."""
+
+import contextlib
+import io
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from resources.registry import ModelRegistry, ModelVersion
-from resources.warehouse import Warehouse, WarehouseError
+from resources.warehouse import DuckDBWarehouse, Warehouse, WarehouseError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from ml_models.scoring_sql import CompiledScore, PathChoice
+    from ml_models.scoring_sql.paths import Path
 
 SQL_PARITY = dg.AssetCheckKey(dg.AssetKey(["training", "champion"]), "sql_parity")
 
@@ -50,3 +65,218 @@ def _kept(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion)
     publish(warehouse, PROBLEM.name, champion.version, compiled, alias=True)
     name = function_name(PROBLEM.name, "champion")
     return True, f"Published as {name}, {compiled.bytes:,} bytes of SQL. {proof.sentence}"
+
+
+REASONS = ("reason_1", "reason_2", "reason_3")
+
+SQL_SCORE = "sql_score"
+
+CHECKED_ROWS = 1_000
+"""Rows of each batch that scikit-learn scores, too, where SQL scores: the proof was made on other rows."""
+
+LARGEST_DIFFERENCE = 1e-9
+
+
+class SqlDiffersError(RuntimeError):
+    """SQL and scikit-learn do not say the same of a row; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What scoring a cutoff came to: rows, path and wall seconds, those of choosing and of reasons apart."""
+
+    rows: int
+    choice: "PathChoice"
+    seconds: float
+    seconds_choosing: float
+    seconds_of_reasons: float
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The record of it, for the materialisation."""
+        measured = {
+            "sql_seconds_expected": self.choice.sql_seconds,
+            "python_seconds_expected": self.choice.python_seconds,
+            "rows_measured": self.choice.measured_rows or None,
+        }
+        return {
+            "rows_scored": self.rows,
+            "scoring_path": self.choice.path,
+            "scoring_path_reason": self.choice.reason,
+            "scoring_seconds": round(self.seconds, 3),
+            "scoring_seconds_choosing": round(self.seconds_choosing, 3),
+            "scoring_seconds_of_reasons": round(self.seconds_of_reasons, 3),
+            **{name: round(value, 3) for name, value in measured.items() if value is not None},
+        }
+
+
+class Scorer:
+    """A version, loaded once: makes rows of predictions of rows of the feature frame."""
+
+    def __init__(self, version: ModelVersion, registry: ModelRegistry, *, reasons: bool = True) -> None:
+        import pandas as pd
+
+        self.version, self.reasons = version, reasons
+        self.pipeline = registry.load(version)
+        # What "typical" meant to the model when it was trained, not what is typical today.
+        self.reference = pd.read_csv(io.StringIO(registry.text(version, "reference.csv")), index_col=0)
+        self.scored_at = pd.Timestamp(datetime.now(UTC))
+        self.seconds_of_reasons = 0.0
+
+    def rows(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Return predictions, one row a row of `frame`; a column `sql_score` is the score, if it holds.
+
+        Raises:
+            SqlDiffersError: `sql_score` lacks a value, or is not what scikit-learn says.
+        """
+        import pandas as pd
+
+        from ml_models.lapse.problem import PROBLEM
+
+        made = frame[["customer_id", "cutoff_date"]].assign(
+            score=self._from_sql(frame) if SQL_SCORE in frame else self._predicted(frame),
+            model_name=self.version.name,
+            model_version=self.version.version,
+            trained_through=pd.Timestamp(self.version.trained_through),
+            scored_at=self.scored_at,
+        )
+        if not self.reasons:
+            return made
+        from ml_models.explain import top_reasons
+
+        began = time.perf_counter()
+        reasons = top_reasons(self.pipeline, frame, self.reference, PROBLEM)
+        self.seconds_of_reasons += time.perf_counter() - began
+        return made.assign(**{name: reasons[name].to_numpy() for name in REASONS})
+
+    def _predicted(self, frame: "pd.DataFrame") -> "np.ndarray":
+        from ml_models.lapse.problem import PROBLEM
+
+        return self.pipeline.predict_proba(frame[list(PROBLEM.features)])[:, 1]
+
+    def _from_sql(self, frame: "pd.DataFrame") -> "np.ndarray":
+        import numpy as np
+
+        given = frame[SQL_SCORE].to_numpy(dtype="float64", na_value=np.nan)
+        if np.isnan(given).any():
+            raise SqlDiffersError(f"SQL has no score for {np.isnan(given).sum():,} row(s)")
+        difference = np.abs(given[:CHECKED_ROWS] - self._predicted(frame.head(CHECKED_ROWS))).max(initial=0.0)
+        if difference > LARGEST_DIFFERENCE:
+            raise SqlDiffersError(f"SQL and scikit-learn differ by {difference:.1e} on these rows")
+        return given
+
+
+def score_cutoff(
+    warehouse: Warehouse, registry: ModelRegistry, version: ModelVersion, cutoff: date, *, batch_rows: int = 0
+) -> Scored:
+    """Score a cutoff of the feature frame by the path that costs least, and replace its predictions, all at once.
+
+    More than `batch_rows` rows (0: the usual 200,000) are never held together. Reasons are computed from the frame,
+    so the rows leave the warehouse on every path; what SQL saves is scikit-learn's scoring.
+
+    Raises:
+        ValueError: scikit-learn refuses a row; nothing was written.
+    """
+    from ml_models.scoring_sql.paths import BATCH_ROWS
+
+    batch_rows = batch_rows or BATCH_ROWS
+    began = time.perf_counter()
+    scorer = Scorer(version, registry)
+    rows = rows_of(warehouse, cutoff)
+    choice = _choice(warehouse, scorer, cutoff, rows, batch_rows)
+    chosen, scorer.seconds_of_reasons = time.perf_counter(), 0.0
+    try:
+        write_scores(warehouse, scorer, cutoff, choice.path, batch_rows)
+    except SqlDiffersError as error:
+        choice = replace(choice, path="streamed", reason=f"scikit-learn scores after all: {error}")
+        write_scores(warehouse, scorer, cutoff, choice.path, batch_rows)
+    return Scored(rows, choice, time.perf_counter() - began, chosen - began, scorer.seconds_of_reasons)
+
+
+def rows_of(warehouse: Warehouse, cutoff: date) -> int:
+    """Count the rows of a cutoff in the feature frame."""
+    found = warehouse.read("select count(*) as n from features.feature_frame where cutoff_date = ?", [cutoff])
+    return int(found["n"].iloc[0])
+
+
+def _choice(warehouse: Warehouse, scorer: Scorer, cutoff: date, rows: int, batch_rows: int) -> "PathChoice":
+    """Choose the path: small frames without looking further, large ones by measuring where that is free of charge."""
+    from ml_models.lapse.problem import PROBLEM
+    from ml_models.scoring_sql import UnsupportedPipelineError, choose_path, compile_pipeline
+    from resources.scoring import dialect_of, published
+
+    if rows <= batch_rows:
+        return choose_path(None, rows, batch_rows=batch_rows)
+    compiled: CompiledScore | None = None
+    refusal = ""
+    try:
+        compiled = compile_pipeline(scorer.pipeline, list(PROBLEM.features), dialect_of(warehouse))
+    except UnsupportedPipelineError as error:
+        refusal = str(error)
+    # The alias is given to a version only when its parity proof passed.
+    proved = compiled is not None and published(warehouse, PROBLEM.name).champion == scorer.version.version
+    if not isinstance(warehouse, DuckDBWarehouse):
+        choice = choose_path(compiled, rows, refusal=refusal, parity_passed=proved, batch_rows=batch_rows)
+        unmeasured = "; a query of a sample would be billed for the whole cutoff" if choice.path == "sql" else ""
+        return replace(choice, reason=choice.reason + unmeasured)
+
+    spent: dict[str, float] = {"sql": 0.0, "streamed": 0.0}
+
+    def measured(path: str, count: int) -> None:
+        began = time.perf_counter()
+        for _ in _predictions(warehouse, scorer, cutoff, path, batch_rows, limit=count):
+            pass
+        spent[path] += time.perf_counter() - began
+
+    try:
+        choice = choose_path(
+            compiled,
+            rows,
+            refusal=refusal,
+            parity_passed=proved,
+            sql=lambda count: measured("sql", count),
+            python=lambda count: measured("streamed", count),
+            batch_rows=batch_rows,
+        )
+    except SqlDiffersError as error:
+        return choose_path(None, rows, refusal=str(error), batch_rows=batch_rows)
+    if not choice.measured_rows:
+        return choice
+    share = scorer.seconds_of_reasons / sum(spent.values())
+    return replace(choice, reason=f"{choice.reason}; {share:.0%} of both are reasons, which no path saves")
+
+
+def write_scores(warehouse: Warehouse, scorer: Scorer, cutoff: date, path: "Path", batch_rows: int) -> None:
+    """Score a cutoff by this path and replace its predictions, all at once.
+
+    Raises:
+        SqlDiffersError: the path is SQL, and it does not say what scikit-learn says; nothing was written.
+    """
+    where: dict[str, Any] = {"column": "cutoff_date", "values": [cutoff]}
+    if path == "in memory":
+        frame = warehouse.read(f"{_query(scorer, path)} order by f.customer_id", [cutoff])
+        warehouse.replace_partitions("predictions", "lapse_predictions", scorer.rows(frame), **where)
+        return
+    with contextlib.closing(_predictions(warehouse, scorer, cutoff, path, batch_rows)) as rows:
+        warehouse.replace_partitions_by("predictions", "lapse_predictions", rows, **where)
+
+
+def _predictions(
+    warehouse: Warehouse, scorer: Scorer, cutoff: date, path: str, batch_rows: int, limit: int | None = None
+) -> "Generator[pd.DataFrame, None, None]":
+    """Yield predictions batch by batch, in no order: sorting would hold all rows."""
+    from ml_models.scoring_sql import gathered
+
+    sql = _query(scorer, path) + (f" limit {limit}" if limit else "")
+    with contextlib.closing(warehouse.batches(sql, [cutoff])) as frames:
+        for frame in gathered(frames, batch_rows):
+            yield scorer.rows(frame)
+
+
+def _query(scorer: Scorer, path: str) -> str:
+    from ml_models.lapse.problem import PROBLEM
+    from ml_models.scoring_sql import function_name
+    from resources.scoring import SCHEMA
+
+    called = f", {SCHEMA}.{function_name(PROBLEM.name, scorer.version.version)}(f) as {SQL_SCORE}"
+    return f"select f.*{called if path == 'sql' else ''} from features.feature_frame as f where f.cutoff_date = ?"

@@ -1,6 +1,7 @@
 """The path that scores is the cheaper one as measured, and says so; streamed scores are the model's scores."""
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from scoring_world import NUMBERS, make_rows
@@ -9,7 +10,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from ml_models.scoring_sql import choose_path, compile_pipeline, score_streamed
+from ml_models.scoring_sql import choose_path, compile_pipeline, gathered, score_streamed
 from ml_models.scoring_sql.paths import BATCH_ROWS
 
 ROWS = make_rows(500)
@@ -51,31 +52,50 @@ def test_the_cheaper_path_scores_and_both_timings_are_kept() -> None:
 def test_planning_a_long_text_counts_once_whatever_the_rows() -> None:
     # On the sample alone SQL loses; over ten million rows it wins.
     assert choose(10_000_000, sql=(2.0, 1e-7), python=(0.0, 2e-6)).path == "sql"
-    assert choose(2_000, sql=(2.0, 1e-7), python=(0.0, 2e-6)).path == "in memory"
+    assert choose(250_000, sql=(2.0, 1e-7), python=(0.0, 2e-6)).path == "streamed"
 
 
-def test_no_more_rows_are_measured_than_there_are_to_score() -> None:
-    assert choose(700, sql=(0.0, 1e-6), python=(0.0, 1e-5)).measured_rows == 700
-    assert choose(1, sql=(0.0, 1e-6), python=(0.0, 1e-5)).path == "sql"
+def test_one_batch_is_scored_in_memory_and_nothing_is_measured() -> None:
+    for rows in (1, 2_000, BATCH_ROWS):
+        chosen = choose(rows, sql=(0.0, 1e-9), python=(0.0, 1e-5))
+        assert (chosen.path, chosen.measured_rows) == ("in memory", 0)
+        assert "not measured" in chosen.reason
+
+
+@pytest.mark.parametrize("rows", [BATCH_ROWS + 1, 1_000_000, 100_000_000])
+def test_choosing_costs_a_quarter_of_scoring_at_most(rows: int) -> None:
+    clock = Stopwatch()
+    work = clock.costs(0.0, 1e-6)
+    choose_path(COMPILED, rows, sql=work, python=work, clock=clock)
+    assert clock.now < 1e-6 * rows / 4
 
 
 def test_without_measurement_the_cost_class_decides() -> None:
-    assert choose_path(COMPILED, 10).path == "sql"
-    assert choose_path(compile_pipeline(TREES, NUMBERS, "duckdb"), BATCH_ROWS + 1).path == "streamed"
-    on_bigquery = choose_path(compile_pipeline(TREES, NUMBERS, "googlesql"), 10)
+    many = BATCH_ROWS + 1
+    assert choose_path(COMPILED, many).path == "sql"
+    assert choose_path(compile_pipeline(TREES, NUMBERS, "duckdb"), many).path == "streamed"
+    on_bigquery = choose_path(compile_pipeline(TREES, NUMBERS, "googlesql"), many)
     assert on_bigquery.path == "sql"
     assert "need not leave BigQuery" in on_bigquery.reason
 
 
 def test_sql_never_scores_what_it_cannot_or_says_otherwise() -> None:
-    clock = Stopwatch()
+    clock, many = Stopwatch(), BATCH_ROWS + 1
     cheap = {"sql": clock.costs(0, 0), "python": clock.costs(9, 9), "clock": clock}
-    refused = choose_path(None, 10, refusal="Step 'x' (PCA) cannot be written as SQL", **cheap)
-    assert refused.path == "in memory"
+    refused = choose_path(None, many, refusal="Step 'x' (PCA) cannot be written as SQL", **cheap)
+    assert refused.path == "streamed"
     assert "Step 'x' (PCA)" in refused.reason
-    failed = choose_path(COMPILED, BATCH_ROWS + 1, parity_passed=False, **cheap)
+    failed = choose_path(COMPILED, many, parity_passed=False, **cheap)
     assert failed.path == "streamed"
     assert "did not pass the parity gate" in failed.reason
+
+
+def test_small_frames_are_gathered_into_batches_and_no_row_is_lost() -> None:
+    pieces = [ROWS.iloc[start : start + 30] for start in range(0, 500, 30)]
+    batches = list(gathered(iter(pieces), 100))
+    assert [len(batch) for batch in batches] == [120, 120, 120, 120, 20]
+    assert list(pd.concat(batches)["amount"].fillna(-1)) == list(ROWS["amount"].fillna(-1))
+    assert list(gathered(iter([]), 100)) == []
 
 
 def test_streamed_scores_are_the_models_and_no_frame_is_larger_than_asked() -> None:

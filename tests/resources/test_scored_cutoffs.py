@@ -1,0 +1,182 @@
+"""A cutoff is scored by the path that costs least; the path changes nothing about the predictions, and is recorded."""
+
+import io
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import Pipeline
+
+from assets.predictions import lapse_predictions
+from assets.scoring import Scorer, keep_published, score_cutoff, write_scores
+from ml_models.explain import reference_values, top_reasons
+from ml_models.lapse import FEATURES, PROBLEM
+from ml_models.scoring_sql import compile_pipeline
+from resources.clock import Clock
+from resources.registry import ModelRegistry, ModelVersion
+from resources.scoring import publish, published
+from resources.warehouse import DuckDBWarehouse
+from tests.unit.world import cutoffs_of, make_frame
+
+WORLD = make_frame(customers=1200, cutoffs=3)
+CUTOFF = cutoffs_of(3)[-1]
+NEWEST = WORLD[WORLD["cutoff_date"] == pd.Timestamp(CUTOFF)].sort_values("customer_id").reset_index(drop=True)
+READ = "select * from predictions.lapse_predictions order by customer_id"
+CHAMPION = ModelVersion("lapse", 4, "run", "logistic", date(2017, 3, 27), "f")
+
+
+REFERENCE = reference_values(WORLD[FEATURES]).to_csv()
+SHELF: dict[str, Pipeline] = {}
+
+
+class Shelf(ModelRegistry):
+    """A registry in memory; what it holds is told by its name, because Dagster makes resources anew."""
+
+    @classmethod
+    def with_(cls, pipeline: Pipeline) -> "Shelf":
+        name = type(pipeline[-1]).__name__
+        SHELF[name] = pipeline
+        return cls(tracking_uri=name, artifact_root="none")
+
+    def by_alias(self, alias: str) -> ModelVersion | None:
+        return CHAMPION if alias == "champion" else None
+
+    def load(self, version: ModelVersion) -> Pipeline:
+        return SHELF[self.tracking_uri]
+
+    def text(self, version: ModelVersion, name: str) -> str:
+        return REFERENCE
+
+
+def fitted(candidate: int) -> Pipeline:
+    one = PROBLEM.candidates[candidate]
+    pipeline = one.build(one.sample(np.random.default_rng(1), 1)[0], 0)
+    return pipeline.fit(WORLD[FEATURES], WORLD["lapsed"])
+
+
+@pytest.fixture(scope="module", params=[0, 1], ids=["logistic", "boosting"])
+def model(request) -> Pipeline:
+    return fitted(request.param)
+
+
+@pytest.fixture(scope="module")
+def linear() -> Pipeline:
+    return fitted(0)
+
+
+@pytest.fixture
+def warehouse(tmp_path) -> DuckDBWarehouse:
+    made = DuckDBWarehouse(path=str(tmp_path / "warehouse.duckdb"), wait_seconds=1)
+    made.replace_table("features", "feature_frame", WORLD.drop(columns="lapsed"))
+    return made
+
+
+def score(warehouse, pipeline, **more):
+    return score_cutoff(warehouse, Shelf.with_(pipeline), CHAMPION, CUTOFF, **more)
+
+
+def as_in_one_call(pipeline) -> pd.DataFrame:
+    scores = pipeline.predict_proba(NEWEST[FEATURES])[:, 1]
+    reasons = top_reasons(pipeline, NEWEST, pd.read_csv(io.StringIO(REFERENCE), index_col=0), PROBLEM)
+    return pd.concat([NEWEST[["customer_id"]].assign(score=scores), reasons], axis=1)
+
+
+def assert_the_same(found: pd.DataFrame, expected: pd.DataFrame, tolerance: float) -> None:
+    assert list(found["customer_id"]) == list(expected["customer_id"])
+    np.testing.assert_allclose(found["score"], expected["score"], rtol=0, atol=tolerance)
+    for name in ("reason_1", "reason_2", "reason_3"):
+        assert found[name].fillna("").tolist() == expected[name].fillna("").tolist()
+
+
+def test_a_small_frame_is_scored_in_memory_and_pays_for_no_measurement(warehouse, model) -> None:
+    done = score(warehouse, model)
+    assert (done.choice.path, done.choice.measured_rows, done.rows) == ("in memory", 0, len(NEWEST))
+    assert f"not measured: {len(NEWEST):,} rows are one batch" in done.choice.reason
+    assert_the_same(warehouse.read(READ), as_in_one_call(model), tolerance=0)
+
+
+def test_a_frame_over_the_limit_is_streamed_and_says_what_one_call_says(warehouse, model) -> None:
+    done = score(warehouse, model, batch_rows=100)
+    assert done.choice.path == "streamed"
+    assert "did not pass the parity gate" in done.choice.reason
+    assert_the_same(warehouse.read(READ), as_in_one_call(model), tolerance=1e-12)
+
+
+def test_a_champion_with_a_proof_is_measured_on_both_paths(warehouse, linear) -> None:
+    assert keep_published(warehouse, Shelf.with_(linear), CHAMPION)[0]
+    done = score(warehouse, linear, batch_rows=100)
+    assert done.choice.measured_rows == len(NEWEST) // 20
+    assert "s in SQL against" in done.choice.reason
+    assert "are reasons, which no path saves" in done.choice.reason
+    assert_the_same(warehouse.read(READ), as_in_one_call(linear), tolerance=1e-12)
+
+
+def test_what_sql_scores_is_what_one_call_scores(warehouse, model) -> None:
+    assert keep_published(warehouse, Shelf.with_(model), CHAMPION)[0]
+    write_scores(warehouse, Scorer(CHAMPION, Shelf.with_(model)), CUTOFF, "sql", 100)
+    assert_the_same(warehouse.read(READ), as_in_one_call(model), tolerance=1e-12)
+
+
+def test_a_champion_without_a_proof_is_never_scored_in_sql(warehouse, linear) -> None:
+    # The function of another version is there, and it is not the champion's.
+    other = compile_pipeline(linear, FEATURES, "duckdb")
+    publish(warehouse, "lapse", 4, other)
+    publish(warehouse, "lapse", 3, other, alias=True)
+    assert published(warehouse, "lapse").champion == 3
+    assert score(warehouse, linear, batch_rows=100).choice.path == "streamed"
+
+
+def test_sql_that_says_something_else_is_noticed_and_nothing_of_it_stays(warehouse, linear) -> None:
+    right = compile_pipeline(linear, FEATURES, "duckdb")
+    publish(warehouse, "lapse", 4, replace(right, expression=f"({right.expression}) * 0.999"), alias=True)
+    done = score(warehouse, linear, batch_rows=100)
+    assert done.choice.path == "streamed"
+    assert "SQL and scikit-learn differ by" in done.choice.reason
+    assert_the_same(warehouse.read(READ), as_in_one_call(linear), tolerance=1e-12)
+
+
+def test_a_row_that_the_model_refuses_leaves_the_predictions_as_they_were(warehouse, linear) -> None:
+    score(warehouse, linear, batch_rows=100)
+    before = warehouse.read(READ)
+    spoilt = WORLD.drop(columns="lapsed").copy()
+    spoilt.loc[spoilt.index[-1], "spend_slope_84d"] = np.inf
+    warehouse.replace_table("features", "feature_frame", spoilt)
+    with pytest.raises(ValueError, match="infinity"):
+        score(warehouse, linear, batch_rows=100)
+    pd.testing.assert_frame_equal(warehouse.read(READ), before)
+
+
+def materialized(warehouse, pipeline, **config) -> dict[str, Any]:
+    result = dg.materialize(
+        [lapse_predictions],
+        resources={
+            "warehouse": warehouse,
+            "registry": Shelf.with_(pipeline),
+            "clock": Clock(reads=f"{CUTOFF}T08:00:00-05:00", override_variable="BATON_NOT_IN_TESTS"),
+        },
+        run_config={"ops": {"predictions__lapse_predictions": {"config": config}}},
+        instance=dg.DagsterInstance.ephemeral(),
+        raise_on_error=False,
+    )
+    assert result.success, [str(event) for event in result.all_events if event.is_failure]
+    [made] = result.get_asset_materialization_events()
+    found = made.step_materialization_data.materialization.metadata
+    return {name: value.value for name, value in found.items()}
+
+
+def test_the_path_its_reason_seconds_and_rows_are_in_the_metadata(warehouse, linear) -> None:
+    keep_published(warehouse, Shelf.with_(linear), CHAMPION)
+    record = materialized(warehouse, linear, batch_rows=100)
+    assert record["scoring_path"] in ("sql", "streamed")
+    assert record["rows_scored"] == len(NEWEST)
+    assert record["scoring_seconds"] >= record["scoring_seconds_choosing"] > 0
+    assert record["sql_seconds_expected"] > 0
+    assert record["python_seconds_expected"] > 0
+    assert f"{len(NEWEST):,} rows" in record["scoring_path_reason"]
+    assert record["mean_score"] == pytest.approx(linear.predict_proba(NEWEST[FEATURES])[:, 1].mean(), abs=1e-4)
+    small = materialized(DuckDBWarehouse(path=warehouse.path), linear, rescore=False)
+    assert "already scored" in small["what_happened"]
