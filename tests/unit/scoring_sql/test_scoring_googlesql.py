@@ -1,7 +1,12 @@
-"""The GoogleSQL that is published is legal to Google's own analyzer, for every supported step."""
+"""The GoogleSQL that is published: legal to Google's own analyzer, and right by its reference implementation."""
 
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pandas as pd
 import pytest
-from environments.analyzer import check
+from environments.analyzer import check, googlesql
 from scoring_world import NUMBERS, TEXTS, make_rows
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -9,10 +14,10 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from ml_models.scoring_sql import alias_statements, compile_pipeline, function_statements
+from ml_models.scoring_sql import alias_statements, compile_pipeline, function_statements, parity
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +33,9 @@ TABLE = {
 }
 
 
-def statements() -> dict[str, str]:
+@cache
+def models() -> dict[str, tuple[Pipeline, list[str]]]:
+    """Return fitted pipelines and their features, every supported step among them."""
     ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2)
     numbers = make_pipeline(SimpleImputer(), StandardScaler(), MinMaxScaler())
     found = {}
@@ -52,18 +59,36 @@ def statements() -> dict[str, str]:
         ("prior", DummyClassifier(strategy="prior")),
     ):
         found[name] = make_pipeline(plain).fit(ROWS[NUMBERS], ROWS["label"]), NUMBERS
-    texts = {}
-    for name, (pipeline, features) in found.items():
-        compiled = compile_pipeline(pipeline, features, "googlesql")
-        texts[name] = compiled.select("`features.frame`", ["visits"])
-        _, function = function_statements("lapse", 1, compiled, schema="shop.scoring")
-        texts[f"{name}, as a function"] = function
-    texts["alias"] = alias_statements("lapse", 1, "googlesql", schema="shop.scoring")[-1]
-    return texts
+    return found
 
 
 def test_every_score_and_function_is_legal_googlesql() -> None:
-    asked = statements()
+    asked = {}
+    for name, (pipeline, features) in models().items():
+        compiled = compile_pipeline(pipeline, features, "googlesql")
+        asked[name] = compiled.select("`features.frame`", ["visits"])
+        _, function = function_statements("lapse", 1, compiled, schema="shop.scoring")
+        asked[f"{name}, as a function"] = function
+    asked["alias"] = alias_statements("lapse", 1, "googlesql", schema="shop.scoring")[-1]
     assert len(asked) == 31
     assert check(asked, {"features.frame": TABLE}) == {}
     assert set(check({"wrong": "select 1::float64"})) == {"wrong"}
+
+
+def test_every_score_is_what_scikit_learn_says_by_the_languages_own_definition() -> None:
+    with googlesql() as language:
+
+        def run(sql: str, frame: pd.DataFrame) -> list[float]:
+            kinds = {name: "STRING" if name in TEXTS else "FLOAT64" for name in frame.columns}
+            cells = frame.astype(object).where(frame.notna(), None).to_numpy().tolist()
+            kinds["parity_position"] = "INT64"
+            found = language.rows(sql, {"parity_rows": kinds}, {"parity_rows": cells})
+            return [np.nan if score is None else score for [score] in found]
+
+        for name, (pipeline, features) in models().items():
+            compiled = compile_pipeline(pipeline, features, "googlesql")
+            result = parity(pipeline, compiled, ROWS[features].head(50), run)
+            assert result.passed, f"{name}: {result.sentence}"
+            assert result.rows > 100
+        wrong = replace(compiled, expression=f"({compiled.expression}) + 1e-8")
+        assert not parity(pipeline, wrong, ROWS[features].head(3), run, adversarial=False).passed
