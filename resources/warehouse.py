@@ -69,6 +69,13 @@ class Warehouse(dg.ConfigurableResource):
         """Return columns and row count of every table and view, by (schema, name)."""
 
     @abc.abstractmethod
+    def local(self) -> "DuckDBWarehouse":
+        """Return what the weekly judgement measures and replays as a DuckDB file on this machine, up to date.
+
+        It is to be read only: results are written to the warehouse itself.
+        """
+
+    @abc.abstractmethod
     def create_table(self, schema: str, table: str, columns: Mapping[str, str]) -> None:
         """Create an empty table with these columns (name: SQL type) unless it is there."""
 
@@ -259,6 +266,10 @@ class DuckDBWarehouse(Warehouse):
                 for name in columns
                 if name[0] != "information_schema"
             }
+
+    def local(self) -> "DuckDBWarehouse":
+        """Return itself."""
+        return self
 
     def create_table(self, schema: str, table: str, columns: Mapping[str, str]) -> None:
         """Create an empty table with these columns (name: SQL type) unless it is there."""

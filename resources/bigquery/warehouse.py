@@ -19,10 +19,12 @@ from pydantic import PrivateAttr
 
 from resources.bigquery.trouble import UNCHANGED, ChangedTableError, in_sentences, is_conflict
 from resources.labels import run_labels
-from resources.warehouse import Shape, Warehouse, WarehouseError, lower_names, refuse_strangers
+from resources.mirror import Mirror, Source
+from resources.warehouse import DuckDBWarehouse, Shape, Warehouse, WarehouseError, lower_names, refuse_strangers
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 STAGING_DATASET = "baton_staging"
 
@@ -52,7 +54,8 @@ class BigQueryWarehouse(Warehouse):
     `project` is billed and holds the datasets, `location` is where they are. `maximum_bytes_billed` is what one query
     may cost: beyond it BigQuery refuses before it starts. Credentials are Google's application default credentials.
     Requests that fail for a reason that passes are repeated for `wait_seconds`; a job that does not end within
-    `job_seconds` is given up. Every job carries the labels `baton_run` and `baton_asset`.
+    `job_seconds` is given up. Every job carries the labels `baton_run` and `baton_asset`. `mirror_path` is the DuckDB
+    file that `local` keeps; `entity_columns` and `judged_customers` say whose rows it holds, as `Mirror` does.
     """
 
     project: str
@@ -60,6 +63,9 @@ class BigQueryWarehouse(Warehouse):
     maximum_bytes_billed: int = 200 * GIB
     wait_seconds: float = 600.0
     job_seconds: float = 3600.0
+    mirror_path: str = ""
+    entity_columns: list[str] = ["customer_id"]  # noqa: RUF012 - pydantic copies it
+    judged_customers: int = 20_000
 
     _charged: list[dict[str, int]] = PrivateAttr(default_factory=list)
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
@@ -104,16 +110,22 @@ class BigQueryWarehouse(Warehouse):
         """Yield the rows of `sql` piece by piece, as the Storage Read API streams them: memory stays flat."""
         import pyarrow as pa
 
-        from resources.bigquery.client import reading
         from resources.bigquery.frames import frame_of
+
+        with contextlib.closing(self.arrow_batches(sql, parameters)) as batches:
+            for batch in batches:
+                yield frame_of(pa.Table.from_batches([batch]))
+
+    def arrow_batches(self, sql: str, parameters: Sequence[Any] = ()) -> "Generator[pa.RecordBatch, None, None]":
+        """Yield the rows of `sql` as `batches` does, with the types that BigQuery gives them."""
+        from resources.bigquery.client import reading
 
         with self.connect(f"reading `{_short(sql)}`") as client:
             storage = reading().get("bqstorage_client")
             rows = self._query(client, sql, parameters)
             if storage is None and reading()["create_bqstorage_client"]:
                 storage = client._ensure_bqstorage_client()
-            for batch in rows.to_arrow_iterable(bqstorage_client=storage):
-                yield frame_of(pa.Table.from_batches([batch]))
+            yield from rows.to_arrow_iterable(bqstorage_client=storage)
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), *, unchanged: str = UNCHANGED) -> int:
         """Run a statement, or a script of several, and return how many rows it changed.
@@ -163,6 +175,48 @@ class BigQueryWarehouse(Warehouse):
                     rows = None if table.table_type != "TABLE" else int(table.num_rows or 0)
                     found[(dataset.dataset_id, table.table_id)] = Shape(columns, rows)
         return found
+
+    def tables(self, schema: str) -> list[str]:
+        """Return the names of a schema's tables and views; none if it is not there."""
+        from google.api_core.exceptions import NotFound
+
+        with self.connect(f"listing the tables of {schema}") as client:
+            try:
+                return [one.table_id for one in client.list_tables(f"{self.project}.{schema}", retry=self._retry())]
+            except NotFound:
+                return []
+
+    def describe(self, schema: str, table: str) -> Source | None:
+        """Return what BigQuery says of a table without reading it, at no charge; None if it is not there."""
+        from google.api_core.exceptions import NotFound
+
+        from resources.bigquery.descriptions import source_of
+
+        with self.connect(f"describing {schema}.{table}") as client:
+
+            def look_up(name: str) -> Any:
+                try:
+                    return client.get_table(name, retry=self._retry())
+                except NotFound:
+                    return None
+
+            found = look_up(self._name(schema, table))
+            return None if found is None else source_of(found, look_up)
+
+    def local(self) -> DuckDBWarehouse:
+        """Bring the mirror of what is measured and replayed up to date, and return it.
+
+        Raises:
+            WarehouseError: no file is named for it, or BigQuery cannot be read.
+        """
+        if not self.mirror_path:
+            raise WarehouseError(
+                "Expected mirror_path, the DuckDB file for what the weekly judgement measures and replays, and it is "
+                "not set. Name a file on a disk that stays; nothing was read."
+            )
+        return Mirror(
+            self, self.mirror_path, self.entity_columns, self.judged_customers, wait_seconds=self.wait_seconds
+        ).refreshed()
 
     def create_table(self, schema: str, table: str, columns: Mapping[str, str]) -> None:
         """Create an empty table with these columns (name: type of the contract) unless it is there."""
