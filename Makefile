@@ -59,6 +59,7 @@ snapshot: setup ## write the graph's shape for review, after a deliberate change
 
 bench: setup ## ratios: overhead over a bare script, sync speed, load time, scoring in SQL and in Python
 	@$(BIN)/python -m commands.bench
+	@$(BIN)/python -m commands.bench_postgres
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m commands.bench_scoring
 
 airbyte: setup ## read an Airbyte server's connections again into the committed snapshot, and say what differs
