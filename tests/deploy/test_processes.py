@@ -13,10 +13,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from environments.debian import program
-from environments.postgres import free_port, serving
 from processes import end_group
 
+from commands.debian import program
+from commands.postgres import free_port, serving
 from commands.sample import write_connections
 from resources.profiles import ROOT
 

@@ -1,11 +1,15 @@
-"""Programs that come as Debian packages: taken from where they are, else unpacked beside the tests, never started."""
+"""Programs that come as Debian packages: taken from where they are, else unpacked into the environment, never started.
+
+For servers that tests and measurements need beside them; nothing that is deployed needs this.
+"""
 
 import fcntl
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent / "debian"
+HERE = Path(sys.prefix) / "debian"
 
 
 def program(package: str, binary: str) -> Path:
