@@ -12,7 +12,6 @@ import dagster as dg
 
 from assets.known import (
     audited,
-    duckdb_of,
     early_until,
     frame_until,
     newest_cutoff,
@@ -32,7 +31,7 @@ from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry, ModelVersion
-from resources.warehouse import Warehouse
+from resources.warehouse import DuckDBWarehouse, Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +122,6 @@ def judgement(
     A week whose data did not come is judged too (that they did not come is the finding), and again when they did.
     """
     override = _override(config)
-    duckdb_of(warehouse)
     ensure(warehouse, DIAGNOSIS, DECISIONS, WHY)
     ledger = warehouse.read("select * from monitoring.decisions order by cutoff")
     newest = newest_cutoff(warehouse)
@@ -175,11 +173,11 @@ PYTHON_LINEAGE: Mapping[str, tuple[str, ...]] = {
 """What the tables that Python writes read; dbt's manifest knows the others."""
 
 
-def lineage_and_owners(dbt: DbtRunner, warehouse: Warehouse) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+def lineage_and_owners(dbt: DbtRunner, local: DuckDBWarehouse) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
     """Return asset -> what it reads, and asset -> team, both keyed `schema/name`."""
     from resources.sandbox import Sandbox
 
-    lineage = {**Sandbox(dbt, duckdb_of(warehouse).path).lineage(), **PYTHON_LINEAGE}
+    lineage = {**Sandbox(dbt, local.path).lineage(), **PYTHON_LINEAGE}
     return lineage, {name: owner_of(dg.AssetKey(name.split("/"))) for name in lineage}
 
 
@@ -196,7 +194,8 @@ def week_evidence(
     from ml_models.lapse.problem import PROBLEM
 
     champion, previous = _models(warehouse, registry)
-    lineage, owners = lineage_and_owners(dbt, warehouse)
+    local = warehouse.local()
+    lineage, owners = lineage_and_owners(dbt, local)
     tables = watched_now(warehouse, airbyte, dbt)
     return WeekEvidence(
         cutoff=cutoff,
@@ -213,12 +212,12 @@ def week_evidence(
         ledger=ledger,
         lineage=lineage,
         owners=owners,
-        rebuild=rebuilding(dbt, warehouse, cutoff),
+        rebuild=rebuilding(dbt, local, cutoff),
         refit=_refit(registry, champion),
-        audit=audited(dbt, warehouse, cutoff - timedelta(days=PROBLEM.horizon_days)),
+        audit=audited(dbt, warehouse, local, cutoff - timedelta(days=PROBLEM.horizon_days)),
         bad_weeks=bad_weeks(warehouse, cutoff),
         drift_history=drift_history(warehouse),
-        active_checks=(*schema_facts(warehouse, cutoff), *arrival_facts(warehouse, tables, cutoff)),
+        active_checks=(*schema_facts(warehouse, local, cutoff), *arrival_facts(warehouse, local, tables, cutoff)),
     )
 
 

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-import dagster as dg
-
 from resources.dbt import DbtRunner
 from resources.warehouse import DuckDBWarehouse, Warehouse
 
@@ -60,33 +58,17 @@ def early_until(warehouse: Warehouse, cutoff: date) -> "pd.DataFrame":
     )
 
 
-def duckdb_of(warehouse: Warehouse) -> DuckDBWarehouse:
-    """Return the DuckDB file that measuring and replaying read.
-
-    Raises:
-        Failure: the warehouse is another one.
-    """
-    if isinstance(warehouse, DuckDBWarehouse):
-        return warehouse
-    raise dg.Failure(
-        "Measuring tables and replaying faults read a DuckDB file, and this profile's warehouse is "
-        f"{type(warehouse).__name__}: the weekly judgement does not run on it yet. What does is in docs/production.md; "
-        "nothing was written.",
-        allow_retries=False,
-    )
-
-
 def rebuilding(
-    dbt: DbtRunner, warehouse: Warehouse, as_of: date
+    dbt: DbtRunner, local: DuckDBWarehouse, as_of: date
 ) -> "Callable[[Sequence[Alteration], date], pd.DataFrame]":
     """Return how to build a past cutoff's features under alterations: dbt's own SQL in a sandbox, rows as delivered.
 
-    What it returns raises NotReplayable where an alteration cannot be made.
+    `local` is `Warehouse.local()`. What is returned raises NotReplayable where an alteration cannot be made.
     """
     from ml_models.judgement.attribution import NotReplayable
     from resources.sandbox import Sandbox, SandboxError
 
-    sandbox = Sandbox(dbt, duckdb_of(warehouse).path)
+    sandbox = Sandbox(dbt, local.path)
 
     def rebuild(alterations: "Sequence[Alteration]", cutoff: date) -> "pd.DataFrame":
         try:
@@ -97,7 +79,7 @@ def rebuilding(
     return rebuild
 
 
-def audited(dbt: DbtRunner, warehouse: Warehouse, cutoff: date) -> "pd.DataFrame | None":
+def audited(dbt: DbtRunner, warehouse: Warehouse, local: DuckDBWarehouse, cutoff: date) -> "pd.DataFrame | None":
     """Return a past cutoff's features, built again from the days before it only; None where it was not served."""
     from ml_models.judgement.attribution import NotReplayable
 
@@ -105,7 +87,7 @@ def audited(dbt: DbtRunner, warehouse: Warehouse, cutoff: date) -> "pd.DataFrame
     if not stored["n"].iloc[0]:
         return None
     try:
-        return rebuilding(dbt, warehouse, cutoff)((), cutoff)
+        return rebuilding(dbt, local, cutoff)((), cutoff)
     except NotReplayable:
         # The tables cannot be built at all at the moment, which other checks say.
         return None

@@ -1,6 +1,6 @@
 """The proof that predictions held, and the first sign that the world moved."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -279,14 +279,16 @@ def drift_history(warehouse: Warehouse) -> "pd.DataFrame":
 
 def _live_rows(warehouse: Warehouse, horizon_days: int) -> "pd.DataFrame":
     """Return matured predictions that their model could not have known, with the outcome and the slicing features."""
-    return warehouse.read(
-        "select p.customer_id, p.cutoff_date, p.score, p.model_version, o.lapsed, f.active_days_84d "
+    rows = warehouse.read(
+        "select p.customer_id, p.cutoff_date, p.score, p.model_version, p.trained_through, o.lapsed, "
+        "f.active_days_84d "
         "from predictions.lapse_predictions p "
         "join outcomes.customer_outcomes o using (customer_id, cutoff_date) "
         "join features.feature_frame f using (customer_id, cutoff_date) "
-        "where p.cutoff_date >= p.trained_through + to_days(?) order by p.cutoff_date, p.customer_id",
-        [horizon_days],
+        "order by p.cutoff_date, p.customer_id"
     )
+    known = rows["cutoff_date"] < rows["trained_through"] + timedelta(days=horizon_days)
+    return rows[~known].drop(columns="trained_through").reset_index(drop=True)
 
 
 def _holdout_rows(warehouse: Warehouse) -> "pd.DataFrame":

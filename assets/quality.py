@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assets.features import FEATURE_FRAME
-from assets.known import audited, duckdb_of, early_until, frame_until, newest_cutoff, outcomes_until, profile_until
+from assets.known import audited, early_until, frame_until, newest_cutoff, outcomes_until, profile_until
 from assets.ownership import owner_of
 from assets.predictions import due_cutoff
 from assets.reporting import table
@@ -20,7 +20,8 @@ from assets.training import OUTCOMES
 from resources.airbyte import RawWorkspace
 from resources.clock import Clock
 from resources.dbt import DbtRunner
-from resources.warehouse import Warehouse
+from resources.mirror import POPULATION, share_of
+from resources.warehouse import DuckDBWarehouse, Warehouse
 from resources.watched import columns_of, take_census, watched_tables
 
 if TYPE_CHECKING:
@@ -111,12 +112,15 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
         airbyte: RawWorkspace,
         dbt: DbtRunner,
     ) -> Iterator[dg.MaterializeResult]:
-        duckdb_of(warehouse)
         ensure(warehouse, CENSUS, PROFILE)
         weeks = _weeks_to_measure(warehouse)
         if weeks:
             # Not before the first cutoff: what an identifier is shows only in weeks of data, and the census stays.
-            _measure(context, warehouse, _census(warehouse, airbyte, dbt), weeks)
+            local = warehouse.local()
+            if share_of(local) != _share_measured(warehouse):
+                # Rows of other customers cannot be compared: all weeks that are there are measured of these.
+                weeks = _weeks_to_measure(warehouse, again=True)
+            _measure(context, warehouse, local, _census(warehouse, local, airbyte, dbt), weeks)
         yield dg.MaterializeResult(asset_key=CENSUS, metadata=described(warehouse, CENSUS))
         yield dg.MaterializeResult(
             asset_key=PROFILE, metadata={**described(warehouse, PROFILE), "weeks_measured": len(weeks)}
@@ -192,10 +196,12 @@ def watched_now(warehouse: Warehouse, airbyte: RawWorkspace, dbt: DbtRunner) -> 
     return watched_tables(airbyte.plans(), dbt.variables(), census)
 
 
-def _census(warehouse: Warehouse, airbyte: RawWorkspace, dbt: DbtRunner) -> "tuple[WatchedTable, ...]":
+def _census(
+    warehouse: Warehouse, local: DuckDBWarehouse, airbyte: RawWorkspace, dbt: DbtRunner
+) -> "tuple[WatchedTable, ...]":
     """Count what was not counted yet, and return what is watched."""
     known = warehouse.read("select * from monitoring.census")
-    census = take_census(warehouse.read, airbyte.plans(), dbt.variables(), known)
+    census = take_census(local.read, airbyte.plans(), dbt.variables(), known)
     if len(census) > len(known):
         warehouse.replace_table("monitoring", "census", census)
     return watched_tables(airbyte.plans(), dbt.variables(), census)
@@ -204,29 +210,55 @@ def _census(warehouse: Warehouse, airbyte: RawWorkspace, dbt: DbtRunner) -> "tup
 def _measure(
     context: dg.AssetExecutionContext,
     warehouse: Warehouse,
+    local: DuckDBWarehouse,
     tables: "Sequence[WatchedTable]",
     weeks: "Sequence[date]",
 ) -> None:
     """Measure these weeks (their first days) of every watched table, and add them to the profile."""
     from ml_models.judgement.measures import WEEK, as_profile, fitted, measure_sql
 
-    columns = columns_of(warehouse.read)
+    columns = columns_of(local.read)
     first, last = weeks[0], weeks[-1] + timedelta(days=WEEK - 1)
     parts = []
-    with duckdb_of(warehouse).connect() as connection:
+    with local.connect() as connection:
         for watched in tables:
             present = fitted(watched, columns.get(watched.asset, {}))
             # A snapshot is only known as it stands: it is measured for the newest week.
             begin = first if watched.time_sql else weeks[-1]
             parts += [connection.execute(statement).fetchdf() for statement in measure_sql(present, begin, last)]
-    measured = as_profile(parts)
+    measured = as_profile([*parts, _share_rows(share_of(local), weeks)])
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     warehouse.replace_partitions("monitoring", "profile", measured, column="period_start", values=days)
     context.log.info(f"profile: {len(measured):,} measures of {len(weeks)} week(s), {len(tables)} tables")
 
 
-def _weeks_to_measure(warehouse: Warehouse) -> list[date]:
-    """Return the first days of whole weeks that are delivered and not measured, ascending, without holes."""
+SHARE = "share_of_customers"
+"""The measure that says of which share of customers a week was measured; without it, of all."""
+
+
+def _share_rows(share: float, weeks: "Sequence[date]") -> "pd.DataFrame":
+    """Return the rows of the profile that say of which share of customers these weeks were measured."""
+    import pandas as pd
+
+    from ml_models.judgement.measures import MEASURE_COLUMNS
+
+    schema, table_name = POPULATION
+    rows = [(f"{schema}/{table_name}", "", SHARE, "", week, 0, share) for week in weeks if share < 1]
+    return pd.DataFrame(rows, columns=MEASURE_COLUMNS)
+
+
+def _share_measured(warehouse: Warehouse) -> float:
+    """Return of which share of customers the newest week was measured; 1 before the first."""
+    found = warehouse.read(
+        "select min(value) as share from monitoring.profile where measure = ? and period_start = "
+        "(select max(period_start) from monitoring.profile where measure = 'rows')",
+        [SHARE],
+    )["share"].iloc[0]
+    return 1.0 if found != found else float(found)
+
+
+def _weeks_to_measure(warehouse: Warehouse, *, again: bool = False) -> list[date]:
+    """Return the first days of whole weeks that are delivered, ascending, without holes: `again` all, else new ones."""
     found = warehouse.read(
         "select (select max(cutoff_date) from features.cutoffs) as newest, "
         "(select min(ordered_on) from staging.stg_order_lines) as first_day, "
@@ -235,14 +267,17 @@ def _weeks_to_measure(warehouse: Warehouse) -> list[date]:
     if found["newest"] != found["newest"] or found["first_day"] != found["first_day"]:
         return []
     newest = found["newest"].date()
-    begin = found["measured"].date() + timedelta(days=7) if found["measured"] == found["measured"] else None
-    if begin is None:
+    if again or found["measured"] != found["measured"]:
         weeks = (newest - found["first_day"].date()).days // 7
         begin = newest - timedelta(days=7 * weeks)
+    else:
+        begin = found["measured"].date() + timedelta(days=7)
     return [begin + timedelta(days=7 * number) for number in range(max((newest - begin).days // 7, 0))]
 
 
-def arrival_facts(warehouse: Warehouse, tables: "Sequence[WatchedTable]", cutoff: date) -> "tuple[Fact, ...]":
+def arrival_facts(
+    warehouse: Warehouse, local: DuckDBWarehouse, tables: "Sequence[WatchedTable]", cutoff: date
+) -> "tuple[Fact, ...]":
     """Return which tables lack whole days on the morning of a cutoff."""
     from ml_models.judgement.quality import judge_arrival
 
@@ -251,7 +286,7 @@ def arrival_facts(warehouse: Warehouse, tables: "Sequence[WatchedTable]", cutoff
     for watched in tables:
         if not watched.time_sql or watched.of:
             continue
-        days = warehouse.read(
+        days = local.read(
             f"select max(cast({watched.time_sql} as date)) as day from {watched.relation} "
             f"where {watched.time_sql} < cast(? as date)",
             [cutoff],
@@ -260,14 +295,14 @@ def arrival_facts(warehouse: Warehouse, tables: "Sequence[WatchedTable]", cutoff
     return tuple(facts)
 
 
-def schema_facts(warehouse: Warehouse, cutoff: date) -> "tuple[Fact, ...]":
+def schema_facts(warehouse: Warehouse, local: DuckDBWarehouse, cutoff: date) -> "tuple[Fact, ...]":
     """Return what is wrong with the columns as they are now, by the census taken on healthy history."""
     from ml_models.judgement.quality import judge_schema
 
     if not warehouse.exists("monitoring", "census"):
         return ()
     census = warehouse.read("select asset, column_name, column_type from monitoring.census")
-    now = columns_of(warehouse.read)
+    now = columns_of(local.read)
     return tuple(
         fact
         for asset, rows in census.groupby("asset", sort=True)
@@ -287,21 +322,25 @@ def judge_arrivals(
     from ml_models.judgement.quality import judge_as_of, judge_frame, judge_outcomes, judge_quality
     from ml_models.lapse.problem import PROBLEM
 
-    duckdb_of(warehouse)
     ensure(warehouse, FACTS)
     cutoff = due_cutoff(newest_cutoff(warehouse), clock)
     if cutoff is None:
         return warehouse.read("select * from monitoring.facts"), "Nothing to judge yet: there is no cutoff."
+    local = warehouse.local()
     past, tables = bad_weeks(warehouse, cutoff), watched_now(warehouse, airbyte, dbt)
     verdict = judge_quality(profile_until(warehouse, cutoff), tables, cutoff, past)
-    found = [*schema_facts(warehouse, cutoff), *arrival_facts(warehouse, tables, cutoff), *verdict.facts]
+    found = [
+        *schema_facts(warehouse, local, cutoff),
+        *arrival_facts(warehouse, local, tables, cutoff),
+        *verdict.facts,
+    ]
     if not found:
         # What is made of rows that arrived wrong is wrong too, and that is said already.
         frame = frame_until(warehouse, cutoff)
         outcomes, early = outcomes_until(warehouse, cutoff), early_until(warehouse, cutoff)
         found += judge_frame(frame, PROBLEM, cutoff)
         found += judge_outcomes(outcomes, cutoff, PROBLEM.entity, PROBLEM.label, early=early)
-        rebuilt = audited(dbt, warehouse, cutoff - timedelta(days=PROBLEM.horizon_days))
+        rebuilt = audited(dbt, warehouse, local, cutoff - timedelta(days=PROBLEM.horizon_days))
         if rebuilt is not None:
             found += judge_as_of(frame, rebuilt, PROBLEM.features, PROBLEM.entity)
     sentence = verdict.sentence if verdict.facts or not found else found[0].sentence

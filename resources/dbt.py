@@ -66,6 +66,11 @@ class DbtRunner(dg.ConfigurableResource):
 
         return dict(yaml.safe_load((Path(self.project_dir) / "dbt_project.yml").read_text(encoding="utf-8"))["vars"])
 
+    def entity_columns(self) -> list[str]:
+        """Return what the entity's identifier is called: in the models, and in the raw tables of the source."""
+        settings = self.variables()
+        return [f"{settings['entity']}_id", str(settings["raw_entity_column"])]
+
     def ensure_manifest(self) -> Path:
         """Parse the project if its files changed since the manifest was made; return the manifest's path.
 

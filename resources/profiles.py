@@ -67,7 +67,7 @@ def embedded(home: Path) -> dict[str, Any]:
 
 
 def production(home: Path) -> dict[str, Any]:
-    """BigQuery, an Airbyte server or Cloud, MLflow where `MLFLOW_TRACKING_URI` says; `home` holds scratch files only.
+    """BigQuery, an Airbyte server or Cloud, MLflow where `MLFLOW_TRACKING_URI` says; `home` holds copies and scratch.
 
     Nothing is asked of any of them before something runs; what is missing then is said by whoever needs it.
     """
@@ -76,20 +76,23 @@ def production(home: Path) -> dict[str, Any]:
 
     project = _required("BATON_BIGQUERY_PROJECT", "the Google Cloud project that holds the datasets")
     clock = Clock()
+    dbt = DbtRunner(
+        project_dir=str(ROOT / "dbt_project"),
+        state_dir=str(home / "dbt-production"),
+        target="production",
+        variables_of_target={"BATON_BIGQUERY_PROJECT": project},
+    )
     return {
         "clock": clock,
         "warehouse": BigQueryWarehouse(
             project=project,
             location=os.environ.get("BATON_BIGQUERY_LOCATION", "US"),
             maximum_bytes_billed=_bytes("BATON_BIGQUERY_MAX_BYTES", MAXIMUM_BYTES_BILLED),
+            mirror_path=str(home / "mirror.duckdb"),
+            entity_columns=dbt.entity_columns(),
         ),
         "airbyte": RemoteAirbyteWorkspace(clock=clock),
-        "dbt": DbtRunner(
-            project_dir=str(ROOT / "dbt_project"),
-            state_dir=str(home / "dbt-production"),
-            target="production",
-            variables_of_target={"BATON_BIGQUERY_PROJECT": project},
-        ),
+        "dbt": dbt,
         "registry": ModelRegistry(
             tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}"),
             artifact_root=os.environ.get("BATON_ARTIFACT_ROOT", (home / "mlartifacts").as_uri()),

@@ -2,10 +2,8 @@
 
 from datetime import UTC, datetime
 
-import dagster as dg
 import pytest
 
-from assets.known import duckdb_of
 from definitions import build_definitions
 from resources.clock import Clock, parse_instant
 from resources.environment import variables
@@ -54,8 +52,8 @@ def test_an_instant_without_a_zone_is_refused_with_an_example(text):
         parse_instant(text, "BATON_NOW")
 
 
-def test_what_does_not_run_on_bigquery_yet_says_so_before_it_writes_anything():
+def test_production_keeps_what_is_judged_in_a_file_of_its_home_and_knows_the_customer_by_both_names(tmp_path):
     with variables({"BATON_BIGQUERY_PROJECT": "some-project"}):
-        warehouse = resources_for("production")["warehouse"]
-    with pytest.raises(dg.Failure, match="this profile's warehouse is BigQueryWarehouse: .* nothing was written"):
-        duckdb_of(warehouse)
+        warehouse = PROFILES["production"](tmp_path)["warehouse"]
+    assert warehouse.mirror_path == str(tmp_path / "mirror.duckdb")
+    assert warehouse.entity_columns == ["customer_id", "household_id"]
