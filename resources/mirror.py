@@ -175,7 +175,11 @@ class Mirror:
         """Copy a table, or those days of extraction that are others now; in one transaction."""
         entity = self._entity(source)
         share = share if entity else 1.0
-        where, parameters = self.origin.sampled(source.reads[entity], share) if entity else "true", list[Any]()
+        where, parameters = "true", list[Any]()
+        if entity and share < 1:
+            # A row that names nobody has no hash, and must not escape who looks for nulls.
+            value = source.reads[entity]
+            where = f"({value} is null or {self.origin.sampled(value, share)})"
         alike = copy is not None and (copy.columns, copy.made, copy.share) == (source.columns, source.made, share)
         spans = self._other_spans(connection, name, source, where) if alike else None
         target = f"{quoted(name[0])}.{quoted(name[1])}"

@@ -174,14 +174,16 @@ def test_a_killed_refresh_leaves_whole_tables_and_the_next_one_goes_on(mirror, o
 
 
 def test_above_the_limit_the_same_sample_of_customers_is_everywhere(mirror, origin, tmp_path):
+    origin.do("insert into raw.lines values (null, 1, '2017-09-05 06:00:00Z')")
     few = Mirror(origin, str(tmp_path / "few.duckdb"), mirror.entity_columns, most_customers=60)
     file = few.refreshed()
     assert share_of(file) == 0.5
-    kept = {str(one) for one in file.read("select household_id from raw.lines")["household_id"]}
+    kept = {str(one) for one in file.read("select household_id from raw.lines where household_id >= 0")["household_id"]}
     chosen = origin.read(f"select household_id from raw.lines where {origin.sampled('household_id', 0.5)}")
     assert kept == {str(one) for one in chosen["household_id"]}
     assert 30 < len(kept) < 80
     assert file.row_count("raw", "products") == 5, "names no customer, so it is whole"
+    assert len(file.read("select * from raw.lines where household_id is null")) == 1, "a missing name must show"
     origin.rows_asked_for()
     few.refreshed()
     assert origin.rows_asked_for() == 0

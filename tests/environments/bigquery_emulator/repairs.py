@@ -1,4 +1,4 @@
-"""Make the installed emulator run on Python 3.11 and answer two things as BigQuery does. Run by its own interpreter.
+"""Make the installed emulator run on Python 3.11 and answer three things as BigQuery does. Run by its own interpreter.
 
 Each repair names the text it expects and fails if it is not there: another version of the emulator needs another look.
 """
@@ -26,6 +26,25 @@ NEWER_SYNTAX = {
     ],
 }
 
+# When a table was made and its rows last changed: the lake that the emulator keeps them in notes each change.
+TIMES = """
+
+def _times(project_id: str, dataset_id: str, table_id: str) -> dict[str, str]:
+    lake = quote(f"__ducklake_metadata_{project_id}")
+    [(made, changed)] = database.fetch(
+        "SELECT epoch_ms(min(m.snapshot_time)), epoch_ms(max(s.snapshot_time)) "
+        f"FROM {lake}.ducklake_table t "
+        f"JOIN {lake}.ducklake_schema n ON n.schema_id = t.schema_id AND n.end_snapshot IS NULL "
+        f"JOIN {lake}.ducklake_snapshot m ON m.snapshot_id = t.begin_snapshot "
+        f"JOIN {lake}.ducklake_snapshot_changes c ON c.snapshot_id = t.begin_snapshot "
+        "OR regexp_matches(c.changes_made, '_table:' || t.table_id || '(,|$)') "
+        f"JOIN {lake}.ducklake_snapshot s ON s.snapshot_id = c.snapshot_id "
+        "WHERE t.end_snapshot IS NULL AND n.schema_name = ? AND t.table_name = ?",
+        [dataset_id, table_id],
+    )
+    return {"creationTime": str(made), "lastModifiedTime": str(changed)} if made else {}
+"""
+
 ANSWERS = {
     # A job that creates a table by a query has that table as its destination; dbt counts the rows there.
     "jobs/runner.py": [
@@ -35,6 +54,19 @@ ANSWERS = {
             "        destination = statistics.ddlTargetTable\n"
             "    if destination:\n        config.destinationTable = destination\n",
         )
+    ],
+    "catalog/tables.py": [
+        (
+            "def logical_bytes(rows: int, columns: int) -> int:\n    return rows * columns * 8\n",
+            "def logical_bytes(rows: int, columns: int) -> int:\n    return rows * columns * 8\n" + TIMES,
+        ),
+        (
+            "    resource = stored or defaults(project_id, dataset_id, table_id)\n    actual = ",
+            "    resource = stored or defaults(project_id, dataset_id, table_id)\n"
+            "    times = _times(project_id, dataset_id, table_id)\n"
+            "    resource = resource.replace(**times | ({'creationTime': stored.creationTime} if stored else {}))\n"
+            "    actual = ",
+        ),
     ],
     # `set (a) = (select as struct …)`: how dbt remembers which partitions it replaces.
     "sql/script.py": [
