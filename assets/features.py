@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -11,12 +12,27 @@ from assets.reporting import column_schema, table
 from resources.clock import Clock
 from resources.warehouse import Warehouse
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml_models.validation import FrameReport
+
 FEATURE_FRAME = dg.AssetKey(["features", "feature_frame"])
 CUSTOMER_FEATURES = dg.AssetKey(["features", "customer_features"])
 CUTOFFS = dg.AssetKey(["features", "cutoffs"])
 
 OLDEST_DATA_DAYS = 3
 """A long weekend without a delivery is ordinary; a fourth day is a feed to look at."""
+
+
+FRAME_ROWS = 500_000
+"""Rows that are validated together: with what pandera copies of them, some 1 GB. A history may have any number."""
+
+
+class FrameConfig(BuildConfig):
+    """`most_rows`: how many rows are validated together; more than that, cutoff by cutoff. See BuildConfig, too."""
+
+    most_rows: int = FRAME_ROWS
 
 
 @dg.multi_asset(
@@ -47,7 +63,7 @@ OLDEST_DATA_DAYS = 3
     ],
 )
 def feature_frame(
-    context: dg.AssetExecutionContext, config: BuildConfig, warehouse: Warehouse
+    context: dg.AssetExecutionContext, config: FrameConfig, warehouse: Warehouse
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Validate the cutoffs that the frame lacks (or that are to be rebuilt) and add them."""
     cutoffs = _cutoffs_to_add(warehouse, config.rebuild_from)
@@ -64,24 +80,63 @@ def feature_frame(
     from ml_models.lapse.schema import frame_schema
     from ml_models.validation import validate_frame
 
-    marks = ", ".join("?" for _ in cutoffs)
-    rows = warehouse.read(
-        f"select * from features.customer_features where cutoff_date in ({marks}) order by cutoff_date, customer_id",
-        cutoffs,
-    )
-    report = validate_frame(rows, frame_schema(_known_cutoffs(warehouse), required=cutoffs))
-    failures = {} if report.passed else {"failures": table(report.failures)}
-    yield _verdict(report.passed, report.sentence, rows=len(rows), cutoffs=len(cutoffs), **failures)
-    if report.frame is None:
+    known, rows = _known_cutoffs(warehouse), 0
+
+    def validated() -> "Iterator[pd.DataFrame]":
+        nonlocal rows
+        for some in _groups(warehouse, cutoffs, config.most_rows):
+            marks = ", ".join("?" for _ in some)
+            features = warehouse.read(
+                f"select * from features.customer_features where cutoff_date in ({marks}) "
+                "order by cutoff_date, customer_id",
+                some,
+            )
+            report = validate_frame(features, frame_schema(known, required=some))
+            rows += len(features)
+            if report.frame is None:
+                raise _InvalidFrameError(report)
+            yield report.frame
+
+    try:
+        warehouse.replace_partitions_by("features", "feature_frame", validated(), column="cutoff_date", values=cutoffs)
+    except _InvalidFrameError as error:
+        failures = {"failures": table(error.report.failures)}
+        yield _verdict(False, error.report.sentence, rows=rows, cutoffs=len(cutoffs), **failures)
         raise dg.Failure(
-            f"{report.sentence} Nothing was written; the frame keeps its previous cutoffs. The table of failures is on "
-            "the check `frame_is_valid`.",
+            f"{error.report.sentence} Nothing was written; the frame keeps its previous cutoffs. The table of failures "
+            "is on the check `frame_is_valid`.",
             metadata=failures,
             allow_retries=False,
-        )
-    warehouse.replace_partitions("features", "feature_frame", report.frame, column="cutoff_date", values=cutoffs)
-    context.log.info(f"feature frame: {len(rows):,} rows of {len(cutoffs)} cutoff(s) added")
-    yield _report(warehouse, cutoffs_added=len(cutoffs), rows_added=len(rows))
+        ) from None
+    yield _verdict(True, f"All checks passed on {rows:,} rows.", rows=rows, cutoffs=len(cutoffs))
+    context.log.info(f"feature frame: {rows:,} rows of {len(cutoffs)} cutoff(s) added")
+    yield _report(warehouse, cutoffs_added=len(cutoffs), rows_added=rows)
+
+
+class _InvalidFrameError(Exception):
+    def __init__(self, report: "FrameReport") -> None:
+        super().__init__(report.sentence)
+        self.report = report
+
+
+def _groups(warehouse: Warehouse, cutoffs: list[date], most_rows: int) -> Iterator[list[date]]:
+    """Yield the cutoffs in groups that are validated together: `most_rows` rows or less, or one cutoff."""
+    marks = ", ".join("?" for _ in cutoffs)
+    counted = warehouse.read(
+        "select cutoff_date, count(*) as n from features.customer_features "
+        f"where cutoff_date in ({marks}) group by cutoff_date order by cutoff_date",
+        cutoffs,
+    )
+    group: list[date] = []
+    held = 0
+    for cutoff, rows in zip(counted["cutoff_date"], counted["n"], strict=True):
+        if group and held + rows > most_rows:
+            yield group
+            group, held = [], 0
+        group.append(cutoff.date())
+        held += rows
+    if group:
+        yield group
 
 
 def _verdict(
@@ -98,7 +153,10 @@ def _verdict(
 
 
 def _report(warehouse: Warehouse, *, cutoffs_added: int, rows_added: int) -> dg.MaterializeResult:
-    newest = warehouse.read("select * from features.feature_frame order by cutoff_date desc, customer_id limit 5")
+    # Named, not sorted for: a warehouse that is partitioned by cutoff reads one.
+    there = warehouse.read("select max(cutoff_date) as newest from features.feature_frame")["newest"].dropna()
+    shown = "where cutoff_date = ? order by customer_id limit 5" if len(there) else "limit 0"
+    newest = warehouse.read(f"select * from features.feature_frame {shown}", [one.date() for one in there])
     return dg.MaterializeResult(
         asset_key=FEATURE_FRAME,
         metadata={
