@@ -10,7 +10,7 @@ BIN = .venv/bin
 WORKERS ?= 2
 PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: help setup run summary ui replay rebuild promote snapshot backtest drill drill-all test test-slow lint bench airbyte lock
+.PHONY: help setup run summary ui replay rebuild promote snapshot backtest drill drill-all test test-slow lint bench scale airbyte lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,9 @@ bench: setup ## ratios: overhead over a bare script, sync speed, load time, scor
 	@$(BIN)/python -m commands.bench
 	@$(BIN)/python -m commands.bench_postgres
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m commands.bench_scoring
+
+scale: setup ## a week with FACTOR times the customers, stage by stage: make scale FACTOR=10
+	@$(BIN)/python -m commands.scale --factor "$(FACTOR)"
 
 airbyte: setup ## read an Airbyte server's connections again into the committed snapshot, and say what differs
 	@$(BIN)/python -m commands.airbyte
