@@ -182,7 +182,7 @@ def score_cutoff(
     batch_rows = batch_rows or BATCH_ROWS
     began = time.perf_counter()
     scorer = Scorer(version, registry)
-    rows = rows_of(warehouse, cutoff)
+    rows, loaded = rows_of(warehouse, cutoff), time.perf_counter()
     choice = _choice(warehouse, scorer, cutoff, rows, batch_rows)
     chosen, scorer.seconds_of_reasons = time.perf_counter(), 0.0
     try:
@@ -190,7 +190,7 @@ def score_cutoff(
     except SqlDiffersError as error:
         choice = replace(choice, path="streamed", reason=f"scikit-learn scores after all: {error}")
         write_scores(warehouse, scorer, cutoff, choice.path, batch_rows)
-    return Scored(rows, choice, time.perf_counter() - began, chosen - began, scorer.seconds_of_reasons)
+    return Scored(rows, choice, time.perf_counter() - began, chosen - loaded, scorer.seconds_of_reasons)
 
 
 def rows_of(warehouse: Warehouse, cutoff: date) -> int:
