@@ -9,7 +9,7 @@ import dagster as dg
 from assets.features import FEATURE_FRAME
 from assets.ownership import owner_of
 from assets.reporting import table
-from assets.scoring import REASONS, Scorer, rows_of, score_cutoff
+from assets.scoring import DARK, REASONS, rows_of, score_cutoff
 from assets.tables import described, ensure
 from assets.training import CANDIDATE, CHAMPION, POOL, obstacle_of
 from resources.clock import Clock
@@ -193,16 +193,14 @@ def dark_predictions(
         return dg.MaterializeResult(
             metadata={**described(warehouse, DARK_PREDICTIONS), "what_happened": "no challenger waits"}
         )
-    frame = warehouse.read("select * from features.feature_frame where cutoff_date = ? order by customer_id", [cutoff])
-    served = warehouse.read(
-        "select customer_id, score as champion_score from predictions.lapse_predictions where cutoff_date = ?", [cutoff]
-    )
-    scored = Scorer(challenger, registry, reasons=False).rows(frame)
-    scored = scored.merge(served, on="customer_id", how="left")
-    warehouse.replace_partitions("predictions", "dark_predictions", scored, column="cutoff_date", values=[cutoff])
+    scored = score_cutoff(warehouse, registry, challenger, cutoff, DARK)
     what = f"cutoff {cutoff} scored in the dark by version {challenger.version}"
     context.log.info(what)
-    both = scored.dropna(subset=["champion_score"])
+    both = warehouse.read(
+        "select score, champion_score from predictions.dark_predictions "
+        "where cutoff_date = ? and champion_score is not null",
+        [cutoff],
+    )
     agreement: dict = {}
     if len(both) > 1:
         agreement = {
@@ -210,7 +208,8 @@ def dark_predictions(
             "champions_mean_score": round(float(both["champion_score"].mean()), 4),
             "rank_correlation": round(float(both["score"].corr(both["champion_score"], method="spearman")), 4),
         }
-    return dg.MaterializeResult(metadata={**described(warehouse, DARK_PREDICTIONS), "what_happened": what, **agreement})
+    record = {"what_happened": what, **scored.metadata, **agreement}
+    return dg.MaterializeResult(metadata={**described(warehouse, DARK_PREDICTIONS), **record})
 
 
 def _newest_cutoff(warehouse: Warehouse) -> date | None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 
@@ -110,13 +110,30 @@ class Scored:
         }
 
 
+class Target(NamedTuple):
+    """A table of the schema `predictions`: with reasons or not, and which scores of another table stand beside."""
+
+    table: str
+    reasons: bool
+    beside: str = ""
+
+    @property
+    def kept(self) -> list[str]:
+        """The columns that are kept of what is read beside the features."""
+        return ["champion_score"] if self.beside else []
+
+
+SERVED = Target("lapse_predictions", reasons=True)
+DARK = Target("dark_predictions", reasons=False, beside="lapse_predictions")
+
+
 class Scorer:
     """A version, loaded once: makes rows of predictions of rows of the feature frame."""
 
-    def __init__(self, version: ModelVersion, registry: ModelRegistry, *, reasons: bool = True) -> None:
+    def __init__(self, version: ModelVersion, registry: ModelRegistry, target: Target = SERVED) -> None:
         import pandas as pd
 
-        self.version, self.reasons = version, reasons
+        self.version, self.target = version, target
         self.pipeline = registry.load(version)
         # What "typical" meant to the model when it was trained, not what is typical today.
         self.reference = pd.read_csv(io.StringIO(registry.text(version, "reference.csv")), index_col=0)
@@ -133,14 +150,14 @@ class Scorer:
 
         from ml_models.lapse.problem import PROBLEM
 
-        made = frame[["customer_id", "cutoff_date"]].assign(
+        made = frame[["customer_id", "cutoff_date", *self.target.kept]].assign(
             score=self._from_sql(frame) if SQL_SCORE in frame else self._predicted(frame),
             model_name=self.version.name,
             model_version=self.version.version,
             trained_through=pd.Timestamp(self.version.trained_through),
             scored_at=self.scored_at,
         )
-        if not self.reasons:
+        if not self.target.reasons:
             return made
         from ml_models.explain import top_reasons
 
@@ -167,7 +184,13 @@ class Scorer:
 
 
 def score_cutoff(
-    warehouse: Warehouse, registry: ModelRegistry, version: ModelVersion, cutoff: date, *, batch_rows: int = 0
+    warehouse: Warehouse,
+    registry: ModelRegistry,
+    version: ModelVersion,
+    cutoff: date,
+    target: Target = SERVED,
+    *,
+    batch_rows: int = 0,
 ) -> Scored:
     """Score a cutoff of the feature frame by the path that costs least, and replace its predictions, all at once.
 
@@ -181,7 +204,7 @@ def score_cutoff(
 
     batch_rows = batch_rows or BATCH_ROWS
     began = time.perf_counter()
-    scorer = Scorer(version, registry)
+    scorer = Scorer(version, registry, target)
     rows, loaded = rows_of(warehouse, cutoff), time.perf_counter()
     choice = _choice(warehouse, scorer, cutoff, rows, batch_rows)
     chosen, scorer.seconds_of_reasons = time.perf_counter(), 0.0
@@ -243,6 +266,8 @@ def _choice(warehouse: Warehouse, scorer: Scorer, cutoff: date, rows: int, batch
     if not choice.measured_rows:
         return choice
     share = scorer.seconds_of_reasons / sum(spent.values())
+    if not scorer.target.reasons:
+        return choice
     return replace(choice, reason=f"{choice.reason}; {share:.0%} of both are reasons, which no path saves")
 
 
@@ -255,10 +280,10 @@ def write_scores(warehouse: Warehouse, scorer: Scorer, cutoff: date, path: "Path
     where: dict[str, Any] = {"column": "cutoff_date", "values": [cutoff]}
     if path == "in memory":
         frame = warehouse.read(f"{_query(scorer, path)} order by f.customer_id", [cutoff])
-        warehouse.replace_partitions("predictions", "lapse_predictions", scorer.rows(frame), **where)
+        warehouse.replace_partitions("predictions", scorer.target.table, scorer.rows(frame), **where)
         return
     with contextlib.closing(_predictions(warehouse, scorer, cutoff, path, batch_rows)) as rows:
-        warehouse.replace_partitions_by("predictions", "lapse_predictions", rows, **where)
+        warehouse.replace_partitions_by("predictions", scorer.target.table, rows, **where)
 
 
 def _predictions(
@@ -278,5 +303,13 @@ def _query(scorer: Scorer, path: str) -> str:
     from ml_models.scoring_sql import function_name
     from resources.scoring import SCHEMA
 
-    called = f", {SCHEMA}.{function_name(PROBLEM.name, scorer.version.version)}(f) as {SQL_SCORE}"
-    return f"select f.*{called if path == 'sql' else ''} from features.feature_frame as f where f.cutoff_date = ?"
+    wanted, joined = "f.*", ""
+    if path == "sql":
+        wanted += f", {SCHEMA}.{function_name(PROBLEM.name, scorer.version.version)}(f) as {SQL_SCORE}"
+    if scorer.target.beside:
+        wanted += ", s.score as champion_score"
+        joined = (
+            f" left join predictions.{scorer.target.beside} as s "
+            "on s.customer_id = f.customer_id and s.cutoff_date = f.cutoff_date"
+        )
+    return f"select {wanted} from features.feature_frame as f{joined} where f.cutoff_date = ?"

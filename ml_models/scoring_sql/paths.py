@@ -62,7 +62,7 @@ def choose_path(
     sizes is followed to `rows`: planning a long expression costs the same for one row as for a million. Without them
     the estimator's cost class decides: linear models in SQL; trees by scikit-learn beside DuckDB, and in SQL on
     BigQuery, where fetching the rows would cost more. `compiled` is None where the pipeline cannot be written as SQL
-    (`refusal` says why), `parity_passed` False where the SQL was found to say something else: then SQL never scores.
+    (`refusal` says why), `parity_passed` False where nothing proved that the SQL says the same: then SQL never scores.
     """
     if rows <= batch_rows:
         return PathChoice("in memory", f"not measured: {rows:,} rows are one batch (at most {batch_rows:,})")
@@ -70,7 +70,7 @@ def choose_path(
     if compiled is None:
         return PathChoice(away, f"scikit-learn scores: {refusal or 'the pipeline cannot be written as SQL'}")
     if not parity_passed:
-        return PathChoice(away, "scikit-learn scores: the compiled SQL did not pass the parity gate")
+        return PathChoice(away, "scikit-learn scores: no SQL of this version passed the parity gate")
     if sql is None or python is None:
         in_sql = compiled.cost_class == "linear" or compiled.dialect == "googlesql"
         why = "the rows need not leave BigQuery" if compiled.cost_class == "trees" and in_sql else "by its cost class"

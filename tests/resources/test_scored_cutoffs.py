@@ -12,7 +12,7 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from assets.predictions import lapse_predictions
-from assets.scoring import Scorer, keep_published, score_cutoff, write_scores
+from assets.scoring import DARK, Scorer, keep_published, score_cutoff, write_scores
 from ml_models.explain import reference_values, top_reasons
 from ml_models.lapse import FEATURES, PROBLEM
 from ml_models.scoring_sql import compile_pipeline
@@ -102,7 +102,7 @@ def test_a_small_frame_is_scored_in_memory_and_pays_for_no_measurement(warehouse
 def test_a_frame_over_the_limit_is_streamed_and_says_what_one_call_says(warehouse, model) -> None:
     done = score(warehouse, model, batch_rows=100)
     assert done.choice.path == "streamed"
-    assert "did not pass the parity gate" in done.choice.reason
+    assert "no SQL of this version passed the parity gate" in done.choice.reason
     assert_the_same(warehouse.read(READ), as_in_one_call(model), tolerance=1e-12)
 
 
@@ -180,3 +180,21 @@ def test_the_path_its_reason_seconds_and_rows_are_in_the_metadata(warehouse, lin
     assert record["mean_score"] == pytest.approx(linear.predict_proba(NEWEST[FEATURES])[:, 1].mean(), abs=1e-4)
     small = materialized(DuckDBWarehouse(path=warehouse.path), linear, rescore=False)
     assert "already scored" in small["what_happened"]
+
+
+def test_a_challenger_in_the_dark_is_streamed_too_beside_what_the_champion_said(warehouse, linear) -> None:
+    score(warehouse, linear)
+    known = warehouse.read(READ)
+    # Of the last customers the champion said nothing.
+    warehouse.replace_partitions(
+        "predictions", "lapse_predictions", known.iloc[:-3], column="cutoff_date", values=[CUTOFF]
+    )
+    challenger = replace(CHAMPION, version=5)
+    for rows in (100, 0):
+        done = score_cutoff(warehouse, Shelf.with_(fitted(1)), challenger, CUTOFF, DARK, batch_rows=rows)
+        assert done.choice.path == ("streamed" if rows else "in memory")
+        dark = warehouse.read("select * from predictions.dark_predictions order by customer_id")
+        assert set(dark["model_version"]) == {5}
+        np.testing.assert_array_equal(dark["champion_score"].iloc[:-3], known["score"].iloc[:-3])
+        assert dark["champion_score"].iloc[-3:].isna().all()
+        assert "reason_1" not in dark

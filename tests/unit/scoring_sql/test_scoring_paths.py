@@ -87,7 +87,7 @@ def test_sql_never_scores_what_it_cannot_or_says_otherwise() -> None:
     assert "Step 'x' (PCA)" in refused.reason
     failed = choose_path(COMPILED, many, parity_passed=False, **cheap)
     assert failed.path == "streamed"
-    assert "did not pass the parity gate" in failed.reason
+    assert "no SQL of this version passed the parity gate" in failed.reason
 
 
 def test_small_frames_are_gathered_into_batches_and_no_row_is_lost() -> None:
