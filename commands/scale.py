@@ -107,14 +107,18 @@ TOLD = (
 def main() -> None:
     """Run the stages that were not run yet, and print the table."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--factor", required=True, help="how many times as many customers: a whole number from 1 on")
+    arguments.add_argument("--factor", help="how many times as many customers: a whole number from 1 on")
     arguments.add_argument("--home", type=Path, default=None, help="a finished BATON_HOME (default: the present one)")
     arguments.add_argument("--to", type=Path, default=None, help="where to work (default: BATON_HOME/scale)")
+    arguments.add_argument("--bytes", action="store_true", help="tell what each table weighs in BigQuery, and end")
     arguments.add_argument("--keep", action="store_true", help="leave the large warehouse there when all is measured")
     given = arguments.parse_args()
     try:
-        factor = factor_of(given.factor)
         source = (given.home or home()).resolve()
+        if given.bytes:
+            print("\n".join(weights(source / "warehouse.duckdb")))
+            return
+        factor = factor_of(given.factor or "")
         work = (given.to or home() / "scale").resolve()
         run(source, work, factor, keep=given.keep)
     except ScaleError as error:
@@ -452,6 +456,41 @@ def table(costs: Mapping[int, Mapping[str, Cost]]) -> list[str]:
             values = [getattr(costs[f][stage.name], unit) if stage.name in costs[f] else None for f in factors]
             shown = "".join(f"{'':>12s}" if value is None else f"{value:12,.1f}" for value in values)
             lines.append(f"{stage.name:34s}{shown}{exponent(factors, values):>10s}")
+    return lines
+
+
+WEIGHTS = {
+    **dict.fromkeys(("BIGINT", "INTEGER", "DOUBLE", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"), 8),
+    "BOOLEAN": 1,
+}
+"""Logical bytes of a value in BigQuery, by its type here; a text has two more than its letters, a null has none."""
+
+
+def weights(warehouse: Path) -> list[str]:
+    """Return a line a table: rows, and logical bytes of a row, as BigQuery bills them.
+
+    Raises:
+        ScaleError: there is no such warehouse.
+    """
+    from resources.warehouse import open_duckdb
+
+    if not warehouse.exists():
+        raise ScaleError(f"Expected a warehouse at {warehouse}, and there is none. Run `make run` first.")
+    lines = [f"{'table':34s}{'rows':>12s}{'bytes a row':>14s}"]
+    with open_duckdb(str(warehouse), read_only=True) as connection:
+        tables = connection.execute("select schema_name, table_name from duckdb_tables() order by 1, 2").fetchall()
+        for schema, name in tables:
+            relation = f'"{schema}"."{name}"'
+            kinds = connection.execute(f"select column_name, column_type from (describe {relation})").fetchall()
+            parts = [
+                f'{WEIGHTS[kind]} * count("{column}")'
+                if kind in WEIGHTS
+                else f'coalesce(sum(2 + strlen(cast("{column}" as varchar))), 0)'
+                for column, kind in kinds
+            ]
+            found = connection.execute(f"select count(*), {' + '.join(parts)} from {relation}").fetchone()
+            if found and found[0] and not name.startswith("_"):
+                lines.append(f"{schema + '.' + name:34s}{found[0]:12,d}{found[1] / found[0]:14.1f}")
     return lines
 
 

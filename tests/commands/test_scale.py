@@ -18,6 +18,7 @@ from commands.scale import (
     factor_of,
     replicate,
     table,
+    weights,
 )
 
 COPIES = 3
@@ -153,3 +154,10 @@ def test_the_table_tells_how_each_row_grows():
     lines = table(costs)
     assert any(line.startswith("a week: scoring") and line.endswith("1.00") for line in lines)
     assert any(line.startswith("peak MB") for line in lines)
+
+
+def test_bytes_are_those_of_bigquery_a_text_two_more_than_its_letters_and_a_null_none(tmp_path):
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        connection.execute("create schema marts")
+        connection.execute("create table marts.t as select 1::bigint as a, 'äb' as b, null::double as c, true as d")
+    assert weights(tmp_path / "warehouse.duckdb")[1].split() == ["marts.t", "1", "14.0"]
