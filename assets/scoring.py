@@ -240,8 +240,12 @@ def _choice(warehouse: Warehouse, scorer: Scorer, cutoff: date, rows: int, batch
     proved = compiled is not None and published(warehouse, PROBLEM.name).champion == scorer.version.version
     if not isinstance(warehouse, DuckDBWarehouse):
         choice = choose_path(compiled, rows, refusal=refusal, parity_passed=proved, batch_rows=batch_rows)
-        unmeasured = "; a query of a sample would be billed for the whole cutoff" if choice.path == "sql" else ""
-        return replace(choice, reason=choice.reason + unmeasured)
+        if choice.path == "sql":
+            why = (
+                "measuring a sample would be billed as the whole cutoff; for their reasons the rows leave all the same"
+            )
+            choice = replace(choice, reason=f"{choice.reason}; {why}")
+        return choice
 
     spent: dict[str, float] = {"sql": 0.0, "streamed": 0.0}
 
