@@ -1,6 +1,7 @@
 """What was known on the morning of a cutoff: the reads that quality and judgement share.
 
-Each looks back HISTORY_CUTOFFS at most, so a judgement costs the same however long the history grows.
+Each looks back HISTORY_CUTOFFS at most, so a judgement costs the same however long the history grows; and above
+`judged_customers` it looks at the customers only that are measured and replayed, however many there are.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,6 +9,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from resources.dbt import DbtRunner
+from resources.mirror import share_of
 from resources.warehouse import DuckDBWarehouse, Warehouse
 
 if TYPE_CHECKING:
@@ -32,10 +34,16 @@ def profile_until(warehouse: Warehouse, cutoff: date) -> "pd.DataFrame":
     )
 
 
+def is_judged(warehouse: Warehouse, column: str = "customer_id") -> str:
+    """Return the SQL condition that the judged customers meet: all, or the share that `Warehouse.local` holds."""
+    return warehouse.sampled(column, share_of(warehouse.local()))
+
+
 def frame_until(warehouse: Warehouse, cutoff: date) -> "pd.DataFrame":
     """Return the feature rows of the cutoffs up to this one, as served."""
     return warehouse.read(
-        "select * from features.feature_frame where cutoff_date between ? and ? order by cutoff_date, customer_id",
+        f"select * from features.feature_frame where cutoff_date between ? and ? and {is_judged(warehouse)} "
+        "order by cutoff_date, customer_id",
         [_since(cutoff), cutoff],
     )
 
@@ -44,7 +52,7 @@ def outcomes_until(warehouse: Warehouse, cutoff: date) -> "pd.DataFrame":
     """Return the labels that had matured by a cutoff: customer_id, cutoff_date, lapsed."""
     return warehouse.read(
         "select customer_id, cutoff_date, lapsed from outcomes.customer_outcomes "
-        "where cutoff_date >= ? and matured_on <= ? order by cutoff_date, customer_id",
+        f"where cutoff_date >= ? and matured_on <= ? and {is_judged(warehouse)} order by cutoff_date, customer_id",
         [_since(cutoff), cutoff],
     )
 
@@ -53,7 +61,7 @@ def early_until(warehouse: Warehouse, cutoff: date) -> "pd.DataFrame":
     """Return the early labels seen by a cutoff: customer_id, cutoff_date, lapsed_14d."""
     return warehouse.read(
         "select customer_id, cutoff_date, lapsed_14d from outcomes.early_outcomes "
-        "where cutoff_date >= ? and seen_through <= ? order by cutoff_date, customer_id",
+        f"where cutoff_date >= ? and seen_through <= ? and {is_judged(warehouse)} order by cutoff_date, customer_id",
         [_since(cutoff), cutoff],
     )
 

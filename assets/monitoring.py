@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.features import FEATURE_FRAME
-from assets.known import early_until, frame_until, newest_cutoff, outcomes_until
+from assets.known import early_until, frame_until, is_judged, newest_cutoff, outcomes_until
 from assets.ownership import owner_of
 from assets.predictions import PREDICTIONS
 from assets.reporting import picture, table
@@ -285,7 +285,7 @@ def _live_rows(warehouse: Warehouse, horizon_days: int) -> "pd.DataFrame":
         "from predictions.lapse_predictions p "
         "join outcomes.customer_outcomes o using (customer_id, cutoff_date) "
         "join features.feature_frame f using (customer_id, cutoff_date) "
-        "order by p.cutoff_date, p.customer_id"
+        f"where {is_judged(warehouse, 'p.customer_id')} order by p.cutoff_date, p.customer_id"
     )
     known = rows["cutoff_date"] < rows["trained_through"] + timedelta(days=horizon_days)
     return rows[~known].drop(columns="trained_through").reset_index(drop=True)
@@ -295,7 +295,7 @@ def _holdout_rows(warehouse: Warehouse) -> "pd.DataFrame":
     return warehouse.read(
         "select h.customer_id, h.cutoff_date, h.score, h.model_version, h.lapsed, f.active_days_84d "
         "from training.holdout_predictions h join features.feature_frame f using (customer_id, cutoff_date) "
-        "order by h.model_version, h.cutoff_date, h.customer_id"
+        f"where {is_judged(warehouse, 'h.customer_id')} order by h.model_version, h.cutoff_date, h.customer_id"
     )
 
 

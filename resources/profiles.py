@@ -49,16 +49,16 @@ def embedded(home: Path) -> dict[str, Any]:
     from resources.airbyte import EmbeddedAirbyteWorkspace
 
     clock = Clock(reads=RECORDING_ENDS)
-    warehouse = DuckDBWarehouse(path=str(home / "warehouse.duckdb"))
+    file = str(home / "warehouse.duckdb")
+    dbt = DbtRunner(project_dir=str(ROOT / "dbt_project"), state_dir=str(home / "dbt"), warehouse_path=file)
+    warehouse = DuckDBWarehouse(path=file, mirror_path=str(home / "mirror.duckdb"), entity_columns=dbt.entity_columns())
     return {
         "clock": clock,
         "warehouse": warehouse,
         "airbyte": EmbeddedAirbyteWorkspace(
             warehouse_path=warehouse.path, clock=clock, connections_file=os.environ.get("BATON_CONNECTIONS", "")
         ),
-        "dbt": DbtRunner(
-            project_dir=str(ROOT / "dbt_project"), state_dir=str(home / "dbt"), warehouse_path=warehouse.path
-        ),
+        "dbt": dbt,
         "registry": ModelRegistry(
             tracking_uri=f"sqlite:///{home / 'mlflow.db'}", artifact_root=(home / "mlartifacts").as_uri()
         ),

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+POPULATION = ("features", "customer_features")
+"""Who is predicted; its newest cutoff tells how many customers there are."""
+
+JUDGED_CUSTOMERS = 20_000
+"""Above it the weekly judgement measures, compares and replays a share of the customers: its cost stays the same."""
+
+
 class WarehouseError(RuntimeError):
     """Something about the warehouse that a person has to put right; the message says what and how."""
 
@@ -117,8 +124,8 @@ class Warehouse(dg.ConfigurableResource):
         """
         if share >= 1:
             return "true"
-        # Hexadecimal digits sort as the numbers do.
-        return f"substr({self.md5_of(column)}, 1, 8) < '{int(share * 16**8):08x}'"
+        # Hexadecimal digits sort as the numbers do, and what begins with the bound comes after it.
+        return f"{self.md5_of(column)} < '{int(share * 16**8):08x}'"
 
     def costs(self) -> dict[str, int]:
         """Return what was charged for since the last call, as metadata; an engine of one's own charges nothing."""
@@ -209,12 +216,17 @@ class DuckDBWarehouse(Warehouse):
     """The warehouse contract on one DuckDB file.
 
     `path` is the file, `wait_seconds` how long to wait for another process to let go of it, `memory_limit` DuckDB's own
-    bound (it spills to disk beyond).
+    bound (it spills to disk beyond). With more than `judged_customers` at the newest cutoff the weekly judgement
+    measures and replays a share of them, kept in the file `mirror_path`; without such a file, all. `entity_columns` are
+    the names of the customer's identifier.
     """
 
     path: str
     wait_seconds: float = 60.0
     memory_limit: str = "2GB"
+    mirror_path: str = ""
+    entity_columns: list[str] = ["customer_id"]  # noqa: RUF012 - pydantic copies it
+    judged_customers: int = JUDGED_CUSTOMERS
 
     @contextlib.contextmanager
     def connect(self, *, read_only: bool = True) -> "Iterator[duckdb.DuckDBPyConnection]":
@@ -268,8 +280,23 @@ class DuckDBWarehouse(Warehouse):
             }
 
     def local(self) -> "DuckDBWarehouse":
-        """Return itself."""
-        return self
+        """Return itself; where there are more customers than are judged, a file that holds the share that is."""
+        if not self.mirror_path or not self.exists(*POPULATION):
+            return self
+        of = ".".join(POPULATION)
+        newest = f"select count(*) as n from {of} where cutoff_date = (select max(cutoff_date) from {of})"
+        if self.read(newest)["n"].iloc[0] <= self.judged_customers:
+            return self
+        from resources.duckdb_origin import DuckDBOrigin
+        from resources.mirror import Mirror
+
+        return Mirror(
+            DuckDBOrigin(self),
+            self.mirror_path,
+            self.entity_columns,
+            self.judged_customers,
+            wait_seconds=self.wait_seconds,
+        ).refreshed()
 
     def create_table(self, schema: str, table: str, columns: Mapping[str, str]) -> None:
         """Create an empty table with these columns (name: SQL type) unless it is there."""
