@@ -13,6 +13,7 @@ import math
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -53,13 +54,17 @@ class ScaleError(RuntimeError):
 
 @dataclass(frozen=True)
 class Cost:
-    """What a stage cost: wall and CPU seconds, peak memory of all its processes and peak disk of the folder, in MB."""
+    """What a stage cost: wall and CPU seconds, peak memory of all its processes and peak disk of the folder, in MB.
+
+    `resumed`: an earlier attempt broke off and had done a part, so the whole costs more.
+    """
 
     wall: float
     cpu: float
     peak_mb: float
     disk_mb: float
     said: Mapping[str, Any] = field(default_factory=dict)
+    resumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,17 +77,18 @@ class Stage:
 
 
 BUILD = "dbt_build"
+MEASURED = ("monitoring/census", "monitoring/profile")
 
 STAGES = (
     Stage("copy the customers", does="replicate"),
     Stage("first build of all cutoffs (dbt)", (BUILD,)),
     Stage("first feature frame", ("features/feature_frame",)),
-    Stage("measuring all past weeks", ("monitoring/census", "monitoring/profile")),
+    Stage("the census and a first week", MEASURED, does="measure"),
     Stage("drift of all past weeks", ("monitoring/drift",)),
     Stage("deliver a week", does="deliver"),
     Stage("a week: build (dbt)", (BUILD,)),
     Stage("a week: feature frame", ("features/feature_frame",)),
-    Stage("a week: measuring", ("monitoring/census", "monitoring/profile")),
+    Stage("a week: measuring", MEASURED),
     Stage("a week: drift", ("monitoring/drift",)),
     Stage("a week: training sample", ("training/training_set",)),
     Stage("prove and publish the score", does="publish"),
@@ -201,6 +207,10 @@ def measured(stage: Stage, source: Path, folder: Path, factor: int) -> Cost:
         ScaleError: it failed; the message says with what.
     """
     (folder / SAID).unlink(missing_ok=True)
+    begun = folder / "begun"
+    # Copying always begins anew.
+    resumed = stage.does != "replicate" and begun.exists() and begun.read_text() == stage.name
+    begun.write_text(stage.name)
     script = "import sys; from commands.scale import work_on; work_on(*sys.argv[1:])"
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
@@ -212,12 +222,17 @@ def measured(stage: Stage, source: Path, folder: Path, factor: int) -> Cost:
             start_new_session=True,
         )
         memory = disk = 0.0
-        while True:
-            done, status, used = os.wait4(process.pid, os.WNOHANG)
-            if done:
-                break
-            memory, disk = max(memory, _memory_of(process.pid)), max(disk, _size_of(folder))
-            time.sleep(0.25)
+        try:
+            while True:
+                done, status, used = os.wait4(process.pid, os.WNOHANG)
+                if done:
+                    break
+                memory, disk = max(memory, _memory_of(process.pid)), max(disk, _size_of(folder))
+                time.sleep(0.25)
+        except BaseException:
+            # It has a session of its own, so what ends this command does not reach it.
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             errors.seek(0)
@@ -229,7 +244,8 @@ def measured(stage: Stage, source: Path, folder: Path, factor: int) -> Cost:
             )
     # Between two looks a short stage may have come and gone; the kernel knows the largest single process.
     peak = max(memory, used.ru_maxrss / 1024)
-    return Cost(peak_mb=peak, disk_mb=max(disk, _size_of(folder)), **json.loads((folder / SAID).read_text()))
+    said = json.loads((folder / SAID).read_text())
+    return Cost(peak_mb=peak, disk_mb=max(disk, _size_of(folder)), resumed=resumed, **said)
 
 
 def work_on(name: str, source: str, folder: str, factor: str) -> None:
@@ -245,6 +261,7 @@ def work_on(name: str, source: str, folder: str, factor: str) -> None:
     deeds: Mapping[str, Callable[[], Mapping[str, Any]]] = {
         "replicate": lambda: replicate(Path(source), Path(folder), int(factor)),
         "deliver": lambda: deliver(Path(folder)),
+        "measure": measure_one_week,
         "publish": publish_score,
         "": lambda: materialize(stage.assets),
     }
@@ -329,17 +346,36 @@ def copied(connection: "duckdb.DuckDBPyConnection", table: str, copy: int) -> st
 
 
 def deliver(folder: Path) -> dict[str, Any]:
-    """Land the week that waits, as a sync would."""
+    """Land the week that waits, as a sync would; nothing if it was landed before."""
     from resources.warehouse import open_duckdb
 
     with open_duckdb(str(folder / "warehouse.duckdb")) as connection:
         connection.execute("set memory_limit = '2GB'")
+        if not connection.execute("select 1 from duckdb_schemas() where schema_name = 'waiting'").fetchone():
+            return {"lines": 0}
         found = connection.execute(f"select count(*) from waiting.{EVENTS}").fetchone()
         connection.execute("begin")
         connection.execute(f"insert into raw.{EVENTS} select * from waiting.{EVENTS}")
         connection.execute("drop schema waiting cascade")
         connection.execute("commit")
     return {"lines": found[0] if found else 0}
+
+
+def measure_one_week() -> dict[str, Any]:
+    """Take the census, and measure the newest week as if those before it had been measured: each costs the same."""
+    import pandas as pd
+
+    from assets.quality import PROFILE
+    from assets.tables import ensure, typed
+    from resources.profiles import resources_for
+
+    warehouse = resources_for()["warehouse"]
+    newest = warehouse.read("select max(cutoff_date) as newest from features.cutoffs")["newest"].iloc[0]
+    measured = newest - pd.Timedelta(days=14)
+    known = typed(pd.DataFrame([{"asset": "", "measure": "rows", "period_start": measured}]), PROFILE)
+    ensure(warehouse, PROFILE)
+    warehouse.replace_partitions("monitoring", "profile", known, column="period_start", values=[measured.date()])
+    return materialize(MEASURED)
 
 
 def publish_score() -> dict[str, Any]:
@@ -455,7 +491,10 @@ def table(costs: Mapping[int, Mapping[str, Cost]]) -> list[str]:
         for stage in STAGES:
             values = [getattr(costs[f][stage.name], unit) if stage.name in costs[f] else None for f in factors]
             shown = "".join(f"{'':>12s}" if value is None else f"{value:12,.1f}" for value in values)
-            lines.append(f"{stage.name:34s}{shown}{exponent(factors, values):>10s}")
+            partly = " *" if any(costs[f][stage.name].resumed for f in factors if stage.name in costs[f]) else ""
+            lines.append(f"{stage.name + partly:34s}{shown}{exponent(factors, values):>10s}")
+    if any(one.resumed for found in costs.values() for one in found.values()):
+        lines += ["", "* went on after an attempt that broke off and had done a part: the whole costs more"]
     return lines
 
 

@@ -98,6 +98,7 @@ def test_the_newest_week_waits_and_is_delivered_once(home, tmp_path):
         )
         assert one(connection, f"{newest}.transactions")[0] == date(2017, 12, 24)
     assert deliver(tmp_path) == {"lines": said["lines_waiting"]}
+    assert deliver(tmp_path) == {"lines": 0}
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
         assert one(connection, f"{newest}.transactions")[0] > date(2017, 12, 28)
         assert one(connection, "select count(*) from raw.transactions")[0] == said["lines"] + said["lines_waiting"]
@@ -154,6 +155,9 @@ def test_the_table_tells_how_each_row_grows():
     lines = table(costs)
     assert any(line.startswith("a week: scoring") and line.endswith("1.00") for line in lines)
     assert any(line.startswith("peak MB") for line in lines)
+    costs[10]["deliver a week"] = Cost(1, 1, 1, 1, resumed=True)
+    assert any(line.startswith("deliver a week *") for line in table(costs))
+    assert "broke off" in table(costs)[-1]
 
 
 def test_bytes_are_those_of_bigquery_a_text_two_more_than_its_letters_and_a_null_none(tmp_path):
