@@ -8,6 +8,7 @@ import argparse
 import multiprocessing
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -51,11 +52,11 @@ def main() -> None:
     quiet()
     with sentences():
         try:
-            scores = run([*chosen], faults, start, weeks)
+            scores, broken = run([*chosen], faults, start, weeks)
         except (ValueError, SandboxError) as error:
             # Expected: a FROM that cannot be, a description that does not fit the tables.
             sys.exit(f"error: {error}")
-    finish(scores)
+    finish(scores, broken)
 
 
 def _chosen(given: argparse.Namespace, faults: "dict[str, Fault]") -> list[str]:
@@ -133,21 +134,37 @@ def ground(threads: int = 2) -> Ground:
     return Ground(sandbox, tables, lineage, owners, home() / "drill" / "recordings")
 
 
-def run(names: Sequence[str], faults: "dict[str, Fault]", start: date | None, weeks: int | None) -> "list[Score]":
-    """Drill the named faults, one after the other or many in two processes; print each row as it comes."""
+def run(
+    names: Sequence[str], faults: "dict[str, Fault]", start: date | None, weeks: int | None
+) -> "tuple[list[Score], list[str]]":
+    """Drill the named faults, one alone or many in two processes; print each row as it comes.
+
+    Returns the scores, and the names of those of many that broke off, with what they said printed: what the others came
+    to is not lost.
+    """
+    from resources.sandbox import SandboxError
+
     scores: list[Score] = []
     if len(names) == 1:
         scores = [_one((names[0], faults.get(names[0]), start, weeks), sys.stderr.isatty())]
         print(f"{line(COLUMNS)}\n{line(cells(scores[0]))}", flush=True)
         print(f"\n{scores[0].decisions}\n{scores[0].sentence}")
-        return scores
-    for done in _in_processes([(name, faults.get(name), start, weeks) for name in names]):
+        return scores, []
+    broken: list[str] = []
+    for name, done in _in_processes([(name, faults.get(name), start, weeks) for name in names]):
+        if isinstance(done, BaseException):
+            broken.append(name)
+            # A description that does not fit the tables is the reader's to mend; anything else is a defect of ours.
+            traceback.print_exception(done, limit=None if not isinstance(done, ValueError | SandboxError) else 0)
+            continue
         scores.append(done)
         print(line(cells(done)), flush=True)
-    return scores
+    return scores, broken
 
 
-def _in_processes(jobs: "Sequence[tuple[str, Fault | None, date | None, int | None]]") -> "Iterator[Score]":
+def _in_processes(
+    jobs: "Sequence[tuple[str, Fault | None, date | None, int | None]]",
+) -> "Iterator[tuple[str, Score | BaseException]]":
     # Both processes read what this one records.
     ground().recording()
     print(line(COLUMNS), flush=True)
@@ -156,8 +173,9 @@ def _in_processes(jobs: "Sequence[tuple[str, Fault | None, date | None, int | No
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
-        for done in as_completed([pool.submit(_one, job) for job in ordered]):
-            yield done.result()
+        drills = {pool.submit(_one, job): job[0] for job in ordered}
+        for done in as_completed(drills):
+            yield drills[done], done.exception() or done.result()
 
 
 def _one(job: "tuple[str, Fault | None, date | None, int | None]", talk: bool = False) -> "Score":
@@ -213,8 +231,8 @@ def line(texts: Sequence[str]) -> str:
     return "  ".join(text.ljust(width) for text, width in zip(texts, WIDTHS, strict=True)).rstrip()
 
 
-def finish(scores: "list[Score]") -> None:
-    """Write the table, say what is below the bar, and exit 1 if something is."""
+def finish(scores: "list[Score]", broken: Sequence[str] = ()) -> None:
+    """Write the table, say what is below the bar, and exit 1 if something is or a drill broke off."""
     import pandas as pd
 
     from drills.run import bar
@@ -222,14 +240,14 @@ def finish(scores: "list[Score]") -> None:
 
     folder = home() / "drill"
     folder.mkdir(parents=True, exist_ok=True)
-    name = "scores" if len(scores) > 1 else scores[0].name
+    name = scores[0].name if len(scores) == 1 and not broken else "scores"
     table = pd.DataFrame([score.row() for score in scores])
     table.to_csv(folder / f"{name}.csv", index=False)
     listed = [COLUMNS, ["---"] * len(COLUMNS), *(cells(score) for score in scores)]
     rows = ["| " + " | ".join(row) + " |" for row in listed]
     (folder / f"{name}.md").write_text("\n".join(rows) + "\n", encoding="utf-8")
     print(f"\ntable: {folder / name}.csv and .md; what was said each week: {folder / 'why'}")
-    below = bar(scores)
+    below = [*bar(scores), *(f"{name}: broke off; what it said is above" for name in broken)]
     if below:
         print("below the bar:")
         for sentence in below:

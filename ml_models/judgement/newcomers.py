@@ -12,6 +12,8 @@ from ml_models.splits import cutoff_dates
 ESTABLISHED = 10
 # Newcomers beyond their usual share from which they may be what an alarm is about; fewer cannot carry one.
 SURGE = 0.05
+# Share of newcomers beyond which those who were there before are too few to speak for everybody.
+MAJORITY = 0.5
 
 
 class Established(NamedTuple):
@@ -26,7 +28,7 @@ def established(frame: pd.DataFrame, entity: str, cutoff: date, windows: int) ->
     """Return the rows of those who were there ESTABLISHED cutoffs before each row's own.
 
     Every window up to `cutoff` is cut down in the same way, so that those who stayed are compared with those who
-    stayed. None when fewer than `windows` windows would remain.
+    stayed. None when fewer than `windows` windows would remain, or nobody at `cutoff`.
     """
     dates = cutoff_dates(frame["cutoff_date"])
     days = sorted(dates[dates <= pd.Timestamp(cutoff)].unique())
@@ -36,6 +38,8 @@ def established(frame: pd.DataFrame, entity: str, cutoff: date, windows: int) ->
     before = {day: days[max(0, number - ESTABLISHED)] for number, day in enumerate(days)}
     stayed = first <= dates.map(before)
     new = 1 - stayed.groupby(dates).mean()
+    if new[days[-1]] == 1:
+        return None
     judged = (stayed & (dates >= days[ESTABLISHED])).to_numpy()
     return Established(frame[judged], float(new[days[-1]]), float(new.loc[days[ESTABLISHED:-1]].median()))
 
@@ -49,7 +53,7 @@ def newcomers_alone(
     know newcomers until their outcomes are in, and one that is right about everybody else is not to be replaced.
     """
     found = established(frame, entity, cutoff, windows)
-    if found is None or not found.newcomers_now >= found.newcomers_usual + SURGE or fails(found.rows):
+    if found is None or not found.newcomers_usual + SURGE <= found.newcomers_now <= MAJORITY or fails(found.rows):
         return ""
     return (
         f"Only among newcomers, {found.newcomers_now:.0%} of the rows (usually {found.newcomers_usual:.0%}): they were "

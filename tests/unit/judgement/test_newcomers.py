@@ -46,6 +46,17 @@ def test_as_few_newcomers_as_always_are_no_excuse(newcomers):
     assert newcomers_alone(shop(newcomers, value_of_new=3.0), "customer_id", NOW, 11, fails) == ""
 
 
+def test_when_everybody_is_new_there_is_nobody_to_ask():
+    # As after all identifiers were given anew: nobody of the last weeks was there before.
+    frame = shop(newcomers=60)
+    late = frame["cutoff_date"] >= pd.Timestamp(NOW - timedelta(days=14))
+    assert newcomers_alone(frame[~late | (frame["customer_id"] >= 1000)], "customer_id", NOW, 11, fails) == ""
+
+
+def test_a_majority_of_newcomers_is_no_growth():
+    assert newcomers_alone(shop(newcomers=400), "customer_id", NOW, 11, fails) == ""
+
+
 def test_with_too_short_a_past_nobody_can_tell_who_is_new():
     frame = shop(newcomers=60)
     recent = frame[frame["cutoff_date"] >= pd.Timestamp(NOW - timedelta(days=7 * 15))]
