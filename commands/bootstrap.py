@@ -12,6 +12,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OLDEST = (3, 11)
+STAMP = ".locked"
 
 
 def main():
@@ -38,13 +39,8 @@ def environment(folder, title, what):
     """Make `folder`/.venv hold what `folder`/requirements.lock says, and the package in `folder` itself."""
     venv = os.path.join(folder, ".venv")
     lock = os.path.join(folder, "requirements.lock")
-    stamp = os.path.join(venv, ".locked")
-    digest = hashlib.sha256()
-    for path in (lock, os.path.join(folder, "pyproject.toml")):
-        with open(path, "rb") as stream:
-            digest.update(stream.read())
-    digest.update(folder.encode())
-    wanted = digest.hexdigest()
+    stamp = os.path.join(venv, STAMP)
+    wanted = digest_of(folder)
     if os.path.exists(stamp):
         with open(stamp) as stream:
             if stream.read() == wanted:
@@ -64,6 +60,17 @@ def environment(folder, title, what):
     run(pip + editable, "install " + title)
     with open(stamp, "w") as stream:
         stream.write(wanted)
+
+
+def digest_of(folder):
+    """Return what the stamp of `folder`'s environment holds when it is up to date."""
+    digest = hashlib.sha256()
+    for name in ("requirements.lock", "pyproject.toml"):
+        with open(os.path.join(folder, name), "rb") as stream:
+            digest.update(stream.read())
+    # An editable install names its folder.
+    digest.update(folder.encode())
+    return digest.hexdigest()
 
 
 def create(venv):
