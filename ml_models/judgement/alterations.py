@@ -407,7 +407,8 @@ class _Builder:
     def collapse(self) -> str:
         column = _q(self.it.column)
         if self.it.value is None:
-            return self.replace(f"(select mode({column}) from {self.relation})", f"{column} is not null")
+            usual = f"(select mode({column} order by {column}) from {self.relation})"
+            return self.replace(usual, f"{column} is not null")
         return self.replace(_literal(self.it.value), f"{column} is not null")
 
     def rekey(self) -> str:

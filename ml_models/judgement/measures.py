@@ -113,7 +113,8 @@ class TableSource:
 DIALECTS: dict[str, dict[str, str]] = {
     "duckdb": {
         "hash": "hash({0})",
-        "mode": "mode({0})",
+        # Of several that are as frequent the smallest: without an order it would be any, another one each time.
+        "mode": "mode({0} order by {0})",
         "quantile": "quantile_cont({0}, {1})",
         "text": "cast({0} as varchar)",
         "double": "cast({0} as double)",
