@@ -35,3 +35,24 @@
     {%- endif %}
   )
 {%- endmacro %}
+
+
+{#
+  The condition that picks the cutoffs that this build computes: the new ones, and of these the oldest only where
+  BATON_ROWS_AT_ONCE says how many rows one statement may make. A statement's memory grows with its cutoffs times its
+  customers; whoever sets the variable builds again until nothing is missing.
+#}
+{% macro is_due_cutoff(column, incremental) -%}
+  {%- set conditions = [is_new_cutoff(column)] if incremental else [] -%}
+  {%- set most = env_var('BATON_ROWS_AT_ONCE', '') -%}
+  {%- if most and execute and not env_var('BATON_REBUILD_FROM', '') -%}
+    {%- set customers = run_query('select count(distinct customer_id) from ' ~ ref('customer_days')).columns[0][0] -%}
+    {%- set missing -%}
+      select cutoff_date from {{ ref('cutoffs') }}
+      {%- if incremental %} where cutoff_date not in (select cutoff_date from {{ this }}){% endif %}
+      order by cutoff_date limit {{ [most | int // [customers | int, 1] | max, 1] | max }}
+    {%- endset -%}
+    {%- do conditions.append(column ~ ' in (' ~ missing ~ ')') -%}
+  {%- endif -%}
+  {{ conditions | join(' and ') or column ~ ' is not null' }}
+{%- endmacro %}

@@ -82,3 +82,18 @@ def test_history_is_rebuilt_from_a_cutoff_on_and_only_from_there(mine):
     changed = [str(old[0]) for old, new in zip(before, mine.read(frame), strict=True) if old != new]
     assert changed[0] == "2017-11-06"
     assert len(changed) == 9
+
+
+def test_a_first_build_in_statements_of_a_few_cutoffs_gives_the_same_rows(mine):
+    tables = ("features.customer_features", "outcomes.customer_outcomes", "outcomes.early_outcomes")
+    before = {table: mine.read(f"select * from {table} order by cutoff_date, customer_id") for table in tables}
+    with mine.resources["warehouse"].connect(read_only=False) as connection:
+        connection.execute("drop schema features cascade; drop schema outcomes cascade")
+    [[customers]] = mine.read("select count(distinct customer_id) from marts.customer_days")
+    config = {"ops": {"dbt_build": {"config": {"rows_at_once": 15 * customers}}}}
+    result = mine.run("ingest_and_build", run_config=config)
+    assert result.success, first_failure(result)
+    said = [event.message for event in mine.instance.all_logs(result.run_id)]
+    assert [line for line in said if "cutoff(s) to go" in line] == ["26 cutoff(s) to go", "11 cutoff(s) to go"]
+    for table, rows in before.items():
+        assert mine.read(f"select * from {table} order by cutoff_date, customer_id") == rows, table

@@ -22,9 +22,7 @@ with cutoffs as (
 
     select cutoff_date, {{ add_days('cutoff_date', -window_days) }} as window_starts_on
     from {{ ref('cutoffs') }}
-    {% if is_incremental() -%}
-    where {{ is_new_cutoff('cutoff_date') }}
-    {%- endif %}
+    where {{ is_due_cutoff('cutoff_date', is_incremental()) }}
 
 ),
 

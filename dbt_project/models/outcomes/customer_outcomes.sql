@@ -13,9 +13,7 @@ with mature_cutoffs as (
     select cutoff_date, matured_on
     from {{ ref('cutoffs') }}
     where matured_on <= {{ add_days('watermark_date', 1) }}
-    {%- if is_incremental() %}
-        and {{ is_new_cutoff('cutoff_date') }}
-    {%- endif %}
+        and {{ is_due_cutoff('cutoff_date', is_incremental()) }}
 
 ),
 

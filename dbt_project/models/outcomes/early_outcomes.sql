@@ -14,9 +14,7 @@ with early_cutoffs as (
         {{ add_days('cutoff_date', var('early_days')) }} as seen_through
     from {{ ref('cutoffs') }}
     where {{ add_days('cutoff_date', var('early_days')) }} <= {{ add_days('watermark_date', 1) }}
-    {%- if is_incremental() %}
-        and {{ is_new_cutoff('cutoff_date') }}
-    {%- endif %}
+        and {{ is_due_cutoff('cutoff_date', is_incremental()) }}
 
 )
 
