@@ -55,7 +55,7 @@ class History:
             inside = kept[rows.column]
             column = rows.column[inside]
             key = np.where(keyed[column], rows.key[inside], 0)
-            codes, labels = pd.factorize(column.astype("int64") * (len(rows.keys) + 1) + key)
+            codes, labels = pd.factorize(column.astype("int64") * (len(rows.keys) + 1) + key, sort=True)
             values = np.full((len(self.weeks), len(labels)), np.nan)
             counts = np.zeros((len(self.weeks), len(labels)))
             # Appended twice by a run that was repeated: the later one counts, as numpy assigns in order.
@@ -128,7 +128,7 @@ class History:
             if rows is None or column not in rows.column_names:
                 return np.zeros((len(self.weeks), WEEK, 0)), []
             mine = rows.column == rows.column_names.index(column)
-            codes, labels = pd.factorize(rows.key[mine])
+            codes, labels = pd.factorize(rows.key[mine], sort=True)
             values = np.zeros((len(self.weeks), WEEK, len(labels)))
             values[rows.place[mine], rows.day[mine] % WEEK, codes] = rows.value[mine]
             self._keep[slot] = (values, [rows.keys[label] for label in labels])
@@ -162,9 +162,10 @@ class _Rows:
 
     @classmethod
     def of(cls, frame: pd.DataFrame, where: npt.NDArray[np.int64], number: npt.NDArray[np.int64]) -> "_Rows":
-        column, names = pd.factorize(frame["column_name"].to_numpy(dtype=object)[where])
+        # Sorted, so that what is said does not depend on the order in which a warehouse gives rows.
+        column, names = pd.factorize(frame["column_name"].to_numpy(dtype=object)[where], sort=True)
         text = frame["value_key"].to_numpy(dtype=object)[where]
-        key, keys = pd.factorize(np.where(pd.isna(text), "", text))
+        key, keys = pd.factorize(np.where(pd.isna(text), "", text), sort=True)
         return cls(
             column.astype("int64"),
             [str(name) for name in names],
