@@ -44,10 +44,16 @@ class Twins:
         """Return warehouses without tables."""
         duck = DuckDBWarehouse(path=str(folder / "warehouse.duckdb"))
         project = str(ROOT / "dbt_project")
+        embedded = DbtRunner(project_dir=project, state_dir=str(folder / "embedded"), warehouse_path=duck.path)
         return cls(
             duckdb=duck,
-            bigquery=BigQueryWarehouse(project=PROJECT, wait_seconds=30),
-            dbt_duckdb=DbtRunner(project_dir=project, state_dir=str(folder / "embedded"), warehouse_path=duck.path),
+            bigquery=BigQueryWarehouse(
+                project=PROJECT,
+                wait_seconds=30,
+                mirror_path=str(folder / "mirror.duckdb"),
+                entity_columns=embedded.entity_columns(),
+            ),
+            dbt_duckdb=embedded,
             dbt_bigquery=DbtRunner(
                 project_dir=project,
                 state_dir=str(folder / "production"),

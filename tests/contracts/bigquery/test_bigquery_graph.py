@@ -1,65 +1,230 @@
-"""From features to predictions, the same assets give the same rows on both warehouses."""
+"""The whole graph from raw tables on, with a fault in the newest week, gives the same rows on both warehouses."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, ClassVar
 
 import dagster as dg
+import duckdb
+import pandas as pd
 import pytest
 from bigquery_world import Twins, differences
-from sample import load_raw_sample
+from environments.analyzer import check
+from environments.emulator import Emulator
+from sample import RECORDING_ENDS, load_raw_sample
 
-from assets.features import FEATURE_ASSETS
-from assets.predictions import PREDICTION_ASSETS
-from assets.training import TRAINING_ASSETS
+from definitions import build_definitions
+from resources.airbyte import EmbeddedAirbyteWorkspace
+from resources.alerts import Alerts
+from resources.bigquery import BigQueryWarehouse
 from resources.clock import Clock
+from resources.dbt import DbtRunner
+from resources.mirror import share_of
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
 
 pytestmark = pytest.mark.slow
 
+SCHEMAS = ("raw", "staging", "features", "outcomes", "marts", "training", "predictions", "monitoring")
 
-def materialize(warehouse: Warehouse, folder) -> dg.ExecuteInProcessResult:
+LOST = "delete from raw.transactions where transaction_timestamp >= '2017-12-25 05:00:00' and store_id % 3 = 0"
+"""In the newest week a third of the stores was not loaded."""
+
+DIFFER = {"mlflow_run_id", "scored_at", "run_id", "event_id", "promoted_at"}
+"""What two runs may not share: the time, and names that are drawn."""
+
+
+class Recorded(BigQueryWarehouse):
+    """Remembers what it and its copies, of which Dagster makes one for each step, were asked."""
+
+    asked: ClassVar[dict[str, str]] = {}
+
+    def _query(self, client: Any, sql: str, parameters: Sequence[Any] = (), raw: Sequence[Any] = ()) -> Any:
+        if not raw and sql.startswith("select"):
+            self.asked[sql] = _written_out(sql, parameters)
+        return super()._query(client, sql, parameters, raw)
+
+
+def _written_out(sql: str, parameters: Sequence[Any]) -> str:
+    parts = sql.split("?")
+    assert len(parts) == len(parameters) + 1, sql
+    return "".join(f"{part}{literal}" for part, literal in zip(parts, [*map(_literal, parameters), ""], strict=True))
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, datetime):
+        return f"timestamp '{value.isoformat()}'"
+    if isinstance(value, date):
+        return f"date '{value.isoformat()}'"
+    return repr(value)
+
+
+def materialize(warehouse: Warehouse, dbt: DbtRunner, folder: Path) -> dg.ExecuteInProcessResult:
+    """Run all assets but the raw ones, which are there."""
     folder.mkdir()
-    assets = [*FEATURE_ASSETS, *TRAINING_ASSETS, *PREDICTION_ASSETS]
+    clock = Clock(reads=RECORDING_ENDS, override_variable="BATON_NOT_IN_TESTS")
     resources = {
+        "clock": clock,
         "warehouse": warehouse,
-        "clock": Clock(reads="2018-01-01T08:00:00-05:00", override_variable="BATON_NOT_IN_TESTS"),
+        # Nothing is synced: it tells what the raw tables are.
+        "airbyte": EmbeddedAirbyteWorkspace(warehouse_path=str(folder / "none.duckdb"), clock=clock),
+        "dbt": dbt,
         "registry": ModelRegistry(
             tracking_uri=f"sqlite:///{folder / 'mlflow.db'}", artifact_root=(folder / "mlartifacts").as_uri()
         ),
+        "alerts": Alerts(path=str(folder / "alerts.jsonl")),
     }
-    definitions = dg.Definitions(
-        assets=[one for one in assets if not isinstance(one, dg.AssetChecksDefinition)],
-        asset_checks=[one for one in assets if isinstance(one, dg.AssetChecksDefinition)],
-        jobs=[dg.define_asset_job("model", "*")],
-        resources=resources,
-        executor=dg.in_process_executor,
-    )
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    return definitions.resolve_job_def("model").execute_in_process(
-        instance=dg.DagsterInstance.ephemeral(), raise_on_error=False, run_config=quiet
+    job = build_definitions("embedded", resources).resolve_job_def("everything")
+    return job.execute_in_process(
+        instance=dg.DagsterInstance.ephemeral(),
+        asset_selection=[key for key in job.asset_layer.selected_asset_keys if key.path[0] != "raw"],
+        raise_on_error=False,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
 
 
-def test_the_model_and_its_predictions_are_the_same_on_both(emulator, tmp_path) -> None:
-    twins = Twins.in_folder(tmp_path)
-    load_raw_sample(twins.duckdb.path, modulo=8)
+@pytest.fixture(scope="module")
+def twins(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twins]:
+    """The same source and the whole graph on both."""
+    folder = tmp_path_factory.mktemp("graph")
+    made = Twins.in_folder(folder)
+    made = replace(made, bigquery=Recorded(**made.bigquery.model_dump()))
+    load_raw_sample(made.duckdb.path, modulo=8)
+    with duckdb.connect(made.duckdb.path) as connection:
+        connection.execute(LOST)
     # Other tests of this emulator have tables of their own there.
-    for schema in ("staging", "features", "outcomes", "marts", "training", "predictions"):
-        with twins.bigquery.connect() as client:
+    for schema in SCHEMAS:
+        with made.bigquery.connect() as client:
             client.delete_dataset(schema, delete_contents=True, not_found_ok=True)
-    twins.land()
-    twins.dbt("run", "--exclude", "tag:serving")
-    for name, warehouse in (("duckdb", twins.duckdb), ("bigquery", twins.bigquery)):
-        result = materialize(warehouse, tmp_path / name)
+    made.land()
+    for name, warehouse, dbt in (
+        ("duckdb", made.duckdb, made.dbt_duckdb),
+        ("bigquery", made.bigquery, made.dbt_bigquery),
+    ):
+        result = materialize(warehouse, dbt, folder / name)
         assert result.success, [str(event) for event in result.all_events if event.is_failure]
+    yield made
+    made.bigquery.close()
 
-    # The time of scoring and the names of MLflow's runs are the only things that two runs may not share.
-    assert twins.bigquery.row_count("predictions", "lapse_predictions") > 100
-    for schema, table in (
+
+def unequal(twins: Twins, schema: str, table: str) -> dict[str, str]:
+    sql = f"select * from {schema}.{table}"
+    found = differences(twins.duckdb.read(sql), twins.bigquery.read(sql))
+    return {name: what for name, what in found.items() if name not in DIFFER}
+
+
+@pytest.mark.parametrize(
+    ("schema", "table"),
+    [
         ("features", "feature_frame"),
         ("training", "training_set"),
         ("training", "candidate"),
         ("training", "holdout_predictions"),
+        ("training", "champion"),
         ("predictions", "lapse_predictions"),
-    ):
-        sql = f"select * from {schema}.{table}"
-        unequal = differences(twins.duckdb.read(sql), twins.bigquery.read(sql))
-        assert set(unequal) <= {"mlflow_run_id", "scored_at"}, (table, unequal)
+        ("marts", "customers_at_risk"),
+    ],
+)
+def test_the_model_and_its_predictions_are_the_same_on_both(twins: Twins, schema: str, table: str) -> None:
+    assert twins.bigquery.row_count(schema, table) > 0
+    assert unequal(twins, schema, table) == {}
+
+
+@pytest.mark.parametrize(
+    "table", ["census", "profile", "facts", "drift", "performance", "diagnosis", "decisions", "why"]
+)
+def test_the_weekly_judgement_is_the_same_on_both(twins: Twins, table: str) -> None:
+    assert twins.bigquery.row_count("monitoring", table) > 0
+    assert unequal(twins, "monitoring", table) == {}
+
+
+def test_what_the_assets_ask_is_legal_for_google_too(twins: Twins) -> None:
+    assert len(Recorded.asked) > 60
+    tables = {f"{schema}.{table}": shape.columns for (schema, table), shape in twins.bigquery.shapes().items()}
+    assert check(Recorded.asked, tables) == {}
+
+
+def test_the_fault_was_found_and_re_enacted(twins: Twins) -> None:
+    why = twins.bigquery.read("select * from monitoring.why")
+    assert (why["cause"].item(), why["decision"].item()) == ("data quality", "inspect")
+    assert why["first_bad_asset"].item() == "raw/transactions"
+
+
+def test_the_mirror_has_the_types_that_embedded_landing_gives(twins: Twins) -> None:
+    here, mirrored = twins.duckdb.shapes(), twins.bigquery.local().shapes()
+    for name, shape in mirrored.items():
+        if name[0] != "copied":
+            # Text and JSON are one where a whole line of a loader's is meant.
+            wanted = {column: kind.replace("JSON", "VARCHAR") for column, kind in here[name].columns.items()}
+            assert shape.columns == wanted, name
+    assert {name for name in mirrored if name[0] == "raw"} == {name for name in here if name[0] == "raw"}
+
+
+def test_a_second_refresh_reads_nothing(twins: Twins) -> None:
+    twins.bigquery.local()
+    twins.bigquery.costs()
+    twins.bigquery.local()
+    assert twins.bigquery.costs() == {}
+
+
+def test_rows_that_arrived_and_rows_that_went_away_are_noticed(twins: Twins) -> None:
+    local = twins.bigquery.local()
+    before = local.row_count("raw", "transactions")
+    twins.bigquery.execute(
+        "insert into raw.transactions (household_id, basket_id, product_id, store_id, transaction_timestamp, "
+        "_airbyte_extracted_at) select household_id, -1, product_id, store_id, transaction_timestamp, "
+        "timestamp '2018-01-02 13:00:00+00' from raw.transactions limit 5"
+    )
+    assert twins.bigquery.local().row_count("raw", "transactions") == before + 5
+    twins.bigquery.execute("delete from raw.transactions where basket_id = -1")
+    assert twins.bigquery.local().row_count("raw", "transactions") == before
+
+
+def test_above_the_limit_only_the_sample_is_judged(twins: Twins, tmp_path: Path) -> None:
+    few = twins.bigquery.model_copy(update={"mirror_path": str(tmp_path / "few.duckdb"), "judged_customers": 120})
+    local = few.local()
+    share = share_of(local)
+    assert share < 1
+    sampled = twins.duckdb.read(
+        f"select count(*) as n from staging.stg_order_lines where {twins.duckdb.sampled('customer_id', share)}"
+    )
+    assert local.row_count("raw", "transactions") == local.row_count("staging", "stg_order_lines")
+    assert local.row_count("staging", "stg_order_lines") == sampled["n"].item()
+    assert local.row_count("raw", "products") == twins.duckdb.row_count("raw", "products")
+    few.close()
+
+
+def test_structures_and_times_arrive_as_what_the_embedded_profile_has(emulator: Emulator, tmp_path: Path) -> None:
+    twins = Twins.in_folder(tmp_path)
+    warehouse = twins.bigquery
+    with warehouse.connect() as client:
+        warehouse.ensure_dataset(client, "raw")
+    warehouse.execute(
+        "create or replace table raw.kinds as select date '2017-09-04' as a_date, "
+        "datetime '2017-09-04 10:00:00' as a_time, timestamp '2017-09-04 10:00:00+00' as an_instant, "
+        "numeric '1.5' as a_number, 7 as a_count, true as a_flag, 'text' as a_text, "
+        "json '{\"changes\": []}' as a_document, ['a', 'b'] as a_list, struct(1 as one) as a_structure"
+    )
+    try:
+        local = warehouse.local()
+        assert local.shapes()[("raw", "kinds")].columns == {
+            "a_date": "DATE",
+            "a_time": "TIMESTAMP",
+            "an_instant": "TIMESTAMP WITH TIME ZONE",
+            "a_number": "DOUBLE",
+            "a_count": "BIGINT",
+            "a_flag": "BOOLEAN",
+            "a_text": "VARCHAR",
+            "a_document": "VARCHAR",
+            "a_list": "VARCHAR",
+            "a_structure": "VARCHAR",
+        }
+        [row] = local.read("select * from raw.kinds").to_dict("records")
+        assert row["a_time"] == pd.Timestamp("2017-09-04 10:00:00")
+        assert row["an_instant"] == pd.Timestamp("2017-09-04 10:00:00", tz="UTC")
+        assert (row["a_number"], row["a_list"], row["a_structure"]) == (1.5, '["a","b"]', '{"one":1}')
+    finally:
+        warehouse.execute("drop table raw.kinds")
+        warehouse.close()
