@@ -8,12 +8,11 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from commands.bench import Cost, alternate, measure, row, show
-from commands.postgres import cpu_seconds, serving
+from commands.postgres import Server, cpu_seconds, serving
 from resources.profiles import ROOT, home
 
 SQLITE = ROOT / "deploy" / "embedded" / "dagster.yaml"
@@ -28,11 +27,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="baton-bench-") as folder:
         print("preparing …", flush=True)
         template = prepare(Path(folder))
-        database = Path(folder) / "postgres"
-        database.mkdir()
-        with serving(database) as variables:
+        with serving() as database:
             show("what", "Postgres", "SQLite", "ratio", "goal")
-            for line in whole_run(Path(folder), template, database, variables, runs):
+            for line in whole_run(Path(folder), template, database, runs):
                 show(*line)
 
 
@@ -47,9 +44,7 @@ def prepare(folder: Path) -> Path:
     return template
 
 
-def whole_run(
-    folder: Path, template: Path, database: Path, variables: Mapping[str, str], runs: int
-) -> list[tuple[str, str, str, str, str]]:
+def whole_run(folder: Path, template: Path, database: Server, runs: int) -> list[tuple[str, str, str, str, str]]:
     """Run the graph on both instances in turns."""
 
     def side(configuration: Path) -> Cost:
@@ -62,7 +57,7 @@ def whole_run(
             [sys.executable, "-c", script, str(configuration)],
             BATON_HOME=str(state),
             BATON_COMPUTE_LOGS=str(state / "compute_logs"),
-            **variables,
+            **database.variables,
         )
         return Cost(cost.wall, cost.cpu + cpu_seconds(database) - before, cost.peak_mb)
 

@@ -5,9 +5,11 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from commands.debian import program
 
@@ -22,52 +24,69 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Server(NamedTuple):
+    """A running server: the variables of deploy/compose/dagster.yaml, and the folder that it keeps everything in."""
+
+    variables: dict[str, str]
+    folder: Path
+
+
 @contextlib.contextmanager
-def serving(folder: Path) -> Iterator[dict[str, str]]:
-    """Run a server with an empty database in `folder`; yields the variables of deploy/compose/dagster.yaml.
+def serving() -> Iterator[Server]:
+    """Run a server with an empty database, in a temporary folder that is gone afterwards.
 
     Raises:
         RuntimeError: the server could not be had or did not start; the message holds what it said.
     """
     binaries = program(f"postgresql-{VERSION}", f"usr/lib/postgresql/{VERSION}/bin/postgres").parent
-    data, port = folder / "data", free_port()
-    # It refuses to run as root; the user of no one owns nothing else here.
-    user = "nobody" if os.geteuid() == 0 else None
-    if user:
-        shutil.chown(folder, user)
-        for parent in folder.parents:
-            if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
-                parent.chmod(parent.stat().st_mode | 0o011)
-    (folder / "password").write_text(PASSWORD)
-    arguments: list[str | Path] = ["-D", data, "-U", "baton", "--pwfile", folder / "password", "-A", "scram-sha-256"]
-    _done([binaries / "initdb", *arguments], folder, user=user)
-    settings = ["-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
-    with (folder / "postgres.log").open("wb") as log:
-        server = subprocess.Popen(
-            [binaries / "postgres", "-D", data, *settings], stdout=log, stderr=log, cwd=folder, user=user
-        )
-    try:
-        _wait(port, server, folder)
-        reached = ["-h", "127.0.0.1", "-p", str(port), "-U", "baton"]
-        _done([binaries / "createdb", *reached, "baton"], folder, environment={"PGPASSWORD": PASSWORD})
-        yield {
-            "DAGSTER_POSTGRES_HOST": "127.0.0.1",
-            "DAGSTER_POSTGRES_PORT": str(port),
-            "DAGSTER_POSTGRES_USER": "baton",
-            "DAGSTER_POSTGRES_PASSWORD": PASSWORD,
-            "DAGSTER_POSTGRES_DB": "baton",
-        }
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
+    # A folder of its own, not one of a caller's: pytest shuts others out of its folders whenever a run starts.
+    with tempfile.TemporaryDirectory(prefix="baton-postgres-") as made:
+        folder, port = Path(made), free_port()
+        # It refuses to run as root; the user of no one owns nothing else here.
+        user = "nobody" if os.geteuid() == 0 else None
+        if user:
+            shutil.chown(folder, user)
+        (folder / "password").write_text(PASSWORD)
+        data = folder / "data"
+        arguments: list[str | Path] = [
+            "-D",
+            data,
+            "-U",
+            "baton",
+            "--pwfile",
+            folder / "password",
+            "-A",
+            "scram-sha-256",
+        ]
+        _done([binaries / "initdb", *arguments], folder, user=user)
+        settings = ["-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
+        with (folder / "postgres.log").open("wb") as log:
+            server = subprocess.Popen(
+                [binaries / "postgres", "-D", data, *settings], stdout=log, stderr=log, cwd=folder, user=user
+            )
+        try:
+            _wait(port, server, folder)
+            reached = ["-h", "127.0.0.1", "-p", str(port), "-U", "baton"]
+            _done([binaries / "createdb", *reached, "baton"], folder, environment={"PGPASSWORD": PASSWORD})
+            variables = {
+                "DAGSTER_POSTGRES_HOST": "127.0.0.1",
+                "DAGSTER_POSTGRES_PORT": str(port),
+                "DAGSTER_POSTGRES_USER": "baton",
+                "DAGSTER_POSTGRES_PASSWORD": PASSWORD,
+                "DAGSTER_POSTGRES_DB": "baton",
+            }
+            yield Server(variables, folder)
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
 
 
-def cpu_seconds(folder: Path) -> float:
-    """Return the CPU seconds that the server in `folder` used so far, those of ended connections included.
+def cpu_seconds(server: Server) -> float:
+    """Return the CPU seconds that a server used so far, those of ended connections included.
 
     A server's processes are not this process's children to be waited for, so its own accounts are read (Linux).
     """
-    main = (folder / "data" / "postmaster.pid").read_text().splitlines()[0]
+    main = (server.folder / "data" / "postmaster.pid").read_text().splitlines()[0]
     ticks = 0
     for about in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):

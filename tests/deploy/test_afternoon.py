@@ -113,11 +113,10 @@ class Reader:
 def reader(tmp_path: Path) -> Iterator[Reader]:
     """A reader with a copy of the project and a file of variables, and all services on loopback."""
     checkout, home = copy_project(tmp_path / "baton"), tmp_path / "home"
-    for name in ("emulator", "postgres"):
-        (tmp_path / name).mkdir()
+    (tmp_path / "emulator").mkdir()
     with ExitStack() as stack:
         emulator = stack.enter_context(emulating(tmp_path / "emulator"))
-        database = stack.enter_context(postgres(tmp_path / "postgres"))
+        database = stack.enter_context(postgres())
         # Airbyte's destination, as far as rows go: what a sync lands, in the types that it lands, is there already.
         stack.enter_context(variables(emulator.environment()))
         twins = Twins.in_folder(tmp_path)
@@ -134,7 +133,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         ports = ("CODE_PORT", "WEB_PORT", "VIEWER_PORT", "PORT", "VIEW_PORT")
         given = {
             **{f"BATON_{name}": str(free_port()) for name in ports},
-            **database,
+            **database.variables,
             **airbyte.environment(),
             **emulator.environment(),
             "BATON_HOME": str(home),

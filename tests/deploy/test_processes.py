@@ -129,10 +129,8 @@ class Deployment:
 
 @pytest.fixture
 def deployment(tmp_path, small_source):
-    database = tmp_path / "postgres"
-    database.mkdir()
-    with serving(database) as variables:
-        made = Deployment(tmp_path, small_source, variables)
+    with serving() as database:
+        made = Deployment(tmp_path, small_source, database.variables)
         try:
             made.start("code")
             made.start("webserver")
