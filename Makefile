@@ -57,8 +57,10 @@ test-slow: setup ## the whole year, killed daemons, Postgres, BigQuery on an emu
 snapshot: setup ## write the graph's shape for review, after a deliberate change
 	@$(BIN)/python -m commands.snapshot
 
-bench: setup ## ratios: overhead over a bare script, sync speed, load time, scoring in SQL and in Python
+bench: setup ## ratios: overhead over a bare script, sync speed, load time, a judgement, scoring in SQL and in Python
 	@$(BIN)/python -m commands.bench
+	@$(BIN)/python -m commands.bench_judgement
+	@$(BIN)/python -m commands.bench_judgement --times 8 --runs 1
 	@$(BIN)/python -m commands.bench_postgres
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m commands.bench_scoring
 
