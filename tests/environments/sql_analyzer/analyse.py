@@ -52,6 +52,7 @@ CELLS = {"INT64": "int64_value", "FLOAT64": "double_value", "STRING": "string_va
 """Where a value of a type is kept; others are not given back."""
 
 THREE_NAMES = re.compile(r"`([^`]+)`\.`([^`]+)`\.`([^`]+)`")
+TWO_NAMES = re.compile(r"(?<![\w`.])`([^`.]+)`\.`([^`.]+)`(?![\w`.])")
 
 
 CACHE = Path(sys.prefix) / "compiled"
@@ -103,7 +104,8 @@ class Request:
             name = ".".join(found.groups())
             return f"`{name}`" if name in known else found.group(0)
 
-        return self.plain.sub(r"`\1`", THREE_NAMES.sub(one_name, statement))
+        named = TWO_NAMES.sub(one_name, THREE_NAMES.sub(one_name, statement))
+        return self.plain.sub(r"`\1`", named)
 
     def analyse(self, statement: str) -> Any:
         """Return the resolved statement."""
