@@ -120,7 +120,8 @@ def test_what_is_asked_for_are_runs_that_the_jobs_accept(instance, tick):
         dg.validate_run_config(defs.resolve_job_def(job), by_job[job])["ops"] for job in (RETRAIN, ROLLBACK)
     )
     for accepted in (retrain, rollback):
-        assert accepted["predictions__lapse_predictions"]["config"] == {"cutoff": "", "rescore": True}
+        scored = accepted["predictions__lapse_predictions"]["config"]
+        assert (scored["cutoff"], scored["rescore"]) == ("", True)
     learned = retrain["training__training_set"]["config"]
     assert (learned["window"], learned["exclude_from"], learned["reason"]) == ("recent", "", IMPROVE["reason"])
     back = rollback["training__champion"]["config"]
