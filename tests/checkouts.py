@@ -24,9 +24,10 @@ def copy_project(folder: Path) -> Path:
     # The copy first, as its editable install would have it; the libraries by path, without their own .pth files, of
     # which one names the original.
     (libraries / "_baton.pth").write_text(f"{folder}\n{sysconfig.get_path('purelib')}\n")
-    for script in Path(sys.executable).parent.iterdir():
+    scripts = (one for one in Path(sys.executable).parent.iterdir() if one.is_file() and not one.is_symlink())
+    for script in scripts:
         first, _, rest = script.read_bytes().partition(b"\n")
-        if script.is_file() and not script.is_symlink() and first.startswith(b"#!") and b"python" in first:
+        if first.startswith(b"#!") and b"python" in first:
             copied = environment / "bin" / script.name
             copied.write_bytes(f"#!{environment}/bin/python\n".encode() + rest)
             copied.chmod(0o755)
