@@ -13,7 +13,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 
 from assets.ownership import owner_of
 from assets.tables import ensure
-from resources.dbt import DbtError, DbtRunner
+from resources.dbt import EMBEDDED, DbtError, DbtRunner
 from resources.warehouse import Warehouse
 
 PYTHON_SOURCES = (dg.AssetKey(["predictions", "lapse_predictions"]), dg.AssetKey(["training", "holdout_predictions"]))
@@ -34,15 +34,19 @@ BY_CUTOFF = ("customer_features", "customer_outcomes", "early_outcomes")
 ROWS_AT_ONCE = "BATON_ROWS_AT_ONCE"
 
 
-class BuildConfig(dg.Config):
-    """How cutoffs are computed.
+class RebuildConfig(dg.Config):
+    """`rebuild_from`: an ISO date; features, outcomes and frames of cutoffs from then on are computed again."""
 
-    `rebuild_from`: an ISO date; features, outcomes and frames of cutoffs from then on are computed again.
+    rebuild_from: str = ""
+
+
+class BuildConfig(RebuildConfig):
+    """How cutoffs are computed; see RebuildConfig, too.
+
     `rows_at_once`: about so many rows of features one statement makes on DuckDB; with more customers the first build
     takes several statements, each of fewer cutoffs, and its memory stays the same.
     """
 
-    rebuild_from: str = ""
     rows_at_once: int = 400_000
 
 
@@ -106,7 +110,7 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
     def dbt_build(
         context: dg.AssetExecutionContext, config: BuildConfig, dbt: DbtRunner, warehouse: Warehouse
     ) -> Iterator[Any]:
-        few = {} if config.rebuild_from or dbt.target == "production" else {ROWS_AT_ONCE: str(config.rows_at_once)}
+        few = {ROWS_AT_ONCE: str(config.rows_at_once)} if dbt.target == EMBEDDED and not config.rebuild_from else {}
         yield from _build(context, dbt, warehouse, {"BATON_REBUILD_FROM": config.rebuild_from, **few})
 
     @dbt_assets(
@@ -162,14 +166,12 @@ def _build(
         dagster_dbt_translator=translator,
         current_dbt_indirect_selection_env=None,
     )
+    # `buildable`: a test whose other parent is built after the model waits for that build.
+    environment = {"DBT_INDIRECT_SELECTION": indirect or "buildable", **environment}
     failure: DbtError | None = None
     try:
-        events = dbt.invoke(
-            # Unit tests are checks of their own, see `_unit_tests`.
-            ["build", "--exclude-resource-type", "unit_test", *selection],
-            # `buildable`: a test whose other parent is built after the model waits for that build.
-            {"DBT_INDIRECT_SELECTION": indirect or "buildable", **environment},
-        )
+        # Unit tests are checks of their own, see `_unit_tests`.
+        events = dbt.invoke(["build", "--exclude-resource-type", "unit_test", *selection], environment)
         if ROWS_AT_ONCE in environment:
             events = _with_the_rest(context, dbt, warehouse, environment, events)
     except DbtError as error:

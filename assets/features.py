@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets.dbt import BuildConfig
+from assets.dbt import RebuildConfig
 from assets.ownership import owner_of
 from assets.reporting import column_schema, table
 from resources.clock import Clock
@@ -29,8 +29,8 @@ FRAME_ROWS = 500_000
 """Rows that are validated together: with what pandera copies of them, some 1 GB. A history may have any number."""
 
 
-class FrameConfig(BuildConfig):
-    """`most_rows`: how many rows are validated together; more than that, cutoff by cutoff. See BuildConfig, too."""
+class FrameConfig(RebuildConfig):
+    """`most_rows`: how many rows are validated together; more than that, cutoff by cutoff. See RebuildConfig, too."""
 
     most_rows: int = FRAME_ROWS
 

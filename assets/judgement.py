@@ -29,6 +29,7 @@ from assets.training import CHAMPION, OUTCOMES, SEED, previous_champion
 from resources.airbyte import RawWorkspace
 from resources.clock import Clock
 from resources.dbt import DbtRunner
+from resources.mirror import share_of
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry, ModelVersion
 from resources.warehouse import DuckDBWarehouse, Warehouse
@@ -195,6 +196,7 @@ def week_evidence(
 
     champion, previous = _models(warehouse, registry)
     local = warehouse.local()
+    share = share_of(local)
     lineage, owners = lineage_and_owners(dbt, local)
     tables = watched_now(warehouse, airbyte, dbt)
     return WeekEvidence(
@@ -202,9 +204,9 @@ def week_evidence(
         problem=PROBLEM,
         profile=profile_until(warehouse, cutoff),
         tables=tables,
-        frame=frame_until(warehouse, cutoff),
-        outcomes=outcomes_until(warehouse, cutoff),
-        early=early_until(warehouse, cutoff),
+        frame=frame_until(warehouse, cutoff, share),
+        outcomes=outcomes_until(warehouse, cutoff, share),
+        early=early_until(warehouse, cutoff, share),
         champion=registry.load(champion) if champion else None,
         champion_info=_info(warehouse, registry, champion),
         previous=registry.load(previous) if previous else None,

@@ -34,34 +34,36 @@ def profile_until(warehouse: Warehouse, cutoff: date) -> "pd.DataFrame":
     )
 
 
-def is_judged(warehouse: Warehouse, column: str = "customer_id") -> str:
-    """Return the SQL condition that the judged customers meet: all, or the share that `Warehouse.local` holds."""
-    return warehouse.sampled(column, share_of(warehouse.local()))
+def judged_share(warehouse: Warehouse) -> float:
+    """Return the share of customers that is judged: 1, or what `Warehouse.local` holds. Ask once: it is refreshed."""
+    return share_of(warehouse.local())
 
 
-def frame_until(warehouse: Warehouse, cutoff: date) -> "pd.DataFrame":
-    """Return the feature rows of the cutoffs up to this one, as served."""
+def frame_until(warehouse: Warehouse, cutoff: date, share: float) -> "pd.DataFrame":
+    """Return the feature rows of the judged customers at the cutoffs up to this one, as served."""
     return warehouse.read(
-        f"select * from features.feature_frame where cutoff_date between ? and ? and {is_judged(warehouse)} "
+        "select * from features.feature_frame where cutoff_date between ? and ? "
+        f"and {warehouse.sampled('customer_id', share)} order by cutoff_date, customer_id",
+        [_since(cutoff), cutoff],
+    )
+
+
+def outcomes_until(warehouse: Warehouse, cutoff: date, share: float) -> "pd.DataFrame":
+    """Return the labels that had matured by a cutoff: customer_id, cutoff_date, lapsed."""
+    return warehouse.read(
+        "select customer_id, cutoff_date, lapsed from outcomes.customer_outcomes "
+        f"where cutoff_date >= ? and matured_on <= ? and {warehouse.sampled('customer_id', share)} "
         "order by cutoff_date, customer_id",
         [_since(cutoff), cutoff],
     )
 
 
-def outcomes_until(warehouse: Warehouse, cutoff: date) -> "pd.DataFrame":
-    """Return the labels that had matured by a cutoff: customer_id, cutoff_date, lapsed."""
-    return warehouse.read(
-        "select customer_id, cutoff_date, lapsed from outcomes.customer_outcomes "
-        f"where cutoff_date >= ? and matured_on <= ? and {is_judged(warehouse)} order by cutoff_date, customer_id",
-        [_since(cutoff), cutoff],
-    )
-
-
-def early_until(warehouse: Warehouse, cutoff: date) -> "pd.DataFrame":
+def early_until(warehouse: Warehouse, cutoff: date, share: float) -> "pd.DataFrame":
     """Return the early labels seen by a cutoff: customer_id, cutoff_date, lapsed_14d."""
     return warehouse.read(
         "select customer_id, cutoff_date, lapsed_14d from outcomes.early_outcomes "
-        f"where cutoff_date >= ? and seen_through <= ? and {is_judged(warehouse)} order by cutoff_date, customer_id",
+        f"where cutoff_date >= ? and seen_through <= ? and {warehouse.sampled('customer_id', share)} "
+        "order by cutoff_date, customer_id",
         [_since(cutoff), cutoff],
     )
 

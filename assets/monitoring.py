@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.features import FEATURE_FRAME
-from assets.known import early_until, frame_until, is_judged, newest_cutoff, outcomes_until
+from assets.known import early_until, frame_until, judged_share, newest_cutoff, outcomes_until
 from assets.ownership import owner_of
 from assets.predictions import PREDICTIONS
 from assets.reporting import picture, table
@@ -48,10 +48,10 @@ def performance(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.M
     from ml_models.evaluation import evaluate_slices, slices_of
     from ml_models.lapse.problem import PROBLEM
 
-    parts = []
+    parts, share = [], judged_share(warehouse)
     for evidence, rows in (
-        ("live", _live_rows(warehouse, PROBLEM.horizon_days)),
-        ("holdout", _holdout_rows(warehouse)),
+        ("live", _live_rows(warehouse, PROBLEM.horizon_days, share)),
+        ("holdout", _holdout_rows(warehouse, share)),
     ):
         for version, judged in rows.groupby("model_version"):
             slices = evaluate_slices(judged["lapsed"], judged["score"], slices_of(judged, PROBLEM))
@@ -100,7 +100,8 @@ def drift(context: dg.AssetExecutionContext, warehouse: Warehouse, registry: Mod
     if cutoff is not None:
         pipeline = registry.load(champion) if champion else None
         version = str(champion.version) if champion else ""
-        whole = measure_drift(PROBLEM, frame_until(warehouse, cutoff), cutoff, pipeline, version, kept)
+        frame = frame_until(warehouse, cutoff, judged_share(warehouse))
+        whole = measure_drift(PROBLEM, frame, cutoff, pipeline, version, kept)
         new = whole["cutoff_date"].nunique() - kept["cutoff_date"].nunique()
         whole = typed(whole.sort_values(["cutoff_date", "layer", "column_name"]), DRIFT)
         warehouse.replace_table("monitoring", "drift", whole)
@@ -197,13 +198,14 @@ def predictions_hold(warehouse: Warehouse, registry: ModelRegistry) -> dg.AssetC
     champion, cutoff = registry.by_alias(CHAMPION_ALIAS), newest_cutoff(warehouse)
     if champion is None or cutoff is None:
         return _unjudged("there is no champion yet" if champion is None else "there is no cutoff yet")
-    frame = frame_until(warehouse, cutoff)
+    share = judged_share(warehouse)
+    frame = frame_until(warehouse, cutoff, share)
     pipeline = registry.load(champion)
     history, verdict = judge_predictions(
         frame,
         lambda rows: scored(pipeline, rows, PROBLEM),
-        outcomes_until(warehouse, cutoff),
-        early_until(warehouse, cutoff),
+        outcomes_until(warehouse, cutoff, share),
+        early_until(warehouse, cutoff, share),
         PROBLEM,
         champion.trained_through,
         cutoff,
@@ -237,7 +239,8 @@ def _judge(warehouse: Warehouse, registry: ModelRegistry, layer: str) -> dg.Asse
     champion = registry.by_alias(CHAMPION_ALIAS)
     if verdict.status == "fail" and champion is not None:
         # What moved and changes no score, or moved by newcomers alone, is recorded and alarms nobody.
-        pipeline, frame = registry.load(champion), frame_until(warehouse, verdict.cutoff)
+        frame = frame_until(warehouse, verdict.cutoff, judged_share(warehouse))
+        pipeline = registry.load(champion)
         frame = frame[[*PROBLEM.keys, *PROBLEM.features]]
 
         def predict(rows: "pd.DataFrame") -> Any:
@@ -277,7 +280,7 @@ def drift_history(warehouse: Warehouse) -> "pd.DataFrame":
     return warehouse.read("select * from monitoring.drift order by cutoff_date, layer, column_name, segment")
 
 
-def _live_rows(warehouse: Warehouse, horizon_days: int) -> "pd.DataFrame":
+def _live_rows(warehouse: Warehouse, horizon_days: int, share: float) -> "pd.DataFrame":
     """Return matured predictions that their model could not have known, with the outcome and the slicing features."""
     rows = warehouse.read(
         "select p.customer_id, p.cutoff_date, p.score, p.model_version, p.trained_through, o.lapsed, "
@@ -285,17 +288,17 @@ def _live_rows(warehouse: Warehouse, horizon_days: int) -> "pd.DataFrame":
         "from predictions.lapse_predictions p "
         "join outcomes.customer_outcomes o using (customer_id, cutoff_date) "
         "join features.feature_frame f using (customer_id, cutoff_date) "
-        f"where {is_judged(warehouse, 'p.customer_id')} order by p.cutoff_date, p.customer_id"
+        f"where {warehouse.sampled('p.customer_id', share)} order by p.cutoff_date, p.customer_id"
     )
     known = rows["cutoff_date"] < rows["trained_through"] + timedelta(days=horizon_days)
     return rows[~known].drop(columns="trained_through").reset_index(drop=True)
 
 
-def _holdout_rows(warehouse: Warehouse) -> "pd.DataFrame":
+def _holdout_rows(warehouse: Warehouse, share: float) -> "pd.DataFrame":
     return warehouse.read(
         "select h.customer_id, h.cutoff_date, h.score, h.model_version, h.lapsed, f.active_days_84d "
         "from training.holdout_predictions h join features.feature_frame f using (customer_id, cutoff_date) "
-        f"where {is_judged(warehouse, 'h.customer_id')} order by h.model_version, h.cutoff_date, h.customer_id"
+        f"where {warehouse.sampled('h.customer_id', share)} order by h.model_version, h.cutoff_date, h.customer_id"
     )
 
 

@@ -20,8 +20,8 @@ from assets.training import OUTCOMES
 from resources.airbyte import RawWorkspace
 from resources.clock import Clock
 from resources.dbt import DbtRunner
-from resources.mirror import POPULATION, share_of
-from resources.warehouse import DuckDBWarehouse, Warehouse
+from resources.mirror import share_of
+from resources.warehouse import POPULATION, DuckDBWarehouse, Warehouse
 from resources.watched import columns_of, take_census, watched_tables
 
 if TYPE_CHECKING:
@@ -117,10 +117,11 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
         if weeks:
             # Not before the first cutoff: what an identifier is shows only in weeks of data, and the census stays.
             local = warehouse.local()
-            if share_of(local) != _share_measured(warehouse):
+            share = share_of(local)
+            if share != _share_measured(warehouse):
                 # Rows of other customers cannot be compared: all weeks that are there are measured of these.
                 weeks = _weeks_to_measure(warehouse, again=True)
-            _measure(context, warehouse, local, _census(warehouse, local, airbyte, dbt), weeks)
+            _measure(context, warehouse, local, share, _census(warehouse, local, airbyte, dbt), weeks)
         yield dg.MaterializeResult(asset_key=CENSUS, metadata=described(warehouse, CENSUS))
         yield dg.MaterializeResult(
             asset_key=PROFILE, metadata={**described(warehouse, PROFILE), "weeks_measured": len(weeks)}
@@ -211,6 +212,7 @@ def _measure(
     context: dg.AssetExecutionContext,
     warehouse: Warehouse,
     local: DuckDBWarehouse,
+    share: float,
     tables: "Sequence[WatchedTable]",
     weeks: "Sequence[date]",
 ) -> None:
@@ -226,7 +228,7 @@ def _measure(
             # A snapshot is only known as it stands: it is measured for the newest week.
             begin = first if watched.time_sql else weeks[-1]
             parts += [connection.execute(statement).fetchdf() for statement in measure_sql(present, begin, last)]
-    measured = as_profile([*parts, _share_rows(share_of(local), weeks)])
+    measured = as_profile([*parts, _share_rows(share, weeks)])
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     warehouse.replace_partitions("monitoring", "profile", measured, column="period_start", values=days)
     context.log.info(f"profile: {len(measured):,} measures of {len(weeks)} week(s), {len(tables)} tables")
@@ -336,8 +338,9 @@ def judge_arrivals(
     ]
     if not found:
         # What is made of rows that arrived wrong is wrong too, and that is said already.
-        frame = frame_until(warehouse, cutoff)
-        outcomes, early = outcomes_until(warehouse, cutoff), early_until(warehouse, cutoff)
+        share = share_of(local)
+        frame = frame_until(warehouse, cutoff, share)
+        outcomes, early = outcomes_until(warehouse, cutoff, share), early_until(warehouse, cutoff, share)
         found += judge_frame(frame, PROBLEM, cutoff)
         found += judge_outcomes(outcomes, cutoff, PROBLEM.entity, PROBLEM.label, early=early)
         rebuilt = audited(dbt, warehouse, local, cutoff - timedelta(days=PROBLEM.horizon_days))

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from commands.bench import Cost, alternate, measure, row, show
+from commands.bench import Cost, alternate, measure, row, show, warm
 from commands.postgres import Server, cpu_seconds, serving
 from resources.profiles import ROOT, home
 
@@ -26,22 +26,12 @@ def main() -> None:
     runs = arguments.parse_args().runs
     with tempfile.TemporaryDirectory(prefix="baton-bench-") as folder:
         print("preparing …", flush=True)
-        template = prepare(Path(folder))
+        template = Path(folder) / "template"
+        warm(template)
         with serving() as database:
             show("what", "Postgres", "SQLite", "ratio", "goal")
             for line in whole_run(Path(folder), template, database, runs):
                 show(*line)
-
-
-def prepare(folder: Path) -> Path:
-    """Return a warm home: manifest parsed, registry database made, nothing loaded."""
-    template = folder / "template"
-    code = (
-        "from resources.profiles import resources_for\n"
-        "r = resources_for(); r['dbt'].ensure_manifest(); r['registry'].by_alias('champion')\n"
-    )
-    measure([sys.executable, "-c", code], BATON_HOME=str(template))
-    return template
 
 
 def whole_run(folder: Path, template: Path, database: Server, runs: int) -> list[tuple[str, str, str, str, str]]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import dagster as dg
 
-from resources.warehouse import DuckDBWarehouse, quoted, share_within
+from resources.warehouse import JUDGED_CUSTOMERS, POPULATION, DuckDBWarehouse, quoted, share_within
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 MIRRORED = (("staging", "stg_order_lines"), ("staging", "stg_products"), ("marts", "order_lines"))
 """What is measured beside the raw tables. A sandbox builds everything else from these raw tables itself."""
-
-POPULATION = ("features", "customer_features")
-"""Who is predicted; its newest cutoff tells how many customers there are."""
 
 EXTRACTED = "_airbyte_extracted_at"
 
@@ -91,7 +88,7 @@ class Mirror:
     origin: Origin
     path: str
     entity_columns: Sequence[str] = ("customer_id",)
-    most_customers: int = 20_000
+    most_customers: int = JUDGED_CUSTOMERS
     wait_seconds: float = 600.0
 
     def refreshed(self) -> DuckDBWarehouse:

@@ -20,7 +20,15 @@ from pydantic import PrivateAttr
 from resources.bigquery.trouble import UNCHANGED, ChangedTableError, in_sentences, is_conflict
 from resources.labels import run_labels
 from resources.mirror import Mirror, Source
-from resources.warehouse import DuckDBWarehouse, Shape, Warehouse, WarehouseError, lower_names, refuse_strangers
+from resources.warehouse import (
+    JUDGED_CUSTOMERS,
+    DuckDBWarehouse,
+    Shape,
+    Warehouse,
+    WarehouseError,
+    lower_names,
+    refuse_strangers,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +73,7 @@ class BigQueryWarehouse(Warehouse):
     job_seconds: float = 3600.0
     mirror_path: str = ""
     entity_columns: list[str] = ["customer_id"]  # noqa: RUF012 - pydantic copies it
-    judged_customers: int = 20_000
+    judged_customers: int = JUDGED_CUSTOMERS
 
     _charged: list[dict[str, int]] = PrivateAttr(default_factory=list)
     _lock: Any = PrivateAttr(default_factory=threading.Lock)

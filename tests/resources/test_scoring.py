@@ -5,24 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
+from small_model import FEATURES, fitted
 
 from ml_models.scoring_sql import CompiledScore, compile_pipeline
 from resources.scoring import Published, dialect_of, move_alias, publish, published, withdraw_alias
 from resources.warehouse import DuckDBWarehouse, WarehouseError
 
-FEATURES = ["recency", "trips"]
 FRAME = pd.DataFrame({"customer_id": ["a", "b", "c"], "recency": [1.0, 9.0, np.nan], "trips": [8, 1, 3]})
 CALL = "select scoring.lapse_champion(f) as score from features.feature_frame f order by f.customer_id"
-
-
-def fitted(seed: int) -> Pipeline:
-    generator = np.random.default_rng(seed)
-    rows = pd.DataFrame(generator.random((60, 2)) * 10, columns=FEATURES)
-    label = (rows["recency"] - rows["trips"] + generator.normal(size=60) > 0).astype(int)
-    return make_pipeline(SimpleImputer(), LogisticRegression()).fit(rows, label)
 
 
 def compiled(seed: int) -> CompiledScore:

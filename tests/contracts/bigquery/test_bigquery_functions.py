@@ -6,14 +6,11 @@ said by Google's own analyzer and reference implementation of GoogleSQL.
 
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 import pytest
 from contracts.bigquery.functions_service import LOCATION, FunctionsService, serving
 from environments.analyzer import GoogleSQL, googlesql
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
+from small_model import FEATURES, fitted
 
 from ml_models.scoring_sql import CompiledScore, compile_pipeline
 from resources.bigquery import BigQueryWarehouse
@@ -24,18 +21,10 @@ from resources.warehouse import WarehouseError
 pytestmark = pytest.mark.slow
 
 PROJECT = "shop"
-FEATURES = ["recency", "trips"]
 COLUMNS = {"customer_id": "STRING", "recency": "FLOAT64", "trips": "INT64"}
 ROWS = [["a", 1.0, 8], ["b", 9.0, 4], ["c", None, 3]]
 FRAME = pd.DataFrame(ROWS, columns=list(COLUMNS))
 CALL = "select scoring.lapse_champion(f) as score from features.feature_frame as f order by f.customer_id"
-
-
-def fitted(seed: int) -> Pipeline:
-    generator = np.random.default_rng(seed)
-    rows = pd.DataFrame(generator.random((60, 2)) * 10, columns=FEATURES)
-    label = (rows["recency"] - rows["trips"] + generator.normal(size=60) > 0).astype(int)
-    return make_pipeline(SimpleImputer(), LogisticRegression()).fit(rows, label)
 
 
 def compiled(seed: int) -> CompiledScore:
