@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 BIN = .venv/bin
 # Tests of a file share what they stand on; files share the machine's cores.
 WORKERS ?= 2
-PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
 
 .PHONY: help setup run summary ui replay rebuild promote snapshot backtest drill drill-all test test-slow lint bench scale airbyte lock
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from commands.session import quiet
 from resources.airbyte.protocol import AirbyteError
 from resources.airbyte.server import RemoteAirbyteWorkspace
 from resources.airbyte.snapshot import (
@@ -102,6 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="say what differs and write nothing")
     parser.add_argument("--snapshot", default=str(SNAPSHOT_FILE), help="the snapshot's file")
     options = parser.parse_args(arguments)
+    quiet()
     workspace = RemoteAirbyteWorkspace(clock=Clock(), snapshot_path=options.snapshot)
     try:
         said, breaking = refresh(workspace, options.connections, write=not options.dry_run)

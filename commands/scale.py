@@ -40,7 +40,7 @@ EVENTS, EVENT_TIME = "transactions", "transaction_timestamp"
 
 STORE_TIME_ZONE = ZoneInfo("America/New_York")
 
-ROOM_FOR_EACH_BYTE = 6
+ROOM_FOR_EACH_BYTE = 3
 """Bytes of disk that are asked for to each byte of the copied warehouse: staging, marts, features, and spilling."""
 
 SAID = "said.json"
