@@ -14,6 +14,18 @@ if TYPE_CHECKING:
 
 BACKTEST = dg.AssetKey(["monitoring", "backtest"])
 
+ABOUT = {
+    "policy": "When a model is fitted anew.",
+    "log_loss": "Mean negative log-likelihood of what the model of the day predicted, natural logarithm.",
+    "auc": "Probability that a lapsed customer outranks one that stayed, within a cutoff; ties count half.",
+    "calibration_error": "Expected calibration error in ten equally filled bins.",
+    "retrainings": "Retrainings, that of the calendar included; the first model is not one.",
+    "false_alarms_a_month": "Actions in the natural year that data asked for. Null: the policy watches nothing.",
+    "run_on": "Day on which the comparison was made.",
+}
+FAULT_COLUMN = "days_to_detect_"
+ABOUT_FAULT = "Days from the fault's first day until the policy acts. Null: it never does."
+
 backtest = dg.AssetSpec(
     key=BACKTEST,
     deps=[FEATURE_FRAME, dg.AssetKey(["outcomes", "customer_outcomes"])],
@@ -33,12 +45,13 @@ def compared(rows: "pd.DataFrame", png: bytes, told: Sequence[str]) -> dg.AssetM
 
     `rows` is one row a policy, `png` the plot, `told` what the rows say in sentences.
     """
+    about = ABOUT | {name: ABOUT_FAULT for name in rows.columns if name.startswith(FAULT_COLUMN)}
     return dg.AssetMaterialization(
         BACKTEST,
         metadata={
             "dagster/row_count": len(rows),
             "dagster/table_name": "monitoring.backtest",
-            "dagster/column_schema": column_schema(rows),
+            "dagster/column_schema": column_schema(rows, about),
             "verdict": dg.MetadataValue.md("\n".join(f"- {line}" for line in told)),
             "loss_over_time": picture(png, "log-loss of each policy over the recorded history"),
             "policies": table(rows),

@@ -147,6 +147,8 @@ def summary(weeks: "pd.DataFrame", delays: dict[tuple[str, str], float], faults:
     import numpy as np
     import pandas as pd
 
+    from assets.backtest import FAULT_COLUMN
+
     rows = []
     for policy in [name for name in POLICIES if name in set(weeks["policy"])]:
         part = weeks[weeks["policy"] == policy]
@@ -163,13 +165,14 @@ def summary(weeks: "pd.DataFrame", delays: dict[tuple[str, str], float], faults:
             "retrainings": int((part["action"] == "improve").sum()),
             "false_alarms_a_month": len(alarms) / months if watches else math.nan,
         }
-        row |= {f"days_to_detect_{name}": delays.get((policy, name), math.nan) for name in faults}
+        row |= {f"{FAULT_COLUMN}{name}": delays.get((policy, name), math.nan) for name in faults}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def shown(table: "pd.DataFrame", faults: list[str]) -> str:
     """Return the table for a person."""
+    from assets.backtest import FAULT_COLUMN
 
     def number(value: Any, form: str, without: str = "-") -> str:
         return without if value != value else format(value, form)
@@ -186,7 +189,7 @@ def shown(table: "pd.DataFrame", faults: list[str]) -> str:
                 number(row["calibration_error"], ".4f"),
                 str(row["retrainings"]),
                 number(row["false_alarms_a_month"], ".1f"),
-                *(number(row[f"days_to_detect_{name}"], ".0f", "missed" if watches else "-") for name in faults),
+                *(number(row[f"{FAULT_COLUMN}{name}"], ".0f", "missed" if watches else "-") for name in faults),
             ]
         )
     widths = [max(len(line[place]) for line in cells) for place in range(len(titles))]

@@ -53,12 +53,15 @@ def test_the_table_counts_alarms_apart_from_maintenance_and_says_where_ours_is_n
 
 
 def test_a_comparison_is_shown_on_the_page_of_its_asset():
-    table = summary(pd.concat([lived("never", [0.25] * 8), lived("ours", [0.24] * 8)], ignore_index=True), {}, [])
+    table = summary(
+        pd.concat([lived("never", [0.25] * 8), lived("ours", [0.24] * 8)], ignore_index=True), {}, ["lost_stores"]
+    )
     told = verdicts(table)
     with dg.DagsterInstance.ephemeral() as instance:
         instance.report_runless_asset_event(compared(table, b"a plot", told))
         [event] = instance.fetch_materializations(BACKTEST, limit=1).records
     shown = event.asset_materialization.metadata
+    assert all(column.description for column in shown["dagster/column_schema"].value.columns)
     assert shown["verdict"].value.startswith("- log-loss: ours is the best (0.2400).")
     assert [record.data["policy"] for record in shown["policies"].records] == ["never", "ours"]
     assert "data:image/png" in shown["loss_over_time"].value
