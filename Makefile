@@ -6,7 +6,8 @@ export DAGSTER_HOME = $(BATON_HOME)/dagster
 export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 export MLFLOW_DISABLE_TELEMETRY = true
 BIN = .venv/bin
-# Tests of a file share what they stand on; files share the machine's cores.
+# Tests of a file share what they stand on; files share the machine's cores. Slow ones go in the order of their names:
+# by their number of tests, as otherwise, the longest would come last, and alone.
 WORKERS ?= 2
 PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
 
@@ -52,7 +53,7 @@ test: setup lint ## lint, types and the tests (those marked slow: make test-slow
 	@$(PYTEST) -m "not slow"
 
 test-slow: setup ## the whole year, killed daemons, Postgres, BigQuery on an emulator, other connectors
-	@$(PYTEST) -m slow
+	@$(PYTEST) --no-loadscope-reorder -m slow
 
 snapshot: setup ## write the graph's shape for review, after a deliberate change
 	@$(BIN)/python -m commands.snapshot

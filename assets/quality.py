@@ -65,6 +65,16 @@ _EVENTS = ("schema_holds", "arrives_as_usual", "values_as_usual", "keys_hold", "
 _SNAPSHOT = ("schema_holds", "arrives_as_usual", "values_as_usual", "keys_hold")
 
 
+MEASURED_ROWS = 2_000_000
+"""Rows of a table that are measured together: with what grouping them takes some 1 GB."""
+
+
+class MeasureConfig(dg.Config):
+    """`most_rows`: how many rows of a table are measured together; of a longer history, a few weeks at a time."""
+
+    most_rows: int = MEASURED_ROWS
+
+
 def checks_of(raw: Sequence[dg.AssetKey]) -> list[dg.AssetCheckKey]:
     """Return the quality checks: which families each watched asset has."""
     wanted: dict[dg.AssetKey, tuple[str, ...]] = dict.fromkeys(raw, _EVENTS)
@@ -108,6 +118,7 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
     )
     def profile(
         context: dg.AssetExecutionContext,
+        config: MeasureConfig,
         warehouse: Warehouse,
         airbyte: RawWorkspace,
         dbt: DbtRunner,
@@ -121,7 +132,7 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
             if share != _share_measured(warehouse):
                 # Rows of other customers cannot be compared: all weeks that are there are measured of these.
                 weeks = _weeks_to_measure(warehouse, again=True)
-            _measure(context, warehouse, local, share, _census(warehouse, local, airbyte, dbt), weeks)
+            _measure(context, warehouse, local, share, _census(warehouse, local, airbyte, dbt), weeks, config.most_rows)
         yield dg.MaterializeResult(asset_key=CENSUS, metadata=described(warehouse, CENSUS))
         yield dg.MaterializeResult(
             asset_key=PROFILE, metadata={**described(warehouse, PROFILE), "weeks_measured": len(weeks)}
@@ -215,6 +226,7 @@ def _measure(
     share: float,
     tables: "Sequence[WatchedTable]",
     weeks: "Sequence[date]",
+    most_rows: int,
 ) -> None:
     """Measure these weeks (their first days) of every watched table, and add them to the profile."""
     from ml_models.judgement.measures import WEEK, as_profile, fitted, measure_sql
@@ -226,12 +238,28 @@ def _measure(
         for watched in tables:
             present = fitted(watched, columns.get(watched.asset, {}))
             # A snapshot is only known as it stands: it is measured for the newest week.
-            begin = first if watched.time_sql else weeks[-1]
-            parts += [connection.execute(statement).fetchdf() for statement in measure_sql(present, begin, last)]
+            spans = [(weeks[-1], last)]
+            if watched.time_sql and present.columns:
+                [rows] = connection.execute(f"select count(*) from {present.relation}").fetchone() or [0]
+                spans = _spans(weeks, rows, most_rows)
+            statements = [one for begin, end in spans for one in measure_sql(present, begin, end)]
+            parts += [connection.execute(statement).fetchdf() for statement in statements]
     measured = as_profile([*parts, _share_rows(share, weeks)])
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     warehouse.replace_partitions("monitoring", "profile", measured, column="period_start", values=days)
     context.log.info(f"profile: {len(measured):,} measures of {len(weeks)} week(s), {len(tables)} tables")
+
+
+def _spans(weeks: "Sequence[date]", rows: int, most_rows: int) -> list[tuple[date, date]]:
+    """Return the first and last days between which weeks are measured together: some `most_rows` of a table's rows.
+
+    At the first time the table is as long as its weeks; later one week is measured anyway.
+    """
+    together = max(most_rows * len(weeks) // max(rows, 1), 1)
+    return [
+        (weeks[start], weeks[min(start + together, len(weeks)) - 1] + timedelta(days=6))
+        for start in range(0, len(weeks), together)
+    ]
 
 
 SHARE = "share_of_customers"

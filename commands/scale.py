@@ -365,14 +365,18 @@ def measure_one_week() -> dict[str, Any]:
     """Take the census, and measure the newest week as if those before it had been measured: each costs the same."""
     import pandas as pd
 
-    from assets.quality import PROFILE
+    from assets.quality import PROFILE, SHARE
     from assets.tables import ensure, typed
+    from resources.mirror import share_of
     from resources.profiles import resources_for
 
     warehouse = resources_for()["warehouse"]
+    share = share_of(warehouse.local())
     newest = warehouse.read("select max(cutoff_date) as newest from features.cutoffs")["newest"].iloc[0]
     measured = newest - pd.Timedelta(days=14)
-    known = typed(pd.DataFrame([{"asset": "", "measure": "rows", "period_start": measured}]), PROFILE)
+    rows = [{"asset": "", "measure": "rows", "period_start": measured, "value": 0.0}]
+    rows += [{"asset": "", "measure": SHARE, "period_start": measured, "value": share}] if share < 1 else []
+    known = typed(pd.DataFrame(rows), PROFILE)
     ensure(warehouse, PROFILE)
     warehouse.replace_partitions("monitoring", "profile", known, column="period_start", values=[measured.date()])
     return materialize(MEASURED)

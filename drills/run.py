@@ -103,12 +103,22 @@ def drill(
     """Let the judgement live through one fault.
 
     `recording` is the year without what begins at FROM. A fault's own `from` goes before `start`.
+
+    Raises:
+        ValueError: the fault is to be noticed and changes nothing.
+        SandboxError: its description does not fit the tables.
     """
     began = time.monotonic()
     start = fault.start or start or START
     weeks = weeks_of(fault, weeks)
     end = min(start + timedelta(days=7 * weeks), recording.cutoffs[-1])
     history = DrilledHistory(fault, start, recording, sandbox, problem, lineage, owners)
+    if fault.kind != "benign" and not history.quiet and not history.differs(end):
+        raise ValueError(
+            f"{fault.name} changes nothing that arrives or is made of it between {start} and {end}, so nobody can "
+            "notice it. Look at the `where`, `value` and `rate` of its alterations; a value becomes its column's type, "
+            "so '007' in a number is 7."
+        )
     fit = simplest_recipe(problem)
     forced: dict[date, Action] = {}
     if fault.promoted_after is not None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from drills.faults import Fault
@@ -263,6 +264,27 @@ class DrilledHistory:
     def early(self, cutoff: date) -> pd.DataFrame:
         """Return the early labels known on this morning."""
         return self._labels("early", cutoff, EARLY_DAYS)
+
+    def differs(self, cutoff: date) -> bool:
+        """Tell whether any morning up to this one is another than it was: its measures, features, labels or columns."""
+        if self.quiet:
+            return False
+        return any(self._differs(morning) for morning in self._until(cutoff))
+
+    def _differs(self, morning: _Morning) -> bool:
+        if morning.broken or morning.facts:
+            return True
+        for name in ("features", "outcomes", "early"):
+            found, whole = getattr(morning, name), getattr(self.recording, name)
+            clean = whole[whole[self.problem.cutoff].isin(found[self.problem.cutoff].unique())]
+            if not found.reset_index(drop=True).equals(clean.reset_index(drop=True)):
+                return True
+        weeks, keys = self.recording.measures, ["asset", "column_name", "measure", "value_key", "period_start"]
+        clean = weeks[weeks["period_start"].isin(morning.measures["period_start"].unique())]
+        both = morning.measures.merge(clean, on=keys, how="outer", suffixes=("", "_clean"), indicator=True)
+        # Sums of floats are not the same to the last digit each time.
+        same = np.isclose(both["value"], both["value_clean"], rtol=1e-9, atol=1e-9, equal_nan=True)
+        return bool((both["_merge"] != "both").any() or not same.all())
 
     def truth(self, cutoff: date) -> pd.DataFrame:
         """Return what really happened to the customers of one cutoff."""

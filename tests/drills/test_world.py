@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from drills.faults import Dated, Expected, Fault, known
-from drills.run import check_start
+from drills.run import check_start, drill
 from drills.world import DrilledHistory, record
 from ml_models.judgement.attribution import NotReplayable
 from ml_models.judgement.evidence import Alteration
@@ -53,6 +53,15 @@ def test_when_nothing_is_altered_each_morning_is_as_it_was(year):
     assert [
         fact.sentence for fact in world.facts(morning) if fact.kind in ("schema", "stale", "future", "labels")
     ] == []
+
+
+def test_a_fault_that_changes_nothing_is_refused_because_nobody_could_notice_it(year):
+    sandbox, recording = year
+    padded = Alteration("raw/transactions", "map_values", column="household_id", value="00{}", rate=0.4)
+    fault = Fault("ids_padded", "", "quality", (Dated(padded, 0, None),), RIGHT)
+    with pytest.raises(ValueError, match="ids_padded changes nothing .* '007' in a number is 7"):
+        drill(fault, recording, sandbox, PROBLEM, {}, {}, START, weeks=1)
+    assert drilled(year, "amounts_times_100").differs(START + WEEK)
 
 
 def test_rows_go_wrong_from_the_first_day_on_and_the_truth_stays(year):

@@ -1,8 +1,10 @@
 """What was served stays: predictions are written once, history is rebuilt only when a person asks."""
 
+import dagster as dg
 import pytest
 from copies import copy_home
 
+from assets.quality import quality_assets
 from commands.session import first_failure
 
 SCORE = "predictions__lapse_predictions"
@@ -97,3 +99,23 @@ def test_a_first_build_in_statements_of_a_few_cutoffs_gives_the_same_rows(mine):
     assert [line for line in said if "cutoff(s) to go" in line] == ["26 cutoff(s) to go", "11 cutoff(s) to go"]
     for table, rows in before.items():
         assert mine.read(f"select * from {table} order by cutoff_date, customer_id") == rows, table
+
+
+def test_a_long_history_is_measured_a_few_weeks_at_a_time_and_comes_to_the_same(mine):
+    rows = (
+        "select * replace (round(value, 9) as value) from monitoring.profile "
+        "order by asset, column_name, measure, value_key, period_start"
+    )
+    before = mine.read(rows)
+    with mine.resources["warehouse"].connect(read_only=False) as connection:
+        connection.execute("delete from monitoring.profile")
+    [[lines]] = mine.read("select count(*) from raw.transactions")
+    raw = [dg.AssetKey(["raw", plan.table]) for plan in mine.resources["airbyte"].plans()]
+    result = dg.materialize(
+        [next(one for one in quality_assets(raw) if one.op.name == "profile")],
+        resources={name: mine.resources[name] for name in ("warehouse", "airbyte", "dbt")},
+        run_config={"ops": {"profile": {"config": {"most_rows": lines // 7}}}},
+        instance=dg.DagsterInstance.ephemeral(),
+    )
+    assert result.success
+    assert mine.read(rows) == before
