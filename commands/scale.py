@@ -119,6 +119,8 @@ def main() -> None:
     arguments.add_argument("--bytes", action="store_true", help="tell what each table weighs in BigQuery, and end")
     arguments.add_argument("--keep", action="store_true", help="leave the large warehouse there when all is measured")
     given = arguments.parse_args()
+    # Whoever ends this command ends the stage, too: it has a session of its own.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended; what was measured is kept"))
     try:
         source = (given.home or home()).resolve()
         if given.bytes:
