@@ -4,8 +4,6 @@ The SQL lives in `dbt_project/`; here is only how its nodes become assets and ch
 """
 
 import json
-import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,19 +34,6 @@ BY_CUTOFF = ("customer_features", "customer_outcomes", "early_outcomes")
 ROWS_AT_ONCE = "BATON_ROWS_AT_ONCE"
 
 
-ROWS_IN_A_GIGABYTE = 200_000
-"""What a statement makes of rows before DuckDB spills much: each statement reads twelve weeks for its first cutoff, so
-few statements are cheaper."""
-
-
-def rows_within(memory: str) -> int:
-    """Return how many rows of features one statement may make within a memory limit of DuckDB's, such as `2GB`."""
-    # What DuckDB cannot read either it refuses itself, by name; unset, profiles.yml gives it 2GB.
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT])i?B?\s*", memory or "2GB", re.IGNORECASE)
-    gigabytes = float(found[1]) * 1000.0 ** ("KMGT".index(found[2].upper()) - 2) if found else 2.0
-    return max(int(gigabytes * ROWS_IN_A_GIGABYTE), 1)
-
-
 class RebuildConfig(dg.Config):
     """`rebuild_from`: an ISO date; features, outcomes and frames of cutoffs from then on are computed again."""
 
@@ -59,10 +44,10 @@ class BuildConfig(RebuildConfig):
     """How cutoffs are computed; see RebuildConfig, too.
 
     `rows_at_once`: about so many rows of features one statement makes on DuckDB; with more customers the first build
-    takes several statements, each of fewer cutoffs, and its memory stays the same. 0: as BATON_DUCKDB_MEMORY allows.
+    takes several statements, each of fewer cutoffs, and its memory stays the same.
     """
 
-    rows_at_once: int = 0
+    rows_at_once: int = 400_000
 
 
 class Translator(DagsterDbtTranslator):
@@ -125,8 +110,7 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
     def dbt_build(
         context: dg.AssetExecutionContext, config: BuildConfig, dbt: DbtRunner, warehouse: Warehouse
     ) -> Iterator[Any]:
-        rows = config.rows_at_once or rows_within(os.environ.get("BATON_DUCKDB_MEMORY", ""))
-        few = {ROWS_AT_ONCE: str(rows)} if dbt.target == EMBEDDED and not config.rebuild_from else {}
+        few = {ROWS_AT_ONCE: str(config.rows_at_once)} if dbt.target == EMBEDDED and not config.rebuild_from else {}
         yield from _build(context, dbt, warehouse, {"BATON_REBUILD_FROM": config.rebuild_from, **few})
 
     @dbt_assets(

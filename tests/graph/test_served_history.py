@@ -4,7 +4,6 @@ import dagster as dg
 import pytest
 from copies import copy_home
 
-from assets.dbt import rows_within
 from assets.quality import quality_assets
 from commands.session import first_failure
 
@@ -100,13 +99,6 @@ def test_a_first_build_in_statements_of_a_few_cutoffs_gives_the_same_rows(mine):
     assert [line for line in said if "cutoff(s) to go" in line] == ["26 cutoff(s) to go", "11 cutoff(s) to go"]
     for table, rows in before.items():
         assert mine.read(f"select * from {table} order by cutoff_date, customer_id") == rows, table
-
-
-@pytest.mark.parametrize(
-    ("memory", "rows"), [("", 400_000), ("2GB", 400_000), ("8 GB", 1_600_000), ("512MiB", 102_400), ("a lot", 400_000)]
-)
-def test_a_statement_makes_as_many_rows_as_its_memory_allows(memory, rows):
-    assert rows_within(memory) == rows
 
 
 def test_a_long_history_is_measured_a_few_weeks_at_a_time_and_comes_to_the_same(mine):
