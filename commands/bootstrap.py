@@ -51,7 +51,7 @@ def environment(folder, title, what):
         create(venv)
     pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     # The lock is complete and hashed: nothing beside it is resolved or trusted.
-    # Not compiled: of 19,000 modules a run imports a third, and Python keeps what it compiled.
+    # Not compiled: most of the 19,000 modules are never imported, and Python keeps what it compiles at an import.
     run(
         pip + ["install", "--no-compile", "--no-deps", "--require-hashes", "--requirement", lock],
         "install the locked dependencies of " + title,
