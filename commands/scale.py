@@ -367,13 +367,13 @@ def measure_one_week() -> dict[str, Any]:
     """Take the census, and measure the newest week as if those before it had been measured: each costs the same."""
     import pandas as pd
 
+    from assets.known import judged_share
     from assets.quality import PROFILE, SHARE
     from assets.tables import ensure, typed
-    from resources.mirror import share_of
     from resources.profiles import resources_for
 
     warehouse = resources_for()["warehouse"]
-    share = share_of(warehouse.local())
+    share = judged_share(warehouse)
     newest = warehouse.read("select max(cutoff_date) as newest from features.cutoffs")["newest"].iloc[0]
     measured = newest - pd.Timedelta(days=14)
     rows = [{"asset": "", "measure": "rows", "period_start": measured, "value": 0.0}]

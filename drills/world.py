@@ -267,8 +267,6 @@ class DrilledHistory:
 
     def differs(self, cutoff: date) -> bool:
         """Tell whether any morning up to this one is another than it was: its measures, features, labels or columns."""
-        if self.quiet:
-            return False
         return any(self._differs(morning) for morning in self._until(cutoff))
 
     def _differs(self, morning: _Morning) -> bool:
