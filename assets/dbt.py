@@ -10,10 +10,11 @@ from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
+from pydantic import Field
 
 from assets.ownership import owner_of
 from assets.tables import ensure
-from resources.dbt import EMBEDDED, DbtError, DbtRunner
+from resources.dbt import DbtError, DbtRunner
 from resources.warehouse import Warehouse
 
 PYTHON_SOURCES = (dg.AssetKey(["predictions", "lapse_predictions"]), dg.AssetKey(["training", "holdout_predictions"]))
@@ -28,12 +29,6 @@ SERVING = "tag:serving"
 """Models that read the predictions, and so are built after the model."""
 
 
-BY_CUTOFF = ("customer_features", "customer_outcomes", "early_outcomes")
-"""Models that are computed cutoff by cutoff."""
-
-ROWS_AT_ONCE = "BATON_ROWS_AT_ONCE"
-
-
 class RebuildConfig(dg.Config):
     """`rebuild_from`: an ISO date; features, outcomes and frames of cutoffs from then on are computed again."""
 
@@ -43,11 +38,11 @@ class RebuildConfig(dg.Config):
 class BuildConfig(RebuildConfig):
     """How cutoffs are computed; see RebuildConfig, too.
 
-    `rows_at_once`: about so many rows of features one statement makes on DuckDB; with more customers the first build
-    takes several statements, each of fewer cutoffs, and its memory stays the same.
+    `lines_at_once`: about so many order lines one statement reads on DuckDB; where there are more, features and
+    outcomes are computed for a share of the customers after the other, and the memory that they take stays the same.
     """
 
-    rows_at_once: int = 400_000
+    lines_at_once: int = Field(default=8_000_000, ge=1)
 
 
 class Translator(DagsterDbtTranslator):
@@ -110,8 +105,8 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
     def dbt_build(
         context: dg.AssetExecutionContext, config: BuildConfig, dbt: DbtRunner, warehouse: Warehouse
     ) -> Iterator[Any]:
-        few = {ROWS_AT_ONCE: str(config.rows_at_once)} if dbt.target == EMBEDDED and not config.rebuild_from else {}
-        yield from _build(context, dbt, warehouse, {"BATON_REBUILD_FROM": config.rebuild_from, **few})
+        how = {"BATON_REBUILD_FROM": config.rebuild_from, "BATON_LINES_AT_ONCE": str(config.lines_at_once)}
+        yield from _build(context, dbt, warehouse, how)
 
     @dbt_assets(
         manifest=manifest_path,
@@ -172,8 +167,6 @@ def _build(
     try:
         # Unit tests are checks of their own, see `_unit_tests`.
         events = dbt.invoke(["build", "--exclude-resource-type", "unit_test", *selection], environment)
-        if ROWS_AT_ONCE in environment:
-            events = _with_the_rest(context, dbt, warehouse, environment, events)
     except DbtError as error:
         failure, events = error, error.events
     shape = _shapes(warehouse)
@@ -190,38 +183,6 @@ def _build(
     if failure is not None:
         # Retrying a failed test or a broken model cannot help; only its repair can.
         raise dg.Failure(str(failure), allow_retries=False)
-
-
-def _with_the_rest(
-    context: dg.AssetExecutionContext,
-    dbt: DbtRunner,
-    warehouse: Warehouse,
-    environment: Mapping[str, str],
-    events: Sequence[Mapping[str, Any]],
-) -> list[Any]:
-    """Build the cutoffs that one statement each would not hold; return all events, of tests the last ones."""
-    selected = {event["data"]["node_info"]["node_name"] for event in events}
-    missing = _missing_cutoffs(warehouse) if selected.issuperset(BY_CUTOFF) else 0
-    if not missing:
-        return list(events)
-    while missing:
-        context.log.info(f"{missing} cutoff(s) to go")
-        dbt.invoke(["run", "--select", *BY_CUTOFF], environment)
-        before, missing = missing, _missing_cutoffs(warehouse)
-        if missing == before:
-            # A cutoff without a customer has no rows to be there by.
-            break
-    tested = dbt.invoke(["test", "--exclude-resource-type", "unit_test", "--select", *BY_CUTOFF], environment)
-    again = {event["data"]["node_info"]["unique_id"] for event in tested}
-    return [*(event for event in events if event["data"]["node_info"]["unique_id"] not in again), *tested]
-
-
-def _missing_cutoffs(warehouse: Warehouse) -> int:
-    found = warehouse.read(
-        "select count(*) as n from features.cutoffs "
-        "where cutoff_date not in (select cutoff_date from features.customer_features)"
-    )
-    return int(found["n"].iloc[0])
 
 
 def _unit_tests(manifest_path: Path, translator: Translator, project: DbtProject) -> list[dg.AssetChecksDefinition]:

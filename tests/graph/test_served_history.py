@@ -86,19 +86,53 @@ def test_history_is_rebuilt_from_a_cutoff_on_and_only_from_there(mine):
     assert len(changed) == 9
 
 
-def test_a_first_build_in_statements_of_a_few_cutoffs_gives_the_same_rows(mine):
-    tables = ("features.customer_features", "outcomes.customer_outcomes", "outcomes.early_outcomes")
-    before = {table: mine.read(f"select * from {table} order by cutoff_date, customer_id") for table in tables}
+BY_CUTOFF = ("features.customer_features", "outcomes.customer_outcomes", "outcomes.early_outcomes")
+
+
+def rows_by_cutoff(mine):
+    return {table: mine.read(f"select * from {table} order by cutoff_date, customer_id") for table in BY_CUTOFF}
+
+
+def build(mine, lines_at_once, rebuild_from=""):
+    config = {"lines_at_once": lines_at_once, "rebuild_from": rebuild_from}
+    return mine.run("ingest_and_build", run_config={"ops": {"dbt_build": {"config": config}}})
+
+
+def statements(mine, model):
+    """How many statements made a model last, by the SQL that dbt keeps of it."""
+    [ran] = (mine.home / "dbt" / "target" / "run").rglob(f"{model}.sql")
+    return 1 + ran.read_text().count("; insert into")
+
+
+def test_features_of_many_customers_are_made_a_share_at_a_time_and_come_to_the_same(mine):
+    before = rows_by_cutoff(mine)
     with mine.resources["warehouse"].connect(read_only=False) as connection:
         connection.execute("drop schema features cascade; drop schema outcomes cascade")
-    [[customers]] = mine.read("select count(distinct customer_id) from marts.customer_days")
-    config = {"ops": {"dbt_build": {"config": {"rows_at_once": 15 * customers}}}}
-    result = mine.run("ingest_and_build", run_config=config)
+    [[lines]] = mine.read("select count(*) from staging.stg_order_lines")
+    result = build(mine, lines_at_once=lines // 4)
     assert result.success, first_failure(result)
-    said = [event.message for event in mine.instance.all_logs(result.run_id)]
-    assert [line for line in said if "cutoff(s) to go" in line] == ["26 cutoff(s) to go", "11 cutoff(s) to go"]
-    for table, rows in before.items():
-        assert mine.read(f"select * from {table} order by cutoff_date, customer_id") == rows, table
+    assert statements(mine, "customer_features") == 4
+    assert rows_by_cutoff(mine) == before
+
+    # And so are those of a few cutoffs, which see fewer lines.
+    result = build(mine, lines_at_once=lines // 4, rebuild_from="2017-12-25")
+    assert result.success, first_failure(result)
+    assert rows_by_cutoff(mine) == before
+
+
+def test_a_share_that_cannot_be_computed_leaves_the_table_as_it_was(mine):
+    before = rows_by_cutoff(mine)
+    with mine.resources["warehouse"].connect(read_only=False) as connection:
+        # The square of a week's spend, in cents, is beyond 64 bits; everything up to there is not.
+        connection.execute(
+            "update raw.transactions set sales_value = 4e7, _airbyte_extracted_at = now() "
+            "where transaction_timestamp = (select max(transaction_timestamp) from raw.transactions "
+            "where transaction_timestamp < '2017-12-20')"
+        )
+    result = build(mine, lines_at_once=10_000, rebuild_from="2017-12-18")
+    assert not result.success
+    assert "customer_features" in first_failure(result)
+    assert rows_by_cutoff(mine) == before
 
 
 def test_a_long_history_is_measured_a_few_weeks_at_a_time_and_comes_to_the_same(mine):

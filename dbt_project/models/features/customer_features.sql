@@ -44,6 +44,7 @@ customer_days as (
     from {{ ref('customer_days') }} as days
     cross join reach
     where days.ordered_on >= reach.first_day and days.ordered_on < reach.end_day
+        and {{ in_share('days.customer_id') }}
 
 ),
 
@@ -158,6 +159,7 @@ stores as (
     inner join {{ ref('orders') }} as orders
         on orders.ordered_on >= cutoffs.window_starts_on
         and orders.ordered_on < cutoffs.cutoff_date
+    where {{ in_share('orders.customer_id') }}
     group by orders.customer_id, cutoffs.cutoff_date, orders.store_id
 
 ),
@@ -185,6 +187,7 @@ lines as (
     from {{ ref('order_lines') }} as order_lines
     cross join reach
     where order_lines.ordered_on >= reach.first_day and order_lines.ordered_on < reach.end_day
+        and {{ in_share('order_lines.customer_id') }}
 
 ),
 

@@ -22,6 +22,7 @@ population as (
     select features.customer_id, features.cutoff_date, mature_cutoffs.matured_on
     from {{ ref('customer_features') }} as features
     inner join mature_cutoffs on mature_cutoffs.cutoff_date = features.cutoff_date
+    where {{ in_share('features.customer_id') }}
 
 ),
 

@@ -30,4 +30,5 @@ left join {{ ref('customer_days') }} as days
     on days.customer_id = population.customer_id
     and days.ordered_on >= early_cutoffs.cutoff_date
     and days.ordered_on < early_cutoffs.seen_through
+where {{ in_share('population.customer_id') }}
 group by population.customer_id, population.cutoff_date, early_cutoffs.seen_through
