@@ -55,6 +55,10 @@ class DuckDBOrigin:
         """Return the condition that a share of a column's values meet."""
         return self.warehouse.sampled(column, share)
 
+    def digest_of(self, values: Sequence[str]) -> str:
+        """Return the SQL of the sum of a hash of each row, which is another one when a value is."""
+        return f"cast(sum(hash({', '.join(values)})) as varchar)"
+
     @cached_property
     def _columns(self) -> dict[tuple[str, str], dict[str, str]]:
         found = self.read(

@@ -1,9 +1,9 @@
 """A DuckDB file on this machine that holds what the weekly judgement measures and replays of a warehouse elsewhere.
 
-A refresh reads what changed and nothing else. Descriptions of tables are free, and tell whether there is anything to
-read. What Airbyte lands carries the instant of its extraction: of it only those days of extraction are read whose rows
-are others now (more, fewer, or rewritten under another instant). Everything else is small, or rebuilt by each
-run, and is read whole.
+A refresh copies what changed and nothing else. Descriptions of tables are free, and tell whether there is anything to
+read. What Airbyte lands carries the instant of its extraction: of it only those days of extraction are copied whose
+rows are others now (more, fewer, or rewritten under another instant). Of order lines only those days are copied whose
+digest, which the origin computes of all values, is another one. Everything else is small, and is copied whole.
 
 One table is one transaction, together with the note of what was copied: a refresh that is killed leaves each table as
 it was or as it is now, and the next refresh goes on from there.
@@ -28,6 +28,9 @@ MIRRORED = (("staging", "stg_order_lines"), ("staging", "stg_products"), ("marts
 """What is measured beside the raw tables. A sandbox builds everything else from these raw tables itself."""
 
 EXTRACTED = "_airbyte_extracted_at"
+
+DAYS = {("staging", "stg_order_lines"): "ordered_on", ("marts", "order_lines"): "ordered_on"}
+"""The day of a row in tables that are large and do not say whether a row was written again."""
 
 SPANS = 200
 """A day here and a day there: with more pieces than this the whole table is read, as one statement would get long."""
@@ -67,6 +70,9 @@ class Origin(Protocol):
     def sampled(self, column: str, share: float) -> str:
         """Return the condition that a share of a column's values meet."""
 
+    def digest_of(self, values: Sequence[str]) -> str:
+        """Return the SQL of an aggregate over rows, in any order, that is another one when a value is."""
+
 
 class _Copy(NamedTuple):
     """What the mirror holds of a table."""
@@ -75,6 +81,13 @@ class _Copy(NamedTuple):
     changed: str
     made: str
     share: float
+
+
+class _Days(NamedTuple):
+    """The days of a table's rows by `column`, and for each a text that is another one when its rows are."""
+
+    column: str
+    states: Mapping[date, str]
 
 
 @dataclass(frozen=True)
@@ -169,7 +182,7 @@ class Mirror:
         copy: _Copy | None,
         share: float,
     ) -> None:
-        """Copy a table, or those days of extraction that are others now; in one transaction."""
+        """Copy a table, or those days that are others now; in one transaction."""
         entity = self._entity(source)
         share = share if entity else 1.0
         where, parameters = "true", list[Any]()
@@ -178,7 +191,9 @@ class Mirror:
             value = source.reads[entity]
             where = f"({value} is null or {self.origin.sampled(value, share)})"
         alike = copy is not None and (copy.columns, copy.made, copy.share) == (source.columns, source.made, share)
-        spans = self._other_spans(connection, name, source, where) if alike else None
+        # Asked before the rows are: a day that changes in between is another one again at the next refresh.
+        days = self._days(name, source, where)
+        spans = _other_spans(_kept_days(connection, name), days) if alike and days else None
         target = f"{quoted(name[0])}.{quoted(name[1])}"
         rows = 0
         connection.execute("begin")
@@ -187,62 +202,68 @@ class Mirror:
                 columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in source.columns.items())
                 connection.execute(f"create schema if not exists {quoted(name[0])}")
                 connection.execute(f"create or replace table {target} ({columns})")
-            elif spans:
-                parameters = [instant for span in spans for instant in span]
-                connection.execute(f"delete from {target} where {_within(EXTRACTED, spans)}", parameters)
-                where = f"{where} and ({_within(source.reads[EXTRACTED], spans)})"
+            elif spans and days:
+                parameters = [bound for span in spans for bound in span]
+                connection.execute(f"delete from {target} where {_within(days.column, spans)}", parameters)
+                where = f"{where} and ({_within(source.reads[days.column], spans)})"
             if spans is None or spans:
                 statement = f"select {', '.join(source.reads.values())} from {name[0]}.{name[1]} where {where}"
                 rows = _insert(connection, target, source.columns, self.origin.arrow_batches(statement, parameters))
             note = [*name, json.dumps(source.columns), source.changed, source.made, share, rows, datetime.now(UTC)]
             connection.execute("delete from copied.tables where schema_name = ? and table_name = ?", list(name))
             connection.execute(f"insert into copied.tables values ({', '.join('?' for _ in note)})", note)
+            _keep_days(connection, name, days)
         except BaseException:
             connection.execute("rollback")
             raise
         connection.execute("commit")
-        days = "whole" if spans is None else f"{sum((end - begin).days for begin, end in spans)} day(s) of extraction"
-        _log().info(f"mirror: {rows:,} rows of {'.'.join(name)} copied ({days})")
+        what = "whole" if spans is None else f"{sum((end - begin).days for begin, end in spans)} day(s)"
+        _log().info(f"mirror: {rows:,} rows of {'.'.join(name)} copied ({what})")
 
-    def _other_spans(
-        self, connection: "duckdb.DuckDBPyConnection", name: tuple[str, str], source: Source, where: str
-    ) -> "list[Span] | None":
-        """Return the days of extraction (UTC) whose rows are others than in the mirror; None: better copy all."""
-        if source.columns.get(EXTRACTED) != "TIMESTAMP WITH TIME ZONE":
+    def _days(self, name: tuple[str, str], source: Source, where: str) -> _Days | None:
+        """Return the state of each day of a table in the origin (of extraction: UTC); None where days cannot tell."""
+        if source.columns.get(EXTRACTED) == "TIMESTAMP WITH TIME ZONE":
+            column, value = EXTRACTED, source.reads[EXTRACTED]
+            day, state = f"cast({value} as date)", f"min({value}) as oldest, max({value}) as newest"
+        elif name in DAYS and source.columns.get(DAYS[name]) == "DATE":
+            column = DAYS[name]
+            day, state = source.reads[column], f"{self.origin.digest_of(list(source.reads.values()))} as digest"
+        else:
             return None
-        counted = (
-            "select cast({0} as date) as extracted_on, count(*) as n, min({0}) as oldest, max({0}) as newest from {1} "
-            "where {2} group by 1"
+        found = self.origin.read(
+            f"select {day} as of_day, count(*) as n, {state} from {name[0]}.{name[1]} where {where} group by 1"
         )
-        there = self.origin.read(counted.format(source.reads[EXTRACTED], ".".join(name), where))
-        here = connection.execute(counted.format(EXTRACTED, f"{quoted(name[0])}.{quoted(name[1])}", "true")).fetchdf()
-        if here["extracted_on"].isna().any() or there["extracted_on"].isna().any():
+        if found["of_day"].isna().any():
             return None
-        before, now = _by_day(here), _by_day(there)
-        if not set(before) & set(now):
-            return None
-        other = sorted(day for day in {*before, *now} if before.get(day) != now.get(day))
-        spans = _spans(other)
-        return spans if len(spans) <= SPANS else None
+        states = {row[0]: " ".join(map(str, row[1:])) for row in found.itertuples(index=False)}
+        return _Days(column, {_date(day): state for day, state in states.items()})
 
 
-Span = tuple[datetime, datetime]
-"""From an instant on, up to and without another."""
+Span = tuple[date, date]
+"""From a day, or an instant, on; up to and without another."""
 
 
-def _by_day(counted: "pd.DataFrame") -> dict[date, tuple[Any, ...]]:
-    return {row[0].date(): tuple(row[1:]) for row in counted.itertuples(index=False)}
-
-
-def _spans(days: Sequence[date]) -> list[Span]:
-    """Return days, ascending, as spans in UTC; neighbours in one."""
+def _other_spans(before: Mapping[date, str], now: _Days) -> list[Span] | None:
+    """Return the days whose rows are others; None: better copy all."""
+    if not set(before) & set(now.states):
+        return None
+    days = sorted(day for day in {*before, *now.states} if before.get(day) != now.states.get(day))
     spans: list[Span] = []
     for day in days:
-        begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        if spans and spans[-1][1] == begin:
-            begin = spans.pop()[0]
-        spans.append((begin, datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)))
-    return spans
+        begin = spans.pop()[0] if spans and spans[-1][1] == day else day
+        spans.append((begin, day + timedelta(days=1)))
+    if now.column == EXTRACTED:
+        spans = [(_midnight(begin), _midnight(end)) for begin, end in spans]
+    return spans if len(spans) <= SPANS else None
+
+
+def _date(day: Any) -> date:
+    # A DATE arrives as a Timestamp of pandas from one engine and as a date from another.
+    return day.date() if isinstance(day, datetime) else day
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _within(column: str, spans: Sequence[Span]) -> str:
@@ -294,13 +315,27 @@ def _ensure_notes(connection: "duckdb.DuckDBPyConnection") -> None:
         "create schema if not exists copied; create table if not exists copied.tables (schema_name varchar, "
         "table_name varchar, columns varchar, changed varchar, made varchar, share double, rows_read bigint, "
         "copied_at timestamp with time zone); "
-        "create table if not exists copied.sample (share double, customers bigint, counted varchar)"
+        "create table if not exists copied.sample (share double, customers bigint, counted varchar); "
+        "create table if not exists copied.days (schema_name varchar, table_name varchar, of_day date, state varchar)"
     )
 
 
 def _copies(connection: "duckdb.DuckDBPyConnection") -> dict[tuple[str, str], _Copy]:
     found = connection.execute("select schema_name, table_name, columns, changed, made, share from copied.tables")
     return {(row[0], row[1]): _Copy(json.loads(row[2]), *row[3:]) for row in found.fetchall()}
+
+
+def _kept_days(connection: "duckdb.DuckDBPyConnection", name: tuple[str, str]) -> dict[date, str]:
+    """Return the states of a table's days when they were copied."""
+    kept = "select of_day, state from copied.days where schema_name = ? and table_name = ?"
+    return dict(connection.execute(kept, list(name)).fetchall())
+
+
+def _keep_days(connection: "duckdb.DuckDBPyConnection", name: tuple[str, str], days: _Days | None) -> None:
+    connection.execute("delete from copied.days where schema_name = ? and table_name = ?", list(name))
+    if days and days.states:
+        rows = [[*name, day, state] for day, state in days.states.items()]
+        connection.executemany("insert into copied.days values (?, ?, ?, ?)", rows)
 
 
 def _sample(connection: "duckdb.DuckDBPyConnection") -> tuple[float | None, str]:
@@ -313,6 +348,7 @@ def _drop(connection: "duckdb.DuckDBPyConnection", name: tuple[str, str]) -> Non
     connection.execute("begin")
     connection.execute(f"drop table if exists {quoted(name[0])}.{quoted(name[1])}")
     connection.execute("delete from copied.tables where schema_name = ? and table_name = ?", list(name))
+    _keep_days(connection, name, None)
     connection.execute("commit")
 
 

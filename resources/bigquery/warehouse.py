@@ -211,6 +211,11 @@ class BigQueryWarehouse(Warehouse):
             found = look_up(self._name(schema, table))
             return None if found is None else source_of(found, look_up)
 
+    def digest_of(self, values: Sequence[str]) -> str:
+        """Return the SQL of the sum of a hash of each row, which is another one when a value is."""
+        # Of each hash 32 bits: their sum stays within 64 up to two thousand million rows.
+        return f"sum(mod(farm_fingerprint(to_json_string(struct({', '.join(values)}))), 4294967296))"
+
     def local(self) -> DuckDBWarehouse:
         """Bring the mirror of what is measured and replayed up to date, and return it.
 

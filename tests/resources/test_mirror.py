@@ -43,7 +43,7 @@ class Elsewhere(DuckDBWarehouse):
             connection.execute("set timezone = 'UTC'")
             columns = {row[0]: row[1] for row in connection.execute(f"describe {schema}.{table}").fetchall()}
             [[digest]] = connection.execute(
-                f"select coalesce(bit_xor(hash(t)), 0) || ' ' || count(*) from {schema}.{table} as t"
+                f"select coalesce(sum(hash(t)), 0) || ' ' || count(*) from {schema}.{table} as t"
             ).fetchall()
             [[made]] = connection.execute(
                 "select coalesce(max(comment), '') from duckdb_tables() where schema_name = ? and table_name = ?",
@@ -55,6 +55,9 @@ class Elsewhere(DuckDBWarehouse):
         with self.connect() as connection:
             connection.execute("set timezone = 'UTC'")
             return connection.execute(sql, list(parameters)).fetchdf()
+
+    def digest_of(self, values: Sequence[str]) -> str:
+        return f"sum(hash({', '.join(values)}))"
 
     def arrow_batches(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[pa.RecordBatch]:
         with self.connect() as connection:
@@ -158,6 +161,55 @@ def test_a_table_that_is_gone_is_gone_here_too(mirror, origin):
     mirror.refreshed()
     origin.do("drop table raw.lines")
     assert ("raw", "lines") not in mirror.refreshed().shapes()
+    origin.do(LINES, "insert into raw.lines values (1, 1, '2017-09-04 06:00:00Z')")
+    assert same(mirror, "raw.lines")
+
+
+@pytest.fixture
+def with_order_lines(origin: Elsewhere) -> Elsewhere:
+    """Thirty days of order lines, kept in staging, and the view that adds what the products' list says."""
+    origin.do(
+        "create schema marts",
+        "create table staging.stg_order_lines as select cast(i % 50 as varchar) as customer_id, "
+        "cast(i % 5 as varchar) as product_id, date '2017-08-01' + cast(i % 30 as integer) as ordered_on, "
+        "i as amount_cents from range(300) as t (i)",
+        "create view marts.order_lines as select l.*, p.name from staging.stg_order_lines as l "
+        "left join raw.products as p on cast(p.product_id as varchar) = l.product_id",
+    )
+    return origin
+
+
+def test_of_order_lines_the_days_that_are_others_are_read(mirror, with_order_lines):
+    origin = with_order_lines
+    assert same(mirror, "staging.stg_order_lines", "marts.order_lines")
+    origin.rows_asked_for()
+    origin.do("insert into staging.stg_order_lines values ('1', '1', '2017-08-31', 5), ('1', '1', '2017-08-01', 5)")
+    assert same(mirror, "staging.stg_order_lines", "marts.order_lines")
+    assert origin.rows_asked_for() == 2 * (1 + 11), "the new day, and the one that a late line came to, of each"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update staging.stg_order_lines set amount_cents = amount_cents + 1 where ordered_on = '2017-08-07'",
+        "update staging.stg_order_lines set customer_id = null where amount_cents = 7",
+        # One line twice and another gone: as many lines as before.
+        "update staging.stg_order_lines set (customer_id, product_id, amount_cents) = ('7', '2', 7) "
+        "where amount_cents = 37",
+        "update staging.stg_order_lines set ordered_on = ordered_on + 1",
+        "update staging.stg_order_lines set ordered_on = null where amount_cents = 7",
+        "update staging.stg_order_lines set ordered_on = ordered_on + 1000",
+        "delete from staging.stg_order_lines where ordered_on > '2017-08-07'",
+        "delete from staging.stg_order_lines",
+        "update raw.products set name = 'another' where product_id = 1",
+        "insert into raw.products values (1, 'a product twice')",
+    ],
+)
+def test_order_lines_that_are_others_are_noticed(mirror, with_order_lines, change):
+    mirror.refreshed()
+    for statement in (change, "delete from staging.stg_order_lines where amount_cents = 100"):
+        with_order_lines.do(statement)
+        assert same(mirror, "staging.stg_order_lines", "marts.order_lines")
 
 
 def test_a_killed_refresh_leaves_whole_tables_and_the_next_one_goes_on(mirror, origin):
