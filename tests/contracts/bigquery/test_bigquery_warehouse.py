@@ -10,6 +10,7 @@ import pytest
 from environments.emulator import PROJECT
 
 from resources.bigquery import BigQueryWarehouse
+from resources.duckdb_origin import DuckDBOrigin
 from resources.warehouse import DuckDBWarehouse, Warehouse, WarehouseError
 
 pytestmark = pytest.mark.slow
@@ -280,3 +281,23 @@ def test_both_engines_choose_the_same_sample(warehouse, p):
     warehouse.replace_table(p, "t", pd.DataFrame({"name": names}))
     found = set(warehouse.read(f"select name from {p}.t where {warehouse.sampled('name', 0.25)}")["name"])
     assert found == {name for name in names if hashlib.md5(name.encode()).hexdigest()[:8] < f"{16**8 // 4:08x}"}
+
+
+def test_a_day_s_digest_is_another_one_when_a_value_is_and_not_when_the_order_is(warehouse, p):
+    origin = DuckDBOrigin(warehouse) if isinstance(warehouse, DuckDBWarehouse) else warehouse
+
+    def digest(*lines):
+        frame = pd.DataFrame(lines, columns=["customer", "cents"]).astype({"customer": "str", "cents": "Int64"})
+        warehouse.replace_table(p, "t", frame)
+        return origin.read(f"select {origin.digest_of(['customer', 'cents'])} as digest from {p}.t")["digest"].item()
+
+    as_it_was = digest(("1", 5), ("2", 7), ("2", None))
+    assert digest(("2", None), ("2", 7), ("1", 5)) == as_it_was
+    changed = [
+        digest(("1", 7), ("2", 5), ("2", None)),
+        digest(("1", 5), ("2", 7), ("2", 0)),
+        digest(("1", 5), ("2", 8), ("2", None)),
+        digest(("1", 5), ("1", 5), ("2", 7), ("2", 7), ("2", None)),
+        digest(("1", 5), ("2", 7)),
+    ]
+    assert len({as_it_was, *changed}) == 6
