@@ -6,13 +6,24 @@
   that is not a leak.
 
   Customers whose identifier ends in 0, one in ten, and all cutoffs: a leak is in the query and so in every customer, and
-  counting distinct values for everybody takes longer than building the features.
+  counting distinct values for everybody takes longer than building the features. With more than 25,000 customers those
+  that end in 00, and so on: some thousands at most.
 #}
 
-with features as (
+with sample as (
 
-    select * from {{ ref('customer_features') }}
-    where customer_id like '%0'
+    select concat('%', repeat('0', length(cast(cast(floor(count(*) / 2500) as {{ type_bigint() }}) as {{ dbt.type_string() }})))) as ending
+    from {{ ref('customer_features') }}
+    where cutoff_date = (select max(cutoff_date) from {{ ref('customer_features') }})
+
+),
+
+features as (
+
+    select customer_features.*
+    from {{ ref('customer_features') }} as customer_features
+    cross join sample
+    where customer_features.customer_id like sample.ending
 
 ),
 
