@@ -9,9 +9,7 @@ BIN = .venv/bin
 # Tests of a file share what they stand on; files share the machine's cores. Slow ones go in the order of their names:
 # by their number of tests, as otherwise, the longest would come last, and alone.
 WORKERS ?= 2
-# Slow tests wait for servers and for other processes some third of their time.
-SLOW_WORKERS ?= 3
-PYTEST = $(BIN)/pytest --dist loadfile --durations 12
+PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
 
 .PHONY: help setup run summary ui replay rebuild promote snapshot backtest drill drill-all test test-slow lint bench scale airbyte lock
 
@@ -52,10 +50,10 @@ lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 test: setup lint ## lint, types and the tests (those marked slow: make test-slow)
-	@$(PYTEST) --numprocesses $(WORKERS) -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 test-slow: setup ## the whole year, killed daemons, Postgres, BigQuery on an emulator, other connectors
-	@$(PYTEST) --numprocesses $(SLOW_WORKERS) --no-loadscope-reorder -m slow
+	@$(PYTEST) --no-loadscope-reorder -m slow
 
 snapshot: setup ## write the graph's shape for review, after a deliberate change
 	@$(BIN)/python -m commands.snapshot

@@ -51,11 +51,17 @@ def environment(folder, title, what):
         create(venv)
     pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     # The lock is complete and hashed: nothing beside it is resolved or trusted.
-    # Not compiled: most of the 19,000 modules are never imported, and Python keeps what it compiles at an import.
+    # Compiled afterwards, on all cores; pip would use one. Left to the imports it would be done again by each process
+    # where PYTHONDONTWRITEBYTECODE is set, as in containers.
     run(
         pip + ["install", "--no-compile", "--no-deps", "--require-hashes", "--requirement", lock],
         "install the locked dependencies of " + title,
     )
+    # Some packages carry templates that are no Python; they stay as they are.
+    compiling = (
+        "import compileall, sysconfig; compileall.compile_dir(sysconfig.get_paths()['purelib'], quiet=2, workers=0)"
+    )
+    subprocess.call([python, "-c", compiling])
     # Editable, so that the code runs from the checkout; no build isolation, so that the lock covers the build too.
     editable = ["install", "--no-deps", "--no-build-isolation", "--editable", folder]
     run(pip + editable, "install " + title)
