@@ -213,8 +213,9 @@ class BigQueryWarehouse(Warehouse):
 
     def digest_of(self, values: Sequence[str]) -> str:
         """Return the SQL of the sum of a hash of each row, which is another one when a value is."""
+        row = self.md5_of(f"to_json_string(struct({', '.join(values)}))")
         # Of each hash 32 bits: their sum stays within 64 up to two thousand million rows.
-        return f"sum(mod(farm_fingerprint(to_json_string(struct({', '.join(values)}))), 4294967296))"
+        return f"sum(cast(concat('0x', substr({row}, 1, 8)) as int64))"
 
     def local(self) -> DuckDBWarehouse:
         """Bring the mirror of what is measured and replayed up to date, and return it.
