@@ -31,7 +31,8 @@ def test_a_replay_is_killed_and_continued_and_does_no_week_twice(tmp_path):
     # All customers: with a sample of them the gate finds too little evidence for a first model, and rightly so.
     connections = tmp_path / "connections.json"
     write_connections(connections, bundled_data_dir())
-    weeks = {"from": "2017-05-22", "to": "2017-06-05"}
+    # Five weeks: the first outcome is known, and so the first accuracy, 28 days after the first cutoff.
+    weeks = {"from": "2017-05-22", "to": "2017-06-19"}
     first = start(tmp_path / "home", connections, **weeks)
     lines = [first.stdout.readline(), first.stdout.readline()]
     assert "2017-05-22" in lines[0], first.stderr.read()
@@ -43,7 +44,7 @@ def test_a_replay_is_killed_and_continued_and_does_no_week_twice(tmp_path):
     done_before = json.loads((replay / "replay.json").read_text())["through"]
     out, err = start(tmp_path / "home", connections, **weeks).communicate(timeout=600)
     assert f"continuing after {done_before}" in out, err
-    assert "2017-06-05" in out
+    assert "2017-06-19" in out
     assert "accuracy over time" in out
     assert (replay / "accuracy_over_time.png").read_bytes().startswith(b"\x89PNG")
 
@@ -53,16 +54,16 @@ def test_a_replay_is_killed_and_continued_and_does_no_week_twice(tmp_path):
             "from predictions.lapse_predictions group by 1 order by 1"
         ).fetchall()
         newest = connection.execute("select max(ordered_at) from staging.stg_order_lines").fetchone()
-    assert [str(row[0]) for row in scored] == ["2017-05-22", "2017-05-29", "2017-06-05"]
+    assert [str(row[0]) for row in scored] == [f"2017-{day}" for day in ("05-22", "05-29", "06-05", "06-12", "06-19")]
     assert all(rows == customers for _, rows, customers, _ in scored)
     # Nothing later than the replayed morning was ever seen.
-    assert str(newest[0]) < "2017-06-05 08:00:00"
+    assert str(newest[0]) < "2017-06-19 08:00:00"
     assert all((cutoff - through).days >= 28 for cutoff, _, _, through in scored)
 
-    other = start(tmp_path / "home", connections, **{"from": "2017-05-29", "to": "2017-06-05"})
+    other = start(tmp_path / "home", connections, **{"from": "2017-06-05", "to": "2017-06-12"})
     _, err = other.communicate(timeout=120)
     assert other.returncode != 0
-    assert "holds a replay from 2017-05-22, and this one starts at 2017-05-29" in err
+    assert "holds a replay from 2017-05-22, and this one starts at 2017-06-05" in err
 
 
 def test_a_candidate_that_fails_the_gate_is_not_promoted_and_the_line_says_which_gates(small_source, tmp_path):
