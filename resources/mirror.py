@@ -24,13 +24,17 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-MIRRORED = (("staging", "stg_order_lines"), ("staging", "stg_products"), ("marts", "order_lines"))
-"""What is measured beside the raw tables. A sandbox builds everything else from these raw tables itself."""
+MIRRORED = {
+    ("staging", "stg_order_lines"): "ordered_on",
+    ("staging", "stg_products"): "",
+    ("marts", "order_lines"): "ordered_on",
+}
+"""What is measured beside the raw tables, and the day of a row where there are many ("": copied whole).
+
+A sandbox builds everything else from these raw tables itself.
+"""
 
 EXTRACTED = "_airbyte_extracted_at"
-
-DAYS = {("staging", "stg_order_lines"): "ordered_on", ("marts", "order_lines"): "ordered_on"}
-"""The day of a row in tables that are large and do not say whether a row was written again."""
 
 SPANS = 200
 """A day here and a day there: with more pieces than this the whole table is read, as one statement would get long."""
@@ -225,8 +229,7 @@ class Mirror:
         if source.columns.get(EXTRACTED) == "TIMESTAMP WITH TIME ZONE":
             column, value = EXTRACTED, source.reads[EXTRACTED]
             day, state = f"cast({value} as date)", f"min({value}) as oldest, max({value}) as newest"
-        elif name in DAYS and source.columns.get(DAYS[name]) == "DATE":
-            column = DAYS[name]
+        elif source.columns.get(column := MIRRORED.get(name, "")) == "DATE":
             day, state = source.reads[column], f"{self.origin.digest_of(list(source.reads.values()))} as digest"
         else:
             return None
@@ -235,8 +238,8 @@ class Mirror:
         )
         if found["of_day"].isna().any():
             return None
-        states = {row[0]: " ".join(map(str, row[1:])) for row in found.itertuples(index=False)}
-        return _Days(column, {_date(day): state for day, state in states.items()})
+        rows = found.itertuples(index=False)
+        return _Days(column, {_date(row[0]): " ".join(map(str, row[1:])) for row in rows})
 
 
 Span = tuple[date, date]

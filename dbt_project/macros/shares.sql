@@ -17,8 +17,8 @@
   {%- set divided = language == 'sql' and model.resource_type == 'model' and modules.re.search(note, compiled_code) -%}
   {%- set shares = shares_needed() if divided else 1 -%}
   {%- for share in range(shares) -%}
-    {%- set condition = 'hash(\\1) % ' ~ shares ~ ' = ' ~ share if shares > 1 else 'true' -%}
-    {%- set code = modules.re.sub(note, condition, compiled_code) if language == 'sql' else compiled_code -%}
+    {%- set condition = 'hash(\\1) % ' ~ shares ~ ' = ' ~ share -%}
+    {%- set code = modules.re.sub(note, condition, compiled_code) if shares > 1 else compiled_code -%}
     {%- if loop.first %}
       {{ dbt.duckdb__create_table_as(temporary, relation, code, language, partitioned_by, sorted_by) }}
     {%- else %}

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from pydantic import PrivateAttr
 
+from resources.duckdb_origin import DuckDBOrigin
 from resources.mirror import Mirror, Source, share_of
 from resources.warehouse import DuckDBWarehouse, WarehouseError
 
@@ -57,7 +58,7 @@ class Elsewhere(DuckDBWarehouse):
             return connection.execute(sql, list(parameters)).fetchdf()
 
     def digest_of(self, values: Sequence[str]) -> str:
-        return f"sum(hash({', '.join(values)}))"
+        return DuckDBOrigin(self).digest_of(values)
 
     def arrow_batches(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[pa.RecordBatch]:
         with self.connect() as connection:
