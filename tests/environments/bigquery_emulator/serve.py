@@ -13,6 +13,9 @@ from pathlib import Path
 # Where repairs.py unpacked DuckDB's extensions; nothing is looked for on the network.
 os.environ["HOME"] = str(Path(sys.prefix))
 
+# DuckDB imports it at every statement with parameters; it is not installed here, and each time all paths are searched.
+sys.modules["pandas"] = None  # type: ignore[assignment]
+
 
 def main(folder: str) -> None:
     """Keep the data in `folder`."""
