@@ -6,12 +6,11 @@ export DAGSTER_HOME = $(BATON_HOME)/dagster
 export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 export MLFLOW_DISABLE_TELEMETRY = true
 BIN = .venv/bin
-# Tests of a file share what they stand on; files share the machine's cores. Slow ones go in the order of their names:
-# by their number of tests, as otherwise, the longest would come last, and alone.
+# Tests of a file share what they stand on; files share the machine's cores.
 WORKERS ?= 2
 PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
 
-.PHONY: help setup run summary ui replay rebuild promote snapshot backtest drill drill-all test test-slow lint bench scale airbyte lock
+.PHONY: help setup run summary ui replay rebuild promote snapshot backtest drill drill-all test test-fast test-slow lint bench scale airbyte lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,7 +48,11 @@ drill-all: setup ## all known faults, all benign changes and the natural year, a
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-test: setup lint ## lint, types and the tests (those marked slow: make test-slow)
+# Both at once: the type checker has use for one core only, for two minutes where it starts without a cache.
+test: setup ## lint, types and the tests (those marked slow: make test-slow)
+	@$(MAKE) --no-print-directory --jobs 2 lint test-fast
+
+test-fast: setup
 	@$(PYTEST) -m "not slow"
 
 test-slow: setup ## the whole year, killed daemons, Postgres, BigQuery on an emulator, other connectors

@@ -21,6 +21,16 @@ from resources.warehouse import DuckDBWarehouse
 AS_OF = "2018-01-01T08:00:00-05:00"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take long first: last, one of them would keep one worker busy alone."""
+
+    def minutes(item: pytest.Item) -> float:
+        slow = item.get_closest_marker("slow")
+        return slow.kwargs.get("minutes", 1) if slow else 0
+
+    items.sort(key=minutes, reverse=True)
+
+
 @pytest.fixture(scope="session")
 def small_source(tmp_path_factory) -> Path:
     """The bundled files with every eighth household: some 300 customers, all products."""

@@ -12,7 +12,7 @@ import pytest
 from commands.sample import bundled_data_dir, write_connections
 from resources.profiles import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=7)
 
 
 def start(home, connections, **arguments):

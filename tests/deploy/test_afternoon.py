@@ -22,7 +22,7 @@ from resources.airbyte.snapshot import SNAPSHOT_FILE, read_snapshot
 from resources.environment import variables
 from resources.profiles import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=8)
 
 PAGE = ROOT / "docs" / "afternoon.md"
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

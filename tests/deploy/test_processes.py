@@ -20,7 +20,7 @@ from commands.postgres import free_port, serving
 from commands.sample import write_connections
 from resources.profiles import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=3)
 
 RUN_ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 LAUNCH = """mutation ($job: String!) { launchRun(executionParams: {mode: "default", selector: {

@@ -4,7 +4,7 @@ import pytest
 
 from commands.sample import bundled_data_dir
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=3)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from commands.session import first_failure
 from resources.mirror import share_of
 from resources.warehouse import DuckDBWarehouse
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=2)
 
 MOST = 200
 

@@ -18,7 +18,7 @@ from ticking import POINTS
 from resources.profiles import ROOT
 from sensors.drift import DRIFT_SENSOR, NO_ACTION_DUE
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=6)
 
 HERE = Path(__file__).resolve().parent
 IMPROVE = {

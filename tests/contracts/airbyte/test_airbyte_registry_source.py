@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airbyte_world import CONNECTOR, World
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=2)
 
 
 def pip(python: Path, *arguments: str) -> None:

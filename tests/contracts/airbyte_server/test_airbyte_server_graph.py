@@ -11,7 +11,7 @@ from contracts.airbyte_server.server import AirbyteServer, Connection
 
 from resources.airbyte import EmbeddedAirbyteWorkspace, RemoteAirbyteWorkspace
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=3)
 
 SAME = (
     "select count(*), sum(cast(round(sales_value * 100) as bigint)), max(transaction_timestamp) from raw.transactions",

@@ -10,7 +10,7 @@ from environments.analyzer import check
 from environments.emulator import PROJECT
 from sample import load_raw_sample
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=4)
 
 DATA = ("staging", "marts", "features", "outcomes")
 

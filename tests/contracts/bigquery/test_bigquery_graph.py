@@ -25,7 +25,7 @@ from resources.mirror import share_of
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=8)
 
 SCHEMAS = ("raw", "staging", "features", "outcomes", "marts", "training", "predictions", "monitoring")
 

@@ -21,10 +21,13 @@ def main(folder: str) -> None:
     """Keep the data in `folder`."""
     import uvicorn
     from local_bigquery import app
+    from local_bigquery.engine import database
     from local_bigquery.grpc import server
     from local_bigquery.settings import settings
 
     settings.data_dir = Path(folder)
+    # Its statements are many and small: a second thread costs each more than it saves.
+    database.execute("SET threads = 1")
     logging.getLogger().setLevel(logging.ERROR)
     storage, grpc_port = server.start("127.0.0.1", 0)
     rest = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
