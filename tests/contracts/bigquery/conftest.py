@@ -1,4 +1,4 @@
-"""One emulator for all tests of this folder that need one."""
+"""An emulator for each file of this folder that needs one."""
 
 from collections.abc import Iterator
 
@@ -8,8 +8,8 @@ from environments.emulator import Emulator, serving
 from resources.environment import variables
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """An emulator that the environment names; its own data, gone with the tests."""
+    """An emulator that the environment names; without tables, and gone with the file's tests."""
     with serving(tmp_path_factory.mktemp("emulator")) as running, variables(running.environment()):
         yield running
