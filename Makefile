@@ -6,7 +6,7 @@ export DAGSTER_HOME = $(BATON_HOME)/dagster
 export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 export MLFLOW_DISABLE_TELEMETRY = true
 BIN = .venv/bin
-# Tests of a file share what they stand on; files share the machine's cores.
+# Tests of a file share what they stand on (tests/conftest.py), files the machine's cores.
 WORKERS ?= 2
 PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
 
@@ -49,7 +49,7 @@ lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 # Both at once: the type checker has use for one core only, for two minutes where it starts without a cache.
-test: setup ## lint, types and the tests (those marked slow: make test-slow)
+test: ## lint, types and the tests (those marked slow: make test-slow)
 	@$(MAKE) --no-print-directory --jobs 2 lint test-fast
 
 test-fast: setup
