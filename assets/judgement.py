@@ -217,7 +217,7 @@ def week_evidence(
         rebuild=rebuilding(dbt, local, cutoff),
         refit=_refit(registry, champion),
         audit=audited(dbt, warehouse, local, cutoff - timedelta(days=PROBLEM.horizon_days)),
-        bad_weeks=bad_weeks(warehouse, cutoff),
+        bad_weeks=bad_weeks(warehouse, cutoff, {cutoff, cutoff - timedelta(days=7)}),
         drift_history=drift_history(warehouse),
         active_checks=(*schema_facts(warehouse, local, cutoff), *arrival_facts(warehouse, local, tables, cutoff)),
     )

@@ -4,7 +4,7 @@ The measures and the judgement are in `ml_models/judgement`; here is where they 
 and which checks show them on the page of the table where a repair starts.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -357,7 +357,8 @@ def judge_arrivals(
     if cutoff is None:
         return warehouse.read("select * from monitoring.facts"), "Nothing to judge yet: there is no cutoff."
     local = warehouse.local()
-    past, tables = bad_weeks(warehouse, cutoff), watched_now(warehouse, airbyte, dbt)
+    # Not by an earlier judgement of this week: the past may have been repaired since.
+    past, tables = bad_weeks(warehouse, cutoff, {cutoff - timedelta(days=7)}), watched_now(warehouse, airbyte, dbt)
     verdict = judge_quality(profile_until(warehouse, cutoff), tables, cutoff, past)
     found = [
         *schema_facts(warehouse, local, cutoff),
@@ -388,14 +389,19 @@ def judge_arrivals(
 VERDICT = "verdict"
 
 
-def bad_weeks(warehouse: Warehouse, cutoff: date) -> dict[str, dict[date, tuple[str, ...]]] | None:
-    """Return the weeks that had facts, by asset and first day; None when the week before was not judged."""
+def bad_weeks(
+    warehouse: Warehouse, cutoff: date, judged_at: Collection[date]
+) -> dict[str, dict[date, tuple[str, ...]]] | None:
+    """Return the weeks before `cutoff` that had facts, by asset and first day; None if `judged_at` has no verdict.
+
+    Whoever judges a week without knowing its past writes down that past too, so one judged cutoff is enough.
+    """
     ensure(warehouse, FACTS)
     facts = warehouse.read(
         "select distinct cutoff_date, asset, kind, column_name from monitoring.facts order by 1, 2, 3, 4"
     )
     judged = {stamp.date() for stamp in facts.loc[facts["kind"] == VERDICT, "cutoff_date"]}
-    if cutoff - timedelta(days=7) not in judged:
+    if not judged & set(judged_at):
         return None
     found: dict[str, dict[date, tuple[str, ...]]] = {}
     for row in facts[(facts["kind"] != VERDICT) & (facts["cutoff_date"].dt.date < cutoff)].itertuples():
