@@ -22,33 +22,40 @@ def main():
             "baton needs Python {}.{} or newer; this is Python {}.{} ({}). Install a newer one, or name it: "
             "make PYTHON=/path/to/python3.12 run".format(*(OLDEST + tuple(sys.version_info[:2]) + (sys.executable,)))
         )
-    environment(
-        ROOT,
-        title="baton",
-        what="Dagster, dbt, DuckDB, scikit-learn, MLflow",
-    )
+    # Not for an old Python, which has it under another name or not at all.
+    from concurrent.futures import ThreadPoolExecutor
+
+    # A connector's dependencies must never meet ours, so each has an environment of its own.
+    wanted = [(ROOT, "baton", "Dagster, dbt, DuckDB, scikit-learn, MLflow")]
     connectors = os.path.join(ROOT, "connectors")
     for name in sorted(os.listdir(connectors)):
         folder = os.path.join(connectors, name)
         if os.path.exists(os.path.join(folder, "requirements.lock")):
-            # A connector's dependencies must never meet ours, so each has an environment of its own.
-            environment(folder, title="connector " + name, what="Airbyte source")
+            wanted.append((folder, "connector " + name, "Airbyte source"))
+    stale = [one for one in wanted if not is_current(one[0])]
+    for folder, title, what in stale:
+        say("setting up {} ({}) …".format(title, what))
+        if not os.path.exists(python_of(folder)):
+            create(os.path.join(folder, ".venv"))
+    # Side by side, as pip has use for one core only.
+    with ThreadPoolExecutor() as pool:
+        for filling in [pool.submit(fill, folder, title) for folder, title, _ in stale]:
+            filling.result()
 
 
-def environment(folder, title, what):
-    """Make `folder`/.venv hold what `folder`/requirements.lock says, and the package in `folder` itself."""
-    venv = os.path.join(folder, ".venv")
+def is_current(folder):
+    """Return whether `folder`/.venv holds what `folder`/requirements.lock says."""
+    stamp = os.path.join(folder, ".venv", STAMP)
+    if not os.path.exists(stamp):
+        return False
+    with open(stamp) as stream:
+        return stream.read() == digest_of(folder)
+
+
+def fill(folder, title):
+    """Install into `folder`/.venv what `folder`/requirements.lock says, and the package in `folder` itself."""
     lock = os.path.join(folder, "requirements.lock")
-    stamp = os.path.join(venv, STAMP)
-    wanted = digest_of(folder)
-    if os.path.exists(stamp):
-        with open(stamp) as stream:
-            if stream.read() == wanted:
-                return
-    say("setting up {} ({}) …".format(title, what))
-    python = os.path.join(venv, "bin", "python")
-    if not os.path.exists(python):
-        create(venv)
+    python = python_of(folder)
     pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     # The lock is complete and hashed: nothing beside it is resolved or trusted.
     # Compiled afterwards, on all cores; pip would use one. Left to the imports it would be done again by each process
@@ -65,8 +72,13 @@ def environment(folder, title, what):
     # Editable, so that the code runs from the checkout; no build isolation, so that the lock covers the build too.
     editable = ["install", "--no-deps", "--no-build-isolation", "--editable", folder]
     run(pip + editable, "install " + title)
-    with open(stamp, "w") as stream:
-        stream.write(wanted)
+    with open(os.path.join(folder, ".venv", STAMP), "w") as stream:
+        stream.write(digest_of(folder))
+
+
+def python_of(folder):
+    """Return the interpreter of `folder`'s environment."""
+    return os.path.join(folder, ".venv", "bin", "python")
 
 
 def digest_of(folder):
