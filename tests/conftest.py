@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 from commands.sample import write_connections, write_sample
 from definitions import build_definitions
@@ -19,6 +20,21 @@ from resources.registry import ModelRegistry
 from resources.warehouse import DuckDBWarehouse
 
 AS_OF = "2018-01-01T08:00:00-05:00"
+
+
+class OneGraphForAFolder(LoadFileScheduling):
+    """One worker takes a file, and all of `tests/graph`: its files look at one materialised graph, made by a worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        folder = "tests/graph"
+        return folder if file.startswith(f"{folder}/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """Share tests out between workers."""
+    return OneGraphForAFolder(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
