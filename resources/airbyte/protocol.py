@@ -127,14 +127,15 @@ class Connector:
     def _start(self, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
         try:
             # A session of its own: the whole family of the connector can be ended at once.
-            process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,
-            )
+            with _heeding(signal.SIGTERM):
+                process = subprocess.Popen(
+                    arguments,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    start_new_session=True,
+                )
         except FileNotFoundError as error:
             raise AirbyteError(
                 f"Expected the connector's executable at {self.executable}, but there is none (or the interpreter in "
@@ -307,6 +308,25 @@ def _keep_last(stream: IO[bytes], lines: "deque[str]") -> None:
     for line in stream:
         if text := line.decode(errors="replace").strip():
             lines.append(text)
+
+
+@contextlib.contextmanager
+def _heeding(number: signal.Signals) -> Iterator[None]:
+    """Let a program that is started in the block heed a signal, although this process may ignore it.
+
+    What a process ignores, the programs that it starts ignore, too; what it handles, they do not. A shell's background
+    jobs ignore SIGINT, from which Dagster takes what to do about SIGTERM, and a connector that ends helpers of its own
+    by SIGTERM (multiprocessing's pool does) then waits for them for ever. Only the main thread may set a handler;
+    syncs run there.
+    """
+    ignored = signal.getsignal(number) is signal.SIG_IGN and threading.current_thread() is threading.main_thread()
+    if ignored:
+        signal.signal(number, lambda *_: None)
+    try:
+        yield
+    finally:
+        if ignored:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -1,6 +1,7 @@
 """What can go wrong around a sync ends in a sentence, and leaves the previous tables."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ import pytest
 from airbyte_world import World, integer, status, stream
 
 from resources.airbyte import AirbyteError, SyncFailedError
-from resources.airbyte.protocol import SyncTimeoutError
+from resources.airbyte.protocol import Connector, SyncTimeoutError
 from resources.warehouse import WarehouseBusyError
 
 PEOPLE = stream("people", {"id": integer()})
@@ -93,6 +94,29 @@ def test_a_sync_that_takes_too_long_is_ended(world: World) -> None:
         world.sync(sync_time_limit=1.0)
     assert isinstance(failure.value.__cause__, SyncTimeoutError)
     assert time.monotonic() - started < 20
+
+
+HEEDS = """
+import json, signal
+
+heeds = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+print(json.dumps({"type": "CATALOG", "catalog": {"heeds": heeds}}))
+"""
+
+
+@pytest.mark.parametrize("here", [signal.SIG_IGN, signal.SIG_DFL])
+def test_a_connector_can_be_told_to_end_whatever_this_process_ignores(here: signal.Handlers, tmp_path: Path) -> None:
+    """As a job in a shell's background: a source with a pool of processes would wait for them for ever."""
+    source = tmp_path / "source-heeding"
+    source.write_text(f"#!{sys.executable} -S{HEEDS}")
+    source.chmod(0o755)
+    before = signal.signal(signal.SIGTERM, here)
+    try:
+        found = Connector(source, {}, tmp_path).discover(lambda *_: None)
+        assert signal.getsignal(signal.SIGTERM) == here
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert found == {"heeds": True}
 
 
 def test_a_stream_that_the_source_does_not_offer_is_named(world: World) -> None:
