@@ -32,7 +32,7 @@ from resources.dbt import DbtRunner
 from resources.mirror import share_of
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry, ModelVersion
-from resources.warehouse import DuckDBWarehouse, Warehouse
+from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from ml_models.judgement.decision import ModelInfo
     from ml_models.judgement.week import WeekEvidence, WeekJudgement
+    from resources.sandbox import Sandbox
 
 EARLY_OUTCOMES = dg.AssetKey(["outcomes", "early_outcomes"])
 DIAGNOSIS = dg.AssetKey(["monitoring", "diagnosis"])
@@ -174,11 +175,9 @@ PYTHON_LINEAGE: Mapping[str, tuple[str, ...]] = {
 """What the tables that Python writes read; dbt's manifest knows the others."""
 
 
-def lineage_and_owners(dbt: DbtRunner, local: DuckDBWarehouse) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+def lineage_and_owners(sandbox: "Sandbox") -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
     """Return asset -> what it reads, and asset -> team, both keyed `schema/name`."""
-    from resources.sandbox import Sandbox
-
-    lineage = {**Sandbox(dbt, local.path).lineage(), **PYTHON_LINEAGE}
+    lineage = {**sandbox.lineage(), **PYTHON_LINEAGE}
     return lineage, {name: owner_of(dg.AssetKey(name.split("/"))) for name in lineage}
 
 
@@ -193,11 +192,12 @@ def week_evidence(
     """Read everything that the judgement of `cutoff` may know."""
     from ml_models.judgement.week import WeekEvidence
     from ml_models.lapse.problem import PROBLEM
+    from resources.sandbox import Sandbox
 
     champion, previous = _models(warehouse, registry)
     local = warehouse.local()
     share = share_of(local)
-    lineage, owners = lineage_and_owners(dbt, local)
+    lineage, owners = lineage_and_owners(Sandbox(dbt, local.path))
     tables = watched_now(warehouse, airbyte, dbt)
     return WeekEvidence(
         cutoff=cutoff,

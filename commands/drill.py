@@ -113,11 +113,9 @@ def ground(threads: int = 2) -> Ground:
     Raises:
         WarehouseError: there is no warehouse yet.
     """
-    import dagster as dg
-
-    from assets.ownership import owner_of
+    from assets.judgement import lineage_and_owners
     from resources.profiles import home, resources_for
-    from resources.sandbox import FEATURES, Sandbox
+    from resources.sandbox import Sandbox
     from resources.watched import take_census, watched_tables
 
     resources = resources_for()
@@ -128,9 +126,7 @@ def ground(threads: int = 2) -> Ground:
     # One clock for what is measured and for what is cut off.
     times = {table.asset: table.time_sql for table in tables if table.time_sql and table.asset.startswith("raw/")}
     sandbox = Sandbox(dbt, warehouse.path, times, threads=threads)
-    lineage = {**sandbox.lineage(), "features/feature_frame": (FEATURES,)}
-    owned = [*lineage, "training/champion", "predictions/lapse_predictions"]
-    owners = {asset: owner_of(dg.AssetKey(asset.split("/"))) for asset in owned}
+    lineage, owners = lineage_and_owners(sandbox)
     return Ground(sandbox, tables, lineage, owners, home() / "drill" / "recordings")
 
 
