@@ -377,13 +377,17 @@ def judge_arrivals(
             found += judge_as_of(frame, rebuilt, PROBLEM.features, PROBLEM.entity)
     sentence = verdict.sentence if verdict.facts or not found else found[0].sentence
     rows = _fact_rows(found, cutoff)
+    whole, cutoffs = [rows, _verdict_row(sentence, cutoff)], {cutoff}
     if past is None:
-        # The weeks of the past were judged just now; what was bad in them must be known next week too.
-        rows = _stacked([rows, _past_rows(verdict.bad_weeks, cutoff)])
-    whole = _stacked([rows, _verdict_row(sentence, cutoff)])
-    cutoffs = sorted({stamp.date() for stamp in whole["cutoff_date"]})
-    warehouse.replace_partitions("monitoring", "facts", whole, column="cutoff_date", values=cutoffs)
-    return rows[rows["cutoff_date"].dt.date == cutoff], sentence
+        # The weeks of the past were judged just now; what was bad in them must be known next week too. Of a cutoff that
+        # has a verdict, what was said then stands.
+        known, judged = _cutoffs_of_facts(warehouse)
+        before = _past_rows(verdict.bad_weeks, cutoff)
+        before = before[~before["cutoff_date"].dt.date.isin(judged)]
+        whole.append(before)
+        cutoffs |= {day for day in known - judged if day < cutoff} | set(before["cutoff_date"].dt.date)
+    warehouse.replace_partitions("monitoring", "facts", _stacked(whole), column="cutoff_date", values=sorted(cutoffs))
+    return rows, sentence
 
 
 VERDICT = "verdict"
@@ -409,6 +413,13 @@ def bad_weeks(
         week = row.cutoff_date.date() - timedelta(days=7)
         weeks[week] = (*weeks.get(week, ()), f"{row.kind}:{row.column_name}")
     return found
+
+
+def _cutoffs_of_facts(warehouse: Warehouse) -> tuple[set[date], set[date]]:
+    """Return the cutoffs that have rows, and those of them that have a verdict of their own."""
+    facts = warehouse.read("select distinct cutoff_date, kind from monitoring.facts")
+    days = facts["cutoff_date"].dt.date
+    return set(days), set(days[facts["kind"] == VERDICT])
 
 
 def _fact_rows(facts: "Sequence[Fact]", cutoff: date) -> "pd.DataFrame":
