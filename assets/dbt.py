@@ -4,7 +4,7 @@ The SQL lives in `dbt_project/`; here is only how its nodes become assets and ch
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from pydantic import Field
 from assets.ownership import owner_of
 from assets.tables import ensure
 from resources.dbt import DbtError, DbtRunner
-from resources.warehouse import Warehouse
+from resources.warehouse import Warehouse, WarehouseError
 
 PYTHON_SOURCES = (dg.AssetKey(["predictions", "lapse_predictions"]), dg.AssetKey(["training", "holdout_predictions"]))
 """What the serving models read and Python writes."""
@@ -169,7 +169,9 @@ def _build(
         events = dbt.invoke(["build", "--exclude-resource-type", "unit_test", *selection], environment)
     except DbtError as error:
         failure, events = error, error.events
-    shape = _shapes(warehouse)
+    shape = _shapes(
+        context, warehouse, {node["schema"] for node in manifest["nodes"].values() if node["resource_type"] == "model"}
+    )
     charged = dbt.costs()
     costs = {
         (node["schema"], node["alias"]): charged[unique_id]
@@ -233,12 +235,19 @@ def _unit_tests(manifest_path: Path, translator: Translator, project: DbtProject
 Shapes = Mapping[tuple[str, str], tuple[list[dg.TableColumn], int | None]]
 
 
-def _shapes(warehouse: Warehouse) -> Shapes:
-    """Return columns and row count (None: not known without reading) of what was built, by (schema, name)."""
+def _shapes(context: dg.AssetExecutionContext, warehouse: Warehouse, schemas: Set[str]) -> Shapes:
+    """Return columns and row count (None: not known without reading) of what was built, by (schema, name).
+
+    Without them the record is poorer; what dbt built and tested must be recorded all the same.
+    """
+    try:
+        shapes = warehouse.shapes(schemas)
+    except WarehouseError as error:
+        context.log.warning(f"What dbt built is recorded without columns and row counts. {error}")
+        return {}
     return {
         name: ([dg.TableColumn(column, kind.lower()) for column, kind in shape.columns.items()], shape.rows)
-        for name, shape in warehouse.shapes().items()
-        if name[0] != "raw"
+        for name, shape in shapes.items()
     }
 
 

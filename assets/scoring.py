@@ -4,7 +4,7 @@ import contextlib
 import io
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,8 +26,16 @@ PROVED_ON = 20_000
 """Rows of the newest cutoff on which SQL and scikit-learn are compared, beside those made to break it."""
 
 
-def keep_published(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion) -> tuple[bool, str]:
-    """Make the alias call the champion, if its SQL says what scikit-learn says; return whether all is well, and why.
+class Publication(NamedTuple):
+    """Whether SQL's champion is right or rightly absent, why, and how bad it is if not."""
+
+    passed: bool
+    sentence: str
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN
+
+
+def keep_published(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion) -> Publication:
+    """Make the alias call the champion, if its SQL says what scikit-learn says.
 
     Done already, it costs one look. A pipeline that cannot be written as SQL is no fault: then there is no alias,
     rather than one that calls an older version. SQL that differs is: it is not published. A warehouse that takes no
@@ -36,15 +44,34 @@ def keep_published(warehouse: Warehouse, registry: ModelRegistry, champion: Mode
     try:
         return _kept(warehouse, registry, champion)
     except WarehouseError as error:
-        return False, f"Version {champion.version} serves, and could not be published as a SQL function. {error}"
+        return _unpublished(warehouse, champion, error)
 
 
-def _kept(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion) -> tuple[bool, str]:
+def _unpublished(warehouse: Warehouse, champion: ModelVersion, error: WarehouseError) -> Publication:
+    """Withdraw the alias: the version that it calls may be the one that was rolled back."""
     from ml_models.lapse.problem import PROBLEM
-    from resources.scoring import dialect_of, publish, published, score_in_memory, withdraw_alias
+    from resources.scoring import withdraw_alias
+
+    failed = f"Version {champion.version} serves, and could not be published as a SQL function. {error}"
+    try:
+        withdraw_alias(warehouse, PROBLEM.name)
+    except WarehouseError as second:
+        return Publication(
+            False,
+            f"{failed} Nor could the alias be withdrawn: it may call a version that no longer serves. {second}",
+            dg.AssetCheckSeverity.ERROR,
+        )
+    return Publication(False, f"{failed} The alias was withdrawn after that, so that it calls no older version.")
+
+
+def _kept(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion) -> Publication:
+    from ml_models.lapse.problem import PROBLEM
+    from resources.scoring import dialect_of, move_alias, publish, published, score_in_memory, withdraw, withdraw_alias
 
     if published(warehouse, PROBLEM.name).champion == champion.version:
-        return True, f"Version {champion.version} is published; it was proved equal to scikit-learn before."
+        return Publication(
+            True, f"Version {champion.version} is published; it was proved equal to scikit-learn before."
+        )
     from ml_models.scoring_sql import UnsupportedPipelineError, compile_pipeline, function_name, parity
 
     pipeline, features = registry.load(champion), list(PROBLEM.features)
@@ -53,18 +80,68 @@ def _kept(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion)
         compiled = compile_pipeline(pipeline, features, dialect_of(warehouse))
     except UnsupportedPipelineError as error:
         withdraw_alias(warehouse, PROBLEM.name)
-        return True, f"Version {champion.version} scores by scikit-learn only. {error}"
-    rows = warehouse.read(
-        "select * from features.feature_frame where cutoff_date = "
-        f"(select max(cutoff_date) from features.feature_frame) order by customer_id limit {PROVED_ON}"
-    )
+        return Publication(True, f"Version {champion.version} scores by scikit-learn only. {error}")
+    rows = _newest_rows(warehouse, PROVED_ON)
     proof = parity(pipeline, local, rows[features], score_in_memory)
     if not proof.passed:
         withdraw_alias(warehouse, PROBLEM.name)
-        return False, f"Version {champion.version} is not published. {proof.sentence}"
-    publish(warehouse, PROBLEM.name, champion.version, compiled, alias=True)
+        return Publication(False, f"Version {champion.version} is not published. {proof.sentence}")
+    publish(warehouse, PROBLEM.name, champion.version, compiled)
+    called = ""
+    if compiled.dialect != local.dialect:
+        # Proved was the same model in DuckDB's words: what the warehouse makes of its own is asked before the alias.
+        try:
+            called = _proved_there(warehouse, pipeline, champion)
+        except SqlDiffersError as error:
+            withdraw(warehouse, PROBLEM.name, champion.version)
+            return Publication(False, f"Version {champion.version} is not published: called in the warehouse, {error}.")
+    move_alias(warehouse, PROBLEM.name, champion.version)
     name = function_name(PROBLEM.name, "champion")
-    return True, f"Published as {name}, {compiled.bytes:,} bytes of SQL. {proof.sentence}"
+    return Publication(True, f"Published as {name}, {compiled.bytes:,} bytes of SQL. {proof.sentence}{called}")
+
+
+def _newest_rows(warehouse: Warehouse, most: int, also: str = "") -> "pd.DataFrame":
+    """Return rows of the feature frame's newest cutoff, and beside them what `also` says."""
+    newest = warehouse.read("select max(cutoff_date) as newest from features.feature_frame")["newest"].dropna()
+    # Named, not sorted for: a warehouse that is partitioned by cutoff reads one.
+    condition = f"cutoff_date = date '{newest.iloc[0]:%Y-%m-%d}'" if len(newest) else "false"
+    limited = f"select * from features.feature_frame where {condition} order by customer_id limit {most}"
+    return warehouse.read(f"select f.*{also} from ({limited}) as f")
+
+
+def _proved_there(warehouse: Warehouse, pipeline: Any, champion: ModelVersion) -> str:
+    """Compare what a published version says in the warehouse with what scikit-learn says, and return a sentence on it.
+
+    Raises:
+        SqlDiffersError: they do not say the same.
+    """
+    from ml_models.lapse.problem import PROBLEM
+    from ml_models.scoring_sql import function_name
+    from resources.scoring import SCHEMA
+
+    function = f"{SCHEMA}.{function_name(PROBLEM.name, champion.version)}"
+    rows = _newest_rows(warehouse, CHECKED_ROWS, f", {function}(f) as {SQL_SCORE}")
+    difference = _difference(rows, pipeline) if len(rows) else 0.0
+    return f" Called in the warehouse on {len(rows):,} rows it differs by {difference:.1e} at most."
+
+
+def _difference(frame: "pd.DataFrame", pipeline: Any) -> float:
+    """Return by how much the column `sql_score` is off at most.
+
+    Raises:
+        SqlDiffersError: a row has none, or one is off by more than the parity gate allows.
+    """
+    import numpy as np
+
+    from ml_models.lapse.problem import PROBLEM
+
+    given = frame[SQL_SCORE].to_numpy(dtype="float64", na_value=np.nan)
+    if np.isnan(given).any():
+        raise SqlDiffersError(f"SQL has no score for {np.isnan(given).sum():,} row(s)")
+    found = float(np.abs(given - pipeline.predict_proba(frame[list(PROBLEM.features)])[:, 1]).max(initial=0.0))
+    if found > LARGEST_DIFFERENCE:
+        raise SqlDiffersError(f"SQL and scikit-learn differ by {found:.1e} on these rows")
+    return found
 
 
 REASONS = ("reason_1", "reason_2", "reason_3")
@@ -90,6 +167,8 @@ class Scored:
     seconds: float
     seconds_choosing: float
     seconds_of_reasons: float
+    charged: dict[str, int] = field(default_factory=dict)
+    """What the warehouse expected to charge for reading the cutoff, as metadata."""
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -107,6 +186,7 @@ class Scored:
             "scoring_seconds_choosing": round(self.seconds_choosing, 3),
             "scoring_seconds_of_reasons": round(self.seconds_of_reasons, 3),
             **{name: round(value, 3) for name, value in measured.items() if value is not None},
+            **self.charged,
         }
 
 
@@ -177,9 +257,7 @@ class Scorer:
         given = frame[SQL_SCORE].to_numpy(dtype="float64", na_value=np.nan)
         if np.isnan(given).any():
             raise SqlDiffersError(f"SQL has no score for {np.isnan(given).sum():,} row(s)")
-        difference = np.abs(given[:CHECKED_ROWS] - self._predicted(frame.head(CHECKED_ROWS))).max(initial=0.0)
-        if difference > LARGEST_DIFFERENCE:
-            raise SqlDiffersError(f"SQL and scikit-learn differ by {difference:.1e} on these rows")
+        _difference(frame.head(CHECKED_ROWS), self.pipeline)
         return given
 
 
@@ -207,13 +285,14 @@ def score_cutoff(
     scorer = Scorer(version, registry, target)
     rows, loaded = rows_of(warehouse, cutoff), time.perf_counter()
     choice = _choice(warehouse, scorer, cutoff, rows, batch_rows)
+    charged = warehouse.expected_cost(_query(scorer, choice.path), [cutoff])
     chosen, scorer.seconds_of_reasons = time.perf_counter(), 0.0
     try:
         write_scores(warehouse, scorer, cutoff, choice.path, batch_rows)
     except SqlDiffersError as error:
         choice = replace(choice, path="streamed", reason=f"scikit-learn scores after all: {error}")
         write_scores(warehouse, scorer, cutoff, choice.path, batch_rows)
-    return Scored(rows, choice, time.perf_counter() - began, chosen - loaded, scorer.seconds_of_reasons)
+    return Scored(rows, choice, time.perf_counter() - began, chosen - loaded, scorer.seconds_of_reasons, charged)
 
 
 def rows_of(warehouse: Warehouse, cutoff: date) -> int:
@@ -241,8 +320,12 @@ def _choice(warehouse: Warehouse, scorer: Scorer, cutoff: date, rows: int, batch
     if not isinstance(warehouse, DuckDBWarehouse):
         choice = choose_path(compiled, rows, refusal=refusal, parity_passed=proved, batch_rows=batch_rows)
         if choice.path == "sql":
+            sql, streamed = (
+                sum(warehouse.expected_cost(_query(scorer, path), [cutoff]).values()) for path in ("sql", "streamed")
+            )
             why = (
-                "measuring a sample would be billed as the whole cutoff; for their reasons the rows leave all the same"
+                "measuring a sample would be billed as the whole cutoff, so both were asked for by a dry run: "
+                f"{sql:,} bytes by SQL, {streamed:,} streamed; for their reasons the rows leave all the same"
             )
             choice = replace(choice, reason=f"{choice.reason}; {why}")
         return choice

@@ -10,7 +10,7 @@ import dagster as dg
 from assets.features import FEATURE_FRAME
 from assets.ownership import owner_of
 from assets.reporting import column_schema, picture, table
-from assets.scoring import SQL_PARITY, keep_published
+from assets.scoring import SQL_PARITY, Publication, keep_published
 from assets.tables import described, ensure
 from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
 from resources.registry import CHAMPION as CHAMPION_ALIAS
@@ -133,11 +133,13 @@ def training_set(
     span = span_of(config.exclude_from, config.exclude_to)
 
     share = sampled_share(warehouse, config.most_rows)
-    labelled = warehouse.read(
+    rows_to_learn_from = (
         "select f.*, o.lapsed from features.feature_frame f join outcomes.customer_outcomes o "
         f"using (customer_id, cutoff_date) where {warehouse.sampled('f.customer_id', share)} "
         "order by f.cutoff_date, f.customer_id"
     )
+    expected = warehouse.expected_cost(rows_to_learn_from)
+    labelled = warehouse.read(rows_to_learn_from)
     cutoffs = [stamp.date() for stamp in labelled["cutoff_date"].unique()]
     bad = [] if config.repaired else known_bad(warehouse, cutoffs)
     bad = sorted({*bad, *(day for day in cutoffs if span and span[0] <= day <= span[1])})
@@ -165,6 +167,8 @@ def training_set(
             "reason": config.reason or context.run.tags.get("baton/cause", "none given"),
             "train": f"{split.train[0]} to {split.train[-1]}",
             "holdout": f"{split.holdout[0]} to {split.holdout[-1]}",
+            **expected,
+            **warehouse.costs(),
         }
     )
 
@@ -351,15 +355,15 @@ def _callable_in_sql(
     warehouse: Warehouse, registry: ModelRegistry, serving: ModelVersion | None
 ) -> dg.AssetCheckResult:
     """Publish what serves, whatever made it serve."""
-    passed, sentence = True, "There is no champion yet."
+    done = Publication(True, "There is no champion yet.")
     if serving is not None:
-        passed, sentence = keep_published(warehouse, registry, serving)
+        done = keep_published(warehouse, registry, serving)
     return dg.AssetCheckResult(
         asset_key=CHAMPION,
         check_name=SQL_PARITY.name,
-        passed=passed,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=sentence,
+        passed=done.passed,
+        severity=done.severity,
+        description=done.sentence,
     )
 
 

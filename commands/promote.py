@@ -23,7 +23,10 @@ def main() -> None:
         version = registry.version(int(text))
         before = make_champion(registry, warehouse, version, reason="promoted by a person")
         print(f"champion: version {before.version if before else 'none'} -> {version.version} ({version.algorithm})")
-        print(keep_published(warehouse, registry, version)[1])
+        published = keep_published(warehouse, registry, version)
+        print(published.sentence)
+        if not published.passed:
+            sys.exit(f"error: version {version.version} serves, but queries cannot call it as a SQL function.")
 
 
 if __name__ == "__main__":

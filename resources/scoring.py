@@ -49,6 +49,9 @@ class _Functions(Protocol):
     def definitions(self) -> dict[str, str]:
         """Return the functions' bodies by name."""
 
+    def computes(self, definition: str, expression: str) -> bool:
+        """Tell whether a function's body, as the engine gives it back, is this expression."""
+
     def drop(self, name: str) -> None: ...
 
 
@@ -97,7 +100,7 @@ def publish(
         )
     with _functions(warehouse) as functions:
         there = functions.definitions().get(name)
-        if there is not None and not _same(there, compiled.expression):
+        if there is not None and not functions.computes(there, compiled.expression):
             raise WarehouseError(
                 f"Expected {SCHEMA}.{name} to be what version {version} was published as, but it computes something "
                 "else. A version never changes: register the new model as a new version, or drop the function if it "
@@ -137,10 +140,23 @@ def withdraw_alias(warehouse: Warehouse, problem_name: str) -> Published:
     """Remove the alias: where SQL cannot compute the champion, nobody must go on calling the one before it."""
     from ml_models.scoring_sql.publishing import CHAMPION, function_name
 
+    return _dropped(warehouse, problem_name, [function_name(problem_name, CHAMPION)])
+
+
+def withdraw(warehouse: Warehouse, problem_name: str, version: int) -> Published:
+    """Remove a version that does not say what scikit-learn says, and the alias before it."""
+    from ml_models.scoring_sql.publishing import CHAMPION, function_name
+
+    names = [function_name(problem_name, CHAMPION), function_name(problem_name, version)]
+    return _dropped(warehouse, problem_name, names)
+
+
+def _dropped(warehouse: Warehouse, problem_name: str, names: Sequence[str]) -> Published:
     with _functions(warehouse) as functions:
-        name = function_name(problem_name, CHAMPION)
-        if name in functions.definitions():
-            functions.drop(name)
+        there = functions.definitions()
+        for name in names:
+            if name in there:
+                functions.drop(name)
         return _published(functions, problem_name)
 
 
@@ -158,22 +174,6 @@ def _published(functions: _Functions, problem_name: str) -> Published:
     alias = definitions.get(function_name(problem_name, CHAMPION))
     champion = None if alias is None else aliased_version(problem_name, alias)
     return Published(tuple(sorted(int(one.group(1)) for one in found if one)), champion)
-
-
-def _same(definition: str, expression: str) -> bool:
-    """Tell whether two texts hold the same names and numbers in the same order.
-
-    Engines give a definition back with their own spaces, parentheses and letter case, and DuckDB spells casts and
-    operators its own way: what a model learned, columns and numbers, is what must agree.
-    """
-    return _learned(definition) == _learned(expression)
-
-
-def _learned(text: str) -> Sequence[object]:
-    texts = re.findall(r"'(?:[^'\\]|''|\\.)*'", text)
-    bare = re.sub(r"'(?:[^'\\]|''|\\.)*'", " ", text)
-    numbers = re.findall(r"(?<![\w.])[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", bare)
-    return [sorted(texts), sorted(abs(float(number)) for number in numbers)]
 
 
 @contextlib.contextmanager
@@ -196,6 +196,9 @@ def _functions(warehouse: Warehouse, *, read_only: bool = False) -> Iterator[_Fu
         yield _Routines(warehouse, client)
 
 
+_GIVEN = "_baton_given"
+
+
 class _Macros:
     """DuckDB's macros."""
 
@@ -216,6 +219,18 @@ class _Macros:
         )
         return dict(rows.fetchall())
 
+    def computes(self, definition: str, expression: str) -> bool:
+        # DuckDB keeps a text of its own making, so the expression is put through the same.
+        self.connection.execute(f"create or replace temp macro {_GIVEN}(f) as ({expression})")
+        try:
+            [(given,)] = self.connection.execute(
+                "select macro_definition from duckdb_functions() where database_name = 'temp' and function_name = ?",
+                [_GIVEN],
+            ).fetchall()
+        finally:
+            self.connection.execute(f"drop macro temp.{_GIVEN}")
+        return given == definition
+
     def drop(self, name: str) -> None:
         self.connection.execute(f'drop macro "{SCHEMA}"."{name}"')
 
@@ -228,6 +243,7 @@ class _Routines:
     def __init__(self, warehouse: Any, client: Any) -> None:
         self.warehouse, self.client = warehouse, client
         self.schema = f"{warehouse.project}.{SCHEMA}"
+        self.asked: dict[str, Any] = warehouse.asked()
 
     def run(self, statement: str) -> None:
         # The dataset is there already, in the right location.
@@ -238,10 +254,38 @@ class _Routines:
         from google.api_core.exceptions import NotFound
 
         try:
-            listed = [routine.reference for routine in self.client.list_routines(self.schema)]
+            listed = [routine.reference for routine in self.client.list_routines(self.schema, **self.asked)]
         except NotFound:
             return {}
-        return {reference.routine_id: self.client.get_routine(reference).body or "" for reference in listed}
+        routines = [self.client.get_routine(reference, **self.asked) for reference in listed]
+        return {routine.reference.routine_id: routine.body or "" for routine in routines}
+
+    def computes(self, definition: str, expression: str) -> bool:
+        # BigQuery keeps the text as it was given, but for what surrounds it.
+        return _tokens(definition) == _tokens(expression)
 
     def drop(self, name: str) -> None:
-        self.client.delete_routine(f"{self.schema}.{name}", not_found_ok=True)
+        self.client.delete_routine(f"{self.schema}.{name}", not_found_ok=True, **self.asked)
+
+
+_TOKEN = re.compile(
+    r"""'(?:[^'\\]|\\.)*' | `[^`]*` | [0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)? | \w+ | [^\w\s]""", re.VERBOSE
+)
+
+
+def _tokens(text: str) -> list[str]:
+    """Return what an expression is made of, in its order, without the parentheses around all of it."""
+    found = _TOKEN.findall(text)
+    while found and found[0] == "(" and _closed_by(found) == len(found) - 1:
+        found = found[1:-1]
+    return [one if one[0] in "'`" else one.lower() for one in found]
+
+
+def _closed_by(tokens: Sequence[str]) -> int | None:
+    """Return where the parenthesis that the tokens begin with is closed."""
+    depth = 0
+    for position, token in enumerate(tokens):
+        depth += (token == "(") - (token == ")")
+        if depth == 0:
+            return position
+    return None

@@ -11,7 +11,7 @@ import abc
 import contextlib
 import random
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -72,8 +72,8 @@ class Warehouse(dg.ConfigurableResource):
         """Count the rows of a table."""
 
     @abc.abstractmethod
-    def shapes(self) -> dict[tuple[str, str], Shape]:
-        """Return columns and row count of every table and view, by (schema, name)."""
+    def shapes(self, schemas: Collection[str] | None = None) -> dict[tuple[str, str], Shape]:
+        """Return columns and row count of every table and view (of these schemas), by (schema, name)."""
 
     @abc.abstractmethod
     def local(self) -> "DuckDBWarehouse":
@@ -128,7 +128,14 @@ class Warehouse(dg.ConfigurableResource):
         return f"{self.md5_of(column)} < '{int(share * 16**8):08x}'"
 
     def costs(self) -> dict[str, int]:
-        """Return what was charged for since the last call, as metadata; an engine of one's own charges nothing."""
+        """Return what the present step was charged for since the last call, as metadata.
+
+        An engine of one's own charges nothing.
+        """
+        return {}
+
+    def expected_cost(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, int]:  # noqa: ARG002
+        """Return what reading the rows of `sql` would be charged for, as metadata, without reading them."""
         return {}
 
 
@@ -262,7 +269,7 @@ class DuckDBWarehouse(Warehouse):
         with self.connect() as connection:
             return _count(connection, schema, table)
 
-    def shapes(self) -> dict[tuple[str, str], Shape]:
+    def shapes(self, schemas: Collection[str] | None = None) -> dict[tuple[str, str], Shape]:
         """Return columns and row count of every table and view, in one opening; raw tables are not counted."""
         columns: dict[tuple[str, str], dict[str, str]] = {}
         with self.connect() as connection:
@@ -276,7 +283,7 @@ class DuckDBWarehouse(Warehouse):
             return {
                 name: Shape(columns[name], None if name[0] == "raw" else _count(connection, *name))
                 for name in columns
-                if name[0] != "information_schema"
+                if name[0] != "information_schema" and (schemas is None or name[0] in schemas)
             }
 
     def local(self) -> "DuckDBWarehouse":
@@ -332,6 +339,8 @@ class DuckDBWarehouse(Warehouse):
         frames = (lower_names(frame) for frame in frames)
         with spooled(frames, lambda frame: refuse_strangers(frame, f"{schema}.{table}", column, values)) as rows:
             if rows is None:
+                if not self.exists(schema, table):
+                    return 0
                 nothing = self.read(f"select * from {schema}.{table} limit 0")
                 return self.replace_partitions(schema, table, nothing, column=column, values=values)
             with self.transaction() as connection:

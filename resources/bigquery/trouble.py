@@ -5,26 +5,42 @@ sentence is repeated, without anything that looks like a secret.
 """
 
 import contextlib
+import os
 import re
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from resources.secrets import masked
 from resources.warehouse import WarehouseError
 
 UNCHANGED = "Nothing was changed."
-
-_KEY = re.compile(r"-----BEGIN[\s\S]*?(-----END[^-]*-----|$)")
-
-_SECRET = re.compile(
-    r"(?i)(bearer\s+\S+|ya29\.[\w.-]+|eyJ[\w.-]{20,}"
-    r"|(?:access_token|refresh_token|client_secret|private_key|key|token|password)[\"']?\s*[=:]\s*[\"']?[^\s\"'&,}]+)"
-)
 
 _REQUEST = re.compile(r"^(?:\d{3} )?(?:GET|POST|PUT|PATCH|DELETE) \S+: ")
 
 
 class ChangedTableError(WarehouseError):
     """Somebody else changed the table in the meantime; what was asked for was not done."""
+
+
+class JobTimeoutError(Exception):
+    """A job did not end in time and was cancelled."""
+
+    def __init__(self, job_id: str, seconds: float) -> None:
+        super().__init__(f"its job {job_id} did not end within {seconds:,.0f} s and was cancelled")
+        self.job_id = job_id
+
+
+class UnseenError(Exception):
+    """What was sent to BigQuery may have been done or not: `cause` came in between, and its end was not seen.
+
+    `job_id` is None where not even the answer to the start came.
+    """
+
+    def __init__(self, job_id: str | None, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.job_id, self.cause = job_id, cause
 
 
 @contextlib.contextmanager
@@ -39,12 +55,19 @@ def in_sentences(what: str, project: str, location: str, *, unchanged: str = UNC
 
     try:
         yield
-    except (GoogleAuthError, GoogleAPIError, RequestException) as error:
+    except UnseenError as error:
+        job = f"job {error.job_id}" if error.job_id else "the newest jobs"
+        unknown = (
+            f"Whether it was done is not known: look at {job} in project {project}, and run again; doing it twice "
+            "comes to the same."
+        )
+        raise _translated(error.cause, what, project, location, unknown) from None
+    except (GoogleAuthError, GoogleAPIError, RequestException, JobTimeoutError) as error:
         raise _translated(error, what, project, location, unchanged) from None
-    except TimeoutError:
+    except OSError as error:
         raise WarehouseError(
-            f"Expected BigQuery to be done with {what} in time, but its job did not end. It may end yet: look at the "
-            f"project's jobs, and run again. {unchanged}"
+            f"Expected a file or a connection that is needed for {what}, but: {said(error)} Look at the path and who "
+            f"may read it. {unchanged}"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         # The client takes for granted that an answer is BigQuery's.
@@ -69,8 +92,10 @@ def said(error: Exception, most: int = 300) -> str:
     errors: Any = getattr(error, "errors", None)
     first = errors[0] if isinstance(errors, list | tuple) and errors else {}
     message = first.get("message") if isinstance(first, dict) else None
-    text = _REQUEST.sub("", str(message or getattr(error, "message", None) or error)).strip()
-    text = _SECRET.sub("…", _KEY.sub("…", text).splitlines()[0] if text else type(error).__name__)
+    # Google's authentication puts what it said first and the error behind it second.
+    spoken = error.args[0] if len(error.args) > 1 and isinstance(error.args[0], str) else error
+    text = _REQUEST.sub("", str(message or getattr(error, "message", None) or spoken)).strip()
+    text = masked(text).splitlines()[0] if text else type(error).__name__
     return (text if len(text) <= most else text[:most] + " …").rstrip(".") + "."
 
 
@@ -79,18 +104,29 @@ def _translated(error: Exception, what: str, project: str, location: str, unchan
     from google.auth import exceptions as auth
     from requests import exceptions as web
 
+    if isinstance(error, JobTimeoutError):
+        return WarehouseError(
+            f"Expected BigQuery to be done with {what} in time, but {error}. Look at the project's jobs and at what it "
+            f"waits for, and run again. {unchanged}"
+        )
     cause = error
     while isinstance(cause, api.RetryError | auth.TransportError) and _within(cause) is not None:
         cause = _within(cause)  # type: ignore[assignment]
-    if isinstance(cause, web.SSLError) or "certificate verify failed" in str(cause).lower():
+    if isinstance(cause, web.SSLError) or _untrusted(str(cause)):
         return WarehouseError(
             f"Expected BigQuery's certificate while {what}, but the one that came is not trusted. Behind a proxy that "
-            "opens encrypted traffic, name its certificate authority's file in REQUESTS_CA_BUNDLE; otherwise look at "
-            f"who answers. {unchanged}"
+            "opens encrypted traffic, name its certificate authority's file in REQUESTS_CA_BUNDLE and, for frames that "
+            f"come through gRPC, in GRPC_DEFAULT_SSL_ROOTS_FILE_PATH; otherwise look at who answers. {unchanged}"
         )
     if isinstance(cause, web.InvalidJSONError):
         return _garbage(cause, what, unchanged)
     if isinstance(cause, auth.DefaultCredentialsError) and not isinstance(cause, auth.InvalidOperation):
+        file = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+        if file:
+            return WarehouseError(
+                f"Expected GOOGLE_APPLICATION_CREDENTIALS to be the path of a key file while {what}, but {file} "
+                f"is none: {said(cause)} Correct the path or get the file again. {unchanged}"
+            )
         return WarehouseError(
             f"Expected credentials for Google Cloud while {what}, and found none. On Google's machines attach a "
             "service account; elsewhere set GOOGLE_APPLICATION_CREDENTIALS to the path of a key file, or run "
@@ -110,10 +146,18 @@ def _translated(error: Exception, what: str, project: str, location: str, unchan
 
 
 def _garbage(error: Exception, what: str, unchanged: str) -> WarehouseError:
+    # Where, but no values: an answer may hold anything.
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    where = "".join(f" at {Path(frame.filename).name}:{frame.lineno}" for frame in last)
     return WarehouseError(
-        f"Expected an answer of BigQuery while {what}, but what came cannot be read as one ({type(error).__name__}). "
-        f"Is a proxy or another program answering in its place? {unchanged}"
+        f"Expected an answer of BigQuery while {what}, but what came cannot be read as one ({type(error).__name__}"
+        f"{where}). Is a proxy or another program answering in its place? {unchanged}"
     )
+
+
+def _untrusted(text: str) -> bool:
+    """Tell whether a text says that a certificate was refused: OpenSSL spells it with spaces, gRPC as a constant."""
+    return "certificate verify failed" in text.lower().replace("_", " ")
 
 
 def _within(error: Exception) -> Exception | None:

@@ -7,16 +7,15 @@ reads, and expire there by themselves if a process dies.
 
 import contextlib
 import io
-import random
 import threading
-import time
 import uuid
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import dagster as dg
 from pydantic import PrivateAttr
 
+from resources.bigquery.jobs import CANCELLING_SECONDS, REQUEST_SECONDS, UPLOAD_SECONDS, patience, run_to_end
 from resources.bigquery.trouble import UNCHANGED, ChangedTableError, in_sentences, is_conflict
 from resources.labels import run_labels
 from resources.mirror import Mirror, Source
@@ -47,12 +46,6 @@ CLUSTERED_BY = ("customer_id",)
 MERGES = 4
 """How often a replacement that another job disturbed is tried."""
 
-JOBS = 3
-"""How often a job that BigQuery itself broke off is started."""
-
-PASSING = {"backendError", "internalError", "jobBackendError", "jobInternalError", "jobRateLimitExceeded"}
-"""Why BigQuery breaks off a job that did nothing wrong, and would do it when started again."""
-
 GIB = 1024**3
 
 
@@ -62,7 +55,7 @@ class BigQueryWarehouse(Warehouse):
     `project` is billed and holds the datasets, `location` is where they are. `maximum_bytes_billed` is what one query
     may cost: beyond it BigQuery refuses before it starts. Credentials are Google's application default credentials.
     Requests that fail for a reason that passes are repeated for `wait_seconds`; a job that does not end within
-    `job_seconds` is given up. Every job carries the labels `baton_run` and `baton_asset`. `mirror_path` is the DuckDB
+    `job_seconds` is cancelled. Every job carries the labels `baton_run` and `baton_asset`. `mirror_path` is the DuckDB
     file that `local` keeps; `entity_columns` and `judged_customers` say whose rows it holds, as `Mirror` does.
     """
 
@@ -75,7 +68,7 @@ class BigQueryWarehouse(Warehouse):
     entity_columns: list[str] = ["customer_id"]  # noqa: RUF012 - pydantic copies it
     judged_customers: int = JUDGED_CUSTOMERS
 
-    _charged: list[dict[str, int]] = PrivateAttr(default_factory=list)
+    _charged: dict[str, dict[str, int]] = PrivateAttr(default_factory=dict)
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
     _datasets: set[str] = PrivateAttr(default_factory=set)
     _opened: Any = PrivateAttr(default_factory=lambda: contextlib.ExitStack())
@@ -153,7 +146,11 @@ class BigQueryWarehouse(Warehouse):
             config = QueryJobConfig(
                 dry_run=True, use_query_cache=False, query_parameters=parameters_of(parameters), labels=run_labels()
             )
-            return int(client.query(sql, job_config=config, retry=self._retry()).total_bytes_processed or 0)
+            return int(client.query(sql, job_config=config, **self.asked()).total_bytes_processed or 0)
+
+    def expected_cost(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, int]:
+        """Return how many bytes reading the rows of `sql` would scan, as metadata; BigQuery says so free of charge."""
+        return {"bigquery/bytes_expected": self.estimate(sql, parameters)}
 
     def exists(self, schema: str, table: str) -> bool:
         """Tell whether a table or view is there."""
@@ -161,7 +158,7 @@ class BigQueryWarehouse(Warehouse):
 
         with self.connect(f"looking for {schema}.{table}") as client:
             try:
-                client.get_table(self._name(schema, table), retry=self._retry())
+                client.get_table(self._name(schema, table), **self.asked())
             except NotFound:
                 return False
             return True
@@ -170,18 +167,25 @@ class BigQueryWarehouse(Warehouse):
         """Count the rows of a table; BigQuery bills nothing for that."""
         return int(self.read(f"select count(*) as n from `{schema}`.`{table}`")["n"].iloc[0])
 
-    def shapes(self) -> dict[tuple[str, str], Shape]:
+    def shapes(self, schemas: Collection[str] | None = None) -> dict[tuple[str, str], Shape]:
         """Return columns and rows of every table; from its description, which costs nothing. Views are not counted."""
+        from google.api_core.exceptions import NotFound
+
         found = {}
         with self.connect("listing the tables") as client:
-            for dataset in client.list_datasets(retry=self._retry()):
-                if dataset.dataset_id == STAGING_DATASET:
-                    continue
-                for listed in client.list_tables(dataset.reference, retry=self._retry()):
-                    table = client.get_table(listed.reference, retry=self._retry())
-                    columns = {field.name.lower(): _modern(field.field_type) for field in table.schema}
-                    rows = None if table.table_type != "TABLE" else int(table.num_rows or 0)
-                    found[(dataset.dataset_id, table.table_id)] = Shape(columns, rows)
+            if schemas is None:
+                schemas = [
+                    one.dataset_id for one in client.list_datasets(**self.asked()) if one.dataset_id != STAGING_DATASET
+                ]
+            for schema in schemas:
+                # What goes while it is listed, as others' temporary tables do, is not there.
+                with contextlib.suppress(NotFound):
+                    for listed in client.list_tables(f"{self.project}.{schema}", **self.asked()):
+                        with contextlib.suppress(NotFound):
+                            table = client.get_table(listed.reference, **self.asked())
+                            columns = {field.name.lower(): _modern(field.field_type) for field in table.schema}
+                            rows = None if table.table_type != "TABLE" else int(table.num_rows or 0)
+                            found[(schema, table.table_id)] = Shape(columns, rows)
         return found
 
     def tables(self, schema: str) -> list[str]:
@@ -190,7 +194,7 @@ class BigQueryWarehouse(Warehouse):
 
         with self.connect(f"listing the tables of {schema}") as client:
             try:
-                return [one.table_id for one in client.list_tables(f"{self.project}.{schema}", retry=self._retry())]
+                return [one.table_id for one in client.list_tables(f"{self.project}.{schema}", **self.asked())]
             except NotFound:
                 return []
 
@@ -204,7 +208,7 @@ class BigQueryWarehouse(Warehouse):
 
             def look_up(name: str) -> Any:
                 try:
-                    return client.get_table(name, retry=self._retry())
+                    return client.get_table(name, **self.asked())
                 except NotFound:
                     return None
 
@@ -285,6 +289,8 @@ class BigQueryWarehouse(Warehouse):
         frames = (lower_names(frame) for frame in frames)
         with spooled(frames, lambda frame: refuse_strangers(frame, f"{schema}.{table}", column, values)) as rows:
             if rows is None:
+                if not self.exists(schema, table):
+                    return 0
                 nothing = self.read(f"select * from {schema}.{table} limit 0")
                 return self.replace_partitions(schema, table, nothing, column=column, values=values)
             with rows.path.open("rb") as file:
@@ -307,7 +313,7 @@ class BigQueryWarehouse(Warehouse):
             except ChangedTableError:
                 if attempt == MERGES - 1:
                     raise
-                self._pause(attempt)
+                patience(self.wait_seconds)(attempt)
         return self.row_count(schema, table)
 
     def md5_of(self, column: str) -> str:
@@ -315,12 +321,10 @@ class BigQueryWarehouse(Warehouse):
         return f"to_hex(md5(cast({column} as string)))"
 
     def costs(self) -> dict[str, int]:
-        """Return what was billed since the last call, as metadata: jobs, bytes, slot milliseconds."""
+        """Return what was billed to the present step since the last call: jobs, bytes, slot milliseconds."""
         with self._lock:
-            charged, self._charged = self._charged, []
-        if not charged:
-            return {}
-        return {f"bigquery/{name}": sum(one[name] for one in charged) for name in charged[0]}
+            charged = self._charged.pop(_step(), {})
+        return {f"bigquery/{name}": value for name, value in charged.items()}
 
     def _replace(
         self,
@@ -402,15 +406,28 @@ class BigQueryWarehouse(Warehouse):
             write_disposition="WRITE_TRUNCATE",
             create_disposition="CREATE_IF_NEEDED",
             labels=run_labels(),
+            job_timeout_ms=self._timeout_ms(),
         )
         if partitioned:
             config.time_partitioning = TimePartitioning(field=partitioned)
         if clustered:
             config.clustering_fields = clustered
         size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        job = client.load_table_from_file(file, destination, size=size, job_config=config, location=self.location)
-        job.result(retry=self._retry(), timeout=self.job_seconds)
+
+        def start() -> Any:
+            file.seek(0)
+            return client.load_table_from_file(
+                file, destination, size=size, job_config=config, location=self.location, timeout=UPLOAD_SECONDS
+            )
+
+        run_to_end(
+            start,
+            retry=self._retry(),
+            seconds=self.job_seconds,
+            # What was loaded to the side and not seen was not put to use.
+            changes=laid_out,
+            pause=patience(self.wait_seconds),
+        )
 
     def _create(self, client: Any, schema: str, table: str, kinds: Mapping[str, str]) -> None:
         """Create an empty table unless it is there; no job, and so no charge."""
@@ -422,7 +439,7 @@ class BigQueryWarehouse(Warehouse):
             made.time_partitioning = TimePartitioning(field=partitioned)
         if clustered:
             made.clustering_fields = clustered
-        client.create_table(made, exists_ok=True, retry=self._retry())
+        client.create_table(made, exists_ok=True, **self.asked())
 
     def _defined(self, schema: str, table: str, kinds: Mapping[str, str]) -> str:
         """Return a table's name, columns and layout as a create statement has them."""
@@ -433,7 +450,7 @@ class BigQueryWarehouse(Warehouse):
         return f"`{self._name(schema, table)}` ({columns}){by}{within}"
 
     def _columns(self, client: Any, name: str) -> dict[str, str]:
-        table = client.get_table(name, retry=self._retry())
+        table = client.get_table(name, **self.asked())
         return {field.name.lower(): _modern(field.field_type) for field in table.schema}
 
     def ensure_dataset(self, client: Any, schema: str, expires_ms: int | None = None) -> None:
@@ -442,6 +459,7 @@ class BigQueryWarehouse(Warehouse):
         Raises:
             WarehouseError: it is there, in another location.
         """
+        from google.api_core.exceptions import NotFound
         from google.cloud.bigquery import Dataset
 
         if schema in self._datasets:
@@ -450,7 +468,11 @@ class BigQueryWarehouse(Warehouse):
         dataset.location = self.location
         if expires_ms:
             dataset.default_table_expiration_ms = expires_ms
-        made = client.create_dataset(dataset, exists_ok=True, retry=self._retry())
+        # Looked for first: whoever may write into a dataset need not have the right to make one.
+        try:
+            made = client.get_dataset(dataset.reference, **self.asked())
+        except NotFound:
+            made = client.create_dataset(dataset, exists_ok=True, **self.asked())
         if made.location and made.location.upper() != self.location.upper():
             raise WarehouseError(
                 f"Expected dataset {schema} of project {self.project} in location {self.location}, but it is in "
@@ -469,9 +491,16 @@ class BigQueryWarehouse(Warehouse):
                 self._kept = self._opened.enter_context(made)
             return self._kept
 
-    def _query(self, client: Any, sql: str, parameters: Sequence[Any] = (), raw: Sequence[Any] = ()) -> Any:
+    def _query(
+        self,
+        client: Any,
+        sql: str,
+        parameters: Sequence[Any] = (),
+        raw: Sequence[Any] = (),
+        *,
+        changes: bool = False,
+    ) -> Any:
         """Run a query within the limit of bytes, note what it cost, and return its rows."""
-        from google.api_core.exceptions import GoogleAPICallError
         from google.cloud.bigquery import QueryJobConfig
 
         from resources.bigquery.frames import parameters_of
@@ -480,43 +509,55 @@ class BigQueryWarehouse(Warehouse):
             query_parameters=[*parameters_of(parameters), *raw],
             maximum_bytes_billed=self.maximum_bytes_billed,
             labels=run_labels(),
+            job_timeout_ms=self._timeout_ms(),
         )
-        for attempt in range(JOBS):
-            # Google's own repetition of jobs knows no limit of ours, and also repeats what may have been done.
-            job = client.query(sql, job_config=config, retry=self._retry(), job_retry=None)
-            try:
-                rows = job.result(retry=self._retry(), job_retry=None, timeout=self.job_seconds)
-                break
-            except GoogleAPICallError:
-                failed = job.error_result or {}
-                if failed.get("reason") not in PASSING or attempt == JOBS - 1:
-                    raise
-                self._pause(attempt)
-        with self._lock:
-            self._charged.append(
-                {
-                    "jobs": 1,
-                    "bytes_processed": int(job.total_bytes_processed or 0),
-                    "bytes_billed": int(job.total_bytes_billed or 0),
-                    "slot_ms": int(job.slot_millis or 0),
-                }
-            )
-        return rows
+        job = run_to_end(
+            # Google's own repetition of jobs knows no limit of ours.
+            lambda: client.query(sql, job_config=config, retry=self._retry(), job_retry=None, timeout=REQUEST_SECONDS),
+            retry=self._retry(),
+            seconds=self.job_seconds,
+            changes=changes,
+            pause=patience(self.wait_seconds),
+        )
+        self._charge(job)
+        return job.result(retry=self._retry(), job_retry=None, timeout=REQUEST_SECONDS)
 
-    def _pause(self, attempt: int) -> None:
-        """Wait longer each time; with jitter, so that two writers do not meet again and again."""
-        time.sleep(min(self.wait_seconds, 2**attempt * random.uniform(0.5, 1.5)))
+    def _charge(self, job: Any) -> None:
+        """Note what a job cost, with the step that it was for."""
+        cost = {
+            "jobs": 1,
+            "bytes_processed": int(job.total_bytes_processed or 0),
+            "bytes_billed": int(job.total_bytes_billed or 0),
+            "slot_ms": int(job.slot_millis or 0),
+        }
+        with self._lock:
+            before = self._charged.get(_step(), {})
+            self._charged[_step()] = {name: value + before.get(name, 0) for name, value in cost.items()}
 
     def _run(self, client: Any, sql: str, parameters: Sequence[Any] = (), raw: Sequence[Any] = ()) -> int:
-        return int(getattr(self._query(client, sql, parameters, raw), "num_dml_affected_rows", 0) or 0)
+        done = self._query(client, sql, parameters, raw, changes=True)
+        return int(getattr(done, "num_dml_affected_rows", 0) or 0)
+
+    def _timeout_ms(self) -> int:
+        """Return after how long BigQuery itself ends a job: when this process is not there to cancel it any more."""
+        return int(1000 * (self.job_seconds + CANCELLING_SECONDS))
 
     def _name(self, schema: str, table: str) -> str:
         return f"{self.project}.{schema}.{table}"
+
+    def asked(self) -> dict[str, Any]:
+        """Return how a request is made: repeated for a while, and not waited for without end."""
+        return {"retry": self._retry(), "timeout": REQUEST_SECONDS}
 
     def _retry(self) -> Any:
         from google.cloud.bigquery import DEFAULT_RETRY
 
         return DEFAULT_RETRY.with_timeout(self.wait_seconds)
+
+
+def _step() -> str:
+    """Return the label of the asset that is being made; steps of one process are billed apart."""
+    return run_labels().get("baton_asset", "")
 
 
 def layout(kinds: Mapping[str, str]) -> tuple[str | None, list[str]]:

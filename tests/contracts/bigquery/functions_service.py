@@ -48,7 +48,8 @@ class RefusedError(Exception):
 class FunctionsService:
     """One project whose tables are given; use it by `serving`.
 
-    `denied` are routines (`scoring.lapse_champion`) that the caller may not change.
+    `denied` are routines (`scoring.lapse_champion`) that the caller may not change; `miscomputed` are those that say
+    something else than their text.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class FunctionsService:
         self.routines: dict[tuple[str, str], dict[str, Any]] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
         self.denied: set[str] = set()
+        self.miscomputed: set[str] = set()
         self.statements: list[str] = []
         self.called: list[str] = []
         self.invalid: list[str] = []
@@ -243,7 +245,10 @@ class FunctionsService:
             raise RefusedError(400, "invalidQuery", "The statement is not legacy SQL")
         published = {}
         for (dataset, name), about in self.routines.items():
-            function = {"argument": about["arguments"][0]["name"], "body": about["definitionBody"]}
+            body = about["definitionBody"]
+            if f"{dataset}.{name}" in self.miscomputed:
+                body = f"({body}) * 0.999"
+            function = {"argument": about["arguments"][0]["name"], "body": body}
             published |= {f"{dataset}.{name}": function, f"{self.project}.{dataset}.{name}": function}
         asked = {"tables": self.tables, "functions": published}
         said = self.language.ask(**asked, define=statement)

@@ -5,18 +5,26 @@ said by Google's own analyzer and reference implementation of GoogleSQL.
 """
 
 from collections.abc import Iterator
+from datetime import date
 
+import dagster as dg
+import numpy as np
 import pandas as pd
 import pytest
 from contracts.bigquery.functions_service import LOCATION, FunctionsService, serving
 from environments.analyzer import GoogleSQL, googlesql
+from sklearn.pipeline import Pipeline
 from small_model import FEATURES, fitted
 
+from assets.scoring import keep_published
+from ml_models.lapse import PROBLEM
 from ml_models.scoring_sql import CompiledScore, compile_pipeline
 from resources.bigquery import BigQueryWarehouse
 from resources.environment import variables
+from resources.registry import ModelRegistry, ModelVersion
 from resources.scoring import Published, dialect_of, move_alias, publish, published, withdraw_alias
 from resources.warehouse import WarehouseError
+from tests.unit.world import make_frame
 
 pytestmark = pytest.mark.slow
 
@@ -173,3 +181,79 @@ def test_what_the_interface_does_not_know_is_found(language: GoogleSQL) -> None:
     service.answer("GET", f"{routines}?most=3", None)
     service.answer("PATCH", routines, None)
     assert len(service.invalid) == 5, service.invalid
+
+
+CHAMPION = ModelVersion("lapse", 4, "run", "logistic", date(2017, 3, 27), "f")
+KINDS = {"f": "FLOAT64", "i": "INT64", "O": "STRING", "M": "DATE", "b": "BOOL", "U": "STRING", "T": "STRING"}
+
+
+class Shelf(ModelRegistry):
+    """A registry that holds one version: the problem's own linear candidate."""
+
+    def load(self, version: ModelVersion) -> Pipeline:
+        world = make_frame(customers=300, cutoffs=3)
+        candidate = PROBLEM.candidates[0]
+        pipeline = candidate.build(candidate.sample(np.random.default_rng(1), 1)[0], 0)
+        return pipeline.fit(world[list(PROBLEM.features)], world["lapsed"])
+
+
+SHELF = Shelf(tracking_uri="none", artifact_root="none")
+
+
+@pytest.fixture
+def shop(language: GoogleSQL) -> Iterator[FunctionsService]:
+    """The service with a feature frame of the problem's own features."""
+    frame = make_frame(customers=300, cutoffs=3).drop(columns="lapsed").sort_values(["cutoff_date", "customer_id"])
+    frame = frame.groupby("cutoff_date").head(20)
+    columns = {name: KINDS[kind.kind] for name, kind in frame.dtypes.items()}
+    cells = frame.astype(object).where(frame.notna(), None)
+    rows = [[_cell(value) for value in row] for row in cells.to_numpy().tolist()]
+    made = FunctionsService(language, PROJECT, {"features.feature_frame": columns}, {"features.feature_frame": rows})
+    with serving(made) as address, variables({"BIGQUERY_EMULATOR_HOST": address, "BIGQUERY_EMULATOR_STORAGE": ""}):
+        yield made
+    assert made.invalid == []
+
+
+def _cell(value: object) -> object:
+    return f"{value:%Y-%m-%d}" if isinstance(value, pd.Timestamp) else value
+
+
+@pytest.fixture
+def shops(shop: FunctionsService) -> BigQueryWarehouse:
+    return BigQueryWarehouse(project=PROJECT, location=LOCATION, wait_seconds=5, job_seconds=30)
+
+
+def test_a_champion_is_called_in_the_warehouse_before_its_alias_moves(shop, shops) -> None:
+    done = keep_published(shops, SHELF, CHAMPION)
+    assert done.passed, done.sentence
+    assert "Called in the warehouse on 20 rows it differs by" in done.sentence
+    assert published(shops, "lapse") == Published((4,), 4)
+    asked = len(shop.statements)
+    assert keep_published(shops, SHELF, CHAMPION).passed
+    assert len(shop.statements) == asked
+
+
+def test_a_function_that_says_something_else_in_the_warehouse_gets_no_alias_and_does_not_stay(shop, shops) -> None:
+    publish(shops, "lapse", 3, compiled(3), alias=True)
+    shop.miscomputed.add("scoring.lapse_v4")
+    done = keep_published(shops, SHELF, CHAMPION)
+    assert not done.passed
+    assert "called in the warehouse, SQL and scikit-learn differ by" in done.sentence
+    assert published(shops, "lapse") == Published((3,), None)
+
+
+def test_a_champion_that_cannot_be_published_leaves_no_alias_to_the_version_before(shop, shops) -> None:
+    publish(shops, "lapse", 3, compiled(3), alias=True)
+    shop.denied.add("scoring.lapse_v4")
+    done = keep_published(shops, SHELF, CHAMPION)
+    assert (done.passed, done.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert done.sentence.endswith("The alias was withdrawn after that, so that it calls no older version.")
+    assert published(shops, "lapse") == Published((3,), None)
+
+
+def test_an_alias_that_cannot_even_be_withdrawn_is_an_error(shop, shops) -> None:
+    publish(shops, "lapse", 3, compiled(3), alias=True)
+    shop.denied |= {"scoring.lapse_v4", "scoring.lapse_champion"}
+    done = keep_published(shops, SHELF, CHAMPION)
+    assert (done.passed, done.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "it may call a version that no longer serves" in done.sentence

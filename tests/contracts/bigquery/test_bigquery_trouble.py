@@ -17,7 +17,7 @@ import pytest
 from certificates import self_signed
 
 from resources.bigquery import BigQueryWarehouse
-from resources.bigquery.trouble import ChangedTableError, said
+from resources.bigquery.trouble import ChangedTableError, in_sentences, said
 from resources.environment import variables
 from resources.warehouse import WarehouseError
 
@@ -185,9 +185,27 @@ def test_missing_credentials_are_said_with_what_to_do(tmp_path: Path) -> None:
         BigQueryWarehouse(project=PROJECT).read("select 1")
 
 
-def test_a_key_file_that_is_not_there_is_said(tmp_path: Path) -> None:
-    missing = {"BIGQUERY_EMULATOR_HOST": "", "GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "key.json")}
-    with variables(missing), pytest.raises(WarehouseError, match="Expected credentials for Google Cloud"):
+@pytest.mark.parametrize("content", [None, "", "{", '{"type": "service_account", "private_key": "s3cret"}'])
+def test_a_key_file_that_is_missing_or_none_is_said(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "key.json"
+    if content is not None:
+        file.write_text(content)
+    with (
+        variables({"BIGQUERY_EMULATOR_HOST": "", "GOOGLE_APPLICATION_CREDENTIALS": str(file)}),
+        pytest.raises(
+            WarehouseError, match=r"Expected GOOGLE_APPLICATION_CREDENTIALS .*/key\.json is none: \w"
+        ) as raised,
+    ):
+        BigQueryWarehouse(project=PROJECT).read("select 1")
+    assert "s3cret" not in str(raised.value)
+
+
+def test_a_key_that_cannot_be_opened_is_said(tmp_path: Path) -> None:
+    # A folder: root may open every file.
+    with (
+        variables({"BIGQUERY_EMULATOR_HOST": "", "GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path)}),
+        pytest.raises(WarehouseError, match="GOOGLE_APPLICATION_CREDENTIALS|Expected a file .* who may read it"),
+    ):
         BigQueryWarehouse(project=PROJECT).read("select 1")
 
 
@@ -204,6 +222,23 @@ def test_a_certificate_that_is_not_trusted_is_said(
     ):
         warehouse.read("select 1")
     assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    "said_by",
+    [
+        "SSLError: certificate verify failed: self-signed certificate in certificate chain",
+        "Ssl handshake failed: SSL_ERROR_SSL: error:1000007d:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED",
+    ],
+)
+def test_a_certificate_is_recognised_as_the_cause_through_rest_and_through_grpc(said_by: str) -> None:
+    from google.api_core.exceptions import ServiceUnavailable
+
+    with (
+        pytest.raises(WarehouseError, match="REQUESTS_CA_BUNDLE and, .*GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"),
+        in_sentences("reading p.t", PROJECT, "EU"),
+    ):
+        raise ServiceUnavailable(said_by)
 
 
 def test_a_server_that_is_not_there_is_said(warehouse: BigQueryWarehouse) -> None:
@@ -233,22 +268,117 @@ def table_of(columns: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def replace(warehouse: BigQueryWarehouse) -> int:
-    frame = pd.DataFrame({"cutoff_date": [pd.Timestamp("2017-01-02")], "a": [1]})
-    empty = frame.iloc[:0]
-    return warehouse.replace_partitions("p", "t", empty, column="cutoff_date", values=[date(2017, 1, 2)])
+FRAME = pd.DataFrame({"cutoff_date": [pd.Timestamp("2017-01-02")], "a": [1]})
+
+Write = Callable[[BigQueryWarehouse], int]
+
+
+def replace_rows(warehouse: BigQueryWarehouse) -> int:
+    return warehouse.replace_partitions("p", "t", FRAME, column="cutoff_date", values=[date(2017, 1, 2)])
+
+
+def delete_rows(warehouse: BigQueryWarehouse) -> int:
+    return warehouse.replace_partitions("p", "t", FRAME.iloc[:0], column="cutoff_date", values=[date(2017, 1, 2)])
+
+
+def replace_table(warehouse: BigQueryWarehouse) -> int:
+    return warehouse.replace_table("p", "t", FRAME)
+
+
+def there(columns: dict[str, str], jobs: Callable[[str, str], Answer]) -> Callable[[str, str], Answer]:
+    """Return the answers of a project that has dataset and table, and `jobs` for whatever starts or follows a job."""
+
+    def answer(method: str, path: str) -> Answer:
+        if "/jobs" in path or "/queries" in path:
+            return jobs(method, path)
+        dataset = {"datasetReference": {"projectId": PROJECT, "datasetId": "p"}, "location": "EU"}
+        return 200, table_of(columns) | dataset
+
+    return answer
+
+
+TABLE = {"cutoff_date": "DATE", "a": "INTEGER"}
+
+
+@pytest.mark.parametrize(
+    ("write", "unchanged"),
+    [
+        (replace_table, "The previous table is intact."),
+        (replace_rows, "No row was replaced."),
+        (delete_rows, "No row was replaced."),
+    ],
+)
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (refusal(403, "accessDenied", "Access Denied: Table shop:p.t: User does not have it"), "Expected permission"),
+        (refusal(403, "quotaExceeded", "Quota exceeded: Your table exceeded quota for imports"), "a quota of project"),
+        (refusal(400, "invalid", "Cannot read and write in different locations: US, EU"), "Expected every dataset in"),
+        ((200, {"hello": "world"}), "cannot be read as one"),
+    ],
+)
+def test_a_write_that_is_refused_is_a_sentence_and_leaves_what_was_there(
+    server: Server, warehouse, write: Write, unchanged: str, answer: Answer, sentence: str
+) -> None:
+    server.answer = there(TABLE, lambda method, path: answer)
+    with pytest.raises(WarehouseError, match=sentence) as raised:
+        write(warehouse)
+    assert str(raised.value).endswith(unchanged)
+
+
+def test_a_table_whose_columns_somebody_keeps_changing_is_tried_again_and_then_said(server: Server, warehouse) -> None:
+    columns = dict(TABLE)
+
+    def jobs(method: str, path: str) -> Answer:
+        if "/upload" in path:
+            columns[f"more_{len(columns)}"] = "STRING"
+            return 200, job(path)
+        if method == "POST":
+            return refusal(400, "invalidQuery", "Inserted row has wrong column count")
+        return 200, job(path)
+
+    def job(path: str) -> Any:
+        about = {"projectId": PROJECT, "jobId": "load", "location": "EU"}
+        return {"jobReference": about, "configuration": {"load": {}}, "status": {"state": "DONE"}}
+
+    server.answer = there(columns, jobs)
+    with pytest.raises(ChangedTableError, match=r"somebody changed them\. No row was replaced; run again"):
+        replace_rows(warehouse)
+
+
+def test_who_may_write_but_make_no_dataset_writes(server: Server, warehouse) -> None:
+    """As the permissions of docs/production.md are where the datasets were made beforehand."""
+    beyond = there(TABLE, lambda method, path: (500, {}))
+
+    def answer(method: str, path: str) -> Answer:
+        if method == "POST" and path.endswith("/datasets"):
+            return refusal(403, "accessDenied", "Access Denied: User does not have bigquery.datasets.create")
+        return beyond(method, path)
+
+    server.answer = answer
+    warehouse.create_table("p", "t", {"a": "bigint"})
+    assert ("POST", f"/bigquery/v2/projects/{PROJECT}/datasets") not in server.asked
+
+
+def test_a_table_that_goes_while_tables_are_listed_is_not_there(server: Server, warehouse) -> None:
+    def answer(method: str, path: str) -> Answer:
+        if "/gone" in path:
+            return refusal(404, "notFound", "Not found: Dataset shop:gone")
+        if path.endswith("/tables"):
+            tables = [table_of(TABLE), {"tableReference": {"projectId": PROJECT, "datasetId": "p", "tableId": "tmp"}}]
+            return 200, {"tables": tables, "totalItems": 2}
+        if path.endswith("/tmp"):
+            return refusal(404, "notFound", "Not found: Table shop:p.tmp")
+        return 200, {**table_of(TABLE), "type": "TABLE", "numRows": "7"}
+
+    server.answer = answer
+    assert {name: shape.rows for name, shape in warehouse.shapes(["p", "gone"]).items()} == {("p", "t"): 7}
 
 
 def test_a_table_that_others_keep_changing_is_tried_again_and_then_said(server: Server, warehouse) -> None:
     conflict = "Could not serialize access to table shop:p.t due to concurrent update"
 
-    def answer(method: str, path: str) -> Answer:
-        if path.endswith("/jobs"):
-            return refusal(400, "invalidQuery", conflict)
-        dataset = {"datasetReference": {"projectId": PROJECT, "datasetId": "p"}, "location": "EU"}
-        return 200, table_of({"cutoff_date": "DATE", "a": "INTEGER"}) | dataset
-
-    server.answer = answer
+    server.answer = there(TABLE, lambda method, path: refusal(400, "invalidQuery", conflict))
     with pytest.raises(ChangedTableError, match="another job changed it at the same time.*No row was replaced"):
-        replace(warehouse)
+        delete_rows(warehouse)
     assert len([path for method, path in server.asked if path.endswith("/jobs")]) == 4

@@ -14,6 +14,7 @@ compared with a timestamp); this does not.
 import json
 import re
 import sys
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from zetasql.types import (
     SignatureArgumentKind,
     SimpleCatalog,
     TypeKind,
+    Value,
     ZetaSQLBuiltinFunctionOptions,
 )
 
@@ -50,8 +52,17 @@ KINDS = {
     "JSON": TypeKind.TYPE_JSON,
 }
 
-CELLS = {"INT64": "int64_value", "FLOAT64": "double_value", "STRING": "string_value", "BOOL": "bool_value"}
+CELLS = {
+    "INT64": "int64_value",
+    "FLOAT64": "double_value",
+    "STRING": "string_value",
+    "BOOL": "bool_value",
+    "DATE": "date_value",
+}
 """Where a value of a type is kept; others are not given back."""
+
+FIRST_DAY = date(1970, 1, 1)
+"""Of which a day is kept as a number; a request and an answer have it as text."""
 
 THREE_NAMES = re.compile(r"`([^`]+)`\.`([^`]+)`\.`([^`]+)`")
 TWO_NAMES = re.compile(r"(?<![\w`.])`([^`.]+)`\.`([^`.]+)`(?![\w`.])")
@@ -156,7 +167,7 @@ class Request:
         options = AnalyzerOptions(language_options=self.language)
         # It knows no functions of others: their bodies are put in their place, as the language defines them.
         options.enabled_rewrites = [ResolvedASTRewrite.REWRITE_INLINE_SQL_FUNCTIONS]
-        contents = {name: create_table_content(given) for name, given in rows.items()}
+        contents = {name: self.content(name, given) for name, given in rows.items()}
         prepared = PreparedQuery.builder().set_sql(self.flat(query)).set_analyzer_options(options)
         named = {kind: name for name, kind in KINDS.items()}
         with prepared.set_catalog(self.catalog).set_table_content(contents).prepare() as ready:
@@ -165,8 +176,25 @@ class Request:
         cells = [CELLS[kind] for _, kind in columns]
         return {
             "columns": columns,
-            "rows": [[getattr(cell, kept) for cell, kept in zip(row.cell, cells, strict=True)] for row in found],
+            "rows": [[given_back(cell, kept) for cell, kept in zip(row.cell, cells, strict=True)] for row in found],
         }
+
+    def content(self, table: str, rows: list[list[Any]]) -> Any:
+        """Return the rows of a table as the reference implementation reads them."""
+        made = create_table_content(rows)
+        days = [place for place, kind in enumerate(self.tables[table].values()) if kind == "DATE"]
+        for row in made.table_data.row:
+            for place in days:
+                text = row.cell[place].string_value
+                if text is not None:
+                    row.cell[place] = Value(date_value=(date.fromisoformat(text) - FIRST_DAY).days)
+        return made
+
+
+def given_back(cell: Any, kept: str) -> Any:
+    """Return a cell as an answer has it."""
+    value = getattr(cell, kept)
+    return str(FIRST_DAY + timedelta(days=value)) if kept == "date_value" and value is not None else value
 
 
 def inside(folder: SimpleCatalog, name: str) -> SimpleCatalog:
