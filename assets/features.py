@@ -9,6 +9,7 @@ import dagster as dg
 from assets.dbt import RebuildConfig
 from assets.ownership import owner_of
 from assets.reporting import column_schema, table
+from assets.shop_time import today
 from resources.clock import Clock
 from resources.warehouse import Warehouse
 
@@ -212,12 +213,13 @@ def data_is_recent(warehouse: Warehouse, clock: Clock) -> dg.AssetCheckResult:
         )
     watermark = found.date()
     # The watermark's day ended at the next midnight; the clock is compared with that, by calendar day.
-    age_days = (now.date() - watermark).days - 1
+    day = today(clock)
+    age_days = (day - watermark).days - 1
     return dg.AssetCheckResult(
         passed=age_days <= OLDEST_DATA_DAYS,
         severity=dg.AssetCheckSeverity.WARN,
         description=(
-            f"Data is whole through {watermark}, {age_days} day(s) behind the clock ({now.date()}); at most "
+            f"Data is whole through {watermark}, {age_days} day(s) behind the clock ({day}); at most "
             f"{OLDEST_DATA_DAYS} are expected."
         ),
         metadata={"watermark": str(watermark), "clock": now.isoformat(), "age_days": age_days},

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -10,6 +9,7 @@ from assets.features import FEATURE_FRAME
 from assets.ownership import owner_of
 from assets.reporting import table
 from assets.scoring import DARK, REASONS, rows_of, score_cutoff
+from assets.shop_time import today
 from assets.tables import described, ensure
 from assets.training import CANDIDATE, CHAMPION, POOL, obstacle_of
 from resources.clock import Clock
@@ -26,7 +26,6 @@ FEED = dg.AssetKey(["raw", "transactions"])
 """What a current cutoff waits for: its owner is told when there is none."""
 
 CUTOFF_STEP_DAYS = 7
-STORE_TIME_ZONE = "America/New_York"
 
 
 class ScoreConfig(dg.Config):
@@ -111,7 +110,7 @@ def stale_feed(newest: date | None, clock: Clock) -> str:
     if newest is None or due == newest:
         return ""
     return (
-        f"today is {_today(clock)} and the cutoff of {due} is due, but the data delivered so far allow none after "
+        f"today is {today(clock)} and the cutoff of {due} is due, but the data delivered so far allow none after "
         f"{newest}; sync the feed, or ask its owner why it stopped"
     )
 
@@ -120,11 +119,7 @@ def due_cutoff(newest: date | None, clock: Clock) -> date | None:
     """Return the newest cutoff that the clock asks for, delivered or not; None before the first."""
     if newest is None:
         return None
-    return newest + timedelta(days=max(0, (_today(clock) - newest).days) // CUTOFF_STEP_DAYS * CUTOFF_STEP_DAYS)
-
-
-def _today(clock: Clock) -> date:
-    return clock.now().astimezone(ZoneInfo(STORE_TIME_ZONE)).date()
+    return newest + timedelta(days=max(0, (today(clock) - newest).days) // CUTOFF_STEP_DAYS * CUTOFF_STEP_DAYS)
 
 
 def _refuse(warehouse: Warehouse, cutoff: date, config: ScoreConfig) -> None:

@@ -69,7 +69,9 @@ def embedded(home: Path) -> dict[str, Any]:
 def production(home: Path) -> dict[str, Any]:
     """BigQuery, an Airbyte server or Cloud, MLflow where `MLFLOW_TRACKING_URI` says; `home` holds copies and scratch.
 
-    Nothing is asked of any of them before something runs; what is missing then is said by whoever needs it.
+    The models' places have no default: one beside each process, on a machine that goes after its run, would be taken
+    for a registry until a version is asked for that another machine made. No server is asked before something runs;
+    what is missing there is said by whoever needs it.
     """
     from resources.airbyte.server import RemoteAirbyteWorkspace
     from resources.bigquery import BigQueryWarehouse
@@ -94,8 +96,10 @@ def production(home: Path) -> dict[str, Any]:
         "airbyte": RemoteAirbyteWorkspace(clock=clock),
         "dbt": dbt,
         "registry": ModelRegistry(
-            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}"),
-            artifact_root=os.environ.get("BATON_ARTIFACT_ROOT", (home / "mlartifacts").as_uri()),
+            tracking_uri=_required(
+                "MLFLOW_TRACKING_URI", "the MLflow server that registers models, or a file that stays"
+            ),
+            artifact_root=_required("BATON_ARTIFACT_ROOT", "the bucket or folder that holds the models"),
         ),
         "alerts": Alerts(path=str(home / "alerts.jsonl")),
     }

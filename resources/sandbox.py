@@ -10,6 +10,7 @@ What is built is decided by what is asked for: with `cutoffs` only the days that
 import contextlib
 import json
 import random
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -138,9 +139,10 @@ class Sandbox:
         models = self._wanted(build)
         self._check_tables(alterations)
         as_of = as_of or until or (cutoffs[0] if cutoffs and len(cutoffs) == 1 else None)
-        connection = duckdb.connect(":memory:")
-        try:
+        with tempfile.TemporaryDirectory(prefix="baton-replay-") as spill, duckdb.connect(":memory:") as connection:
             connection.execute(f"set threads = {self.threads}; set memory_limit = '{self.memory_limit}'")
+            # By default the present folder, which may be the project's own, or read-only.
+            connection.execute("set temp_directory = '{}'".format(spill.replace("'", "''")))
             connection.execute("set preserve_insertion_order = false")
             self._attach(connection)
             # Alterations of models may read what the models are made of several times.
@@ -151,8 +153,6 @@ class Sandbox:
             for model in models:
                 made.model(model)
             yield World(connection)
-        finally:
-            connection.close()
 
     def features(
         self, alterations: Sequence[Alteration], cutoff: date, customers: int | None = None, as_of: date | None = None

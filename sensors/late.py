@@ -8,13 +8,13 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.predictions import CUTOFF_STEP_DAYS
+from assets.shop_time import time_zone
 from resources.clock import Clock
 from resources.warehouse import Warehouse, WarehouseBusyError, WarehouseError
 from sensors.arrivals import WAIT_SECONDS
 from sensors.drift import NO_ACTION_DUE
 from sensors.history import completed_evaluations, text
 from sensors.jobs import WEEKLY_JUDGE, WEEKLY_SCORE
-from sensors.schedules import TIME_ZONE
 
 SCHEDULES_DONE = time(12)
 """By noon of a cutoff's day the schedules have had their turn; before, a cutoff that waits is not late."""
@@ -49,7 +49,7 @@ def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason
         return dg.SkipReason(str(error))
     if cutoff is None:
         return dg.SkipReason("there is no cutoff yet")
-    now = clock.now().astimezone(ZoneInfo(TIME_ZONE))
+    now = clock.now().astimezone(ZoneInfo(time_zone()))
     judged = [text(record.evaluation, "cutoff") for record in completed_evaluations(context.instance, NO_ACTION_DUE)]
     job = due(cutoff, now, scored=scored, judged=str(cutoff) in judged)
     if job is None:

@@ -2,11 +2,8 @@
 
 import dagster as dg
 
-from assets.predictions import STORE_TIME_ZONE
+from assets.shop_time import time_zone
 from sensors.jobs import INGEST_AND_BUILD, WEEKLY_JUDGE, WEEKLY_SCORE
-
-TIME_ZONE = STORE_TIME_ZONE
-"""A day is whole when it has ended where the shops are."""
 
 
 def _schedule(job: str, name: str, cron: str, why: str) -> dg.ScheduleDefinition:
@@ -14,7 +11,7 @@ def _schedule(job: str, name: str, cron: str, why: str) -> dg.ScheduleDefinition
         name=name,
         job_name=job,
         cron_schedule=cron,
-        execution_timezone=TIME_ZONE,
+        execution_timezone=time_zone(),
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=why,
     )

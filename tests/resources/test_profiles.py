@@ -9,6 +9,13 @@ from resources.clock import Clock, parse_instant
 from resources.environment import variables
 from resources.profiles import PROFILES, SettingError, UnknownProfileError, resources_for
 
+PRODUCTION = {
+    "BATON_BIGQUERY_PROJECT": "some-project",
+    "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+    "BATON_ARTIFACT_ROOT": "gs://some-bucket/models",
+}
+"""What the profile `production` cannot be without."""
+
 
 def test_an_unknown_profile_names_the_choices():
     with pytest.raises(UnknownProfileError, match="must be one of embedded, production; it is 'prodution'"):
@@ -16,21 +23,25 @@ def test_an_unknown_profile_names_the_choices():
 
 
 def test_every_profile_offers_the_same_resources():
-    with variables({"BATON_BIGQUERY_PROJECT": "some-project"}):
+    with variables(PRODUCTION):
         for profile in PROFILES:
             assert set(resources_for(profile)) == {"clock", "warehouse", "airbyte", "dbt", "registry", "alerts"}
 
 
-def test_production_says_which_variable_is_missing_and_asks_no_server_for_it():
-    with pytest.raises(SettingError, match="expects BATON_BIGQUERY_PROJECT, .*, and it is not set"):
+@pytest.mark.parametrize("missing", PRODUCTION)
+def test_production_says_which_variable_is_missing_and_asks_no_server_for_it(missing):
+    with variables({**PRODUCTION, missing: ""}), pytest.raises(SettingError, match=f"expects {missing}, .*is not set"):
         resources_for("production")
-    settings = {"BATON_BIGQUERY_PROJECT": "some-project", "BATON_BIGQUERY_MAX_BYTES": "200 GB"}
+
+
+def test_a_limit_that_is_no_number_is_said():
+    settings = {**PRODUCTION, "BATON_BIGQUERY_MAX_BYTES": "200 GB"}
     with variables(settings), pytest.raises(SettingError, match="whole number of bytes.* it is '200 GB'"):
         resources_for("production")
 
 
 def test_the_graph_has_the_same_keys_on_both_profiles():
-    with variables({"BATON_BIGQUERY_PROJECT": "some-project"}):
+    with variables(PRODUCTION):
         graphs = [build_definitions(profile).resolve_asset_graph() for profile in PROFILES]
     embedded, production = ({key.to_user_string() for key in graph.get_all_asset_keys()} for graph in graphs)
     assert embedded == production
@@ -53,7 +64,7 @@ def test_an_instant_without_a_zone_is_refused_with_an_example(text):
 
 
 def test_production_keeps_what_is_judged_in_a_file_of_its_home_and_knows_the_customer_by_both_names(tmp_path):
-    with variables({"BATON_BIGQUERY_PROJECT": "some-project"}):
+    with variables(PRODUCTION):
         warehouse = PROFILES["production"](tmp_path)["warehouse"]
     assert warehouse.mirror_path == str(tmp_path / "mirror.duckdb")
     assert warehouse.entity_columns == ["customer_id", "household_id"]
