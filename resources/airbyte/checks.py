@@ -6,10 +6,11 @@ import dagster as dg
 from dagster_airbyte import AirbyteWorkspace
 from dagster_airbyte.utils import clean_name
 
+from resources.airbyte.client import AirbyteGoneError
 from resources.airbyte.protocol import AirbyteError
 from resources.airbyte.raw import OWNER, raw_key
 from resources.airbyte.server import SNAPSHOT_CHECK, RemoteAirbyteWorkspace
-from resources.airbyte.snapshot import Change, ServerConnection
+from resources.airbyte.snapshot import Change, OneTableError, ServerConnection
 
 
 def snapshot_checks(workspace: AirbyteWorkspace) -> list[dg.AssetChecksDefinition]:
@@ -43,6 +44,11 @@ def _checks(connection: ServerConnection) -> dg.AssetChecksDefinition:
         selected = {key.asset_key for key in context.selected_asset_check_keys}
         try:
             found = workspace.changes(connection.name)
+        except (AirbyteGoneError, OneTableError) as error:
+            # Airbyte was asked and answered: what the graph reads is not there any more.
+            for key in selected:
+                yield _result(key, False, dg.AssetCheckSeverity.ERROR, str(error), [])
+            return
         except AirbyteError as error:
             # A check that raises fails the run; what could not be compared is no reason to stop what landed well.
             for key in selected:

@@ -6,15 +6,18 @@ when the answer to the first start is lost. This one never ends a job because it
 """
 
 import contextlib
+import html
+import json
 import math
 import random
 import re
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -27,6 +30,8 @@ from resources.airbyte.jobs import SYNC, WAITING, AirbyteJobError, Job, JobRepor
 from resources.airbyte.protocol import AirbyteError
 from resources.airbyte.snapshot import streams_of
 
+_Read = TypeVar("_Read")
+
 LEAVE, CANCEL = "leave", "cancel"
 
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
@@ -34,6 +39,8 @@ LONGEST_WAIT = 60.0
 """Seconds between two tries, unless the server itself asks for more."""
 NEWEST_JOBS = 20
 QUOTE_CHARS = 300
+PAGE_CHARS = 60
+"""How much is quoted of what is not in Airbyte's own words."""
 
 
 class AirbyteUnavailableError(AirbyteError):
@@ -46,6 +53,10 @@ class AirbyteUnavailableError(AirbyteError):
 
 class AirbyteConflictError(AirbyteError):
     """The server refuses because of what runs already (409)."""
+
+
+class AirbyteGoneError(AirbyteError):
+    """Airbyte itself says that it has no such connection, destination or job."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,10 @@ class ServerClient(AirbyteClient):
     `outage_limit`: for how many seconds a live job is followed while the server does not answer. `incomplete_limit`:
     for how many seconds Airbyte may leave a job between two attempts. `poll_timeout`: for how many seconds a job may
     take, after which it is left running or cancelled (`on_poll_timeout`).
+
+    Only a sync is ever cancelled, by `on_poll_timeout` or by `cancel_on_termination`: also one that ran already and was
+    attached to, because it is the sync that this run stands for. A reset, clear or refresh, which a person began and
+    which is only waited for, is left running.
     """
 
     request_timeout: float  # type: ignore[assignment]
@@ -100,6 +115,7 @@ class ServerClient(AirbyteClient):
             f"{self.configuration_api_base_url}/connections/get",
             data={"connectionId": connection_id},
             expects=("connectionId", "name", "syncCatalog"),
+            read=dict,
             about=f"connection {connection_id}",
         )
         # Before a sync is begun whose streams could not be read afterwards.
@@ -116,6 +132,7 @@ class ServerClient(AirbyteClient):
             "GET",
             f"{self.rest_api_base_url}/destinations/{destination_id}",
             expects=("destinationId", "destinationType", "configuration"),
+            read=dict,
             about=f"destination {destination_id}",
         )
 
@@ -146,34 +163,36 @@ class ServerClient(AirbyteClient):
         params: Mapping[str, Any] | None = None,
         include_additional_request_headers: bool = True,
     ) -> Mapping[str, Any]:
-        return self._ask(method, url, data=data, params=params, signed=include_additional_request_headers)
+        return self._ask(method, url, data=data, params=params, read=dict, signed=include_additional_request_headers)
 
     # Jobs
 
     def newest_jobs(self, connection_id: str, *, tries: int | None = None, **only: Any) -> list[Job]:
-        """Return the newest jobs of a connection, newest first; `only` narrows by the API's own filters."""
-        answer = self._ask(
+        """Return the newest jobs of a connection, newest first; `only` narrows by the API's own filters.
+
+        Raises:
+            AirbyteError: the server could not be asked, or lists no jobs in a way that can be read.
+        """
+        return self._ask(
             "GET",
             f"{self.rest_api_base_url}/jobs",
             # Without an order the API lists the oldest first, and the running one is on some later page.
             params={"connectionId": connection_id, "limit": NEWEST_JOBS, "orderBy": "createdAt|DESC", **only},
             expects=("data",),
+            read=_jobs,
             about=f"connection {connection_id}",
             tries=tries,
         )
-        jobs = [Job.of(one) for one in answer["data"] if one.get("jobId") is not None and one.get("status")]
-        return sorted(jobs, key=lambda job: job.id, reverse=True)
 
     def job(self, job_id: int) -> Job:
         """Return a job that is being followed; waits for as long as `outage_limit` while the server does not answer."""
-        return Job.of(
-            self._ask(
-                "GET",
-                f"{self.rest_api_base_url}/jobs/{job_id}",
-                expects=("jobId", "status"),
-                about=f"job {job_id}",
-                outage=self.outage_limit,
-            )
+        return self._ask(
+            "GET",
+            f"{self.rest_api_base_url}/jobs/{job_id}",
+            expects=("jobId", "status"),
+            read=Job.of,
+            about=f"job {job_id}",
+            outage=self.outage_limit,
         )
 
     def report(self, job_id: int) -> JobReport:
@@ -184,6 +203,7 @@ class ServerClient(AirbyteClient):
                 f"{self.configuration_api_base_url}/jobs/get_without_logs",
                 data={"id": job_id},
                 expects=("job", "attempts"),
+                read=dict,
                 about=f"job {job_id}",
             )
             return report_of(answer, self._safe)
@@ -219,7 +239,7 @@ class ServerClient(AirbyteClient):
             raise
         except BaseException:
             # The run was terminated from outside; only then may the job be ended too.
-            if self.cancel_on_termination:
+            if self.cancel_on_termination and job.kind == SYNC:
                 self._cancel(job)
             raise
         if job.status != "succeeded":
@@ -228,11 +248,12 @@ class ServerClient(AirbyteClient):
 
     def _seen_again(self, name: str, job: Job) -> Job:
         try:
-            return self.job(job.id)
+            # What it is was said when it was found; an answer that leaves it out makes no sync of a reset.
+            return replace(self.job(job.id), kind=job.kind)
         except AirbyteError as error:
             raise AirbyteError(
-                f"{error} Job {job.id} of {name} was {job.status} when last seen and was left running: the next run "
-                "attaches to it.",
+                f"{error} Job {job.id} of {name} was {job.status} when last seen and was left running: "
+                f"{_next_run(job)}.",
                 error.failure_type,
             ) from None
 
@@ -251,15 +272,14 @@ class ServerClient(AirbyteClient):
         """Start a sync exactly once: whenever the answer leaves it open, look for a job that is newer than `after`."""
         for attempt in range(self.request_max_retries + 1):
             try:
-                job = Job.of(
-                    self._ask(
-                        "POST",
-                        f"{self.rest_api_base_url}/jobs",
-                        data={"connectionId": connection_id, "jobType": SYNC},
-                        expects=("jobId", "status"),
-                        about=f"connection {connection_id}",
-                        tries=1,
-                    )
+                job = self._ask(
+                    "POST",
+                    f"{self.rest_api_base_url}/jobs",
+                    data={"connectionId": connection_id, "jobType": SYNC},
+                    expects=("jobId", "status"),
+                    read=Job.of,
+                    about=f"connection {connection_id}",
+                    tries=1,
                 )
             except (AirbyteUnavailableError, AirbyteConflictError) as error:
                 wait = max(getattr(error, "wait", 0.0), self._pause(attempt))
@@ -271,10 +291,19 @@ class ServerClient(AirbyteClient):
                 raise refused
             self._log.warning(f"{name}: the start is not confirmed ({refused}); looking for the job it may have begun")
             self._waits(wait)
-            for job in self.newest_jobs(connection_id):
+            for job in self._listed_again(name, connection_id):
                 if job.kind == SYNC and (job.id > after or not job.ended):
                     return self._attached(name, job, "is there, so the sync was begun")
         raise refused
+
+    def _listed_again(self, name: str, connection_id: str) -> list[Job]:
+        try:
+            return self.newest_jobs(connection_id)
+        except AirbyteError as error:
+            raise AirbyteError(
+                f"{error} Whether the sync of {name} was begun is not known: if it was, the next run attaches to it.",
+                error.failure_type,
+            ) from None
 
     def _attached(self, name: str, job: Job, why: str) -> Job:
         if why.startswith("was") and not self.poll_previous_running_sync:
@@ -317,18 +346,19 @@ class ServerClient(AirbyteClient):
         raise AirbyteJobError(message, report.failure_type, report.streams)
 
     def _out_of_time(self, name: str, job: Job) -> NoReturn:
-        fate = "It was left running: the next run attaches to it."
-        if self.on_poll_timeout == CANCEL:
+        fate = f"It was left running: {_next_run(job)}."
+        if self.on_poll_timeout == CANCEL and job.kind == SYNC:
             fate = "It was cancelled." if self._cancel(job) else "Cancelling it did not work: end it in Airbyte."
         rows = f", {job.rows:,} rows so far" if job.rows is not None else ""
+        within = _seconds(self.poll_timeout or 0)
         raise AirbyteError(
-            f"Expected job {job.id} of {name} to end within {_seconds(self.poll_timeout or 0)}, but it is {job.status}"
-            f"{rows}. {fate} Look at the job in Airbyte; if it is only slow, raise poll_timeout."
+            f"Expected {_called(job)} of {name} to end within {within}, but it is {job.status}{rows}. {fate} "
+            "Look at the job in Airbyte; if it is only slow, raise poll_timeout."
         )
 
     def _cancel(self, job: Job) -> bool:
         try:
-            self._ask("DELETE", f"{self.rest_api_base_url}/jobs/{job.id}", about=f"job {job.id}", tries=1)
+            self._ask("DELETE", f"{self.rest_api_base_url}/jobs/{job.id}", read=dict, about=f"job {job.id}", tries=1)
         except AirbyteError as error:
             self._log.warning(f"job {job.id} could not be cancelled: {error}")
             return False
@@ -346,6 +376,7 @@ class ServerClient(AirbyteClient):
         method: str,
         url: str,
         *,
+        read: Callable[[Mapping[str, Any]], _Read],
         data: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
         signed: bool = True,
@@ -353,15 +384,17 @@ class ServerClient(AirbyteClient):
         about: str = "",
         tries: int | None = None,
         outage: float | None = None,
-    ) -> Mapping[str, Any]:
-        """Return the server's answer, an object that has the keys `expects`; made again while that may help.
+    ) -> _Read:
+        """Return what `read` makes of the server's answer, an object with the keys `expects`.
 
-        `tries` bounds how often (default: `request_max_retries` more), or `outage` bounds how many seconds.
+        The request is made again while that may help, also when `read` raises what an object of another shape raises
+        (ValueError, KeyError, TypeError, AttributeError). `tries` bounds how often (default: `request_max_retries`
+        more), or `outage` bounds how many seconds; both include the token that the request needs.
         """
         began, attempt = time.monotonic(), 0
         most = self.request_max_retries + 1 if tries is None else tries
         while True:
-            answer = self._once(method, url, data, params, signed, expects, about)
+            answer = self._once(method, url, data, params, signed, expects, read, about)
             if not isinstance(answer, _Trouble):
                 return answer
             wait = max(answer.wait, self._pause(attempt))
@@ -391,11 +424,14 @@ class ServerClient(AirbyteClient):
         params: Mapping[str, Any] | None,
         signed: bool,
         expects: Sequence[str],
+        read: Callable[[Mapping[str, Any]], _Read],
         about: str,
-    ) -> Mapping[str, Any] | _Trouble:
+    ) -> _Read | _Trouble:
         fresh = self._access_token_value is None
         while True:
             auth = self._auth() if signed else None
+            if isinstance(auth, _Trouble):
+                return auth
             response = self._send(method, url, data, params, auth)
             if isinstance(response, _Trouble):
                 return response
@@ -416,9 +452,12 @@ class ServerClient(AirbyteClient):
             return _Trouble(f"what came is no JSON: {self._said(response)}")
         missing = [key for key in expects if not isinstance(answer, dict) or answer.get(key) is None]
         if missing or not isinstance(answer, dict):
-            keys = ", ".join(sorted(answer)[:8]) if isinstance(answer, dict) else type(answer).__name__
+            keys = self._safe(", ".join(sorted(answer)[:8])) if isinstance(answer, dict) else type(answer).__name__
             return _Trouble(f"what came lacks {', '.join(missing) or 'an object'} (it has: {keys or 'nothing'})")
-        return answer
+        try:
+            return read(answer)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return _Trouble(f"what came cannot be read: {self._safe(str(error))}")
 
     def _send(
         self,
@@ -449,7 +488,11 @@ class ServerClient(AirbyteClient):
             raise AirbyteError(message, "config_error") from None
         except requests.exceptions.Timeout:
             return _Trouble(f"none came within {_seconds(self.request_timeout)}")
-        except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+        except (
+            requests.exceptions.ConnectionError,
+            requests.exceptions.ChunkedEncodingError,
+            requests.exceptions.ContentDecodingError,
+        ) as error:
             return _Trouble(f"the connection failed ({self._safe(_root(error))})")
         except requests.exceptions.RequestException as error:
             message = (
@@ -458,20 +501,24 @@ class ServerClient(AirbyteClient):
             )
             raise AirbyteError(message, "config_error") from None
 
-    def _auth(self) -> AuthBase | None:
+    def _auth(self) -> AuthBase | _Trouble | None:
+        """Return how to sign a request.
+
+        That no token could be had is the trouble of the request that needs it, whose limits then hold: a job is
+        followed through an outage also when its token has ended by then.
+        """
         if self.username and self.password:
-            return HTTPBasicAuth(self.username, self.password)
+            # As bytes: text would be taken for Latin-1, and a password that is not would crash.
+            return HTTPBasicAuth(self.username.encode(), self.password.encode())
         if not (self.client_id and self.client_secret):
             return None
         if self._needs_refreshed_access_token():
-            answer = self._ask(
-                "POST",
-                f"{self.rest_api_base_url}/applications/token",
-                data={"client_id": self.client_id, "client_secret": self.client_secret},
-                signed=False,
-                expects=("access_token",),
-            )
-            self._access_token_value = str(answer["access_token"])
+            url = f"{self.rest_api_base_url}/applications/token"
+            pair = {"client_id": self.client_id, "client_secret": self.client_secret}
+            token = self._once("POST", url, pair, None, False, ("access_token",), _token, "")
+            if isinstance(token, _Trouble):
+                return replace(token, why=f"no token for it came from {self._request('POST', url)}: {token.why}")
+            self._access_token_value = token
             self._access_token_timestamp = datetime.now().timestamp()
         return _Bearer(str(self._access_token_value))
 
@@ -499,7 +546,9 @@ class ServerClient(AirbyteClient):
         # The public API says 400 where the Configuration API says 404.
         if status == 404 or "resource-not-found" in said:
             if about:
-                raise AirbyteError(
+                # A page that says 404 is of a proxy, which does not know what Airbyte has.
+                gone = AirbyteError if _object(response) is None else AirbyteGoneError
+                raise gone(
                     f"Expected {about} at {_host(url)}, but Airbyte answered {said} to {request}. If it was deleted or "
                     "made anew, refresh the snapshot by `python -m commands.airbyte`; if the whole server is another, "
                     "correct AIRBYTE_URL and AIRBYTE_WORKSPACE_ID.",
@@ -533,27 +582,95 @@ class ServerClient(AirbyteClient):
 
     def _said(self, response: requests.Response) -> str:
         """Return an answer in short: the status and Airbyte's own words, or how a page of something else begins."""
-        try:
-            body = response.json()
-        except ValueError:
-            body = None
-        if isinstance(body, dict):
+        body = _object(response)
+        if body is not None:
             inner = body.get("data")
             words = [body.get("title"), body.get("detail"), body.get("message"), body.get("error")]
             words.append(inner.get("message") if isinstance(inner, dict) else None)
-            text = ": ".join(str(word) for word in dict.fromkeys(words) if word)
+            text = ": ".join(dict.fromkeys(str(word) for word in words if word))
         else:
             kind = response.headers.get("Content-Type", "no type").split(";")[0]
-            start = " ".join(response.text.split())[:60]
+            # Masked before it is cut: of half a secret nobody would know that it is one.
+            start = " ".join(self._masked(response.text).split())[:PAGE_CHARS]
             text = f"{kind} that begins {start!r}"
         return self._safe(f"{response.status_code} ({text})" if text else str(response.status_code))
 
     def _safe(self, text: str) -> str:
         """Return a text without this client's secrets, shortened."""
-        for secret in (self.client_secret, self.password, self._access_token_value):
-            if secret:
-                text = text.replace(secret, "***")
+        text = self._masked(text)
         return text if len(text) <= QUOTE_CHARS else f"{text[:QUOTE_CHARS]}…"
+
+    def _masked(self, text: str) -> str:
+        pairs = ((self.username, self.password), (self.client_id, self.client_secret))
+        # As a header of basic authentication holds them; whether the padding is kept gives nothing away.
+        headers = [b64encode(f"{name}:{secret}".encode()).decode().rstrip("=") for name, secret in pairs if secret]
+        secrets = [*headers, self.client_secret, self.password, self._access_token_value]
+        # The longest first, as one may be the beginning of another.
+        patterns = [_echo(secret) for secret in sorted(filter(None, secrets), key=len, reverse=True)]
+        # A token that is only just arriving is not known yet.
+        patterns.append(r"(?<=access_token)[\s\\\"']*[:=][\s\\\"']*[^\s\\\"',&}]+")
+        return re.sub("|".join(patterns), "***", text, flags=re.IGNORECASE)
+
+
+def _jobs(answer: Mapping[str, Any]) -> list[Job]:
+    """Return the jobs of a JobsResponse, newest first.
+
+    Raises:
+        ValueError: it lists something else.
+    """
+    listed = answer["data"]
+    # An empty object or text would pass for a connection without jobs, and a second sync be started.
+    if not isinstance(listed, list):
+        raise ValueError(f"its data is no list but {listed!r}")
+    return sorted((Job.of(one) for one in listed), key=lambda job: job.id, reverse=True)
+
+
+def _token(answer: Mapping[str, Any]) -> str:
+    """Return the token of an answer.
+
+    Raises:
+        ValueError: it could not be sent in a header. It is not repeated: it may be a token all the same.
+    """
+    token = answer["access_token"]
+    if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
+        raise ValueError("its access_token is no text that a header can hold")
+    return token
+
+
+def _called(job: Job) -> str:
+    return f"job {job.id}" if job.kind == SYNC else f"job {job.id} ({job.kind}, not a sync of ours)"
+
+
+def _next_run(job: Job) -> str:
+    return "the next run attaches to it" if job.kind == SYNC else "the next run waits for its end"
+
+
+def _object(response: requests.Response) -> dict[str, Any] | None:
+    """Return the JSON object that an answer is; None if it is something else."""
+    with contextlib.suppress(ValueError):
+        body = response.json()
+        return body if isinstance(body, dict) else None
+    return None
+
+
+def _echo(secret: str) -> str:
+    """Return a pattern of a text, as it is or as it is written in an address, in JSON, in HTML or by Python."""
+    return "".join(char if char.isascii() and char.isalnum() else _written(char) for char in secret)
+
+
+def _written(char: str) -> str:
+    code = ord(char)
+    forms = {
+        char,
+        json.dumps(char)[1:-1],
+        repr(char)[1:-1],
+        repr(char.encode())[2:-1],
+        f"u{code:04x}",
+        "".join(f"%{one:02x}" for one in char.encode()),
+    }
+    forms |= {html.escape(char), f"&#{code};", f"&#x{code:x};"} | ({"+"} if char == " " else set())
+    # JSON within JSON has more than one backslash before a character.
+    return rf"\\*(?:{'|'.join(re.escape(form) for form in sorted(forms, key=len, reverse=True))})"
 
 
 def _retry_after(response: requests.Response) -> float:

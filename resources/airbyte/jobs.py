@@ -23,7 +23,7 @@ class AirbyteJobError(AirbyteError):
 
 @dataclass(frozen=True)
 class Job:
-    """A job as the public API describes it; what the API left out or sent as null is None."""
+    """A job as the public API describes it. What it left out or sent as null or something else is None."""
 
     id: int
     status: str
@@ -36,16 +36,26 @@ class Job:
 
     @classmethod
     def of(cls, details: Mapping[str, Any]) -> "Job":
-        """Return the job of a JobResponse whose jobId and status are known to be there."""
+        """Return the job of a JobResponse.
+
+        Raises:
+            ValueError: it is no object, or its jobId is no number, or it has no status.
+        """
+        if not isinstance(details, Mapping):
+            raise ValueError(f"{details!r} is no job")
+        number, status, duration = (details.get(key) for key in ("jobId", "status", "duration"))
+        # A guessed state could end a live job, or wait for ever for one that has ended.
+        if not str(number).isdecimal() or not (isinstance(status, str) and status):
+            raise ValueError(f"a job has jobId {number!r} and status {status!r}")
         return cls(
-            id=int(details["jobId"]),
-            status=str(details["status"]),
+            id=int(str(number)),
+            status=status,
             kind=str(details.get("jobType") or SYNC),
             started=_instant(details.get("startTime")),
             updated=_instant(details.get("lastUpdatedAt")),
-            duration=details.get("duration"),
-            rows=details.get("rowsSynced"),
-            bytes=details.get("bytesSynced"),
+            duration=duration if isinstance(duration, str) else None,
+            rows=_number(details.get("rowsSynced")),
+            bytes=_number(details.get("bytesSynced")),
         )
 
     @property
@@ -101,9 +111,9 @@ def report_of(answer: Mapping[str, Any], safe: Callable[[str], str]) -> JobRepor
         failure_type=failure_type,
         partial=partial,
         attempts=len(attempts),
-        enabled=None if enabled is None else frozenset(one["name"] for one in enabled),
+        enabled=None if enabled is None else frozenset(str(one["name"]) for one in enabled),
         streams={
-            one["streamName"]: StreamCount(
+            str(one["streamName"]): StreamCount(
                 records_read=int(one.get("recordsEmitted") or 0),
                 records_landed=int(one.get("recordsCommitted") or 0),
                 bytes=int(one.get("bytesCommitted") or one.get("bytesEmitted") or 0),
@@ -132,6 +142,10 @@ def _failures(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _stream(descriptor: Mapping[str, Any] | None) -> str:
     return f"stream {descriptor['name']}" if descriptor and descriptor.get("name") else ""
+
+
+def _number(value: Any) -> int | None:
+    return int(str(value)) if str(value).isdecimal() else None
 
 
 def _instant(text: Any) -> datetime | None:

@@ -31,6 +31,7 @@ from resources.airbyte.snapshot import (
     changes,
     connection_of,
     gone,
+    other_shape,
     read_snapshot,
     streams_of,
     workspace_data,
@@ -54,8 +55,10 @@ class RemoteAirbyteWorkspace(RawWorkspace):
     that way's variables. So definitions load without any of them, and no secret is ever part of a configuration.
 
     Times are in seconds. A job that takes longer than `poll_timeout` fails the run and is left running, or cancelled
-    where `on_poll_timeout` is `cancel`. `outage_limit` is how long a live job is waited for while the server does not
-    answer, `incomplete_limit` how long Airbyte may rest between two attempts (its own longest pause is 30 minutes).
+    where `on_poll_timeout` is `cancel`. `cancel_on_termination` cancels it when the run is terminated. Both hold for a
+    sync, started here or attached to, never for a reset, clear or refresh that is waited for. `outage_limit` is how
+    long a live job is waited for while the server does not answer, `incomplete_limit` how long Airbyte may rest between
+    two attempts (its own longest pause is 30 minutes).
     """
 
     snapshot_path: str = str(SNAPSHOT_FILE)
@@ -177,8 +180,12 @@ class RemoteAirbyteWorkspace(RawWorkspace):
         client = self.get_client()
         client.validate_workspace_id()
         found: dict[str, ServerConnection] = {}
-        for one in client.get_connections():
-            connection, _ = self._live(one["connectionId"])
+        try:
+            listed = [str(one["connectionId"]) for one in client.get_connections()]
+        except (KeyError, TypeError) as error:
+            raise other_shape("a list of connections, each with its connectionId", error) from error
+        for one in listed:
+            connection, _ = self._live(one)
             if connection.name in found:
                 raise AirbyteError(
                     f"Expected connections with names of their own, but two are called {connection.name}. Rename one "

@@ -30,6 +30,10 @@ WORDS: Mapping[str, str] = {
 }
 
 
+class OneTableError(AirbyteError):
+    """Two streams of a connection would be one table."""
+
+
 @dataclass(frozen=True)
 class ServerStream:
     """A selected stream as the server describes it; `json_schema` has only the columns that are synced."""
@@ -162,7 +166,7 @@ def streams_of(details: Mapping[str, Any]) -> dict[str, bool]:
             name, selected = str(entry["stream"]["name"]), bool(entry["config"].get("selected"))
             found[name] = found.get(name, False) or selected
     except (KeyError, TypeError, AttributeError) as error:
-        raise _other_shape("the streams of a connection's catalog, with name and config", error) from error
+        raise other_shape("the streams of a connection's catalog, with name and config", error) from error
     return found
 
 
@@ -170,7 +174,8 @@ def connection_of(details: Mapping[str, Any], destination: Mapping[str, Any]) ->
     """Return a connection from what the server says of it (Configuration API) and of its destination (public API).
 
     Raises:
-        AirbyteError: the answer lacks what a connection has, or one table would be written by two streams.
+        OneTableError: one table would be written by two streams.
+        AirbyteError: the answer lacks what a connection has.
     """
     try:
         connection = ServerConnection(
@@ -186,13 +191,13 @@ def connection_of(details: Mapping[str, Any], destination: Mapping[str, Any]) ->
                 if entry["config"].get("selected")
             ],
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         what = "connectionId, name, destinationId and syncCatalog of a connection, and its destination's configuration"
-        raise _other_shape(what, error) from error
+        raise other_shape(what, error) from error
     names = [stream.name for stream in connection.streams]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise AirbyteError(
+        raise OneTableError(
             f"Connection {connection.name} offers {', '.join(twice)} in more than one namespace, which would be one "
             "table. Deselect one of them in Airbyte, or sync it by a connection with a prefix of its own.",
             "config_error",
@@ -200,7 +205,8 @@ def connection_of(details: Mapping[str, Any], destination: Mapping[str, Any]) ->
     return connection
 
 
-def _other_shape(expected: str, error: Exception) -> AirbyteError:
+def other_shape(expected: str, error: Exception) -> AirbyteError:
+    """Return what to raise when an answer could not be read as what was expected."""
     return AirbyteError(
         f"Expected {expected}, but {error} is missing or of another shape. The server may be of another version than "
         "dagster-airbyte knows: compare its API's description. Nothing was started.",
@@ -221,15 +227,18 @@ def _stream(stream: Mapping[str, Any], config: Mapping[str, Any]) -> ServerStrea
     if config.get("fieldSelectionEnabled"):
         kept = {field["fieldPath"][0] for field in config.get("selectedFields") or ()}
         schema["properties"] = {name: one for name, one in (schema.get("properties") or {}).items() if name in kept}
-    return ServerStream(
-        name=stream["name"],
+    described = ServerStream(
+        name=str(stream["name"]),
         json_schema=schema,
         sync_mode=config["syncMode"],
         destination_sync_mode=config["destinationSyncMode"],
         namespace=stream.get("namespace") or "",
-        cursor=config.get("cursorField") or stream.get("defaultCursorField") or [],
-        primary_key=config.get("primaryKey") or stream.get("sourceDefinedPrimaryKey") or [],
+        cursor=list(config.get("cursorField") or stream.get("defaultCursorField") or []),
+        primary_key=_paths(config.get("primaryKey") or stream.get("sourceDefinedPrimaryKey") or []),
     )
+    # A column that cannot be read shall be found here, where the sentence for it is.
+    _ = described.columns
+    return described
 
 
 def changes(kept: ServerConnection, live: ServerConnection, offered: Collection[str]) -> list[Change]:
@@ -278,6 +287,10 @@ def gone(connection: ServerConnection, stream: str, offered: Collection[str]) ->
 
 def _stream_changes(kept: ServerStream, live: ServerStream) -> list[Change]:
     found = []
+    if live.namespace != kept.namespace:
+        came, comes = (f"namespace {one.namespace}" if one.namespace else "no namespace" for one in (kept, live))
+        what = f"Stream {kept.name} was read from {came} of the source and is now read from {comes}"
+        found.append(Change(kept.name, f"{what}: what lands is another table of that name.", breaking=True))
     before, now = kept.columns, live.columns
     for column, kind in before.items():
         if column not in now:

@@ -90,6 +90,7 @@ class Connection:
                     incremental=stream.sync_mode == "incremental",
                     primary_key=stream.primary_key,
                     cursor=stream.cursor,
+                    namespace=stream.namespace or None,
                 )
                 for stream in connection.streams
             ],
@@ -116,8 +117,9 @@ class Connection:
 class Fault:
     """What happens to the next `times` requests of a method whose path contains `path`.
 
-    `status` with `headers` and `body` (bytes as they are, else JSON) is answered instead; `lost` closes the connection
-    after the request took effect, `unheard` before; `seconds` delays the answer.
+    `status` with `headers` and `body` (bytes as they are, else JSON; or a function of the request) is answered instead,
+    with `heard` after the request took effect; `lost` closes the connection after it took effect, `unheard` before;
+    `seconds` delays the answer.
     """
 
     method: str
@@ -126,6 +128,7 @@ class Fault:
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
+    heard: bool = False
     lost: bool = False
     unheard: bool = False
     seconds: float = 0.0
@@ -524,7 +527,7 @@ def _handler(server: AirbyteServer) -> type[BaseHTTPRequestHandler]:
             with server._lock:
                 server.requests.append(request)
                 fault = _next_fault(server.faults, request)
-                unanswered = fault is not None and (fault.unheard or fault.status)
+                unanswered = fault is not None and (fault.unheard or (fault.status and not fault.heard))
                 status, body = (0, None) if unanswered else server.answer(request)
             if fault is not None:
                 threading.Event().wait(fault.seconds)
@@ -533,7 +536,7 @@ def _handler(server: AirbyteServer) -> type[BaseHTTPRequestHandler]:
                     self.connection.close()
                     return
                 if fault.status:
-                    status, body = fault.status, fault.body
+                    status, body = fault.status, fault.body(request) if callable(fault.body) else fault.body
             self.reply(status, body, fault.headers if fault else {})
 
         do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 the base class calls them so

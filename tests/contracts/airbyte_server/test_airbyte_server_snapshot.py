@@ -125,6 +125,17 @@ BREAKING = [
         "The key of orders was id and is now none. orders was synced by incremental, append_dedup and is now by "
         "incremental, append.",
     ),
+    (
+        SHOP.changed("people", namespace="branch"),
+        "Stream people was read from no namespace of the source and is now read from namespace branch: what lands is",
+    ),
+    (
+        # Both are in the catalog under one name; the one that is selected counts.
+        renamed(
+            SHOP, streams=[replace(PEOPLE, selected=False), replace(PEOPLE, namespace="branch"), *SHOP.streams[1:]]
+        ),
+        "Stream people was read from no namespace of the source and is now read from namespace branch: what lands is",
+    ),
     (renamed(SHOP, prefix="new_"), "The prefix of shop's tables was '' and is now 'new_'"),
     (renamed(SHOP, dataset="elsewhere"), "shop landed in bigquery raw and lands now in bigquery elsewhere"),
 ]
@@ -181,20 +192,74 @@ def test_a_column_that_changed_its_type_fails_the_check_of_its_table_and_stops_w
     }
 
 
+def test_a_stream_that_was_moved_to_another_namespace_fails_the_check_of_its_table(
+    serve: Callable[..., Remote],
+) -> None:
+    remote = serve(SHOP.changed("people", namespace="head_office"))
+    assert remote.materialise().checks["people"] == (True, "As in the snapshot.")
+    remote.server.configure(SHOP.changed("people", namespace="branch"))
+    passed, said = remote.materialise().checks["people"]
+    assert not passed
+    assert "from namespace head_office of the source and is now read from namespace branch" in said
+
+
+def gone(remote: Remote) -> None:
+    """Delete the connection, as somebody does in Airbyte's own pages."""
+    remote.server.connections.clear()
+
+
+def twice(remote: Remote) -> None:
+    """Select a stream of the same name in another namespace as well."""
+    remote.server.configure(renamed(SHOP, streams=[*SHOP.streams, replace(PEOPLE, namespace="branch")]))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(gone, "404 (Could not find configuration for STANDARD_SYNC"), (twice, "people in more than one namespace")],
+)
+def test_a_connection_that_is_not_there_any_more_fails_the_checks_of_its_tables_and_stops_what_reads_them(
+    serve: Callable[..., Remote], change: Callable[[Remote], None], said: str
+) -> None:
+    @dg.asset(deps=[dg.AssetKey(["raw", "people"])])
+    def stg_people() -> None: ...
+
+    remote = serve()
+    # While its last sync ends.
+    remote.server.on_success = lambda connection: change(remote)
+    outcome = remote.materialise(downstream=[stg_people])
+    assert not outcome.success
+    assert set(outcome.metadata) == {"people", "orders"}
+    for passed, told in outcome.checks.values():
+        assert not passed
+        assert said in told
+        assert "Could not be compared" not in told
+
+
 def test_a_check_names_its_owner(serve: Callable[..., Remote]) -> None:
     [checks] = snapshot_checks(serve().workspace)
     assert {spec.metadata["owner"] for spec in checks.check_specs} == {"team:data-engineering"}
 
 
-def test_a_check_that_cannot_be_answered_warns_and_says_why(serve: Callable[..., Remote]) -> None:
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (503, {"message": "upgrading"}, "503 (upgrading)"),
+        (403, {"detail": "The request is forbidden."}, "403 (The request is forbidden.)"),
+        # A proxy without a way to Airbyte; Airbyte itself would have said it in JSON.
+        (404, b"default backend - 404", "that begins 'default backend - 404')"),
+    ],
+)
+def test_a_check_that_cannot_be_answered_warns_and_says_why(
+    serve: Callable[..., Remote], status: int, body: Any, told: str
+) -> None:
     remote = serve()
-    remote.server.faults = [Fault("GET", "/destinations/", times=99, status=503, body={"message": "upgrading"})]
+    remote.server.faults = [Fault("GET", "/destinations/", times=99, status=status, body=body)]
     outcome = remote.materialise()
     assert outcome.success
     passed, said = outcome.checks["people"]
     assert not passed
-    assert said.startswith("Could not be compared. Expected an answer from Airbyte to GET")
-    assert "503 (upgrading)" in said
+    assert said.startswith("Could not be compared. Expected ")
+    assert told in said
 
 
 def test_refreshing_writes_what_the_server_has_and_says_what_differs(serve: Callable[..., Remote]) -> None:

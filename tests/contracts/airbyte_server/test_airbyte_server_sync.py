@@ -29,6 +29,21 @@ def sync(remote: Remote, **more: object) -> dict[str, object]:
     return dict(workspace.get_client().sync_and_poll(SHOP.id).job_details)
 
 
+def terminate(remote: Remote, **more: object) -> None:
+    """Sync the shop, and terminate the run when it waits for the third time."""
+    client = type(remote.workspace)(**{**remote.settings(), **more}).get_client()
+    waits = []
+
+    def terminated_at_the_third(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+
+    client._waits = terminated_at_the_third
+    with pytest.raises(KeyboardInterrupt):
+        client.sync_and_poll(SHOP.id)
+
+
 def cancelled(remote: Remote) -> int:
     """Return how many jobs were asked to end."""
     return sum(one.method == "DELETE" for one in remote.server.requests)
@@ -96,7 +111,11 @@ def test_a_live_job_outlives_a_server_that_fails_while_it_is_polled(serve: Calla
 
 def test_a_live_job_outlives_answers_that_never_come(serve: Callable[..., Remote]) -> None:
     remote = serve()
-    remote.server.faults = [Fault("GET", "/jobs/1", times=2, seconds=0.5), Fault("GET", "/jobs/1", times=3, lost=True)]
+    remote.server.faults = [
+        Fault("GET", "/jobs/1", times=2, seconds=0.5),
+        Fault("GET", "/jobs/1", times=3, lost=True),
+        Fault("GET", "/jobs/1", status=200, headers={"Content-Encoding": "gzip"}, body=b"half"),
+    ]
     assert sync(remote, request_timeout=0.1)["status"] == "succeeded"
     assert cancelled(remote) == 0
 
@@ -112,6 +131,48 @@ def test_a_server_that_stays_away_fails_the_run_and_leaves_the_job_running(serve
     remote.server.faults.clear()
     assert remote.materialise().success
     assert len(remote.server.jobs) == 1
+
+
+def test_a_live_job_outlives_a_server_that_has_no_token_for_it_either(serve: Callable[..., Remote]) -> None:
+    remote = serve(settings={"request_max_retries": 2, "request_retry_delay": 0.001})
+    remote.server.faults = [
+        # The token ended, and the server is away for longer than a request is made again when no job runs.
+        Fault("GET", "/jobs/1", status=401, body={}),
+        Fault("POST", "/token", times=6, status=503, body={"message": "upgrading"}),
+        Fault("GET", "/jobs/1", times=3, status=503, body={"message": "upgrading"}),
+    ]
+    assert remote.workspace.get_client().sync_and_poll(SHOP.id).job_details["status"] == "succeeded"
+    assert remote.server.faults == []
+    assert remote.server.count("POST", "/public/v1/jobs") == len(remote.server.jobs) == 1
+    assert cancelled(remote) == 0
+
+
+def test_a_server_that_gives_no_token_for_longer_than_that_leaves_the_job_running(serve: Callable[..., Remote]) -> None:
+    remote = serve(settings={"outage_limit": 0.2})
+    remote.server.faults = [
+        Fault("GET", "/jobs/1", status=401, body={}),
+        Fault("POST", "/token", times=10**6, status=503, body={"message": "upgrading"}),
+    ]
+    began = time.monotonic()
+    with pytest.raises(AirbyteError) as raised:
+        remote.workspace.get_client().sync_and_poll(SHOP.id)
+    assert time.monotonic() - began < 2
+    assert "Expected an answer from Airbyte to GET /api/public/v1/jobs/1 at http://127.0.0.1:" in str(raised.value)
+    assert "no token for it came from POST /api/public/v1/applications/token at http://127.0.0.1:" in str(raised.value)
+    assert "it answered 503 (upgrading). See whether the server is up" in str(raised.value)
+    assert "Job 1 of shop was pending when last seen and was left running" in str(raised.value)
+    assert remote.server.jobs[1].status == "pending"
+
+
+def test_a_start_for_which_there_was_no_token_is_made_once_there_is_one(serve: Callable[..., Remote]) -> None:
+    remote = serve()
+    remote.server.faults = [
+        Fault("POST", "/public/v1/jobs", status=401, body={}),
+        Fault("POST", "/token", times=3, status=503, body={}),
+    ]
+    assert remote.workspace.get_client().sync_and_poll(SHOP.id).job_details["status"] == "succeeded"
+    assert len(remote.server.jobs) == 1
+    assert remote.server.count("POST", "/public/v1/jobs") == 2
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
@@ -144,6 +205,45 @@ def test_a_lost_answer_to_the_start_attaches_to_the_job_that_it_started(serve: C
     assert sync(remote)["jobId"] == 1
     assert len(remote.server.jobs) == 1
     assert remote.server.count("POST", "/public/v1/jobs") == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>",
+        b'{"jobId": 1, "sta',
+        {},
+        [1],
+        {"jobId": "abc", "status": "pending"},
+        {"jobId": 1, "status": {"is": 1}},
+    ],
+    ids=["html", "truncated", "empty", "list", "number", "status"],
+)
+def test_an_answer_to_the_start_that_cannot_be_read_attaches_to_the_job_that_it_started(
+    serve: Callable[..., Remote], body: object
+) -> None:
+    remote = serve()
+    remote.server.begin(SHOP, []).status = "succeeded"
+    remote.server.faults = [Fault("POST", "/public/v1/jobs", status=200, body=body, heard=True)]
+    assert sync(remote)["jobId"] == 2
+    assert sorted(remote.server.jobs) == [1, 2]
+    assert remote.server.count("POST", "/public/v1/jobs") == 1
+
+
+def test_a_start_of_which_nothing_can_be_learned_says_that_it_may_have_been_made(serve: Callable[..., Remote]) -> None:
+    remote = serve(script=["running", "succeeded"])
+    away = [Fault("GET", "/public/v1/jobs", times=99, status=503, body={})]
+
+    def begun_and_gone(request: object) -> bytes:
+        remote.server.faults += away
+        return b"<html>"
+
+    remote.server.faults = [Fault("POST", "/public/v1/jobs", status=200, body=begun_and_gone, heard=True)]
+    with pytest.raises(AirbyteError, match="Whether the sync of shop was begun is not known: if it was, the next run"):
+        sync(remote, request_max_retries=2)
+    remote.server.faults.clear()
+    assert sync(remote)["jobId"] == 1
+    assert len(remote.server.jobs) == 1
 
 
 def test_a_lost_answer_is_found_even_when_the_job_has_ended_by_then(serve: Callable[..., Remote]) -> None:
@@ -222,6 +322,42 @@ def test_another_job_that_runs_is_waited_for_and_not_taken_for_a_sync(serve: Cal
     assert [job.kind for job in remote.server.jobs.values()] == [kind, "sync"]
 
 
+@pytest.mark.parametrize("kind", ["reset", "clear", "refresh"])
+def test_another_job_is_never_cancelled_though_a_sync_would_be(serve: Callable[..., Remote], kind: str) -> None:
+    remote = serve()
+    remote.server.begin(SHOP, ["running"], kind=kind)
+    cancel = {"on_poll_timeout": "cancel", "cancel_on_termination": True}
+    said = f"Expected job 1 \\({kind}, .* but it is running. It was left running: the next run waits for its end"
+    with pytest.raises(AirbyteError, match=said):
+        sync(remote, poll_timeout=0.1, **cancel)
+    # Also when an answer leaves out what kind of job it is.
+    remote.server.faults = [Fault("GET", "/jobs/1", times=10**6, status=200, body={"jobId": 1, "status": "running"})]
+    with pytest.raises(AirbyteError, match=said):
+        sync(remote, poll_timeout=0.1, **cancel)
+    terminate(remote, **cancel)
+    assert cancelled(remote) == 0
+    assert remote.server.jobs[1].status == "running"
+
+
+def test_a_sync_that_was_attached_to_is_cancelled_as_one_that_was_started(serve: Callable[..., Remote]) -> None:
+    remote = serve()
+    job = remote.server.begin(SHOP, ["running"])
+    terminate(remote, cancel_on_termination=True)
+    assert job.status == "cancelled"
+    job = remote.server.begin(SHOP, ["running"])
+    with pytest.raises(AirbyteError, match="Expected job 2 of shop to end within .* It was cancelled"):
+        sync(remote, poll_timeout=0.1, on_poll_timeout="cancel")
+    assert job.status == "cancelled"
+
+
+def test_counts_and_times_that_are_none_are_left_out(serve: Callable[..., Remote]) -> None:
+    remote = serve()
+    remote.server.job_patch = {"rowsSynced": "many", "bytesSynced": {"is": 1}, "duration": 72, "startTime": []}
+    metadata = remote.materialise().metadata["people"]
+    assert metadata["airbyte/rows_read"] == 40
+    assert {"airbyte/job_rows", "airbyte/job_bytes", "airbyte/sync_seconds"}.isdisjoint(metadata)
+
+
 def test_null_times_are_tolerated(serve: Callable[..., Remote]) -> None:
     remote = serve()
     remote.server.job_patch = {"startTime": None, "lastUpdatedAt": None, "duration": None}
@@ -250,18 +386,7 @@ def test_a_job_that_takes_too_long_is_cancelled_where_that_is_asked_for(serve: C
 def test_a_run_that_is_terminated_leaves_the_job_unless_told_otherwise(serve: Callable[..., Remote]) -> None:
     for cancel, status in ((False, "running"), (True, "cancelled")):
         remote = serve(script=["running"])
-        workspace = type(remote.workspace)(**{**remote.settings(), "cancel_on_termination": cancel})
-        client = workspace.get_client()
-        waits = []
-
-        def terminated_at_the_third(seconds: float, waits: list[float] = waits) -> None:
-            waits.append(seconds)
-            if len(waits) == 3:
-                raise KeyboardInterrupt
-
-        client._waits = terminated_at_the_third
-        with pytest.raises(KeyboardInterrupt):
-            client.sync_and_poll(SHOP.id)
+        terminate(remote, cancel_on_termination=cancel)
         assert remote.server.jobs[1].status == status
 
 
@@ -384,6 +509,13 @@ def test_a_sensor_learns_whether_a_day_has_passed_since_the_last_sync(serve: Cal
     with pytest.raises(AirbyteError, match="503"):
         remote.workspace.has_new_data("shop", wait_seconds=1)
     assert remote.server.count("GET", "/jobs") == 1
+    # Nor is a token waited for.
+    remote.server.faults = [Fault("POST", "/token", times=9, status=503, body={})]
+    fresh = type(remote.workspace)(**remote.settings())
+    remote.server.requests.clear()
+    with pytest.raises(AirbyteError, match="503"):
+        fresh.has_new_data("shop", wait_seconds=1)
+    assert [one.path.rpartition("/")[2] for one in remote.server.requests] == ["token"]
 
 
 def test_plans_say_how_each_stream_is_landed(serve: Callable[..., Remote]) -> None:

@@ -1,14 +1,18 @@
 """Whatever is wrong with the server, the way to it or the settings: a sentence, nothing begun, and no secret in it."""
 
+import base64
+import html
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 from certificates import self_signed
 from contracts.airbyte_server.remote_world import NOW, QUICK, SHOP, Remote
-from contracts.airbyte_server.server import CLIENT, USER, AirbyteServer, Fault
+from contracts.airbyte_server.server import CLIENT, DESTINATION, USER, AirbyteServer, Fault, Request
 
 from resources.airbyte import AirbyteError, RemoteAirbyteWorkspace
 from resources.clock import Clock
@@ -179,6 +183,104 @@ def test_garbage_is_asked_again_and_told_when_it_stays(
     assert server.jobs[2].status == "pending"
 
 
+JOB, LISTED = {"jobId": 1, "status": "running"}, "its data is no list but "
+READS = {
+    "token": ("POST", "/token"),
+    "connection": ("POST", "/connections/get"),
+    "list": ("GET", "/public/v1/jobs"),
+    "start": ("POST", "/public/v1/jobs"),
+    "job": ("GET", "/jobs/1"),
+}
+SHAPES = [
+    *[(what, body, "what came ") for what in READS for body in (HTML, b'{"jobId": 1, "sta', b"", [1, 2], {}, "text")],
+    ("token", {"access_token": {"is": 1}}, "its access_token is no text that a header can hold"),
+    ("token", {"access_token": "of\ntwo lines"}, "its access_token is no text that a header can hold"),
+    ("list", {"data": ["x"]}, "'x' is no job"),
+    ("list", {"data": "<html>"}, f"{LISTED}'<html>'"),
+    ("list", {"data": ""}, f"{LISTED}''"),
+    ("list", {"data": {}}, LISTED),
+    ("list", {"data": JOB}, LISTED),
+    ("list", {"data": [JOB | {"jobId": "abc"}]}, "a job has jobId 'abc' and status 'running'"),
+    ("list", {"data": [JOB | {"status": None}]}, "a job has jobId 1 and status None"),
+    ("start", JOB | {"jobId": "abc"}, "a job has jobId 'abc' and status 'running'"),
+    ("start", JOB | {"status": ["running"]}, "a job has jobId 1 and status ['running']"),
+    ("job", JOB | {"jobId": "abc"}, "a job has jobId 'abc' and status 'running'"),
+    ("job", JOB | {"jobId": {"is": 1}}, "a job has jobId {'is': 1} and status 'running'"),
+    ("job", JOB | {"status": {"is": 1}}, "a job has jobId 1 and status {'is': 1}"),
+    ("job", JOB | {"jobId": True}, "a job has jobId True and status 'running'"),
+]
+
+
+@pytest.mark.parametrize(("what", "body", "said"), SHAPES)
+def test_an_answer_of_another_shape_is_asked_again_and_told_when_it_stays(
+    start: Callable[..., AirbyteServer], what: str, body: Any, said: str
+) -> None:
+    method, path = READS[what]
+    server = start()
+    server.faults = [Fault(method, path, times=3, status=200, body=body)]
+    assert bare().get_client().sync_and_poll(SHOP.id).job_details["jobId"] == 1
+    assert server.faults == []
+    assert len(server.jobs) == 1
+    server.jobs.clear()
+    server.faults = [Fault(method, path, times=10**6, status=200, body=body)]
+    told = sentence(bare(outage_limit=0.05))
+    assert said in told
+    assert "Expected an answer from Airbyte to" in told
+    if what == "job":
+        assert "Job 1 of shop was pending when last seen and was left running" in told
+        assert server.jobs[1].status == "pending"
+    else:
+        assert server.jobs == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": ["busy"], "detail": {"is": 1}},
+        {"title": 5, "data": "text"},
+        {"error": None},
+        [],
+        "text",
+        b"\xff\xfe",
+    ],
+)
+def test_words_of_another_shape_are_no_reason_to_crash(start: Callable[..., AirbyteServer], body: Any) -> None:
+    server = start()
+    server.faults = [Fault("GET", "/jobs/1", times=2, status=500, body=body)]
+    assert bare().get_client().sync_and_poll(SHOP.id).job_details["jobId"] == 1
+    server.faults = [Fault("POST", "/connections/get", status=400, body=body)]
+    assert "but it answered 400" in sentence(bare())
+
+
+@pytest.mark.parametrize("body", [{"data": "text"}, {"data": ["x"]}, {"data": [{}]}, {"data": None}, {"data": 5}])
+def test_a_list_of_connections_of_another_shape_is_told(start: Callable[..., AirbyteServer], body: Any) -> None:
+    server = start()
+    server.faults = [Fault("GET", "/connections", times=9, status=200, body=body)]
+    with pytest.raises(AirbyteError, match="Expected a list of connections, each with its connectionId"):
+        bare().live_connections()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"jsonSchema": "text"},
+        {"jsonSchema": {"properties": "text"}},
+        {"jsonSchema": {"properties": {"id": True}}},
+        {"jsonSchema": {"properties": {"id": {"type": 5}}}},
+        {"defaultCursorField": 5},
+        {"sourceDefinedPrimaryKey": [5]},
+    ],
+)
+def test_a_stream_of_another_shape_is_told(serve: Callable[..., Remote], more: dict[str, Any]) -> None:
+    remote = serve()
+    entry = {"stream": {"name": "people", **more}, "config": {"selected": True, "syncMode": "x"}}
+    entry["config"]["destinationSyncMode"] = "x"
+    body = {"connectionId": SHOP.id, "name": "shop", "destinationId": DESTINATION, "syncCatalog": {"streams": [entry]}}
+    remote.server.faults = [Fault("POST", "/connections/get", times=9, status=200, body=body)]
+    with pytest.raises(AirbyteError, match="The server may be of another version than dagster-airbyte knows"):
+        remote.workspace.changes("shop")
+
+
 def test_a_catalog_of_another_shape_is_told(serve: Callable[..., Remote]) -> None:
     remote = serve()
     body = {"connectionId": SHOP.id, "name": "shop", "destinationId": "x", "syncCatalog": {"streams": [{}]}}
@@ -244,6 +346,116 @@ def test_no_secret_is_in_any_log_error_or_description(
     texts.append(Path(remote.workspace.snapshot_path).read_text())
     # The id alone is no secret, yet nothing needs it.
     assert [secret for secret in secrets for text in texts if secret in text] == []
+
+
+@pytest.mark.parametrize("kind", ["text/html", "text/plain"])
+def test_a_secret_is_not_recognised_less_for_being_cut(start: Callable[..., AirbyteServer], kind: str) -> None:
+    server = start()
+
+    def echo(request: Request) -> bytes:
+        # What is quoted of such a page ends within the secret.
+        return f"<html>{'.' * 30}client_secret {request.body['client_secret']} {'.' * 400}".encode()
+
+    server.faults = [Fault("POST", "/token", status=400, body=echo, headers={"Content-Type": kind})]
+    said = sentence(bare())
+    assert f"400 ({kind} that begins '<html>" in said
+    assert "client_secret" in said
+    assert CLIENT["client_secret"][:3] not in said
+
+
+WRITTEN: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "in an address": lambda secret: quote(secret, safe=""),
+    "in an address, in small letters": lambda secret: quote(secret, safe="/").replace("%C3%B6", "%c3%b6"),
+    "in a form": quote_plus,
+    "in JSON": json.dumps,
+    "in JSON, as it is": lambda secret: json.dumps(secret, ensure_ascii=False),
+    "in JSON, by Java": lambda secret: json.dumps(secret).replace("=", "\\u003d").replace("/", "\\/"),
+    "in JSON within JSON": lambda secret: json.dumps(json.dumps(secret)),
+    "in HTML": html.escape,
+    "in HTML, by number": lambda secret: html.escape(secret).replace("'", "&#39;").replace("&#x27;", "&#39;"),
+    "by Python": repr,
+    "as bytes by Python": lambda secret: repr(secret.encode()),
+}
+
+
+@pytest.mark.parametrize("form", WRITTEN)
+def test_a_secret_is_hidden_however_it_is_written(
+    start: Callable[..., AirbyteServer], monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    server = start()
+    secret = "q1/w2+e3=r4&t5 z6'u7\"i8\\o9ö-end"
+    monkeypatch.setenv("AIRBYTE_CLIENT_SECRET", secret)
+
+    def echo(request: Request) -> Any:
+        return {"message": f"no such client: {WRITTEN[form](request.body['client_secret'])}"}
+
+    server.faults = [Fault("POST", "/token", status=400, body=echo)]
+    said = sentence(bare())
+    assert "no such client: " in said
+    assert "***" in said
+    assert [part for part in ("q1", "w2", "e3", "r4", "t5", "z6", "u7", "i8", "o9", "end") if part in said] == []
+
+
+@pytest.mark.parametrize("form", ["json", "html", "address"])
+def test_an_echoed_header_of_basic_authentication_is_hidden(start: Callable[..., AirbyteServer], form: str) -> None:
+    server = start(authentication="password")
+    header = base64.b64encode(f"{USER['username']}:{USER['password']}".encode()).decode()
+
+    def echo(request: Request) -> Any:
+        assert request.authorization == f"Basic {header}"
+        if form == "json":
+            return {"message": f"refused: {request.authorization}"}
+        return f"<html>refused, {request.authorization if form == 'html' else quote(request.authorization)}".encode()
+
+    kind = {"Content-Type": "application/json" if form == "json" else "text/html"}
+    server.faults = [Fault("POST", "/connections/get", status=400, body=echo, headers=kind)]
+    said = sentence(bare())
+    assert "refused" in said
+    assert header[:8] not in said
+    assert "***" in said
+
+
+def test_a_pair_of_client_and_secret_is_hidden_in_a_header_that_a_proxy_made(
+    start: Callable[..., AirbyteServer],
+) -> None:
+    server = start()
+
+    def echo(request: Request) -> Any:
+        pair = f"{request.body['client_id']}:{request.body['client_secret']}"
+        return {"message": f"bad header Basic {base64.b64encode(pair.encode()).decode()}"}
+
+    server.faults = [Fault("POST", "/token", status=400, body=echo)]
+    assert "bad header Basic ***" in sentence(bare())
+
+
+def test_a_token_that_arrives_in_pieces_is_hidden(start: Callable[..., AirbyteServer]) -> None:
+    server = start()
+    half = b'{"access_token": "live-token-of-somebody", "token_ty'
+    server.faults = [Fault("POST", "/token", times=99, status=200, body=half)]
+    said = sentence(bare())
+    assert "what came is no JSON: 200 (application/json that begins" in said
+    assert "live" not in said
+
+
+def test_a_token_that_begins_as_the_secret_does_is_hidden_to_its_end(start: Callable[..., AirbyteServer]) -> None:
+    server = start()
+    token = f"{CLIENT['client_secret']}-of-today"
+    server.faults = [
+        Fault("POST", "/token", status=200, body={"access_token": token}),
+        Fault("POST", "/connections/get", status=400, body=lambda request: {"message": request.authorization}),
+    ]
+    said = sentence(bare())
+    assert "400 (Bearer ***)" in said
+    assert "today" not in said
+
+
+def test_a_password_may_have_any_letters(start: Callable[..., AirbyteServer], monkeypatch: pytest.MonkeyPatch) -> None:
+    server = start(authentication="password")
+    monkeypatch.setenv("AIRBYTE_PASSWORD", "pass€wörd")
+    assert "Expected Airbyte to accept AIRBYTE_USERNAME and AIRBYTE_PASSWORD, but it answered 401" in sentence(bare())
+    sent = server.requests[0].authorization.removeprefix("Basic ")
+    assert base64.b64decode(sent).decode() == f"{USER['username']}:pass€wörd"
 
 
 def test_no_password_is_in_any_error(start: Callable[..., AirbyteServer]) -> None:
