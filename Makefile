@@ -8,15 +8,20 @@ export MLFLOW_DISABLE_TELEMETRY = true
 BIN = .venv/bin
 # Tests of a file share what they stand on (tests/conftest.py), files the machine's cores.
 WORKERS ?= 2
-PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
+# What this shell is set to (a production profile, a clock) is not what is tested.
+UNSET = $(patsubst %,-u %,$(filter-out BATON_HOME,$(filter BATON_%,$(.VARIABLES))))
+PYTEST = env $(UNSET) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
 
-.PHONY: help setup run summary ui replay rebuild promote snapshot backtest drill drill-all test test-fast test-slow lint bench scale airbyte lock
+.PHONY: help setup setup-tests run summary ui replay rebuild promote snapshot backtest drill drill-all test test-fast test-slow lint bench scale airbyte lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: ## create the virtual environments and install the locked dependencies
 	@$(PYTHON) commands/bootstrap.py
+
+setup-tests: setup ## install what the slow tests stand on: other environments, PostgreSQL, nginx
+	@PYTHONPATH=tests $(BIN)/python -m environments.install
 
 run: setup ## everything from sync to predictions for the newest cutoff, then a summary
 	@$(BIN)/python -m commands.run
@@ -55,7 +60,8 @@ test: ## lint, types and the tests (those marked slow: make test-slow)
 test-fast: setup
 	@$(PYTEST) -m "not slow"
 
-test-slow: setup ## the whole year, killed daemons, Postgres, BigQuery on an emulator, other connectors
+# Tests install nothing themselves, so that a registry's trouble never looks like a failing test.
+test-slow: setup-tests ## the whole year, killed daemons, Postgres, BigQuery on an emulator, other connectors
 	@$(PYTEST) --no-loadscope-reorder -m slow
 
 snapshot: setup ## write the graph's shape for review, after a deliberate change
@@ -74,5 +80,5 @@ scale: setup ## a week with FACTOR times the customers, stage by stage: make sca
 airbyte: setup ## read an Airbyte server's connections again into the committed snapshot, and say what differs
 	@$(BIN)/python -m commands.airbyte
 
-lock: setup ## resolve the dependencies again
-	@$(BIN)/python -m commands.lock
+lock: setup ## resolve the dependencies again, with newer versions only where asked: make lock [UPGRADE=1 | UPGRADE=package,package]
+	@$(BIN)/python -m commands.lock $(if $(UPGRADE),--upgrade "$(UPGRADE)")

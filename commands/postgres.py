@@ -1,8 +1,13 @@
-"""A PostgreSQL server of one's own on loopback, with an empty database: for tests and measurements."""
+"""A PostgreSQL server of one's own on loopback, with an empty database: for tests and measurements.
+
+Of the versions that are there the newest: an installed one, one on the PATH, or what Debian's or Ubuntu's package held.
+"""
 
 import contextlib
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -11,9 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from commands.debian import program
+from commands import debian
 
-VERSION = 15
+INSTALLED = Path("/usr/lib/postgresql")
+"""Where Debian and Ubuntu keep the programs of each version, in `<version>/bin`."""
+
+NEEDED = ("postgres", "initdb")
 PASSWORD = "for-loopback-only"
 
 
@@ -31,14 +39,75 @@ class Server(NamedTuple):
     folder: Path
 
 
+def programs(installed: Path = INSTALLED, fetched: Path = debian.HERE, path: str | None = None) -> Path:
+    """Return the folder with the newest server's programs.
+
+    Raises:
+        RuntimeError: there is none; the message says how to get one.
+    """
+    with_version = [one for one in installed.glob("*/bin") if one.parent.name.isdigit()]
+    on_path = shutil.which("postgres", path=path)
+    places = [
+        *sorted(with_version, key=lambda one: int(one.parent.name), reverse=True),
+        *([Path(on_path).resolve().parent] if on_path else []),
+        *sorted(fetched.glob("postgresql-*/usr/lib/postgresql/*/bin"), reverse=True),
+    ]
+    for one in places:
+        if all((one / name).exists() for name in NEEDED):
+            return one
+    raise RuntimeError(
+        f"Expected the programs {' and '.join(NEEDED)} of PostgreSQL at {installed}/<version>/bin or on the PATH, and "
+        "they are not there. Run `make setup-tests`, which unpacks Debian's or Ubuntu's package; elsewhere install "
+        "PostgreSQL."
+    )
+
+
+def fetch() -> None:
+    """See that there is a server's programs: where none is, fetch the newest package that the machine's release has.
+
+    Raises:
+        RuntimeError: there is no such package, or it could not be had.
+    """
+    with contextlib.suppress(RuntimeError):
+        programs()
+        return
+    package = newest_package(_known())
+    if not package:
+        # A fresh machine has no list of packages yet.
+        debian.refresh()
+        package = newest_package(_known())
+    if not package:
+        raise RuntimeError(
+            "Expected a package postgresql-<version> among those that apt-cache knows, and there is none. Install "
+            "PostgreSQL, or check the package sources, then run this again."
+        )
+    debian.fetch(package, f"usr/lib/postgresql/{package.rpartition('-')[2]}/bin/postgres")
+
+
+def _known() -> str:
+    """Return what apt-cache says: what the package without a version depends on, and the names of those with one."""
+    asked = (["apt-cache", "depends", "postgresql"], ["apt-cache", "pkgnames", "postgresql-"])
+    return "\n".join(debian.said_by(command) for command in asked)
+
+
+def newest_package(known: str) -> str | None:
+    """Return the package of the release's own version, else the newest that is known; None if none is."""
+    own = re.search(r"^\s*Depends: (postgresql-\d+)$", known, re.MULTILINE)
+    if own:
+        return own[1]
+    names = re.findall(r"^postgresql-\d+$", known, re.MULTILINE)
+    return max(names, key=lambda name: int(name.rpartition("-")[2]), default=None)
+
+
 @contextlib.contextmanager
 def serving() -> Iterator[Server]:
     """Run a server with an empty database, in a temporary folder that is gone afterwards.
 
     Raises:
-        RuntimeError: the server could not be had or did not start; the message holds what it said.
+        RuntimeError: no server is there, or it did not start; the message holds what it said.
     """
-    binaries = program(f"postgresql-{VERSION}", f"usr/lib/postgresql/{VERSION}/bin/postgres").parent
+    binaries = programs()
+    environment = {**os.environ, **debian.libraries(binaries / "postgres")}
     # A folder of its own, not one of a caller's: pytest shuts others out of its folders whenever a run starts.
     with tempfile.TemporaryDirectory(prefix="baton-postgres-") as made:
         folder, port = Path(made), free_port()
@@ -58,16 +127,25 @@ def serving() -> Iterator[Server]:
             "-A",
             "scram-sha-256",
         ]
-        _done([binaries / "initdb", *arguments], folder, user=user)
-        settings = ["-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
+        _done([binaries / "initdb", *arguments], folder, environment, user)
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(folder),
+            # Needs LLVM, which is not fetched; such small queries are never compiled.
+            "jit": "off",
+        }
+        options = [text for name, value in settings.items() for text in ("-c", f"{name}={value}")]
         with (folder / "postgres.log").open("wb") as log:
             server = subprocess.Popen(
-                [binaries / "postgres", "-D", data, *settings], stdout=log, stderr=log, cwd=folder, user=user
+                [binaries / "postgres", "-D", data, "-p", str(port), *options],
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                env=environment,
+                user=user,
             )
         try:
-            _wait(port, server, folder)
-            reached = ["-h", "127.0.0.1", "-p", str(port), "-U", "baton"]
-            _done([binaries / "createdb", *reached, "baton"], folder, environment={"PGPASSWORD": PASSWORD})
+            _make_database(port, server, folder)
             variables = {
                 "DAGSTER_POSTGRES_HOST": "127.0.0.1",
                 "DAGSTER_POSTGRES_PORT": str(port),
@@ -77,7 +155,8 @@ def serving() -> Iterator[Server]:
             }
             yield Server(variables, folder)
         finally:
-            server.terminate()
+            # At once: SIGTERM would let it wait for whoever is still connected.
+            server.send_signal(signal.SIGINT)
             server.wait(timeout=30)
 
 
@@ -99,21 +178,30 @@ def cpu_seconds(server: Server) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _done(
-    command: list[str | Path], folder: Path, *, user: str | None = None, environment: dict[str, str] | None = None
-) -> None:
+def _done(command: list[str | Path], folder: Path, environment: dict[str, str], user: str | None) -> None:
     ended = subprocess.run(command, cwd=folder, user=user, env=environment, capture_output=True, text=True, check=False)
     if ended.returncode:
         raise RuntimeError(f"Expected {command[0]} to make a database in {folder}, but it said: {ended.stderr[-2000:]}")
 
 
-def _wait(port: int, server: "subprocess.Popen[bytes]", folder: Path) -> None:
+def _make_database(port: int, server: "subprocess.Popen[bytes]", folder: Path) -> None:
+    """Make the database `baton` as soon as the server answers, within a minute."""
+    # Not by `createdb`: on Debian that is part of another package.
+    import psycopg2
+
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and server.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            # It listens before it answers.
-            time.sleep(0.5)
-            return
-        time.sleep(0.1)
+        try:
+            connection = psycopg2.connect(
+                host="127.0.0.1", port=port, user="baton", password=PASSWORD, dbname="postgres", connect_timeout=5
+            )
+        except psycopg2.OperationalError:
+            # It does not listen yet, or listens and is still starting.
+            time.sleep(0.1)
+            continue
+        with contextlib.closing(connection):
+            connection.autocommit = True
+            connection.cursor().execute("create database baton")
+        return
     said = (folder / "postgres.log").read_text()[-2000:]
-    raise RuntimeError(f"Expected PostgreSQL to listen on port {port} within a minute, but it said: {said}")
+    raise RuntimeError(f"Expected PostgreSQL to answer on port {port} within a minute, but it said: {said}")

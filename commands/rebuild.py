@@ -7,7 +7,16 @@ import argparse
 import sys
 from datetime import date
 
-from commands.session import execute, first_failure, instance, progress_logger, quiet, sentences
+from commands.session import (
+    embedded_only,
+    execute,
+    first_failure,
+    instance,
+    progress_logger,
+    quiet,
+    rebuild_config,
+    sentences,
+)
 
 
 def main() -> None:
@@ -20,18 +29,18 @@ def main() -> None:
     except ValueError:
         sys.exit(f"error: FROM must be an ISO date such as 2017-10-02; it is {text!r}.")
     quiet()
-    with sentences(), instance() as opened:
-        from definitions import build_definitions
+    with sentences():
+        embedded_only("rebuild")
+        with instance() as opened:
+            from definitions import build_definitions
 
-        definitions = build_definitions(loggers={"console": progress_logger})
-        config = {"config": {"rebuild_from": start.isoformat()}}
-        result = execute(
-            opened,
-            definitions,
-            "ingest_and_build",
-            run_config={"ops": {"dbt_build": config, "feature_frame": config}},
-            tags={"baton/cause": f"rebuild from {start} asked by a person"},
-        )
+            result = execute(
+                opened,
+                build_definitions(loggers={"console": progress_logger}),
+                "ingest_and_build",
+                run_config=rebuild_config(start.isoformat()),
+                tags={"baton/cause": f"rebuild from {start} asked by a person"},
+            )
         if not result.success:
             sys.exit(f"error: {first_failure(result)}")
         print(f"rebuilt from {start}; `make run` retrains and scores on the repaired history")

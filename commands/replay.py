@@ -55,13 +55,13 @@ def main() -> None:
     if end < start:
         sys.exit(f"error: TO must not be before FROM; FROM is {start} and TO is {end}.")
 
+    from commands.session import embedded_only, instance, quiet, sentences
     from resources.profiles import home
-
-    os.environ["BATON_HOME"] = str(home() / "replay")
-    from commands.session import instance, quiet, sentences
 
     quiet()
     with sentences():
+        embedded_only("replay")
+        os.environ["BATON_HOME"] = str(home() / "replay")
         state = _State(home() / "replay.json", start)
         with instance() as opened:
             replay(opened, state, start, end)
@@ -124,11 +124,11 @@ def replay(opened: "dg.DagsterInstance", state: _State, start: date, end: date) 
 
 def one_week(opened: "dg.DagsterInstance", definitions: "dg.Definitions", week: date) -> Week:
     """Run one Monday's jobs at that Monday's clock."""
+    from assets.shop_time import time_zone
     from commands.session import execute, first_failure
-    from sensors.schedules import TIME_ZONE
 
     began = time.monotonic()
-    os.environ["BATON_NOW"] = datetime(week.year, week.month, week.day, 8, tzinfo=ZoneInfo(TIME_ZONE)).isoformat()
+    os.environ["BATON_NOW"] = datetime(week.year, week.month, week.day, 8, tzinfo=ZoneInfo(time_zone())).isoformat()
     tags = {"baton/replay": str(week)}
     for job in ("ingest_and_build", "weekly_score", "weekly_judge"):
         result = execute(opened, definitions, job, tags=tags, console="CRITICAL")

@@ -6,7 +6,7 @@ import textwrap
 import time
 from typing import TYPE_CHECKING, Any
 
-from commands.session import execute, first_failure, instance, progress_logger, quiet, sentences
+from commands.session import embedded_only, execute, first_failure, instance, progress_logger, quiet, sentences
 from resources.profiles import home
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ def main() -> None:
     began = time.monotonic()
     quiet()
     with sentences():
+        # The summary only reads, wherever the tables are.
+        if not only_summary:
+            embedded_only("run")
         from definitions import build_definitions
         from sensors.jobs import EVERYTHING
 

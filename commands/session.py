@@ -1,6 +1,7 @@
 """One command's session: the instance, the clock, progress on the terminal, and errors as sentences."""
 
 import contextlib
+import json
 import logging
 import os
 import shutil
@@ -13,13 +14,58 @@ from typing import Any
 
 import dagster as dg
 
-from resources.profiles import ROOT, ProfileError, home
+from resources.profiles import PROFILES, ROOT, ProfileError, home, resources_for
 from sensors.alerts import sentence_of
 
 PID_TAG = "baton/pid"
 BEGAN_TAG = "baton/process_began"
 """Mark a run that a command executes in its own process, so that a later start can tell a dead one: a process id alone
 is given to another process after a restart of the machine."""
+
+
+LAUNCH = ".venv/bin/dagster job launch --workspace deploy/compose/workspace.yaml --location baton --job"
+"""How a run is asked for in production, where its variables (DAGSTER_HOME among them) are set; a job's name follows."""
+
+
+def rebuild_config(start: str) -> dict[str, Any]:
+    """Return the run configuration of `ingest_and_build` that makes cutoffs from `start` on again."""
+    config = {"config": {"rebuild_from": start}}
+    return {"ops": {"dbt_build": config, "feature_frame": config}}
+
+
+IN_PRODUCTION = {
+    "run": f"In production launch the job `everything` in the web UI of its instance, or by `{LAUNCH} everything`.",
+    "ui": (
+        "In production open the web UI of its instance (docs/deployment.md): a second daemon here would start each "
+        "scheduled job twice."
+    ),
+    "rebuild": (
+        "In production launch the job `ingest_and_build` with `rebuild_from` in the web UI of its instance, or by "
+        f"`{LAUNCH} ingest_and_build --config-json '{json.dumps(rebuild_config('2017-10-02'))}'`."
+    ),
+    "replay": (
+        "It sets the clock back and would sync, score and promote in production as if it were 2017. Only the embedded "
+        "profile plays the recorded year."
+    ),
+}
+"""The commands that have an instance under `BATON_HOME` of their own, and what one does instead in production."""
+
+
+def embedded_only(command: str) -> None:
+    """Refuse a command of the embedded profile where another one is set: what it opens stands beside production's own.
+
+    Raises:
+        ProfileError: the sentence says what one does instead.
+    """
+    profile = os.environ.get("BATON_PROFILE") or "embedded"
+    if profile not in PROFILES:
+        # The sentence that names those that there are.
+        resources_for(profile)
+    if profile != "embedded":
+        raise ProfileError(
+            f"Expected the embedded profile, to which `make {command}` belongs, and BATON_PROFILE is {profile!r}. "
+            f"{IN_PRODUCTION[command]} For the embedded profile: env -u BATON_PROFILE make {command}"
+        )
 
 
 @contextlib.contextmanager

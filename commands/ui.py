@@ -7,7 +7,7 @@ import time
 
 import dagster as dg
 
-from commands.session import instance, prepare_home, reap, sentences
+from commands.session import embedded_only, instance, prepare_home, reap, sentences
 from resources.profiles import ROOT, home
 
 
@@ -17,6 +17,7 @@ def main() -> None:
     arguments.add_argument("--port", type=int, default=3000)
     port = arguments.parse_args().port
     with sentences():
+        embedded_only("ui")
         folder = prepare_home()
         with instance() as opened:
             if not _daemon_is_alive(opened):

@@ -1,66 +1,105 @@
-"""Install an environment of the tests: a folder here with its locks, and what must be repaired in it afterwards.
+"""What the slow tests stand on beside baton's own environment; `make setup-tests` installs it, before any test starts.
 
-Each is installed once and kept beside its lock (`.venv/`, not in git); a changed lock or repair installs it again.
+A folder here with locks is an environment of its own, kept beside them (`.venv/`, not in git); a changed lock or repair
+fills it again. Servers come from Debian packages. Tests themselves install nothing and ask no registry.
 """
 
-import fcntl
-import hashlib
-import subprocess
+import contextlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from commands import bootstrap
+from commands import bootstrap, debian, postgres
+from commands.bootstrap import Environment
+from resources.profiles import ROOT
 
 HERE = Path(__file__).resolve().parent
+CONNECTOR = ROOT / "connectors" / "source-complete-journey"
+NGINX = ("nginx", "usr/sbin/nginx")
 
-PIP = ("-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-deps", "--require-hashes")
+
+def _fill(environment: Environment) -> None:
+    bootstrap.install(environment, [f"{environment.folder}/requirements.lock"])
+
+
+def _fill_emulator(environment: Environment) -> None:
+    folder = environment.folder
+    # The emulator names a newer Python than ours; the repairs make it run on this one.
+    bootstrap.install(environment, [f"{folder}/requirements.lock"], beyond=[f"{folder}/any-python.lock"])
+    bootstrap.run([environment.python, f"{folder}/repairs.py"], "repair the emulator of BigQuery")
+
+
+def _fill_kit(environment: Environment) -> None:
+    folder = environment.folder
+    bootstrap.install(environment, [f"{folder}/requirements.lock", f"{folder}/requirements-cdk.lock"])
+    bootstrap.install_editable(environment, folder)
+
+
+ENVIRONMENTS = {
+    "airbyte_kit": Environment(
+        str(CONNECTOR),
+        "airbyte_kit",
+        "the connector on Airbyte's own development kit",
+        ["requirements.lock", "requirements-cdk.lock", "pyproject.toml"],
+        _fill_kit,
+        ".venv-cdk",
+    ),
+    "bigquery_emulator": Environment(
+        str(HERE / "bigquery_emulator"),
+        "bigquery_emulator",
+        "an emulator of BigQuery",
+        ["requirements.lock", "any-python.lock", "repairs.py"],
+        _fill_emulator,
+    ),
+    "source_faker": Environment(
+        str(HERE / "source_faker"), "source_faker", "a source of Airbyte's", ["requirements.lock"], _fill
+    ),
+    "sql_analyzer": Environment(
+        str(HERE / "sql_analyzer"), "sql_analyzer", "Google's analyzer of GoogleSQL", ["requirements.lock"], _fill
+    ),
+}
 
 
 def python_of(name: str) -> Path:
-    """Return the interpreter of the environment `name`, installed from its locks if it is not there as they say.
+    """Return the interpreter of an environment by its name; see `python_in`."""
+    return python_in(ENVIRONMENTS[name])
+
+
+def python_in(environment: Environment) -> Path:
+    """Return the interpreter of an environment.
 
     Raises:
-        RuntimeError: a step failed; the message holds what the step said.
+        RuntimeError: it is not there as its locks say; nothing is installed, because a test would wait for a registry.
     """
-    folder = HERE / name
-    environment = folder / ".venv"
-    python, stamp = environment / "bin" / "python", environment / ".locked"
-    wanted = _digest(folder)
-    if stamp.exists() and stamp.read_text() == wanted:
-        return python
-    environment.mkdir(exist_ok=True)
-    with (environment / ".installing").open("w") as lock:
-        # Two test runs at once: the second waits for the first.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if stamp.exists() and stamp.read_text() == wanted:
-            return python
-        if not python.exists():
-            bootstrap.create(str(environment))
-        _run([str(python), *PIP, "--requirement", str(folder / "requirements.lock")])
-        beyond = folder / "any-python.lock"
-        if beyond.exists():
-            # It names a newer Python than ours; the repairs make it run on this one.
-            _run([str(python), *PIP, "--ignore-requires-python", "--requirement", str(beyond)])
-        repairs = folder / "repairs.py"
-        if repairs.exists():
-            _run([str(python), str(repairs)])
-        stamp.write_text(wanted)
-    return python
+    if not environment.is_current():
+        raise RuntimeError(
+            f"Expected {environment.what} in {environment.venv}, as its locks say, and it is not there or not up to "
+            "date. Run `make setup-tests`; tests install nothing."
+        )
+    return Path(environment.python)
 
 
-def _digest(folder: Path) -> str:
-    digest = hashlib.sha256(sys.version.encode())
-    for file in sorted([*folder.glob("*.lock"), *folder.glob("repairs.py")]):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+def _nginx() -> None:
+    with contextlib.suppress(RuntimeError):
+        debian.program(*NGINX)
+        return
+    debian.fetch(*NGINX)
 
 
-def _run(command: list[str]) -> None:
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    if ended.returncode != 0:
-        raise RuntimeError(f"`{' '.join(command[1:])}` failed: {(ended.stdout + ended.stderr)[-2000:]}")
+def main() -> None:
+    """Install all of it, side by side."""
+    with ThreadPoolExecutor() as pool:
+        at_work = [
+            pool.submit(bootstrap.bring_up_to_date, list(ENVIRONMENTS.values())),
+            pool.submit(_nginx),
+            pool.submit(postgres.fetch),
+        ]
+    for one in at_work:
+        try:
+            one.result()
+        except RuntimeError as error:
+            sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
-    for one in sorted(folder.parent.name for folder in HERE.glob("*/requirements.lock")):
-        print(one, python_of(one))  # noqa: T201
+    main()

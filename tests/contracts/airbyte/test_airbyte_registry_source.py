@@ -2,26 +2,20 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airbyte_world import CONNECTOR, World
+from environments.install import python_of
 
 pytestmark = pytest.mark.slow(minutes=2)
 
 
-def pip(python: Path, *arguments: str) -> None:
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr[-2000:]
-
-
 def test_a_source_from_the_package_registry_is_synced(world: World) -> None:
     folder = world.folder / "connectors" / "source-faker"
-    subprocess.run([sys.executable, "-m", "venv", str(folder / ".venv")], check=True)
-    pip(folder / ".venv" / "bin" / "python", "airbyte-source-faker")
+    folder.mkdir(parents=True)
+    (folder / ".venv").symlink_to(python_of("source_faker").parents[1])
     row = {"source": "source-faker", "streams": ["users", "purchases"], "config": {"count": 300, "seed": 7}}
     (world.folder / "connections.json").write_text(json.dumps({"shop": row}))
     assert world.workspace().discover("shop") == folder / "catalog.json"
@@ -39,18 +33,9 @@ def test_a_source_from_the_package_registry_is_synced(world: World) -> None:
 
 
 @pytest.fixture(scope="session")
-def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bin` of an environment with the development kit: the one of the benchmark, or a new one."""
-    there = CONNECTOR / ".venv-cdk" / "bin"
-    if (there / "source-complete-journey-cdk").exists():
-        return there
-    folder = tmp_path_factory.mktemp("kit") / ".venv"
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    python = folder / "bin" / "python"
-    pip(python, "--require-hashes", "--no-deps", "-r", str(CONNECTOR / "requirements.lock"))
-    pip(python, "--require-hashes", "--no-deps", "-r", str(CONNECTOR / "requirements-cdk.lock"))
-    pip(python, "--no-deps", "--no-build-isolation", "-e", str(CONNECTOR))
-    return folder / "bin"
+def kit() -> Path:
+    """The `bin` of an environment with the development kit."""
+    return python_of("airbyte_kit").parent
 
 
 VALIDATE = """

@@ -15,6 +15,7 @@ from environments.analyzer import check
 from environments.emulator import Emulator
 from sample import RECORDING_ENDS, load_raw_sample
 
+from commands.session import first_failure
 from definitions import build_definitions
 from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.alerts import Alerts
@@ -37,12 +38,14 @@ DIFFER = {"mlflow_run_id", "scored_at", "run_id", "event_id", "promoted_at"}
 class Recorded(BigQueryWarehouse):
     """Remembers what it and its copies, of which Dagster makes one for each step, were asked."""
 
-    asked: ClassVar[dict[str, str]] = {}
+    statements: ClassVar[dict[str, str]] = {}
 
-    def _query(self, client: Any, sql: str, parameters: Sequence[Any] = (), raw: Sequence[Any] = ()) -> Any:
+    def _query(
+        self, client: Any, sql: str, parameters: Sequence[Any] = (), raw: Sequence[Any] = (), *, changes: bool = False
+    ) -> Any:
         if not raw and sql.startswith("select"):
-            self.asked[sql] = _written_out(sql, parameters)
-        return super()._query(client, sql, parameters, raw)
+            self.statements[sql] = _written_out(sql, parameters)
+        return super()._query(client, sql, parameters, raw, changes=changes)
 
 
 def _written_out(sql: str, parameters: Sequence[Any]) -> str:
@@ -83,9 +86,12 @@ def materialize(warehouse: Warehouse, dbt: DbtRunner, folder: Path) -> dg.Execut
     )
 
 
+Made = tuple[Twins, dg.ExecuteInProcessResult]
+
+
 @pytest.fixture(scope="module")
-def twins(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twins]:
-    """The same source and the whole graph on both."""
+def made(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    """The same source and the whole graph on both, and the run on BigQuery."""
     folder = tmp_path_factory.mktemp("graph")
     made = Twins.in_folder(folder)
     made = replace(made, bigquery=Recorded(**made.bigquery.model_dump()))
@@ -98,9 +104,14 @@ def twins(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Itera
         ("bigquery", made.bigquery, made.dbt_bigquery),
     ):
         result = materialize(warehouse, dbt, folder / name)
-        assert result.success, [str(event) for event in result.all_events if event.is_failure]
-    yield made
+        assert result.success, first_failure(result)
+    yield made, result
     made.bigquery.close()
+
+
+@pytest.fixture(scope="module")
+def twins(made: Made) -> Twins:
+    return made[0]
 
 
 # Before the graph is there: the mirror would take all of its tables.
@@ -170,11 +181,30 @@ def test_the_weekly_judgement_is_the_same_on_both(twins: Twins, table: str) -> N
 
 
 def test_what_the_assets_ask_is_legal_for_google_too(twins: Twins) -> None:
-    assert len(Recorded.asked) > 60
+    assert len(Recorded.statements) > 60
     tables = {f"{schema}.{table}": shape.columns for (schema, table), shape in twins.bigquery.shapes().items()}
     # Statements name a table with its project or without.
     tables |= {f"{twins.bigquery.project}.{name}": columns for name, columns in tables.items()}
-    assert check(Recorded.asked, tables) == {}
+    assert check(Recorded.statements, tables) == {}
+
+
+def test_what_was_read_and_what_it_would_cost_stands_beside_what_was_made_of_it(made: Made) -> None:
+    events = made[1].get_asset_materialization_events()
+    by_key = {event.asset_key.to_user_string(): event.materialization.metadata for event in events if event.asset_key}
+    for key in ("training/training_set", "predictions/lapse_predictions"):
+        assert {"bigquery/bytes_expected", "bigquery/bytes_billed", "bigquery/jobs"} <= set(by_key[key]), key
+    silent = [
+        key
+        for key, metadata in by_key.items()
+        if key.split("/")[0] in ("features", "training", "predictions", "monitoring")
+        and "bigquery/jobs" not in metadata
+    ]
+    assert silent == []
+
+
+def test_the_champion_was_called_in_the_warehouse_before_its_alias(made: Made) -> None:
+    [parity] = [one for one in made[1].get_asset_check_evaluations() if one.check_name == "sql_parity"]
+    assert parity.passed, parity.description
 
 
 def test_the_fault_was_found_and_re_enacted(twins: Twins) -> None:

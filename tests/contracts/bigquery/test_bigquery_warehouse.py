@@ -244,6 +244,11 @@ def test_a_long_table_comes_in_pieces(bigquery, p):
     assert sorted(pd.concat(pieces)["a"])[::49_999] == [0, 49_999]
 
 
+def test_no_rows_for_a_table_that_is_not_there_make_none(warehouse, p):
+    assert warehouse.replace_partitions_by(p, "t", iter(()), column="cutoff_date", values=[MONDAYS[0]]) == 0
+    assert not warehouse.exists(p, "t")
+
+
 def test_rows_in_pieces_replace_a_cutoff_whole_or_not_at_all(warehouse, p):
     def pieces(value):
         yield rows(MONDAYS[1], a=value, why=None)
