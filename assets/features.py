@@ -66,9 +66,10 @@ class FrameConfig(RebuildConfig):
 def feature_frame(
     context: dg.AssetExecutionContext, config: FrameConfig, warehouse: Warehouse
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    """Validate the cutoffs that the frame lacks (or that are to be rebuilt) and add them."""
+    """Validate the cutoffs that the frame lacks (or that are to be rebuilt) and add them; take out what is none."""
     cutoffs = _cutoffs_to_add(warehouse, config.rebuild_from)
-    if not cutoffs:
+    gone = _cutoffs_that_went(warehouse, config.rebuild_from)
+    if not cutoffs and not gone:
         if not warehouse.exists("features", "feature_frame"):
             # Less than twelve weeks were delivered yet. What reads the frame finds no cutoff then, instead of no table.
             empty = warehouse.read("select * from features.customer_features limit 0")
@@ -99,7 +100,8 @@ def feature_frame(
             yield report.frame
 
     try:
-        warehouse.replace_partitions_by("features", "feature_frame", validated(), column="cutoff_date", values=cutoffs)
+        values = [*cutoffs, *gone]
+        warehouse.replace_partitions_by("features", "feature_frame", validated(), column="cutoff_date", values=values)
     except _InvalidFrameError as error:
         failures = {"failures": table(error.report.failures)}
         yield _verdict(False, error.report.sentence, rows=rows, cutoffs=len(cutoffs), **failures)
@@ -111,6 +113,8 @@ def feature_frame(
         ) from None
     yield _verdict(True, f"All checks passed on {rows:,} rows.", rows=rows, cutoffs=len(cutoffs))
     context.log.info(f"feature frame: {rows:,} rows of {len(cutoffs)} cutoff(s) added")
+    if gone:
+        context.log.warning(f"feature frame: {len(gone)} cutoff(s) are none any more and were taken out: {gone}")
     yield _report(warehouse, cutoffs_added=len(cutoffs), rows_added=rows)
 
 
@@ -122,6 +126,8 @@ class _InvalidFrameError(Exception):
 
 def _groups(warehouse: Warehouse, cutoffs: list[date], most_rows: int) -> Iterator[list[date]]:
     """Yield the cutoffs in groups that are validated together: `most_rows` rows or less, or one cutoff."""
+    if not cutoffs:
+        return
     marks = ", ".join("?" for _ in cutoffs)
     counted = warehouse.read(
         "select cutoff_date, count(*) as n from features.customer_features "
@@ -180,6 +186,21 @@ def _cutoffs_to_add(warehouse: Warehouse, rebuild_from: str) -> list[date]:
         again = f" or cutoff_date >= date '{date.fromisoformat(rebuild_from)}'" if rebuild_from else ""
         having = missing + again
     return [found.date() for found in warehouse.read(f"{having} order by 1")["cutoff_date"]]
+
+
+def _cutoffs_that_went(warehouse: Warehouse, rebuild_from: str) -> list[date]:
+    """Return the frame's cutoffs from `rebuild_from` (ISO date) on that have no features any more.
+
+    A rebuild takes them out of the features, where the days that made them went away from the source.
+    """
+    if not rebuild_from or not warehouse.exists("features", "feature_frame"):
+        return []
+    found = warehouse.read(
+        "select distinct cutoff_date from features.feature_frame "
+        f"where cutoff_date >= date '{date.fromisoformat(rebuild_from)}' "
+        "and cutoff_date not in (select distinct cutoff_date from features.customer_features) order by 1"
+    )
+    return [one.date() for one in found["cutoff_date"]]
 
 
 def _known_cutoffs(warehouse: Warehouse) -> list[date]:

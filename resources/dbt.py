@@ -8,6 +8,7 @@ them into materialisations and check results.
 import fcntl
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from pydantic import Field, PrivateAttr
 
 from resources.environment import variables
 from resources.labels import run_labels
+from resources.secrets import masked
 
 EMBEDDED = "embedded"
 """The target on DuckDB."""
@@ -29,6 +31,46 @@ WRITES = {"parse", "compile"}
 """Commands whose files are what they are called for."""
 
 SOURCE_SUFFIXES = {".sql", ".yml", ".yaml", ".csv", ".md"}
+
+WHAT_TO_DO = {
+    r"certificate verify failed|SSLError": (
+        "The certificate that came is not trusted: behind a proxy that opens encrypted traffic, name its certificate "
+        "authority's file in REQUESTS_CA_BUNDLE; otherwise look at who answers."
+    ),
+    r"Expecting value: line \d|JSONDecodeError|<html|^'\w+'$": (
+        "That is no answer of BigQuery's: is a proxy or another program answering in its place?"
+    ),
+    r"access token|credentials|invalid_grant|reauthenticat": (
+        "Make new credentials: attach a service account, set GOOGLE_APPLICATION_CREDENTIALS to the path of a key file, "
+        "or run `gcloud auth application-default login`."
+    ),
+    r"Max retries exceeded|Connection(Error| refused| reset| aborted)|timed out|Name or service not known": (
+        "BigQuery could not be reached: look at the network, and run again."
+    ),
+    r"bytes billed": (
+        "If so much is meant to be scanned, raise BATON_BIGQUERY_MAX_BYTES; if not, look at what is scanned."
+    ),
+    r"quota exceeded|exceeded quota|rate limit": (
+        "Wait until the quota is renewed, or ask for more on the project's quota page."
+    ),
+    r"billing has not been enabled|enable billing": "Link a billing account to the project.",
+    r"access denied|permission \S+ denied|does not have \S+ (permission|access)": (
+        "Give the account roles/bigquery.jobUser and roles/bigquery.readSessionUser on the project and "
+        "roles/bigquery.dataEditor on the datasets."
+    ),
+    r"concurrent update|could not serialize|transaction is aborted": (
+        "Another job changed the table at the same time: let it end, and run again."
+    ),
+    r"not found: (dataset|table|project)|different (locations|regions)|in (location|region) \S+$": (
+        "Either what makes it has not run yet, or it is in another project or location, and a dataset cannot move: "
+        "then correct BATON_BIGQUERY_PROJECT or BATON_BIGQUERY_LOCATION."
+    ),
+    r"table with name \S+ does not exist": "What makes it has not run yet: run that first.",
+    r"could not set lock": "Another program has the warehouse open: let it end or close it, and run again.",
+    r"out of memory": "Raise BATON_DUCKDB_MEMORY, or lower `lines_at_once`.",
+    r"no space left": "Make room on the disk, and run again.",
+}
+"""By what the engine's text says: what a person can do about it."""
 
 
 class DbtError(RuntimeError):
@@ -134,6 +176,8 @@ class DbtRunner(dg.ConfigurableResource):
         wanted = {"LogModelResult", "LogTestResult", "LogSeedResult", "LogSnapshotResult", "LogUnitTestResult"}
 
         def keep(message: Any) -> None:
+            if message.info.name == "MainReportVersion":  # the first of all; the loggers are made by then
+                _mask_logs()
             if message.info.name in wanted:
                 events.append(MessageToDict(message, preserving_proto_field_name=True))
 
@@ -168,7 +212,7 @@ class DbtRunner(dg.ConfigurableResource):
                 _release_duckdb()
         self._note_charges(result)
         if not result.success:
-            raise DbtError(_explain(args, result), events)
+            raise DbtError(_explain(args, result, state / "logs" / "dbt.log"), events)
         return events
 
     def costs(self) -> dict[str, dict[str, int]]:
@@ -203,18 +247,65 @@ def _release_duckdb() -> None:
         module.DuckDBConnectionManager._ENV = None
 
 
-def _explain(args: Sequence[str], result: Any) -> str:
-    """Say in a sentence which nodes failed and why."""
+def _mask_logs() -> None:
+    """Let dbt write neither to its log nor to the screen what looks like a secret; by itself it hides its own only."""
+    from dbt_common.events.event_manager_client import get_event_manager
+    from dbt_common.events.functions import env_scrubber
+
+    for logger in get_event_manager().loggers:
+        logger.scrubber = lambda text: masked(env_scrubber(text))
+
+
+def _explain(args: Sequence[str], result: Any, log: Path) -> str:
+    """Say in sentences what was expected, which nodes failed and why, and what to do; no secret is repeated."""
     if result.exception is not None:
-        return f"`dbt {args[0]}` could not run: {str(result.exception).strip()}"
-    failed = [
-        node for node in getattr(result.result, "results", []) if str(node.status) in {"error", "fail", "runtime error"}
-    ]
-    lines = [f"{node.node.name} ({node.status}): {_short(node.message)}" for node in failed[:10]]
-    return f"`dbt {args[0]}`: {len(failed)} node(s) failed. " + " | ".join(lines)
+        why = _said(str(result.exception))
+        sentences = [f"Expected `dbt {args[0]}` to go through, but: {why}", _what_to_do(why)]
+    else:
+        failed = [
+            (node, _said(node.message or "no message"))
+            for node in getattr(result.result, "results", [])
+            if str(node.status) in {"error", "fail", "runtime error"}
+        ]
+        sentences = [f"`dbt {args[0]}`: {len(failed)} node(s) failed."]
+        sentences += [f"{_expected(node)}, but: {why}" for node, why in failed[:10]]
+        if any(node.node.resource_type == "model" for node, _ in failed):
+            sentences.append("A model that failed keeps the table that it had; what reads it was not built.")
+        # Many nodes often fail for one reason.
+        sentences += dict.fromkeys(_what_to_do(why) or _mend(node) for node, why in failed)
+    return " ".join([*filter(None, sentences), f"All that dbt said is in {log}."])
 
 
-def _short(message: str | None, most: int = 400) -> str:
-    """Cut a message to what a person reads; DuckDB lists every candidate function in its own."""
-    text = " ".join((message or "no message").split("Candidate functions")[0].split())
-    return text if len(text) <= most else text[:most] + " …"
+def _expected(result: Any) -> str:
+    """Say what the node was to do."""
+    node = result.node
+    if node.resource_type == "model":
+        return f"Expected the model {node.schema}.{node.name} ({node.original_file_path}) to be built"
+    if node.resource_type == "test":
+        return f"Expected the test {node.name} ({node.compiled_path}) to find nothing"
+    return f"Expected the {str(node.resource_type).replace('_', ' ')} {node.name} to pass"
+
+
+def _what_to_do(said: str) -> str:
+    """Return the sentence of WHAT_TO_DO; empty if there is none."""
+    return next((remedy for sign, remedy in WHAT_TO_DO.items() if re.search(sign, said.rstrip("."), re.IGNORECASE)), "")
+
+
+def _mend(result: Any) -> str:
+    """Say what to do where the reason is the project's own."""
+    if result.node.resource_type == "test" and str(result.status) == "fail":
+        return "Look at the rows that a test finds, and mend what made them."
+    return "Correct the SQL or what it reads, and run again."
+
+
+def _said(message: str, most: int = 400) -> str:
+    """Return what a person reads of dbt's message: without its headings, and without anything that looks like a secret.
+
+    Of what a database said it is the first line: the others may be pages of HTML, or every candidate function.
+    """
+    lines = [line.strip() for line in masked(message).splitlines() if line.strip()]
+    text = [line for line in lines if not re.fullmatch(r"\w+ Error( in (model|test|unit_test) .*)?", line)]
+    if lines[:1] and lines[0].startswith("Database Error") and lines[1:2] == text[:1]:
+        text = text[:1]
+    one = re.sub(r"^(?:\d{3} )?(?:GET|POST|PUT|PATCH|DELETE) \S+: ", "", " ".join(text) or "no message")
+    return (one if len(one) <= most else one[:most] + " …").rstrip(".") + "."

@@ -15,28 +15,73 @@
 
 
 {#
+  dbt's strategies replace the groups that have new rows, and know nothing of a group that has none any more. These two are
+  dbt's own with both ways in which a group can go:
+
+  - a model with `nothing_left` in its `meta` gives a row that meets this condition for each group of which nothing is left:
+    the group is replaced, by nothing;
+  - a rebuild takes away every cutoff from its day on, also one that is no cutoff any more.
+
+  What goes and what comes is one step: a transaction on DuckDB, one MERGE on BigQuery. Nobody reads a table in between.
+#}
+{% macro duckdb__get_delete_insert_merge_sql(target, source, unique_key, dest_columns, incremental_predicates) -%}
+  {%- set columns = get_quoted_csv(dest_columns | map(attribute='name')) -%}
+  delete from {{ target }}
+  where {{ unique_key }} in (select {{ unique_key }} from {{ source }})
+    {%- if unique_key == 'cutoff_date' and rebuild_from() %}
+    or cutoff_date >= {{ rebuild_from() }}
+    {%- endif %};
+
+  insert into {{ target }} ({{ columns }})
+  select {{ columns }} from {{ left_of(source) }}
+{%- endmacro %}
+
+{% macro bigquery__get_insert_overwrite_merge_sql(target, source, dest_columns, predicates, include_sql_header=false) -%}
+  {%- set replaced = predicates | join(' and ') -%}
+  {%- if config.get('unique_key') == 'cutoff_date' and rebuild_from() -%}
+    {%- set replaced = '(' ~ replaced ~ ' or DBT_INTERNAL_DEST.cutoff_date >= ' ~ rebuild_from() ~ ')' -%}
+  {%- endif -%}
+  {{ dbt.default__get_insert_overwrite_merge_sql(target, left_of(source), dest_columns, [replaced], include_sql_header) }}
+{%- endmacro %}
+
+{# The new rows without those that stand for a group of which nothing is left. #}
+{% macro left_of(source) -%}
+  {%- set nothing_left = config.meta_get('nothing_left') -%}
+  {{ return('(select * from ' ~ source ~ ' where not (' ~ nothing_left ~ '))' if nothing_left else source) }}
+{%- endmacro %}
+
+
+{#
   The condition that picks the cutoffs to compute: on a first build all, later those that the table does not hold yet,
   and, if a person asked for a rebuild, those from that day on. What was served once stays what training sees; nothing
   late is rewritten silently.
-
-  BATON_REBUILD_FROM is an environment variable because differing `--vars` switch partial parsing off.
 #}
 {% macro is_due_cutoff(column, incremental) -%}
-  {%- set rebuild_from = env_var('BATON_REBUILD_FROM', '') -%}
-  {%- if rebuild_from and not modules.re.match('^\\d{4}-\\d{2}-\\d{2}$', rebuild_from) -%}
-    {{ exceptions.raise_compiler_error(
-      "BATON_REBUILD_FROM must be a date as in 2017-09-04: cutoffs from that day on are computed again. It is '"
-      ~ rebuild_from ~ "'. Correct it, or unset it to add only new cutoffs."
-    ) }}
-  {%- endif -%}
+  {%- set first = rebuild_from() -%}
   {%- if not incremental -%}
   true
   {%- else -%}
   (
     {{ column }} not in (select cutoff_date from {{ this }})
-    {%- if rebuild_from %}
-    or {{ column }} >= cast('{{ rebuild_from }}' as date)
+    {%- if first %}
+    or {{ column }} >= {{ first }}
     {%- endif %}
   )
   {%- endif -%}
+{%- endmacro %}
+
+{#
+  The day from which on a person asked for a rebuild, as SQL; empty if nobody did.
+
+  BATON_REBUILD_FROM is an environment variable because differing `--vars` switch partial parsing off.
+#}
+{% macro rebuild_from() -%}
+  {%- set day = env_var('BATON_REBUILD_FROM', '') -%}
+  {%- if day and not modules.re.match('^\\d{4}-\\d{2}-\\d{2}$', day) -%}
+    {{ exceptions.raise_compiler_error(
+      "BATON_REBUILD_FROM must be a date as in 2017-09-04: cutoffs from that day on are computed again. It is '"
+      ~ day ~ "'. Correct it, or unset it to add only new cutoffs."
+    ) }}
+  {%- endif -%}
+  {{ return("cast('" ~ day ~ "' as date)" if day else '') }}
 {%- endmacro %}

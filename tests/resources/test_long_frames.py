@@ -20,11 +20,11 @@ def warehouse(tmp_path) -> DuckDBWarehouse:
     return made
 
 
-def materialized(warehouse, most_rows):
+def materialized(warehouse, most_rows, **config):
     return dg.materialize(
         [feature_frame],
         resources={"warehouse": warehouse},
-        run_config={"ops": {"feature_frame": {"config": {"most_rows": int(most_rows)}}}},
+        run_config={"ops": {"feature_frame": {"config": {"most_rows": int(most_rows), **config}}}},
         instance=dg.DagsterInstance.ephemeral(),
         raise_on_error=False,
     )
@@ -60,3 +60,14 @@ def test_a_row_that_is_wrong_in_the_last_piece_keeps_all_pieces_out(warehouse):
     assert not check.passed
     assert "recency_days" in check.description
     pd.testing.assert_frame_equal(frame_of(warehouse), before)
+
+
+def test_a_cutoff_that_is_none_any_more_leaves_the_frame_with_a_rebuild_and_not_before(warehouse):
+    first, *_, last = cutoffs_of(5)
+    assert materialized(warehouse, 1_000_000).success
+    warehouse.replace_table("features", "customer_features", WORLD[WORLD["cutoff_date"] != pd.Timestamp(last)])
+    assert materialized(warehouse, 1_000_000).success
+    assert pd.Timestamp(last) in set(frame_of(warehouse)["cutoff_date"])
+    for rebuild_from in (last, first):
+        assert materialized(warehouse, 1_000_000, rebuild_from=str(rebuild_from)).success
+        assert len(frame_of(warehouse)) == len(WORLD[WORLD["cutoff_date"] != pd.Timestamp(last)])

@@ -101,6 +101,35 @@ def test_a_rebuild_from_a_cutoff_replaces_whole_partitions(twins: Twins) -> None
     assert twins.differences(["features"]) == {}
 
 
+# By the shops' clock: 11 October, 8 November (moved to the 10th), and 21 December on.
+GONE = (
+    "delete from raw.transactions where transaction_timestamp >= '2017-10-11 04:00:00' "
+    "and transaction_timestamp < '2017-10-12 04:00:00'",
+    "update raw.transactions set transaction_timestamp = '2017-11-10 17:00:00' "
+    "where transaction_timestamp >= '2017-11-08 05:00:00' and transaction_timestamp < '2017-11-09 05:00:00'",
+    "delete from raw.transactions where transaction_timestamp >= '2017-12-21 05:00:00'",
+)
+
+
+def test_days_and_cutoffs_that_went_away_from_raw_are_gone_there_too(twins: Twins) -> None:
+    with duckdb.connect(twins.duckdb.path) as connection, twins.bigquery.connect() as client:
+        for change in GONE:
+            connection.execute(change)
+            client.query_and_wait(change)
+    made = ["stg_order_lines", "orders", "customer_days", "cutoffs", "customer_features"]
+    for dbt in (twins.dbt_duckdb, twins.dbt_bigquery):
+        dbt.invoke(["run", "--select", *made], {"BATON_REBUILD_FROM": "2017-10-16"})
+    by_day = "select ordered_on, count(*) as n, max(order_id) as newest from staging.stg_order_lines group by 1"
+    lines = twins.bigquery.read(by_day)
+    assert differences(twins.duckdb.read(by_day), lines) == {}
+    days = set(lines["ordered_on"].astype(str).str[:10])
+    assert {"2017-10-10", "2017-11-10", "2017-12-20"} <= days
+    assert days.isdisjoint({"2017-10-11", "2017-11-08", "2017-12-21"})
+    assert twins.differences(["features"]) == {}
+    newest = twins.bigquery.read("select max(cutoff_date) as cutoff_date from features.customer_features")
+    assert str(newest["cutoff_date"][0])[:10] == "2017-12-18", "what it cannot see any more is no cutoff"
+
+
 def test_jobs_of_dbt_carry_the_name_of_the_node(twins: Twins) -> None:
     with twins.bigquery.connect() as client:
         labels = [job.labels for job in client.list_jobs(max_results=5000)]

@@ -4,7 +4,8 @@
     unique_key='ordered_on',
     partition_by=replace_partition('ordered_on'),
     cluster_by=cluster(['customer_id']),
-    on_schema_change='sync_all_columns'
+    on_schema_change='sync_all_columns',
+    meta={'nothing_left': 'ordered_at is null'}
 ) }}
 
 with source as (
@@ -36,12 +37,14 @@ known as (
 
 changed_days as (
 
-    select arrived.ordered_on
+    select coalesce(arrived.ordered_on, known.ordered_on) as ordered_on
     from arrived
-    left join known on known.ordered_on = arrived.ordered_on
+    full outer join known on known.ordered_on = arrived.ordered_on
     where known.ordered_on is null
         or known.lines <> arrived.lines
         or known.extracted_at <> arrived.extracted_at
+        -- All of its lines went away. Where no day is left at all, the source was not loaded, and what is known stays.
+        or (arrived.ordered_on is null and (select count(ordered_on) from arrived) > 0)
 
 ),
 {% endif %}
@@ -65,7 +68,13 @@ renamed as (
 
 )
 
+{% if is_incremental() -%}
+-- A day of which nothing is left is one row without a line (`nothing_left`): it replaces the day, and is not stored.
+select * from changed_days
+left join (
+    select * from renamed
+    where ordered_on in (select ordered_on from changed_days)
+) as lines using (ordered_on)
+{%- else -%}
 select * from renamed
-{% if is_incremental() %}
-where ordered_on in (select ordered_on from changed_days)
-{% endif %}
+{%- endif %}
