@@ -32,6 +32,10 @@ def main() -> None:
     address = ["--host", given.host, "--port", str(given.port)]
     with dg.DagsterInstance.get() as instance:
         left = unfinished(instance)
+        # Heeded before it starts: a script's background job is started with SIGINT ignored, which would be inherited,
+        # and Dagster treats SIGTERM as it finds SIGINT.
+        for one in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(one, lambda _number, _frame: sys.exit(1))
         server = subprocess.Popen(
             [dagster, "api", "grpc", "--module-name", "definitions", "--location-name", "baton", *address], cwd=ROOT
         )

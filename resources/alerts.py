@@ -1,14 +1,18 @@
 """Where alerts go: one JSON line each, which a log shipper or a person can follow."""
 
 import json
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 
+LOG = logging.getLogger("baton.alerts")
+"""The same lines. A container's file goes with it, and what it logs is what a cluster collects."""
+
 
 class Alerts(dg.ConfigurableResource):
-    """Appends alerts to a file at `path`, a JSON object a line: at, owner, title, body, next."""
+    """Logs alerts and appends them to a file at `path`, a JSON object a line: at, owner, title, body, next."""
 
     path: str
 
@@ -17,6 +21,8 @@ class Alerts(dg.ConfigurableResource):
         line = json.dumps(
             {"at": datetime.now(UTC).isoformat(), "owner": owner, "title": title, "body": body, "next": next_step}
         )
+        # Before the file: on a full disk somebody hears of it all the same, if more than once.
+        LOG.warning("%s", line)
         file = Path(self.path)
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8") as stream:

@@ -15,7 +15,7 @@ from contracts.bigquery.bigquery_world import Twins
 from environments.emulator import serving as emulating
 from sample import RECORDING_ENDS, load_raw_sample
 
-from commands.debian import program
+from commands.debian import libraries, program
 from commands.postgres import free_port
 from commands.postgres import serving as postgres
 from resources.airbyte.snapshot import SNAPSHOT_FILE, read_snapshot
@@ -154,10 +154,11 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         file = tmp_path / "production.env"
         file.write_text("".join(f"{name}={value}\n" for name, value in given.items()))
         mine = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
-        folders = [str(program("nginx", "usr/sbin/nginx").parent), mine["PATH"]]
+        nginx = program("nginx", "usr/sbin/nginx")
+        mine |= libraries(nginx) | {"PATH": f"{nginx.parent}:{mine['PATH']}"}
         typing = Reader(
             checkout,
-            {**mine, "PATH": ":".join(folders), "BATON_ENV": str(file), "OMP_NUM_THREADS": "1"},
+            {**mine, "BATON_ENV": str(file), "OMP_NUM_THREADS": "1"},
             tmp_path / "shell",
         )
         try:

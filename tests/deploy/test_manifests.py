@@ -1,20 +1,23 @@
 """What is deployed says what it should: checked against schemas, and for what no schema knows."""
 
 import json
+import re
+import subprocess
 from importlib import resources
-from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
-from dagster._config import process_config, resolve_to_config_type
 from dagster._core.instance.ref import InstanceRef
 
+from resources.airbyte import RemoteAirbyteWorkspace
 from resources.profiles import ROOT
 
 DEPLOY = ROOT / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())
 HELM = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())
+NGINX = (DEPLOY / "proxy" / "nginx.conf").read_text()
+PAGE = (ROOT / "docs" / "deployment.md").read_text()
 OURS = ("code", "daemon", "webserver", "viewer")
 
 
@@ -43,11 +46,13 @@ def test_every_file_that_a_service_mounts_is_there_or_made_by_the_reader():
 def test_no_process_of_ours_runs_as_root_or_keeps_what_it_does_not_need():
     image = (DEPLOY / "Dockerfile").read_text()
     assert "\nUSER baton\n" in image
-    assert image.index("\nUSER baton\n") < image.index("bootstrap.py\nCOPY")
-    for name in OURS:
+    assert image.index("\nUSER baton\n") < image.index("\nRUN python commands/bootstrap.py")
+    for name in (*OURS, "proxy"):
         service = COMPOSE["services"][name]
         assert service["cap_drop"] == ["ALL"], name
         assert service["read_only"] is True, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+    assert COMPOSE["services"]["proxy"]["user"] == "101:101"
     deployment = HELM["dagster-user-deployments"]["deployments"][0]
     for part in (HELM["dagsterWebserver"], HELM["dagsterDaemon"], deployment):
         assert part["podSecurityContext"]["runAsNonRoot"] is True
@@ -58,6 +63,25 @@ def test_only_the_proxy_is_open_and_only_on_this_machine():
     published = {name: one["ports"] for name, one in COMPOSE["services"].items() if "ports" in one}
     assert list(published) == ["proxy"]
     assert all(port.startswith("127.0.0.1:") for port in published["proxy"])
+
+
+def test_the_door_of_viewers_cannot_lead_to_the_webserver_that_acts():
+    networks = {name: set(one["networks"]) for name, one in COMPOSE["services"].items()}
+    assert networks["proxy"] & networks["viewer"] == {"viewers"}
+    assert networks["proxy"] & networks["webserver"] == {"editors"}
+    # Whatever address the proxy still holds of that side, nobody else can ever have it there.
+    assert [name for name, joined in networks.items() if "viewers" in joined] == ["viewer", "proxy"]
+    assert set(COMPOSE["networks"]) == set().union(*networks.values())
+
+
+def test_a_build_has_a_name_of_its_own_so_that_there_is_one_to_go_back_to():
+    assert {COMPOSE["services"][name]["image"] for name in OURS} == {"baton:${BATON_VERSION:?set it in .env}"}
+    assert re.search(r"^BATON_VERSION=\d", (DEPLOY / "compose" / ".env.example").read_text(), re.MULTILINE)
+    with_compose = PAGE.partition("## On Kubernetes")[0].splitlines()
+    for task, command in (("upgrade", "up --build --detach"), ("go back", "up --detach --no-build")):
+        [row] = [line for line in with_compose if line.startswith(f"| {task} |")]
+        assert "`BATON_VERSION`" in row
+        assert f"`docker compose {command}`" in row
 
 
 def test_no_file_holds_a_secret():
@@ -84,28 +108,12 @@ def test_the_instance_configuration_is_one_that_dagster_accepts(tmp_path, monkey
     assert "Postgres" in str(reference.storage_data)
 
 
-def test_the_run_launcher_of_the_chart_is_configured_as_its_class_allows():
-    from dagster_k8s import K8sRunLauncher
-
-    values = HELM["runLauncher"]["config"]["k8sRunLauncher"]
-    # As the chart's template writes it into dagster.yaml.
-    config = {
-        "load_incluster_config": values["loadInclusterConfig"],
-        "image_pull_policy": values["imagePullPolicy"],
-        "env_secrets": [one["name"] for one in values["envSecrets"]],
-        "fail_pod_on_run_failure": values["failPodOnRunFailure"],
-        "resources": values["resources"],
-        "run_k8s_config": {
-            "pod_spec_config": values["runK8sConfig"]["podSpecConfig"],
-            "job_spec_config": values["runK8sConfig"]["jobSpecConfig"],
-        },
-        "service_account_name": HELM["global"]["serviceAccountName"],
-        "instance_config_map": "baton-instance",
-        "dagster_home": "/opt/dagster/dagster_home",
-        "postgres_password_secret": HELM["global"]["postgresqlSecretName"],
-    }
-    accepted = process_config(resolve_to_config_type(K8sRunLauncher.config_type()), config)
-    assert accepted.success, accepted.errors
+def test_no_run_is_ended_while_it_may_still_wait_for_its_sync():
+    longest_sync = RemoteAirbyteWorkspace.model_fields["poll_timeout"].default
+    compose = yaml.safe_load((DEPLOY / "compose" / "dagster.yaml").read_text())["run_monitoring"]
+    # What follows a sync has its two hours, too.
+    assert compose["max_runtime_seconds"] >= longest_sync + 7200
+    assert "maxRuntimeSeconds" not in HELM["dagsterDaemon"]["runMonitoring"]
 
 
 @pytest.mark.parametrize("pool", ["champion", "dbt"])
@@ -117,7 +125,22 @@ def test_what_must_not_run_twice_at_once_is_in_a_pool(pool):
     assert HELM["concurrency"]["pools"] == {"granularity": "run", "defaultLimit": 1}
 
 
-def test_the_proxy_lets_nobody_through_unasked():
-    text = (DEPLOY / "proxy" / "nginx.conf").read_text()
-    assert text.count("auth_basic_user_file") == text.count("    listen ") == 2
-    assert Path(DEPLOY / "proxy" / "upstreams.compose.conf").exists()
+def test_the_proxy_lets_nobody_through_unasked_and_nothing_unrecorded():
+    assert NGINX.count("auth_basic_user_file") == NGINX.count("    listen ") == 2
+    assert re.findall(r"proxy_pass (\S+);", NGINX) == ["http://$webserver", "http://$viewer"]
+    assert "$remote_user" in re.search(r"log_format people '(.*)';", NGINX)[1]
+    for place in ("compose", "kubernetes"):
+        assert "\naccess_log /dev/stdout people;\n" in (DEPLOY / "proxy" / f"{place}.conf").read_text()
+
+
+def test_on_one_machine_every_process_comes_again_by_itself():
+    unit = (DEPLOY / "machine" / "baton@.service").read_text()
+    assert "\nExecStart=/opt/baton/deploy/machine/process %i\nRestart=always\n" in unit
+    script = DEPLOY / "machine" / "process"
+    assert script.stat().st_mode & 0o111 == 0o111
+    assert re.findall(r"^  (\w+)\)", script.read_text(), re.MULTILINE) == [*OURS, "proxy"]
+    page = (ROOT / "docs" / "afternoon.md").read_text()
+    assert [name for name in (*OURS, "proxy") if f"baton@{name}" not in page] == []
+    refused = subprocess.run([script, "nobody"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr == "Expected code, daemon, webserver, viewer or proxy, not nobody.\n"

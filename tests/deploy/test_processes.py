@@ -8,14 +8,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from base64 import b64encode
 from pathlib import Path
 
 import duckdb
 import pytest
 from processes import end_group
+from proxying import PEOPLE, proxying
 
-from commands.debian import program
 from commands.postgres import free_port, serving
 from commands.sample import write_connections
 from resources.profiles import ROOT
@@ -167,60 +166,28 @@ def test_a_run_is_tried_again_when_its_executor_dies_and_outlives_everybody_else
 
 def test_the_proxy_asks_who_comes_and_viewers_change_nothing(deployment, tmp_path):
     deployment.start("viewer")
-    doors = {"webserver": (8080, free_port()), "viewer": (8081, free_port())}
-    text = (ROOT / "deploy" / "proxy" / "nginx.conf").read_text()
-    for fixed, port in doors.values():
-        text = text.replace(f"listen {fixed};", f"listen 127.0.0.1:{port};")
-    folder = tmp_path / "proxy"
-    (folder / "logs").mkdir(parents=True)
-    # Where an installed nginx has folders of its own.
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    text = text.replace("http {", "http {\n" + "".join(f"  {kind}_temp_path {folder}/{kind};\n" for kind in kinds))
-    (folder / "nginx.conf").write_text(f"pid {folder}/nginx.pid;\nerror_log {folder}/logs/error.log;\n{text}")
-    (folder / "upstreams.conf").write_text(
-        "".join(f"upstream {name} {{ server 127.0.0.1:{deployment.ports[name]}; }}\n" for name in doors)
-    )
-    (folder / "editors.htpasswd").write_text("eve:{PLAIN}edits\n")
-    (folder / "viewers.htpasswd").write_text("vic:{PLAIN}views\n")
-    nginx = program("nginx", "usr/sbin/nginx")
-    command = [
-        nginx,
-        "-p",
-        folder,
-        "-c",
-        folder / "nginx.conf",
-        "-g",
-        "daemon off; user root;" if os.geteuid() == 0 else "daemon off;",
+    addresses = [
+        f"map $host ${name} {{ default 127.0.0.1:{deployment.ports[name]}; }}" for name in ("webserver", "viewer")
     ]
-    proxy = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    editor, viewer = PEOPLE["editors"], PEOPLE["viewers"]
+    launch = {"query": LAUNCH, "variables": {"job": "ingest_and_build"}}
+    with proxying(tmp_path / "proxy", "\n".join([*addresses, "access_log logs/access.log people;"])) as proxy:
 
-    def through(door: str, who: str = "", query: str = "{ version }") -> tuple[int, dict]:
-        headers = {"Content-Type": "application/json"}
-        if who:
-            headers["Authorization"] = f"Basic {b64encode(who.encode()).decode()}"
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{doors[door][1]}/graphql",
-            data=json.dumps({"query": query, "variables": {"job": "ingest_and_build"}}).encode(),
-            headers=headers,
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return answer.status, json.loads(answer.read())
-        except urllib.error.HTTPError as error:
-            return error.code, {}
+        def asked(door: str, who: str, question: dict) -> tuple[int, str]:
+            return proxy.ask(door, who, "/graphql", question)
 
-    try:
+        def launched(door: str, who: str) -> str:
+            return json.loads(asked(door, who, launch)[1])["data"]["launchRun"]["__typename"]
+
+        version = {"query": "{ version }"}
         deployment.wait(
-            "both webservers", lambda: through("webserver", "eve:edits")[0] == through("viewer", "vic:views")[0] == 200
+            "both webservers",
+            lambda: asked("editors", editor, version)[0] == asked("viewers", viewer, version)[0] == 200,
         )
         deployment.wait("the code location", lambda: deployment.location() == "RepositoryLocation")
-        for door, stranger in (("webserver", ""), ("webserver", "vic:views"), ("viewer", ""), ("viewer", "eve:wrong")):
-            assert through(door, stranger)[0] == 401, (door, stranger)
-        _, answer = through("viewer", "vic:views", LAUNCH)
-        assert answer["data"]["launchRun"]["__typename"] == "UnauthorizedError"
+        for door, stranger in (("editors", ""), ("editors", viewer), ("viewers", ""), ("viewers", "vic:wrong")):
+            assert asked(door, stranger, version)[0] == 401, (door, stranger)
+        assert launched("viewers", viewer) == "UnauthorizedError"
         assert deployment.runs() == []
-        _, answer = through("webserver", "eve:edits", LAUNCH)
-        assert answer["data"]["launchRun"]["__typename"] == "LaunchRunSuccess"
+        assert launched("editors", editor) == "LaunchRunSuccess"
         assert len(deployment.runs()) == 1
-    finally:
-        end_group(proxy)

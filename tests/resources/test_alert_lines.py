@@ -1,0 +1,36 @@
+"""An alert is one JSON line: in the file, and in the log, which is what remains of a container."""
+
+import json
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from resources.alerts import Alerts
+from resources.profiles import ROOT
+
+ALERT = {"owner": "team:ml-engineering", "title": "a step failed", "body": "two\nlines", "next_step": "Open the run."}
+
+
+def test_the_file_and_the_log_have_the_same_line(tmp_path, caplog):
+    file = tmp_path / "home" / "alerts.jsonl"
+    Alerts(path=str(file)).send(**ALERT)
+    Alerts(path=str(file)).send(**ALERT | {"title": "another"})
+    assert [record.getMessage() for record in caplog.records] == file.read_text().splitlines()
+    assert {(record.name, record.levelno) for record in caplog.records} == {("baton.alerts", logging.WARNING)}
+    assert [json.loads(line)["title"] for line in file.read_text().splitlines()] == ["a step failed", "another"]
+
+
+def test_an_alert_that_cannot_be_filed_is_heard_and_not_held_for_sent(tmp_path, caplog):
+    with pytest.raises(IsADirectoryError):
+        Alerts(path=str(tmp_path)).send(**ALERT)
+    [record] = caplog.records
+    assert json.loads(record.getMessage())["body"] == "two\nlines"
+
+
+def test_a_process_that_configures_no_logging_prints_the_line_as_it_is(tmp_path):
+    code = f"from resources.alerts import Alerts; Alerts(path={str(tmp_path / 'alerts.jsonl')!r}).send(**{ALERT!r})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    [line] = (tmp_path / "alerts.jsonl").read_text().splitlines()
+    assert line in done.stderr.splitlines()
