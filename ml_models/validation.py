@@ -42,17 +42,6 @@ class FrameReport:
             "Repair the table upstream, then materialise again."
         )
 
-    def markdown(self) -> str:
-        """Return the failure table as Markdown (empty text when nothing failed)."""
-        if self.passed:
-            return ""
-        lines = ["| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
-        lines += [
-            "| " + " | ".join(str(value).replace("|", "\\|") for value in row) + " |"
-            for row in self.failures[_COLUMNS].itertuples(index=False)
-        ]
-        return "\n".join(lines)
-
 
 def validate_frame(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> FrameReport:
     """Validate a frame lazily against a schema whose `unique` names its key columns.

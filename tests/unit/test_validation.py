@@ -24,7 +24,7 @@ def judge(frame: pd.DataFrame) -> FrameReport:
 
 def failure(report: FrameReport, column: str, check: str) -> pd.Series:
     found = report.failures[(report.failures["column"] == column) & (report.failures["check"] == check)]
-    assert len(found) == 1, report.markdown()
+    assert len(found) == 1, report.sentence
     return found.iloc[0]
 
 
@@ -35,7 +35,7 @@ def test_the_catalogue_describes_58_features_once() -> None:
 
 def test_a_valid_frame_passes_in_the_order_of_the_schema(valid: pd.DataFrame) -> None:
     report = judge(valid[valid.columns[::-1]])
-    assert report.passed, report.markdown()
+    assert report.passed, report.sentence
     assert report.frame is not None
     assert list(report.frame.columns) == [*KEYS, *FEATURES]
 
@@ -50,7 +50,7 @@ def test_types_that_lose_nothing_are_no_failure(valid: pd.DataFrame) -> None:
         customer_id=valid["customer_id"].astype("string"),
     )
     report = judge(stored)
-    assert report.passed, report.markdown()
+    assert report.passed, report.sentence
     assert report.frame is not None
     pd.testing.assert_frame_equal(report.frame.drop(columns="fuel_share_84d"), valid.drop(columns="fuel_share_84d"))
 
@@ -66,7 +66,6 @@ def test_all_failures_are_told_at_once_and_the_frame_is_withheld(valid: pd.DataF
     assert report.frame is None
     assert failure(report, "mean_hour_84d", "range")["failing_rows"] == len(valid)
     assert failure(report, "top_store_share_84d", "not null")["failing_rows"] == len(valid)
-    assert "mean_hour_84d" in report.markdown()
     assert "expected" in report.sentence
 
 
@@ -95,7 +94,7 @@ def test_a_renamed_column_shows_as_missing_and_as_unknown(valid: pd.DataFrame) -
     assert failure(report, "stores_84d", "column present")["failing_rows"] == len(valid)
     assert "renamed from stores_84d?" in failure(report, "shops_84d", "known column")["expected"]
     # Facts that need the missing column are not reported a second time.
-    assert len(report.failures) == 2, report.markdown()
+    assert len(report.failures) == 2, report.sentence
 
 
 @pytest.mark.parametrize("column", ["recency_z", "mean_basket_cents_84d", "spend_slope_84d"])
