@@ -121,24 +121,39 @@ def _proved_there(warehouse: Warehouse, pipeline: Any, champion: ModelVersion) -
 
     function = f"{SCHEMA}.{function_name(PROBLEM.name, champion.version)}"
     rows = _newest_rows(warehouse, CHECKED_ROWS, f", {function}(f) as {SQL_SCORE}")
-    difference = _difference(rows, pipeline) if len(rows) else 0.0
+    difference = _difference(_from_sql(rows), _predicted(pipeline, rows)) if len(rows) else 0.0
     return f" Called in the warehouse on {len(rows):,} rows it differs by {difference:.1e} at most."
 
 
-def _difference(frame: "pd.DataFrame", pipeline: Any) -> float:
-    """Return by how much the column `sql_score` is off at most.
+def _predicted(pipeline: Any, frame: "pd.DataFrame") -> "np.ndarray":
+    from ml_models.lapse.problem import PROBLEM
+
+    return pipeline.predict_proba(frame[list(PROBLEM.features)])[:, 1]
+
+
+def _from_sql(frame: "pd.DataFrame") -> "np.ndarray":
+    """Return the column `sql_score`.
 
     Raises:
-        SqlDiffersError: a row has none, or one is off by more than the parity gate allows.
+        SqlDiffersError: a row has no score; scikit-learn would have one, or refuse the row.
     """
     import numpy as np
-
-    from ml_models.lapse.problem import PROBLEM
 
     given = frame[SQL_SCORE].to_numpy(dtype="float64", na_value=np.nan)
     if np.isnan(given).any():
         raise SqlDiffersError(f"SQL has no score for {np.isnan(given).sum():,} row(s)")
-    found = float(np.abs(given - pipeline.predict_proba(frame[list(PROBLEM.features)])[:, 1]).max(initial=0.0))
+    return given
+
+
+def _difference(given: "np.ndarray", predicted: "np.ndarray") -> float:
+    """Return by how much scores of SQL are off at most.
+
+    Raises:
+        SqlDiffersError: it is more than the parity gate allows.
+    """
+    import numpy as np
+
+    found = float(np.abs(given - predicted).max(initial=0.0))
     if found > LARGEST_DIFFERENCE:
         raise SqlDiffersError(f"SQL and scikit-learn differ by {found:.1e} on these rows")
     return found
@@ -231,7 +246,7 @@ class Scorer:
         from ml_models.lapse.problem import PROBLEM
 
         made = frame[["customer_id", "cutoff_date", *self.target.kept]].assign(
-            score=self._from_sql(frame) if SQL_SCORE in frame else self._predicted(frame),
+            score=self._scores(frame),
             model_name=self.version.name,
             model_version=self.version.version,
             trained_through=pd.Timestamp(self.version.trained_through),
@@ -246,18 +261,11 @@ class Scorer:
         self.seconds_of_reasons += time.perf_counter() - began
         return made.assign(**{name: reasons[name].to_numpy() for name in REASONS})
 
-    def _predicted(self, frame: "pd.DataFrame") -> "np.ndarray":
-        from ml_models.lapse.problem import PROBLEM
-
-        return self.pipeline.predict_proba(frame[list(PROBLEM.features)])[:, 1]
-
-    def _from_sql(self, frame: "pd.DataFrame") -> "np.ndarray":
-        import numpy as np
-
-        given = frame[SQL_SCORE].to_numpy(dtype="float64", na_value=np.nan)
-        if np.isnan(given).any():
-            raise SqlDiffersError(f"SQL has no score for {np.isnan(given).sum():,} row(s)")
-        _difference(frame.head(CHECKED_ROWS), self.pipeline)
+    def _scores(self, frame: "pd.DataFrame") -> "np.ndarray":
+        if SQL_SCORE not in frame:
+            return _predicted(self.pipeline, frame)
+        given = _from_sql(frame)
+        _difference(given[:CHECKED_ROWS], _predicted(self.pipeline, frame.head(CHECKED_ROWS)))
         return given
 
 

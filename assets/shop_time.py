@@ -5,16 +5,14 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 from resources.clock import Clock
+from resources.dbt import variables_of
 from resources.profiles import ROOT
 
 
 @cache
 def time_zone() -> str:
     """Return the name of the shops' time zone, the variable `time_zone` of the dbt project."""
-    import yaml  # type: ignore[import-untyped]
-
-    project = (ROOT / "dbt_project" / "dbt_project.yml").read_text(encoding="utf-8")
-    return str(yaml.safe_load(project)["vars"]["time_zone"])
+    return str(variables_of(ROOT / "dbt_project")["time_zone"])
 
 
 def today(clock: Clock) -> date:

@@ -44,8 +44,9 @@ def main() -> None:
     arguments.add_argument("--faults", default=",".join(FAULTS), help="faults to detect, by comma; empty: none")
     chosen = [name for name in arguments.parse_args().faults.split(",") if name]
 
-    # It has nothing to look for in production, whatever this shell is set to.
-    os.environ["BATON_PROFILE"] = "embedded"
+    from resources.profiles import stay_embedded
+
+    stay_embedded()
     from commands.drill import ground
     from commands.session import quiet, sentences
     from drills.faults import known

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resources.profiles import RECORDING_ENDS, ROOT
+from resources.profiles import RECORDING_ENDS, ROOT, stay_embedded
 from resources.warehouse import DuckDBWarehouse
 
 CONNECTOR = ROOT / "connectors" / "source-complete-journey"
@@ -75,8 +75,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--runs", type=int, default=3, help="counted runs of each side")
     runs = arguments.parse_args().runs
-    # It has nothing to look for in production, whatever this shell is set to.
-    os.environ["BATON_PROFILE"] = "embedded"
+    stay_embedded()
     with tempfile.TemporaryDirectory(prefix="baton-bench-") as folder:
         print("preparing …", flush=True)
         template, plan = prepare(Path(folder))

@@ -6,7 +6,6 @@ judges copies of every customer, some 20,000 in all: as many as are judged of an
 """
 
 import argparse
-import os
 import resource
 import statistics
 import sys
@@ -53,8 +52,9 @@ def main() -> None:
     arguments.add_argument("--runs", type=int, default=3, help="how often the weeks are judged")
     arguments.add_argument("--times", type=int, default=1, help="copies of every customer")
     given = arguments.parse_args()
-    # It has nothing to look for in production, whatever this shell is set to.
-    os.environ["BATON_PROFILE"] = "embedded"
+    from resources.profiles import stay_embedded
+
+    stay_embedded()
 
     from commands.session import quiet, sentences
 

@@ -5,7 +5,6 @@ the instance's configuration differs. The server is on this machine; its CPU sec
 """
 
 import argparse
-import os
 import shutil
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from typing import Any
 
 from commands.bench import Cost, alternate, measure, row, show, warm
 from commands.postgres import Server, cpu_seconds, fetch, serving
-from resources.profiles import ROOT, home
+from resources.profiles import ROOT, home, stay_embedded
 
 SQLITE = ROOT / "deploy" / "embedded" / "dagster.yaml"
 POSTGRES = ROOT / "deploy" / "compose" / "dagster.yaml"
@@ -25,8 +24,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--runs", type=int, default=3, help="counted runs of each side")
     runs = arguments.parse_args().runs
-    # It has nothing to look for in production, whatever this shell is set to.
-    os.environ["BATON_PROFILE"] = "embedded"
+    stay_embedded()
     fetch()
     with tempfile.TemporaryDirectory(prefix="baton-bench-") as folder:
         print("preparing …", flush=True)

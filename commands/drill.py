@@ -36,8 +36,9 @@ def main() -> None:
     arguments.add_argument("--weeks", default="", help="Mondays after FROM that are judged")
     arguments.add_argument("--all", action="store_true", help="all faults, all benign changes, and the natural year")
     given = arguments.parse_args()
-    # It has nothing to look for in production, whatever this shell is set to.
-    os.environ["BATON_PROFILE"] = "embedded"
+    from resources.profiles import stay_embedded
+
+    stay_embedded()
 
     from drills.faults import known, read_faults
 

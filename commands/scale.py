@@ -38,8 +38,6 @@ RENUMBERED = ("household_id", "basket_id")
 EVENTS, EVENT_TIME = "transactions", "transaction_timestamp"
 """What arrives week by week, and when it happened, in UTC."""
 
-STORE_TIME_ZONE = ZoneInfo("America/New_York")
-
 ROOM_FOR_EACH_BYTE = 3
 """Bytes of disk that are asked for to each byte of the copied warehouse: staging, marts, features, and spilling."""
 
@@ -454,7 +452,9 @@ def newest_cutoff(connection: "duckdb.DuckDBPyConnection", database: str) -> dat
 
 def _instant(day: date) -> str:
     """Return midnight of a day in the shops, as the source writes it: in UTC, without a zone."""
-    midnight = datetime(day.year, day.month, day.day, tzinfo=STORE_TIME_ZONE).astimezone(UTC)
+    from assets.shop_time import time_zone
+
+    midnight = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(time_zone())).astimezone(UTC)
     return f"timestamp '{midnight:%Y-%m-%d %H:%M:%S}'"
 
 

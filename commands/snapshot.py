@@ -1,12 +1,11 @@
 """Write the graph's shape to `tests/graph/snapshot.json`, where a test compares it and a reviewer reads its diff."""
 
 import json
-import os
 from typing import Any
 
 import dagster as dg
 
-from resources.profiles import ROOT
+from resources.profiles import ROOT, stay_embedded
 
 FILE = ROOT / "tests" / "graph" / "snapshot.json"
 
@@ -70,8 +69,7 @@ def _freshness(policy: Any) -> str | None:
 
 def main() -> None:
     """Write the file."""
-    # The graph that the test compares, whatever this shell is set to.
-    os.environ["BATON_PROFILE"] = "embedded"
+    stay_embedded()
     from definitions import defs
 
     FILE.write_text(json.dumps(describe(defs), indent=1) + "\n")

@@ -81,6 +81,13 @@ class DbtError(RuntimeError):
         self.events = list(events)
 
 
+def variables_of(project: Path) -> dict[str, Any]:
+    """Return the variables of the dbt_project.yml in a folder."""
+    import yaml  # type: ignore[import-untyped]
+
+    return dict(yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))["vars"])
+
+
 class DbtRunner(dg.ConfigurableResource):
     """Runs dbt commands on one project against one warehouse.
 
@@ -104,9 +111,7 @@ class DbtRunner(dg.ConfigurableResource):
 
     def variables(self) -> dict[str, Any]:
         """Return the variables of dbt_project.yml: what the project is told about its source."""
-        import yaml  # type: ignore[import-untyped]
-
-        return dict(yaml.safe_load((Path(self.project_dir) / "dbt_project.yml").read_text(encoding="utf-8"))["vars"])
+        return variables_of(Path(self.project_dir))
 
     def entity_columns(self) -> list[str]:
         """Return what the entity's identifier is called: in the models, and in the raw tables of the source."""

@@ -44,6 +44,14 @@ def home() -> Path:
     return Path(given).expanduser().resolve() if given else ROOT / ".baton"
 
 
+def stay_embedded() -> None:
+    """Set the embedded profile for this process, whatever the shell is set to.
+
+    For what works on copies and samples, or describes the graph: it has nothing to look for in production.
+    """
+    os.environ["BATON_PROFILE"] = "embedded"
+
+
 def embedded(home: Path) -> dict[str, Any]:
     """Everything on one machine: a DuckDB file, real Airbyte connectors without a server, MLflow on SQLite."""
     from resources.airbyte import EmbeddedAirbyteWorkspace

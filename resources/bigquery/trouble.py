@@ -29,7 +29,6 @@ class JobTimeoutError(Exception):
 
     def __init__(self, job_id: str, seconds: float) -> None:
         super().__init__(f"its job {job_id} did not end within {seconds:,.0f} s and was cancelled")
-        self.job_id = job_id
 
 
 class UnseenError(Exception):

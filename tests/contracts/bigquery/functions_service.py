@@ -10,11 +10,11 @@ import contextlib
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from contracts.bigquery.discovery import Method, against, method_of
+from contracts.bigquery.loopback import Answer, answering
 from environments.analyzer import GoogleSQL
 
 LOCATION = "EU"
@@ -291,36 +291,12 @@ def _text(value: Any) -> str | None:
 
 
 @contextlib.contextmanager
-def serving(service: FunctionsService) -> Iterator[str]:
-    """Serve on a free port of loopback; yields the address."""
+def serving(service: FunctionsService) -> Iterator[None]:
+    """Serve in BigQuery's place until the block ends."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        # Headers and body are two writes: the second would wait 40 ms for the first to be acknowledged.
-        disable_nagle_algorithm = True
+    def answer(verb: str, target: str, body: bytes) -> Answer:
+        with service.lock:
+            return service.answer(verb, target, json.loads(body) if body else None)
 
-        def reply(self) -> None:
-            length = int(self.headers.get("content-length") or 0)
-            given = json.loads(self.rfile.read(length)) if length else None
-            with service.lock:
-                status, body = service.answer(self.command, self.path, given)
-            payload = b"" if body is None else json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(payload)))
-            self.end_headers()
-            self.wfile.write(payload)
-
-        do_GET = do_POST = do_PUT = do_DELETE = reply  # noqa: N815 the base class calls them so
-
-        def log_message(self, *arguments: Any) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with answering(answer):
+        yield

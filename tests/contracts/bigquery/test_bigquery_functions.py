@@ -20,7 +20,6 @@ from assets.scoring import keep_published
 from ml_models.lapse import PROBLEM
 from ml_models.scoring_sql import CompiledScore, compile_pipeline
 from resources.bigquery import BigQueryWarehouse
-from resources.environment import variables
 from resources.registry import ModelRegistry, ModelVersion
 from resources.scoring import Published, dialect_of, move_alias, publish, published, withdraw_alias
 from resources.warehouse import WarehouseError
@@ -52,7 +51,7 @@ def language() -> Iterator[GoogleSQL]:
 @pytest.fixture
 def service(language: GoogleSQL) -> Iterator[FunctionsService]:
     made = FunctionsService(language, PROJECT, {"features.feature_frame": COLUMNS}, {"features.feature_frame": ROWS})
-    with serving(made) as address, variables({"BIGQUERY_EMULATOR_HOST": address, "BIGQUERY_EMULATOR_STORAGE": ""}):
+    with serving(made):
         yield made
     assert made.invalid == []
 
@@ -209,7 +208,7 @@ def shop(language: GoogleSQL) -> Iterator[FunctionsService]:
     cells = frame.astype(object).where(frame.notna(), None)
     rows = [[_cell(value) for value in row] for row in cells.to_numpy().tolist()]
     made = FunctionsService(language, PROJECT, {"features.feature_frame": columns}, {"features.feature_frame": rows})
-    with serving(made) as address, variables({"BIGQUERY_EMULATOR_HOST": address, "BIGQUERY_EMULATOR_STORAGE": ""}):
+    with serving(made):
         yield made
     assert made.invalid == []
 

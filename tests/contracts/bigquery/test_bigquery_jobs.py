@@ -5,19 +5,17 @@ documentation of jobs.
 """
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 import pytest
+from contracts.bigquery.loopback import Answer, answering, refusal
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from resources.bigquery import BigQueryWarehouse
 from resources.bigquery.jobs import run_to_end
-from resources.environment import variables
 from resources.warehouse import WarehouseError
 
 PROJECT = "shop"
@@ -30,17 +28,14 @@ def failed(reason: str, message: str = "it broke") -> dict[str, Any]:
     return {"state": "DONE", "errorResult": about, "errors": [about]}
 
 
-class Jobs(ThreadingHTTPServer):
+class Jobs:
     """One project's jobs.
 
     `script` has, for each job in turn, the states that it is seen in; the last one stays. `cancelled` is what a job
     becomes when it is cancelled. `away`: after that many questions no state is told any more.
     """
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
         self.script: list[list[dict[str, Any]]] = []
         self.cancelled: dict[str, Any] = failed("stopped", "Job execution was cancelled: User requested cancellation")
         self.away: int | None = None
@@ -48,6 +43,29 @@ class Jobs(ThreadingHTTPServer):
         self.ended: dict[str, dict[str, Any]] = {}
         self.questions = 0
         self.bytes_billed = 0
+
+    def answer(self, method: str, target: str, body: bytes) -> Answer:
+        path = target.split("?")[0]
+        name = path.split("/")[-1]
+        if path.endswith("/cancel"):
+            name = path.split("/")[-2]
+            self.ended[name] = self.cancelled
+            return 200, {"kind": "bigquery#jobCancelResponse", "job": self.state(name)}
+        if method == "POST":
+            # An upload has two parts, the job's description and the rows.
+            described = body.split(b"\r\n\r\n")[1].split(b"\r\n--")[0] if path.startswith("/upload") else body
+            return 200, self.start(json.loads(described)["configuration"])
+        if "/datasets/" in path:
+            return 200, {"datasetReference": {"projectId": PROJECT, "datasetId": "p"}, "location": "EU"}
+        self.questions += 1
+        if self.away is not None and self.questions > self.away:
+            return refusal(503, "backendError", "away")
+        if "/queries/" not in path:
+            return 200, self.state(name)
+        reference = {"projectId": PROJECT, "jobId": name, "location": "EU"}
+        schema = {"fields": [{"name": "ok", "type": "INTEGER"}]}
+        rows = [{"f": [{"v": "1"}]}]
+        return 200, {"jobReference": reference, "jobComplete": True, "schema": schema, "rows": rows, "totalRows": "1"}
 
     def resource(self, number: int, state: dict[str, Any]) -> dict[str, Any]:
         statistics = {"query": {"statementType": "SELECT", "totalBytesBilled": str(self.bytes_billed)}}
@@ -71,61 +89,11 @@ class Jobs(ThreadingHTTPServer):
         return self.resource(number, states.pop(0) if len(states) > 1 else states[0])
 
 
-class Handler(BaseHTTPRequestHandler):
-    server: Jobs
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        path = self.path.split("?")[0]
-        if path.endswith("/cancel"):
-            name = path.split("/")[-2]
-            self.server.ended[name] = self.server.cancelled
-            self._reply(200, {"kind": "bigquery#jobCancelResponse", "job": self.server.state(name)})
-        elif path.startswith("/upload"):
-            # Two parts, the job's description and the rows.
-            described = body.split(b"\r\n\r\n")[1].split(b"\r\n--")[0]
-            self._reply(200, self.server.start(json.loads(described)["configuration"]))
-        else:
-            self._reply(200, self.server.start(json.loads(body)["configuration"]))
-
-    def do_GET(self) -> None:
-        path = self.path.split("?")[0]
-        if "/datasets/" in path:
-            self._reply(200, {"datasetReference": {"projectId": PROJECT, "datasetId": "p"}, "location": "EU"})
-            return
-        self.server.questions += 1
-        if self.server.away is not None and self.server.questions > self.server.away:
-            self._reply(503, {"error": {"code": 503, "message": "away", "errors": [{"reason": "backendError"}]}})
-        elif "/queries/" in path:
-            reference = {"projectId": PROJECT, "jobId": path.split("/")[-1], "location": "EU"}
-            schema = {"fields": [{"name": "ok", "type": "INTEGER"}]}
-            rows = [{"f": [{"v": "1"}]}]
-            found = {"jobReference": reference, "jobComplete": True, "schema": schema, "rows": rows, "totalRows": "1"}
-            self._reply(200, found)
-        else:
-            self._reply(200, self.server.state(path.split("/")[-1]))
-
-    def _reply(self, status: int, body: dict[str, Any]) -> None:
-        payload = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(payload)))
-        self.end_headers()
-        self.wfile.write(payload)
-
-    def log_message(self, *arguments: Any) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def jobs() -> Iterator[Jobs]:
     made = Jobs()
-    threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True).start()
-    address = {"BIGQUERY_EMULATOR_HOST": f"http://127.0.0.1:{made.server_port}", "BIGQUERY_EMULATOR_STORAGE": ""}
-    with variables(address):
+    with answering(made.answer):
         yield made
-    made.shutdown()
-    made.server_close()
 
 
 @pytest.fixture

@@ -3,18 +3,17 @@
 A server on loopback answers as BigQuery does when something is wrong; the bodies are those of its documentation.
 """
 
-import json
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from datetime import date
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from certificates import self_signed
+from contracts.bigquery.loopback import Answer, answering, refusal
 
 from resources.bigquery import BigQueryWarehouse
 from resources.bigquery.trouble import ChangedTableError, in_sentences, said
@@ -25,64 +24,32 @@ PROJECT = "shop"
 
 SECRET = "ya29.a0AfB_byC-the-access-token"
 
-Answer = tuple[int, Any]
 
-
-class Server(ThreadingHTTPServer):
+class Server:
     """Answers every request by `answer(method, path)`, and remembers what was asked."""
 
     answer: Callable[[str, str], Answer]
-    asked: list[tuple[str, str]]
+    http: ThreadingHTTPServer
 
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
 
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        self._reply("GET")
-
-    def do_POST(self) -> None:
-        self._reply("POST")
-
-    def do_DELETE(self) -> None:
-        self._reply("DELETE")
-
-    def _reply(self, method: str) -> None:
-        self.rfile.read(int(self.headers.get("content-length", 0)))
-        path = self.path.split("?")[0]
-        self.server.asked.append((method, path))
-        status, body = self.server.answer(method, path)
-        payload = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(payload)))
-        self.end_headers()
-        self.wfile.write(payload)
-
-    def log_message(self, *arguments: Any) -> None:
-        """Say nothing."""
+    def heard(self, method: str, target: str, body: bytes) -> Answer:
+        path = target.split("?")[0]
+        self.asked.append((method, path))
+        return self.answer(method, path)
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    made = Server(("127.0.0.1", 0), Handler)
-    made.asked = []
-    thread = threading.Thread(target=made.serve_forever, daemon=True)
-    thread.start()
-    with variables({"BIGQUERY_EMULATOR_HOST": f"http://127.0.0.1:{made.server_port}"}):
+    made = Server()
+    with answering(made.heard) as made.http:
         yield made
-    made.shutdown()
-    made.server_close()
 
 
 @pytest.fixture
 def warehouse() -> BigQueryWarehouse:
     return BigQueryWarehouse(project=PROJECT, location="EU", wait_seconds=0.5, job_seconds=2)
-
-
-def refusal(status: int, reason: str, message: str) -> Answer:
-    """Return an error as the interface gives it."""
-    return status, {"error": {"code": status, "message": message, "errors": [{"reason": reason, "message": message}]}}
 
 
 def always(answer: Answer) -> Callable[[str, str], Answer]:
@@ -214,10 +181,10 @@ def test_a_certificate_that_is_not_trusted_is_said(
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(self_signed(tmp_path / "server.pem"))
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.http.socket = context.wrap_socket(server.http.socket, server_side=True)
     server.answer = always((200, {}))
     with (
-        variables({"BIGQUERY_EMULATOR_HOST": f"https://localhost:{server.server_port}"}),
+        variables({"BIGQUERY_EMULATOR_HOST": f"https://localhost:{server.http.server_port}"}),
         pytest.raises(WarehouseError, match="the one that came is not trusted.*REQUESTS_CA_BUNDLE"),
     ):
         warehouse.read("select 1")

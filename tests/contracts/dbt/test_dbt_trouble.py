@@ -5,14 +5,13 @@ A server on loopback answers as BigQuery does when something is wrong.
 
 import json
 import ssl
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from certificates import self_signed
+from contracts.bigquery.loopback import Answer, answering, refusal
 from dbt_workshop import ROOT, StartFrom
 
 from resources.dbt import DbtError, DbtRunner
@@ -25,45 +24,24 @@ PRIVATE_KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\n-----END PRIVATE KEY
 
 DATASETS = ("raw", "staging", "marts", "features", "outcomes", "main")
 
-Answer = tuple[int, Any]
 
-
-class Server(ThreadingHTTPServer):
+class Server:
     """A BigQuery whose datasets are there and that gives `refusal` to every other request, or to all of them."""
 
-    refusal: Answer
-    only_jobs: bool
+    http: ThreadingHTTPServer
 
+    def __init__(self) -> None:
+        self.refusal: Answer = (200, {})
+        self.only_jobs = True
 
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        self._reply()
-
-    def do_POST(self) -> None:
-        self._reply()
-
-    def _reply(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length", 0)))
-        status, body = self._answer(self.path.split("?")[0])
-        payload = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(payload)))
-        self.end_headers()
-        self.wfile.write(payload)
-
-    def _answer(self, path: str) -> Answer:
-        if self.server.only_jobs and path.endswith("/datasets"):
+    def answer(self, method: str, target: str, body: bytes) -> Answer:
+        path = target.split("?")[0]
+        if self.only_jobs and path.endswith("/datasets"):
             named = [{"id": f"shop:{d}", "datasetReference": {"projectId": "shop", "datasetId": d}} for d in DATASETS]
             return 200, {"datasets": named}
-        if self.server.only_jobs and "/datasets/" in path:
+        if self.only_jobs and "/datasets/" in path:
             return 200, {"tables": [], "datasetReference": {"projectId": "shop", "datasetId": "x"}, "location": "US"}
-        return self.server.refusal
-
-    def log_message(self, *arguments: Any) -> None:
-        """Say nothing."""
+        return self.refusal
 
 
 @pytest.fixture(scope="module")
@@ -79,20 +57,9 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> DbtRunner:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    made = Server(("127.0.0.1", 0), Handler)
-    made.refusal, made.only_jobs = (200, {}), True
-    thread = threading.Thread(target=made.serve_forever, daemon=True)
-    thread.start()
-    with variables({"BIGQUERY_EMULATOR_HOST": f"http://127.0.0.1:{made.server_port}"}):
+    made = Server()
+    with answering(made.answer) as made.http:
         yield made
-    made.shutdown()
-    made.server_close()
-    thread.join()
-
-
-def refusal(status: int, reason: str, message: str) -> Answer:
-    """Return an error as BigQuery's interface gives it."""
-    return status, {"error": {"code": status, "message": message, "errors": [{"reason": reason, "message": message}]}}
 
 
 PERMISSION = refusal(403, "accessDenied", "Access Denied: Project shop: User does not have bigquery.jobs.create\nMore")
@@ -174,9 +141,9 @@ def test_a_refusal_before_the_first_model_is_a_sentence_too(
 def test_a_certificate_that_is_not_trusted_is_said(server: Server, production: DbtRunner, tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(self_signed(tmp_path / "server.pem"))
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.http.socket = context.wrap_socket(server.http.socket, server_side=True)
     with (
-        variables({"BIGQUERY_EMULATOR_HOST": f"https://localhost:{server.server_port}"}),
+        variables({"BIGQUERY_EMULATOR_HOST": f"https://localhost:{server.http.server_port}"}),
         pytest.raises(DbtError, match=r"certificate verify failed.*is not trusted: .*REQUESTS_CA_BUNDLE"),
     ):
         production.invoke(["run", "--select", "stg_products"])
