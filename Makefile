@@ -18,7 +18,7 @@ help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: ## create the virtual environments and install the locked dependencies
-	@$(PYTHON) commands/bootstrap.py
+	@$(PYTHON) tools/bootstrap.py
 
 setup-tests: setup ## install what the slow tests stand on: other environments, PostgreSQL, nginx
 	@PYTHONPATH=tests $(BIN)/python -m environments.install
@@ -65,20 +65,20 @@ test-slow: setup-tests ## the whole year, killed daemons, Postgres, BigQuery on 
 	@$(PYTEST) --no-loadscope-reorder -m slow
 
 snapshot: setup ## write the graph's shape for review, after a deliberate change
-	@$(BIN)/python -m commands.snapshot
+	@$(BIN)/python -m tools.snapshot
 
 bench: setup ## ratios: overhead over a bare script, sync speed, load time, a judgement, scoring in SQL and in Python
-	@$(BIN)/python -m commands.bench
-	@$(BIN)/python -m commands.bench_judgement
-	@$(BIN)/python -m commands.bench_judgement --times 8 --runs 1
-	@$(BIN)/python -m commands.bench_postgres
-	@OMP_WAIT_POLICY=passive $(BIN)/python -m commands.bench_scoring
+	@$(BIN)/python -m tools.bench.whole
+	@$(BIN)/python -m tools.bench.judgement
+	@$(BIN)/python -m tools.bench.judgement --times 8 --runs 1
+	@$(BIN)/python -m tools.bench.postgres
+	@OMP_WAIT_POLICY=passive $(BIN)/python -m tools.bench.scoring
 
 scale: setup ## a week with FACTOR times the customers, stage by stage: make scale FACTOR=10
-	@$(BIN)/python -m commands.scale --factor "$(FACTOR)"
+	@$(BIN)/python -m tools.bench.scale --factor "$(FACTOR)"
 
 airbyte: setup ## read an Airbyte server's connections again into the committed snapshot, and say what differs
 	@$(BIN)/python -m commands.airbyte
 
 lock: setup ## resolve the dependencies again, with newer versions only where asked: make lock [UPGRADE=1 | UPGRADE=package,package]
-	@$(BIN)/python -m commands.lock $(if $(UPGRADE),--upgrade "$(UPGRADE)")
+	@$(BIN)/python -m tools.lock $(if $(UPGRADE),--upgrade "$(UPGRADE)")

@@ -21,16 +21,15 @@ import dagster as dg
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
-from assets.airbyte import airbyte_assets, airbyte_checks
-from assets.backtest import backtest
-from assets.dbt import dbt_models, unit_test_checks
-from assets.features import FEATURE_ASSETS
-from assets.judgement import JUDGEMENT_ASSETS
-from assets.monitoring import MONITORING_ASSETS
-from assets.ownership import with_freshness
-from assets.predictions import PREDICTION_ASSETS
-from assets.quality import quality_assets
-from assets.training import TRAINING_ASSETS
+from assets.company.airbyte import airbyte_assets, airbyte_checks
+from assets.company.dbt import dbt_models, unit_test_checks
+from assets.company.quality import quality_assets
+from assets.problem.backtest import backtest
+from assets.problem.frame import FEATURE_ASSETS
+from assets.problem.judgement import JUDGEMENT_ASSETS
+from assets.problem.monitoring import MONITORING_ASSETS
+from assets.problem.predictions import PREDICTION_ASSETS
+from assets.problem.training import TRAINING_ASSETS
 from resources.profiles import resources_for
 from sensors.alerts import red_check_alert, run_failure_alert, stale_table_alert
 from sensors.arrivals import arrivals_sensor
@@ -38,6 +37,7 @@ from sensors.drift import build_drift_sensor
 from sensors.jobs import build_jobs
 from sensors.late import build_late_sensor
 from sensors.schedules import SCHEDULES
+from steps.ownership import with_freshness
 
 
 def build_definitions(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_models.judgement.simulate import Policy
+    from ml_models.policy_backtest import Policy
 
 OURS = "ours"
 POLICIES = ("never", "every 4 weeks", "any feature's PSI > .2", OURS)
@@ -93,7 +93,7 @@ def _nothing() -> Any:
 
 def policy_of(name: str) -> "Policy":
     """Return a policy by its name in the table."""
-    from ml_models.judgement.simulate import AnyFeaturePsi, Every, Never, Ours
+    from ml_models.policy_backtest import AnyFeaturePsi, Every, Never, Ours
 
     made: dict[str, Any] = {one.name: one for one in (Never(), Every(4), AnyFeaturePsi())}
     return made[name] if name in made else Ours()
@@ -101,7 +101,7 @@ def policy_of(name: str) -> "Policy":
 
 def first_monday(cutoffs: list[date], horizon_days: int) -> date:
     """Return the first cutoff at which enough labels have matured for every policy to begin with the same model."""
-    from ml_models.splits import MINIMUM_CUTOFFS
+    from ml_models.training.splits import MINIMUM_CUTOFFS
 
     return next(day for day in cutoffs if day >= cutoffs[MINIMUM_CUTOFFS - 1] + timedelta(days=horizon_days))
 
@@ -115,9 +115,9 @@ def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
     from drills.faults import known
     from drills.run import START
     from drills.world import DrilledHistory
-    from ml_models.judgement.simulate import simulate
-    from ml_models.lapse import PROBLEM
-    from ml_models.training import simplest_recipe
+    from ml_models.policy_backtest import simulate
+    from ml_models.problems.lapse import PROBLEM
+    from ml_models.training.search import simplest_recipe
 
     warnings.simplefilter("ignore")
     quiet()
@@ -150,7 +150,7 @@ def summary(weeks: "pd.DataFrame", delays: dict[tuple[str, str], float], faults:
     import numpy as np
     import pandas as pd
 
-    from assets.backtest import FAULT_COLUMN
+    from assets.problem.backtest import FAULT_COLUMN
 
     rows = []
     for policy in [name for name in POLICIES if name in set(weeks["policy"])]:
@@ -175,7 +175,7 @@ def summary(weeks: "pd.DataFrame", delays: dict[tuple[str, str], float], faults:
 
 def shown(table: "pd.DataFrame", faults: list[str]) -> str:
     """Return the table for a person."""
-    from assets.backtest import FAULT_COLUMN
+    from assets.problem.backtest import FAULT_COLUMN
 
     def number(value: Any, form: str, without: str = "-") -> str:
         return without if value != value else format(value, form)
@@ -224,7 +224,7 @@ def verdicts(table: "pd.DataFrame") -> list[str]:
 
 def _stored(table: "pd.DataFrame", weeks: "pd.DataFrame") -> str:
     """Write table, weeks and plot under the home, the table to the warehouse, and show it on the asset's page."""
-    from assets.backtest import compared
+    from assets.problem.backtest import compared
     from commands.session import instance
     from ml_models.plots import backtest_plot
     from resources.profiles import home, resources_for

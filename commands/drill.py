@@ -105,7 +105,7 @@ class Ground:
     def recording(self, fault: "Fault | None" = None) -> "Recording":
         """Return the year as it was without what begins at FROM."""
         from drills.world import record
-        from ml_models.lapse import PROBLEM
+        from ml_models.problems.lapse import PROBLEM
 
         return record(self.sandbox, PROBLEM, self.tables, fault.always if fault else (), self.keep)
 
@@ -116,10 +116,10 @@ def ground(threads: int = 2) -> Ground:
     Raises:
         WarehouseError: there is no warehouse yet.
     """
-    from assets.judgement import lineage_and_owners
+    from assets.problem.judgement import lineage_and_owners
     from resources.profiles import home, resources_for
     from resources.sandbox import Sandbox
-    from resources.watched import take_census, watched_tables
+    from steps.monitored_tables import take_census, watched_tables
 
     resources = resources_for()
     warehouse, dbt = resources["warehouse"], resources["dbt"]
@@ -185,7 +185,7 @@ def _one(job: "tuple[str, Fault | None, date | None, int | None]", talk: bool = 
 
     from commands.session import quiet
     from drills.run import START, check_start, drill, natural_year, weeks_of
-    from ml_models.lapse import PROBLEM
+    from ml_models.problems.lapse import PROBLEM
 
     warnings.simplefilter("ignore")
     quiet()

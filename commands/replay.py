@@ -124,8 +124,8 @@ def replay(opened: "dg.DagsterInstance", state: _State, start: date, end: date) 
 
 def one_week(opened: "dg.DagsterInstance", definitions: "dg.Definitions", week: date) -> Week:
     """Run one Monday's jobs at that Monday's clock."""
-    from assets.shop_time import time_zone
     from commands.session import execute, first_failure
+    from steps.shop_time import time_zone
 
     began = time.monotonic()
     os.environ["BATON_NOW"] = datetime(week.year, week.month, week.day, 8, tzinfo=ZoneInfo(time_zone())).isoformat()
@@ -152,7 +152,7 @@ def act_on_drift(opened: "dg.DagsterInstance", definitions: "dg.Definitions", ta
     """Evaluate the drift sensor once and run what it asks for, each run key once, as the daemon would."""
     import dagster as dg
 
-    from assets.training import CANDIDATE
+    from assets.problem.training import CANDIDATE
     from commands.session import execute, first_failure
     from sensors.jobs import ROLLBACK
 

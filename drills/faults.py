@@ -7,8 +7,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ml_models.judgement.alterations import check
-from ml_models.judgement.evidence import Action, Alteration, Cause
+from ml_models.faults import check
+from ml_models.monitoring.types import Action, Alteration, Cause
 
 HERE = Path(__file__).resolve().parent
 FAULTS, BENIGN = HERE / "faults.toml", HERE / "benign.toml"

@@ -12,10 +12,10 @@ import pandas as pd
 
 from drills.faults import Expected, Fault
 from drills.world import DrilledHistory, Recording
-from ml_models.judgement.evidence import Action, Cause
-from ml_models.judgement.simulate import Never, Oracle, Ours, SimulationResult, simulate
-from ml_models.problem import Problem
-from ml_models.training import simplest_recipe
+from ml_models.monitoring.types import Action, Cause
+from ml_models.policy_backtest import Never, Oracle, Ours, SimulationResult, simulate
+from ml_models.problems.contract import Problem
+from ml_models.training.search import simplest_recipe
 from resources.sandbox import Sandbox
 
 START = date(2017, 8, 14)

@@ -19,17 +19,17 @@ import numpy as np
 import pandas as pd
 
 from drills.faults import Fault
-from ml_models.judgement import drift as drift_module
-from ml_models.judgement import quality
-from ml_models.judgement.attribution import NotReplayable
-from ml_models.judgement.evidence import Alteration, Fact
-from ml_models.judgement.measures import WEEK, WatchedTable, as_profile, fitted, measure_sql
-from ml_models.judgement.quality import judge_arrival, judge_quality, judge_schema
-from ml_models.judgement.quality.rules import KEPT_WEEKS
-from ml_models.judgement.quality.verdict import BadWeeks
-from ml_models.judgement.week import measure_drift
-from ml_models.problem import Problem
-from ml_models.splits import cutoff_dates
+from ml_models.monitoring import data_quality as quality
+from ml_models.monitoring.data_quality import judge_arrival, judge_quality, judge_schema
+from ml_models.monitoring.data_quality.profile_sql import WEEK, WatchedTable, as_profile, fitted, measure_sql
+from ml_models.monitoring.data_quality.thresholds import KEPT_WEEKS
+from ml_models.monitoring.data_quality.verdict import BadWeeks
+from ml_models.monitoring.diagnosis.root_cause import NotReplayable
+from ml_models.monitoring.drift import verdict as drift_module
+from ml_models.monitoring.types import Alteration, Fact
+from ml_models.monitoring.week import measure_drift
+from ml_models.problems.contract import Problem
+from ml_models.training.splits import cutoff_dates
 from resources.sandbox import Sandbox, SandboxError, World
 
 EARLY = "early_outcomes"
@@ -186,7 +186,7 @@ class _Morning:
 
 @dataclass
 class DrilledHistory:
-    """The history of one drill, as `ml_models.judgement.simulate.History` describes it.
+    """The history of one drill, as `ml_models.policy_backtest.History` describes it.
 
     `start` is FROM, a Monday: days from it on are altered. Mornings are built when they are asked for, in their order,
     and kept.
@@ -468,6 +468,6 @@ def _digest(sandbox: Sandbox, tables: Sequence[WatchedTable], alterations: Seque
 
 
 def _measuring() -> str:
-    from ml_models.judgement import measures
+    from ml_models.monitoring.data_quality import profile_sql as measures
 
     return hashlib.sha256(Path(str(measures.__file__)).read_bytes() + Path(__file__).read_bytes()).hexdigest()

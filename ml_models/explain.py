@@ -21,7 +21,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from ml_models.problem import Feature, Problem
+from ml_models.problems.contract import Feature, Problem
 
 REASONS = ("reason_1", "reason_2", "reason_3")
 # Contributions below this many log-odds (about 1 % of the odds) and facts nearer to typical than this many standard

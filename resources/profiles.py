@@ -13,7 +13,7 @@ from resources.alerts import Alerts
 from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.registry import ModelRegistry
-from resources.warehouse import DuckDBWarehouse
+from resources.warehouse.duckdb import DuckDBWarehouse
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's root: the folder that holds `pyproject.toml`."""
@@ -82,7 +82,7 @@ def production(home: Path) -> dict[str, Any]:
     what is missing there is said by whoever needs it.
     """
     from resources.airbyte.server import RemoteAirbyteWorkspace
-    from resources.bigquery import BigQueryWarehouse
+    from resources.warehouse.bigquery import BigQueryWarehouse
 
     project = _required("BATON_BIGQUERY_PROJECT", "the Google Cloud project that holds the datasets")
     clock = Clock()

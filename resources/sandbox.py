@@ -18,10 +18,10 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml_models.judgement.alterations import altered_sql, check, depends_on_when
-from ml_models.judgement.evidence import Alteration
+from ml_models.faults import altered_sql, check, depends_on_when
+from ml_models.monitoring.types import Alteration
 from resources.dbt import DbtRunner
-from resources.warehouse import quoted
+from resources.warehouse.duckdb import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -216,7 +216,7 @@ class Sandbox:
         """Attach the warehouse read-only, waiting while a writer holds it."""
         import duckdb
 
-        from resources.warehouse import WarehouseBusyError, WarehouseError
+        from resources.warehouse.duckdb import WarehouseBusyError, WarehouseError
 
         if not Path(self.warehouse_path).exists():
             raise WarehouseError(

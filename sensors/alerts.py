@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
 
-from assets.ownership import FRESHNESS, ML_ENGINEERING, owner_of
 from resources.alerts import Alerts
 from sensors.history import completed_evaluations, text
+from steps.ownership import FRESHNESS, ML_ENGINEERING, owner_of
 
 if TYPE_CHECKING:
     from dagster_shared.error import SerializableErrorInfo

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.monitoring import ACCURACY_OVER_TIME
-from assets.predictions import CUSTOMERS_AT_RISK, DARK_PREDICTIONS, PREDICTIONS
-from assets.training import CHAMPION, TRAINING_SET
+from assets.problem.monitoring import ACCURACY_OVER_TIME
+from assets.problem.predictions import CUSTOMERS_AT_RISK, DARK_PREDICTIONS, PREDICTIONS
+from assets.problem.training import CHAMPION, TRAINING_SET
 
 EVERYTHING = "everything"
 INGEST_AND_BUILD = "ingest_and_build"

@@ -7,14 +7,14 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.predictions import CUTOFF_STEP_DAYS
-from assets.shop_time import time_zone
+from assets.problem.predictions import CUTOFF_STEP_DAYS
 from resources.clock import Clock
-from resources.warehouse import Warehouse, WarehouseBusyError, WarehouseError
+from resources.warehouse.duckdb import Warehouse, WarehouseBusyError, WarehouseError
 from sensors.arrivals import WAIT_SECONDS
 from sensors.drift import NO_ACTION_DUE
 from sensors.history import completed_evaluations, text
 from sensors.jobs import WEEKLY_JUDGE, WEEKLY_SCORE
+from steps.shop_time import time_zone
 
 SCHEDULES_DONE = time(12)
 """By noon of a cutoff's day the schedules have had their turn; before, a cutoff that waits is not late."""

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from assets.shop_time import time_zone
 from sensors.jobs import INGEST_AND_BUILD, WEEKLY_JUDGE, WEEKLY_SCORE
+from steps.shop_time import time_zone
 
 
 def _schedule(job: str, name: str, cron: str, why: str) -> dg.ScheduleDefinition:

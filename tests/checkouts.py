@@ -9,8 +9,8 @@ import sysconfig
 import venv
 from pathlib import Path
 
-from commands import bootstrap
 from resources.profiles import ROOT
+from tools import bootstrap
 
 NOT_OF_THE_PROJECT = (".git", ".venv*", ".baton", "__pycache__", ".*_cache", ".hypothesis", "target", "logs")
 

@@ -9,7 +9,6 @@ import dagster as dg
 import pytest
 from xdist.scheduler.loadfile import LoadFileScheduling
 
-from commands.sample import write_connections, write_sample
 from definitions import build_definitions
 from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.alerts import Alerts
@@ -17,7 +16,8 @@ from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.profiles import ROOT
 from resources.registry import ModelRegistry
-from resources.warehouse import DuckDBWarehouse
+from resources.warehouse.duckdb import DuckDBWarehouse
+from tools.sample import write_connections, write_sample
 
 AS_OF = "2018-01-01T08:00:00-05:00"
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from commands.sample import bundled_data_dir
+from tools.sample import bundled_data_dir
 
 STORE_TIME_ZONE = ZoneInfo("America/New_York")
 RECORDING_ENDS = "2018-01-01T08:00:00-05:00"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resources.airbyte.protocol import AirbyteError
-from resources.warehouse import quoted
+from resources.warehouse.duckdb import quoted
 
 if TYPE_CHECKING:
     import duckdb

@@ -2,7 +2,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from assets.backtest import BACKTEST, compared
+from assets.problem.backtest import BACKTEST, compared
 from commands.backtest import shown, summary, verdicts
 from ml_models.plots import backtest_plot
 

@@ -7,10 +7,10 @@ import sys
 import dagster as dg
 import pytest
 
-from commands.lock import LOCKS, upgrading
 from commands.session import rebuild_config
 from definitions import build_definitions
 from resources.profiles import ROOT
+from tools.lock import LOCKS, upgrading
 
 
 def command(*arguments, **environment):
@@ -29,7 +29,7 @@ def command(*arguments, **environment):
 def test_an_old_python_is_told_what_is_needed():
     pretend = (
         "import runpy, sys; sys.version_info = (3, 9, 1, 'final', 0); "
-        "runpy.run_path('commands/bootstrap.py', run_name='__main__')"
+        "runpy.run_path('tools/bootstrap.py', run_name='__main__')"
     )
     done = command("-c", pretend)
     assert done.returncode != 0
@@ -37,7 +37,7 @@ def test_an_old_python_is_told_what_is_needed():
 
 
 def test_setting_up_twice_does_nothing_the_second_time():
-    done = command("commands/bootstrap.py")
+    done = command("tools/bootstrap.py")
     assert done.returncode == 0
     assert done.stdout == ""
 
@@ -51,7 +51,7 @@ def test_setting_up_twice_does_nothing_the_second_time():
         (["-m", "commands.rebuild", "--from", "soon"], "FROM must be an ISO date such as 2017-10-02; it is 'soon'"),
         (["-m", "commands.promote", "--version", "best"], "VERSION must be the number of a registered version"),
         (
-            ["-m", "commands.lock", "--upgrade", "dagster,dagstre"],
+            ["-m", "tools.lock", "--upgrade", "dagster,dagstre"],
             "names of locked packages, by comma; no lock has 'dagst",
         ),
     ],
@@ -92,7 +92,7 @@ def test_the_summary_reads_production_too(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["commands.drill", "--fault", "stores_not_loaded"], ["commands.backtest"], ["commands.bench_judgement"]],
+    [["commands.drill", "--fault", "stores_not_loaded"], ["commands.backtest"], ["tools.bench.judgement"]],
 )
 def test_what_works_on_copies_looks_at_this_machine_whatever_the_shell_is_set_to(tmp_path, arguments):
     done = command("-m", *arguments, BATON_HOME=str(tmp_path), BATON_PROFILE="production")

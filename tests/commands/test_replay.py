@@ -9,8 +9,8 @@ import sys
 import duckdb
 import pytest
 
-from commands.sample import write_connections, write_sample
 from resources.profiles import ROOT
+from tools.sample import write_connections, write_sample
 
 pytestmark = pytest.mark.slow(minutes=7)
 

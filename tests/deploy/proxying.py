@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from processes import end_group
 
-from commands.debian import libraries, program
-from commands.postgres import free_port
 from resources.profiles import ROOT
+from tools.debian import libraries, program
+from tools.postgres import free_port
 
 PEOPLE = {"editors": "eve:edits", "viewers": "vic:views"}
 

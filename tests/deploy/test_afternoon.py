@@ -15,12 +15,12 @@ from contracts.bigquery.bigquery_world import Twins
 from environments.emulator import serving as emulating
 from sample import RECORDING_ENDS, load_raw_sample
 
-from commands.debian import libraries, program
-from commands.postgres import free_port
-from commands.postgres import serving as postgres
 from resources.airbyte.snapshot import SNAPSHOT_FILE, read_snapshot
 from resources.environment import variables
 from resources.profiles import ROOT
+from tools.debian import libraries, program
+from tools.postgres import free_port
+from tools.postgres import serving as postgres
 
 pytestmark = pytest.mark.slow(minutes=8)
 

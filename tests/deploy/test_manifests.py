@@ -46,7 +46,7 @@ def test_every_file_that_a_service_mounts_is_there_or_made_by_the_reader():
 def test_no_process_of_ours_runs_as_root_or_keeps_what_it_does_not_need():
     image = (DEPLOY / "Dockerfile").read_text()
     assert "\nUSER baton\n" in image
-    assert image.index("\nUSER baton\n") < image.index("\nRUN python commands/bootstrap.py")
+    assert image.index("\nUSER baton\n") < image.index("\nRUN python tools/bootstrap.py")
     for name in (*OURS, "proxy"):
         service = COMPOSE["services"][name]
         assert service["cap_drop"] == ["ALL"], name

@@ -15,9 +15,9 @@ import pytest
 from processes import end_group
 from proxying import PEOPLE, proxying
 
-from commands.postgres import free_port, serving
-from commands.sample import write_connections
 from resources.profiles import ROOT
+from tools.postgres import free_port, serving
+from tools.sample import write_connections
 
 pytestmark = pytest.mark.slow(minutes=3)
 

@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from proxying import PEOPLE, proxying
 
-from commands.postgres import free_port
 from resources.profiles import ROOT
+from tools.postgres import free_port
 
 pytestmark = pytest.mark.slow(minutes=1)
 

@@ -3,16 +3,16 @@
 import pytest
 from sample import load_raw_sample
 
-from commands.sample import bundled_data_dir, write_connections
 from drills.world import record
-from ml_models.lapse import PROBLEM
+from ml_models.problems.lapse import PROBLEM
 from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.profiles import ROOT
 from resources.sandbox import Sandbox
-from resources.warehouse import DuckDBWarehouse
-from resources.watched import take_census, watched_tables
+from resources.warehouse.duckdb import DuckDBWarehouse
+from steps.monitored_tables import take_census, watched_tables
+from tools.sample import bundled_data_dir, write_connections
 
 CLOCK = Clock(reads="2018-01-01T08:00:00-05:00", override_variable="BATON_NOT_IN_TESTS")
 

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from drills.faults import BENIGN, FAULTS, known, read_faults
-from ml_models.judgement.alterations import check
+from ml_models.faults import check
 from resources.profiles import ROOT
 
 MONDAY = date(2024, 1, 1)

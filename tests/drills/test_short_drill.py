@@ -6,7 +6,7 @@ import pytest
 
 from drills.faults import known
 from drills.run import bar, drill
-from ml_models.lapse import PROBLEM
+from ml_models.problems.lapse import PROBLEM
 
 pytestmark = pytest.mark.slow
 START = date(2017, 8, 14)

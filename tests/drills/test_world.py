@@ -9,10 +9,10 @@ import pytest
 from drills.faults import Dated, Expected, Fault, known
 from drills.run import check_start, drill
 from drills.world import DrilledHistory, record
-from ml_models.judgement.attribution import NotReplayable
-from ml_models.judgement.evidence import Alteration
-from ml_models.judgement.quality import judge_as_of
-from ml_models.lapse import PROBLEM
+from ml_models.monitoring.data_quality import judge_as_of
+from ml_models.monitoring.diagnosis.root_cause import NotReplayable
+from ml_models.monitoring.types import Alteration
+from ml_models.problems.lapse import PROBLEM
 
 START = date(2017, 8, 14)
 WEEK = timedelta(days=7)

@@ -9,9 +9,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from commands import bootstrap, debian, postgres
-from commands.bootstrap import Environment
 from resources.profiles import ROOT
+from tools import bootstrap, debian, postgres
+from tools.bootstrap import Environment
 
 HERE = Path(__file__).resolve().parent
 CONNECTOR = ROOT / "connectors" / "source-complete-journey"

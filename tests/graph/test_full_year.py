@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.sample import bundled_data_dir
+from tools.sample import bundled_data_dir
 
 pytestmark = pytest.mark.slow(minutes=3)
 
@@ -45,7 +45,7 @@ def test_the_baselines_are_those_that_were_measured_before(comparison):
 
 
 def test_no_natural_week_drifts(year):
-    from ml_models.judgement.drift import judge_drift
+    from ml_models.monitoring.drift.verdict import judge_drift
 
     history = year.resources["warehouse"].read("select * from monitoring.drift")
     verdicts = [

@@ -3,8 +3,8 @@
 import pytest
 
 from commands.session import first_failure
-from resources.mirror import share_of
-from resources.warehouse import DuckDBWarehouse
+from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse.local_copy import share_of
 
 pytestmark = pytest.mark.slow(minutes=2)
 

@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 from copies import copy_home
 
-from assets.quality import quality_assets
+from assets.company.quality import quality_assets
 from commands.session import first_failure
 
 SCORE = "predictions__lapse_predictions"

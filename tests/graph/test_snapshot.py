@@ -6,7 +6,7 @@ After a deliberate change: `make snapshot`, and the diff of `snapshot.json` is p
 import json
 from pathlib import Path
 
-from commands.snapshot import describe
+from tools.snapshot import describe
 
 SNAPSHOT = Path(__file__).with_name("snapshot.json")
 

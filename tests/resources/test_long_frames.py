@@ -4,8 +4,8 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from assets.features import feature_frame
-from resources.warehouse import DuckDBWarehouse
+from assets.problem.frame import feature_frame
+from resources.warehouse.duckdb import DuckDBWarehouse
 from tests.unit.world import cutoffs_of, make_frame
 
 WORLD = make_frame(customers=150, cutoffs=5).drop(columns="lapsed")

@@ -5,11 +5,11 @@ from datetime import date
 import pytest
 from sample import load_raw_sample
 
-from ml_models.judgement.evidence import Alteration
+from ml_models.monitoring.types import Alteration
 from resources.dbt import DbtRunner
 from resources.profiles import ROOT
 from resources.sandbox import FEATURES, Sandbox, SandboxError
-from resources.warehouse import DuckDBWarehouse, WarehouseError
+from resources.warehouse.duckdb import DuckDBWarehouse, WarehouseError
 
 CUTOFF = date(2017, 9, 4)
 AUGUST = date(2017, 8, 7)

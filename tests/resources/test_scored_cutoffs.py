@@ -11,15 +11,15 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from assets.predictions import lapse_predictions
-from assets.scoring import DARK, Scorer, keep_published, score_cutoff, write_scores
+from assets.problem.predictions import lapse_predictions
 from ml_models.explain import reference_values, top_reasons
-from ml_models.lapse import FEATURES, PROBLEM
+from ml_models.problems.lapse import FEATURES, PROBLEM
 from ml_models.scoring_sql import compile_pipeline
 from resources.clock import Clock
 from resources.registry import ModelRegistry, ModelVersion
-from resources.scoring import publish, published
-from resources.warehouse import DuckDBWarehouse
+from resources.sql_functions import publish, published
+from resources.warehouse.duckdb import DuckDBWarehouse
+from steps.scoring import DARK, Scorer, keep_published, score_cutoff, write_scores
 from tests.unit.world import cutoffs_of, make_frame
 
 WORLD = make_frame(customers=1200, cutoffs=3)

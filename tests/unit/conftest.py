@@ -2,9 +2,9 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
-from ml_models.lapse import PROBLEM
-from ml_models.splits import split_training_set
-from ml_models.training import TrainingResult, train
+from ml_models.problems.lapse import PROBLEM
+from ml_models.training.search import TrainingResult, train
+from ml_models.training.splits import split_training_set
 from tests.unit.world import make_frame
 
 # The same examples on every run, and no deadline: a busy core is not a broken promise.

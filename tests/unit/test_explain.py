@@ -6,7 +6,7 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from ml_models.explain import REASONS, family_contributions, reference_values, top_reasons
-from ml_models.lapse import FEATURES, PROBLEM
+from ml_models.problems.lapse import FEATURES, PROBLEM
 
 
 @pytest.fixture(scope="module", params=[0, 1], ids=["logistic", "boosting"])

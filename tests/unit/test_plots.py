@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_models.judgement.drift import drift_statistics, judge_drift
-from ml_models.judgement.performance import judge_performance, performance_history
+from ml_models.monitoring.drift.verdict import drift_statistics, judge_drift
+from ml_models.monitoring.performance.verdict import judge_performance, performance_history
 from ml_models.plots import accuracy_over_time_plot, drift_plot, performance_plot, reliability_plot
-from ml_models.training import TrainingResult
-from tests.unit.judgement.test_performance import FIRST, TRAINED
-from tests.unit.judgement.test_performance import PROBLEM as PERFORMANCE_PROBLEM
-from tests.unit.judgement.test_performance import world as performance_world
+from ml_models.training.search import TrainingResult
+from tests.unit.monitoring.test_performance import FIRST, TRAINED
+from tests.unit.monitoring.test_performance import PROBLEM as PERFORMANCE_PROBLEM
+from tests.unit.monitoring.test_performance import world as performance_world
 from tests.unit.world import cutoffs_of, make_frame
 
 

@@ -3,11 +3,11 @@
 import pandas as pd
 import pytest
 
-from assets.features import data_is_recent
-from assets.shop_time import time_zone, today
+from assets.problem.frame import data_is_recent
 from resources.clock import Clock
-from resources.warehouse import DuckDBWarehouse
+from resources.warehouse.duckdb import DuckDBWarehouse
 from sensors.schedules import SCHEDULES
+from steps.shop_time import time_zone, today
 
 
 def at(instant: str) -> Clock:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_models.lapse import CATALOGUE, FEATURES, KEYS, frame_schema
+from ml_models.problems.lapse import CATALOGUE, FEATURES, KEYS, frame_schema
 from ml_models.validation import FrameReport, validate_frame
 from tests.unit.world import cutoffs_of, make_frame
 

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from ml_models.lapse import FEATURES, KEYS
+from ml_models.problems.lapse import FEATURES, KEYS
 
 FIRST_CUTOFF = date(2017, 3, 27)
 WINDOW, HORIZON, POPULATION = 84, 28, 28

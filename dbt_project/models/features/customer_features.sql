@@ -9,7 +9,7 @@
 
 {#-
   To add a feature: compute it in one of the CTEs below, select it at the end, describe it in customer_features.yml, and
-  add its name to ml_models/lapse/schema.py. Then rebuild the history once with BATON_REBUILD_FROM=<first cutoff>.
+  add its name to ml_models/problems/lapse/features.py. Then rebuild the history once with BATON_REBUILD_FROM=<first cutoff>.
 
   Every feature looks back over [cutoff - window_days, cutoff) and no further: lifetime features drift by themselves.
   Columns that are never null are bigint or double; a column that can be null is double.

@@ -4,7 +4,7 @@ import dagster as dg
 from airbyte_world import Recording, World, integer, state, status, stream, trace_error
 from dagster_airbyte import AirbyteWorkspace
 
-from assets.airbyte import airbyte_assets
+from assets.company.airbyte import airbyte_assets
 
 STREAMS = {
     "transactions",

@@ -9,7 +9,7 @@ import dagster as dg
 from contracts.airbyte_server.server import AirbyteServer, Connection, Stream
 from dagster._core.errors import DagsterAssetCheckFailedError
 
-from assets.airbyte import airbyte_assets
+from assets.company.airbyte import airbyte_assets
 from resources.airbyte.checks import snapshot_checks
 from resources.airbyte.server import SNAPSHOT_CHECK, RemoteAirbyteWorkspace
 from resources.airbyte.snapshot import write_snapshot

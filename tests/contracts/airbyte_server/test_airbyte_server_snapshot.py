@@ -11,7 +11,7 @@ import pytest
 from contracts.airbyte_server.remote_world import INTEGER, PEOPLE, SHOP, TEXT, Remote, renamed
 from contracts.airbyte_server.server import AirbyteServer, Connection, Fault, Stream
 
-from assets.airbyte import airbyte_assets
+from assets.company.airbyte import airbyte_assets
 from commands.airbyte import main, refresh
 from resources.airbyte import AirbyteError, EmbeddedAirbyteWorkspace, RemoteAirbyteWorkspace
 from resources.airbyte.checks import snapshot_checks

@@ -531,7 +531,7 @@ def test_plans_say_how_each_stream_is_landed(serve: Callable[..., Remote]) -> No
 
 
 def test_asset_specs_are_those_of_dagster_airbyte(serve: Callable[..., Remote]) -> None:
-    from assets.airbyte import airbyte_assets
+    from assets.company.airbyte import airbyte_assets
 
     specs = {spec.key: spec for one in airbyte_assets(serve().workspace) for spec in one.specs}
     assert set(specs) == {dg.AssetKey(["raw", "people"]), dg.AssetKey(["raw", "orders"])}

@@ -9,10 +9,10 @@ import duckdb
 import pandas as pd
 from environments.emulator import PROJECT
 
-from resources.bigquery import BigQueryWarehouse
 from resources.dbt import DbtRunner
 from resources.profiles import ROOT
-from resources.warehouse import DuckDBWarehouse
+from resources.warehouse.bigquery import BigQueryWarehouse
+from resources.warehouse.duckdb import DuckDBWarehouse
 
 # What Airbyte's own destination makes of the same stream: a time without a zone is a DATETIME there.
 LANDED = {

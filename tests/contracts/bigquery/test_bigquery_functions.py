@@ -16,13 +16,13 @@ from environments.analyzer import GoogleSQL, googlesql
 from sklearn.pipeline import Pipeline
 from small_model import FEATURES, fitted
 
-from assets.scoring import keep_published
-from ml_models.lapse import PROBLEM
+from ml_models.problems.lapse import PROBLEM
 from ml_models.scoring_sql import CompiledScore, compile_pipeline
-from resources.bigquery import BigQueryWarehouse
 from resources.registry import ModelRegistry, ModelVersion
-from resources.scoring import Published, dialect_of, move_alias, publish, published, withdraw_alias
-from resources.warehouse import WarehouseError
+from resources.sql_functions import Published, dialect_of, move_alias, publish, published, withdraw_alias
+from resources.warehouse.bigquery import BigQueryWarehouse
+from resources.warehouse.duckdb import WarehouseError
+from steps.scoring import keep_published
 from tests.unit.world import make_frame
 
 pytestmark = pytest.mark.slow

@@ -15,17 +15,17 @@ from environments.analyzer import check
 from environments.emulator import Emulator
 from sample import RECORDING_ENDS, load_raw_sample
 
-from assets.tables import TABLES
 from commands.session import first_failure
 from definitions import build_definitions
 from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.alerts import Alerts
-from resources.bigquery import BigQueryWarehouse
 from resources.clock import Clock
 from resources.dbt import DbtRunner
-from resources.mirror import share_of
 from resources.registry import ModelRegistry
-from resources.warehouse import Warehouse
+from resources.warehouse.bigquery import BigQueryWarehouse
+from resources.warehouse.duckdb import Warehouse
+from resources.warehouse.local_copy import share_of
+from steps.tables import TABLES
 
 pytestmark = pytest.mark.slow(minutes=8)
 

@@ -15,10 +15,10 @@ import pytest
 from certificates import self_signed
 from contracts.bigquery.loopback import Answer, answering, refusal
 
-from resources.bigquery import BigQueryWarehouse
-from resources.bigquery.trouble import ChangedTableError, in_sentences, said
 from resources.environment import variables
-from resources.warehouse import WarehouseError
+from resources.warehouse.bigquery import BigQueryWarehouse
+from resources.warehouse.bigquery.errors import ChangedTableError, in_sentences, said
+from resources.warehouse.duckdb import WarehouseError
 
 PROJECT = "shop"
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from environments.emulator import PROJECT
 
-from resources.bigquery import BigQueryWarehouse
-from resources.duckdb_origin import DuckDBOrigin
-from resources.warehouse import DuckDBWarehouse, Warehouse, WarehouseError
+from resources.warehouse.bigquery import BigQueryWarehouse
+from resources.warehouse.duckdb import DuckDBWarehouse, Warehouse, WarehouseError
+from resources.warehouse.duckdb_source import DuckDBOrigin
 
 pytestmark = pytest.mark.slow
 

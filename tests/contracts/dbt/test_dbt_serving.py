@@ -9,7 +9,7 @@ import pytest
 from dbt_workshop import AFTER_THE_MODEL, StartFrom, Warehouse
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from ml_models.evaluation import top_share
+from ml_models.metrics import top_share
 from resources.dbt import DbtError
 
 

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from ml_models.lapse import PROBLEM
+from ml_models.problems.lapse import PROBLEM
 from ml_models.scoring_sql import compile_pipeline, parity
 from ml_models.scoring_sql.parity import adversarial_rows
 

@@ -1,0 +1,70 @@
+"""Whether the newest day came, on the morning it is needed; the profile of the week is not there yet."""
+
+import math
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+
+from ml_models.monitoring.data_quality.profile_sql import WEEK, WatchedTable
+from ml_models.monitoring.types import Alteration, Fact
+
+# Some ten tables are judged fifty times a year: less than one false alarm in ten years.
+SILENCE_CHANCE = 1e-4
+
+
+def allowed_silence(profile: pd.DataFrame, table: WatchedTable, cutoff: date) -> int:
+    """Return how many days without rows in a row a table may show, by its own past weeks.
+
+    With a share s of silent days, k in a row are expected with probability s^k; k is where that falls below
+    SILENCE_CHANCE. s comes from the median week, so that weeks that came late themselves do not make lateness usual.
+    """
+    mine = profile[(profile["asset"] == table.asset) & (profile["measure"] == "day_rows") & (profile["value"] > 0)]
+    past = pd.to_datetime(mine["period_start"])
+    past = past[past < pd.Timestamp(cutoff - timedelta(days=WEEK))]
+    if past.empty:
+        return 1
+    week = (pd.Timestamp(cutoff) - past).dt.days.sub(1) // WEEK
+    days = past.groupby(week).nunique().reindex(range(1, int(week.max()) + 1), fill_value=0)
+    silent = (WEEK - float(np.median(days))) / WEEK
+    if silent <= 0:
+        return 1
+    return max(1, math.ceil(math.log(SILENCE_CHANCE) / math.log(min(silent, 0.95))))
+
+
+def judge_arrival(
+    profile: pd.DataFrame, table: WatchedTable, cutoff: date, newest: date | None, allowed: int | None = None
+) -> tuple[Fact, ...]:
+    """Judge on the morning of `cutoff` whether the newest day with rows is as new as it used to be.
+
+    `newest` is the last day that holds rows (None: no rows at all). `allowed` days may be missing; by default as many
+    as chance explains (see `allowed_silence`), at least one.
+    """
+    if not table.time_sql:
+        return ()
+    age = (cutoff - newest).days - 1 if newest else 10_000
+    if allowed is None:
+        allowed = allowed_silence(profile, table, cutoff)
+    if age <= allowed:
+        return ()
+    first = newest + timedelta(days=1) if newest else cutoff - timedelta(days=WEEK)
+    sentence = (
+        f"{table.asset} has nothing newer than {newest}: {age} days are missing on the morning of {cutoff}, "
+        f"and no more than {allowed} are to be expected."
+    )
+    replay = Alteration(table.asset, "drop", first_day=first, last_day=cutoff - timedelta(days=1))
+    return (
+        Fact(
+            "stale",
+            table.asset,
+            table.time_column,
+            float(age),
+            0.0,
+            float(allowed),
+            1,
+            sentence,
+            first,
+            cutoff - timedelta(days=1),
+            replay=replay,
+        ),
+    )

@@ -1,0 +1,347 @@
+"""Is what our own code made of the feed right? Facts about feature rows, outcomes and their cutoffs.
+
+The feed's own faults show in its profile, which the modules beside this one judge. What is judged here goes wrong
+between the feed and the model: a feature that is suddenly null or stuck, an outcome that contradicts the orders it is
+made of or is known too early, a row that knows what its cutoff could not.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from ml_models.monitoring.data_quality.thresholds import DEVIATIONS, MINIMUM_ROWS, MINIMUM_WINDOWS
+from ml_models.monitoring.drift.new_customers import established
+from ml_models.monitoring.types import Alteration, Fact
+from ml_models.problems.contract import Problem
+from ml_models.training.splits import cutoff_dates
+
+FRAME_HISTORY, FRAME_RECENT = 26, 8
+FRAME_NULLS = 0.02
+# Customers who come otherwise change how often a feature is zero, one or null, and that is for drift and performance to
+# judge. Our own code's errors know no measure: of the rows that usually hold something else this share must be hit.
+NULLS_OF_OTHERS = 0.1  # where nulls are natural; where there never are any, FRAME_NULLS is enough
+STUCK_OF_OTHERS, STUCK_OF_A_BAND = 0.5, 0.8
+RARELY_NULL = 0.005
+# Feature rows that a rebuild gives back otherwise: more than rounding, fewer than a column's worth.
+SAME = 1e-9
+MATURITY_DAYS, EARLY_DAYS = 28, 14
+
+
+def judge_frame(
+    frame: pd.DataFrame,
+    problem: Problem,
+    cutoff: date,
+    asset: str = "features/feature_frame",
+    bands: Sequence[tuple[str, Sequence[float]]] = (),
+    excluded: Sequence[date] = (),
+) -> tuple[Fact, ...]:
+    """Judge the feature rows of `cutoff` against those of earlier cutoffs: nulls, stuck values, impossible values.
+
+    `frame` holds `cutoff_date` and the problem's features. `bands` are segments as (feature, lower ends); by default
+    the problem's slices. `excluded` cutoffs are no example of what is natural. A difference of the null share or of the
+    modal share counts beyond four standard deviations of the earlier cutoffs, beyond chance, and only when it is gross
+    (the constants above), because what customers do moves both; () when there are fewer
+    than six earlier cutoffs or 200 rows. What is only seen with newcomers (whose windows have not filled) is no fact.
+    """
+    facts = _frame_facts(frame, problem, cutoff, asset, bands, excluded)
+    found = (
+        established(frame, problem.entity, cutoff, MINIMUM_WINDOWS + 1) if facts and problem.entity in frame else None
+    )
+    if found is None:
+        return facts
+    seen = {(one.kind, one.column) for one in _frame_facts(found.rows, problem, cutoff, asset, bands, excluded)}
+    return tuple(fact for fact in facts if (fact.kind, fact.column) in seen)
+
+
+def _frame_facts(
+    frame: pd.DataFrame,
+    problem: Problem,
+    cutoff: date,
+    asset: str,
+    bands: Sequence[tuple[str, Sequence[float]]],
+    excluded: Sequence[date],
+) -> tuple[Fact, ...]:
+    dates = cutoff_dates(frame["cutoff_date"])
+    stamp = pd.Timestamp(cutoff)
+    skipped = {pd.Timestamp(day) for day in excluded}
+    past = [day for day in sorted(dates.unique()) if day < stamp and day not in skipped][-FRAME_HISTORY:]
+    now = frame[dates == stamp]
+    if len(now) < MINIMUM_ROWS or len(past) < MINIMUM_WINDOWS:
+        return ()
+    facts: list[Fact] = []
+    features = [name for name in problem.features if name in frame.columns]
+    places = {day: np.flatnonzero((dates == day).to_numpy()) for day in [*past, stamp]}
+    cut = {day: _matrix(frame.iloc[at], features) for day, at in places.items()}
+    segments: list[tuple[str, str, dict[pd.Timestamp, np.ndarray]]] = [("", "", cut)]
+    for feature, edges in bands or [(rule.feature, rule.edges) for rule in problem.slices]:
+        if feature in frame.columns:
+            ends = np.asarray(edges, dtype=float)
+            band = {
+                day: np.searchsorted(ends, frame[feature].iloc[at].to_numpy(dtype="float64", na_value=np.nan), "right")
+                for day, at in places.items()
+            }
+            segments += [
+                (feature, str(number), {day: cut[day][band[day] == number] for day in places})
+                for number in np.unique(band[stamp])
+            ]
+    bad: set[tuple[str, str]] = set()
+    for segment, label, inside in segments:
+        n = len(inside[stamp])
+        if n < MINIMUM_ROWS:
+            continue
+        earlier = [_shares(inside[day]) for day in past if len(inside[day]) >= MINIMUM_ROWS // 2]
+        if len(earlier) < MINIMUM_WINDOWS:
+            continue
+        seen_nulls, values_now, seen_modes = _shares(inside[stamp])
+        past_nulls = np.array([nulls for nulls, _, _ in earlier])
+        past_modes = np.array([modes for _, _, modes in earlier])
+        for at, name in enumerate(features):
+            nulls, seen = past_nulls[:, at], float(seen_nulls[at])
+            usual = float(np.median(nulls[-FRAME_RECENT:]))
+            floor = FRAME_NULLS if usual < RARELY_NULL else max(FRAME_NULLS, NULLS_OF_OTHERS * (1 - usual))
+            if ("nulls", name) not in bad and _beyond(seen, nulls, floor, n):
+                bad.add(("nulls", name))
+                facts.append(
+                    _frame_fact("nulls", asset, name, seen, usual, floor, n, cutoff, segment, label, "is null")
+                )
+            modes, share, value = past_modes[:, at], float(seen_modes[at]), float(values_now[at])
+            usual = float(np.median(modes[-FRAME_RECENT:]))
+            floor = (STUCK_OF_A_BAND if segment else STUCK_OF_OTHERS) * (1 - usual)
+            if ("stuck", name) not in bad and share > modes.max() and _beyond(share, modes, floor, n):
+                bad.add(("stuck", name))
+                what = f"is {value:g}"
+                facts.append(
+                    _frame_fact("stuck", asset, name, share, usual, floor, n, cutoff, segment, label, what, value)
+                )
+    for name in features:
+        about = problem.catalogue.get(name)
+        if about is None:
+            continue
+        values = now[name].to_numpy(dtype="float64", na_value=np.nan)
+        with np.errstate(invalid="ignore"):
+            wrong = (values < (about.low if about.low is not None else -math.inf)) | (
+                values > (about.high if about.high is not None else math.inf)
+            )
+        if wrong.any():
+            sentence = (
+                f"{int(wrong.sum())} rows of {asset}.{name} at {cutoff} lie outside of "
+                f"{about.low} to {about.high}, which its definition allows."
+            )
+            facts.append(
+                Fact(
+                    "range",
+                    asset,
+                    name,
+                    float(wrong.mean()),
+                    0.0,
+                    0.0,
+                    len(now),
+                    sentence,
+                    cutoff,
+                    cutoff,
+                    rate=float(wrong.mean()),
+                )
+            )
+    return tuple(facts)
+
+
+def _beyond(seen: float, past: np.ndarray, floor: float, n: int) -> bool:
+    usual = float(np.median(past[-FRAME_RECENT:]))
+    spread = float(past.std(ddof=1)) * (1 + 2 / len(past))
+    share = min(max(usual, 1 / n), 0.5)
+    chance = DEVIATIONS * math.sqrt(share * (1 - share) / n)
+    return abs(seen - usual) > max(DEVIATIONS * spread, floor, chance)
+
+
+def _matrix(rows: pd.DataFrame, features: Sequence[str]) -> np.ndarray:
+    columns = [rows[name].to_numpy(dtype="float64", na_value=np.nan) for name in features]
+    return np.stack(columns, axis=1) if columns else np.empty((len(rows), 0))
+
+
+def _shares(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return by column of (rows, columns): the share of nulls, the most frequent value, its share of the values."""
+    n, width = rows.shape
+    if not n or not width:
+        return np.full(width, math.nan), np.full(width, math.nan), np.zeros(width)
+    ordered = np.sort(rows.T, axis=1)  # nulls last
+    present = n - np.isnan(ordered).sum(axis=1)
+    # Runs of equal values, over all columns at once. A null equals nothing: its runs are of length one.
+    begins = np.ones((width, n), dtype=bool)
+    begins[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    starts = np.flatnonzero(begins)
+    lengths = np.diff(np.append(starts, width * n))
+    first = np.searchsorted(starts, np.arange(width) * n)
+    longest = np.maximum.reduceat(lengths, first)
+    at = np.flatnonzero(lengths == np.repeat(longest, np.diff(np.append(first, len(starts)))))
+    # The smallest of the most frequent values.
+    at = at[np.searchsorted(at, first)]
+    empty = present == 0
+    values = np.where(empty, math.nan, ordered.ravel()[starts[at]])
+    return (n - present) / n, values, np.where(empty, 0.0, longest / np.maximum(present, 1))
+
+
+def _frame_fact(
+    kind: str, asset: str, name: str, seen: float, usual: float, floor: float, n: int, cutoff: date, segment: str,
+    label: str, what: str, value: float | None = None,
+) -> Fact:  # fmt: skip
+    where = f" in band {label} of {segment}" if segment else ""
+    sentence = f"{seen:.1%} of {asset}.{name} {what} at {cutoff}{where}, usually {usual:.1%}."
+    rate = min(abs(seen - usual) / max(1 - usual, 1e-9), 1.0)
+    replay = Alteration(
+        asset,
+        "null" if kind == "nulls" else "set",
+        column=name,
+        rate=rate,
+        first_day=cutoff,
+        last_day=cutoff,
+        value=value,
+    )
+    return Fact(
+        "nulls" if kind == "nulls" else "stuck", asset, name, seen, usual, floor,
+        n, sentence, cutoff, cutoff, segment, (label,) if segment else (), rate, replay,
+    )  # fmt: skip
+
+
+def judge_outcomes(
+    outcomes: pd.DataFrame,
+    cutoff: date,
+    entity: str = "customer_id",
+    label: str = "lapsed",
+    truth: pd.DataFrame | None = None,
+    early: pd.DataFrame | None = None,
+    asset: str = "outcomes/customer_outcomes",
+    maturity_days: int = MATURITY_DAYS,
+) -> tuple[Fact, ...]:
+    """Judge outcomes as of `cutoff` (columns: entity, cutoff_date, label).
+
+    Wrong are outcomes of cutoffs younger than `maturity_days`, outcomes that differ from `truth` (the same columns,
+    made from the orders in the horizon again), and more than was possible: who ordered within the first days (`early`:
+    entity, cutoff_date, lapsed_14d) cannot have lapsed, and one who did not order in 14 days may still order until the
+    end; a label that always equals the early one was closed early.
+    """
+    dates = cutoff_dates(outcomes["cutoff_date"])
+    facts: list[Fact] = []
+    young = (dates > pd.Timestamp(cutoff) - pd.Timedelta(days=maturity_days)).to_numpy()
+    if young.any():
+        first, last = dates[young].min().date(), dates[young].max().date()
+        sentence = (
+            f"{int(young.sum())} outcomes of {asset} exist for cutoffs {first} to {last}, which "
+            f"are known only {maturity_days} days later, after {cutoff}."
+        )
+        facts.append(
+            Fact("labels", asset, label, float(young.mean()), 0.0, 0.0, len(outcomes), sentence, first, last, rate=1.0)
+        )
+    for other, column in ((truth, label), (early, "lapsed_14d")):
+        if other is None or not len(other):
+            continue
+        both = outcomes.assign(cutoff_date=dates).merge(
+            other.assign(cutoff_date=cutoff_dates(other["cutoff_date"]))[[entity, "cutoff_date", column]].rename(
+                columns={column: "_other"}
+            ),
+            on=[entity, "cutoff_date"],
+        )
+        if not len(both):
+            continue
+        mine, theirs = both[label].astype(float).to_numpy(), both["_other"].astype(float).to_numpy()
+        wrong = mine != theirs if column == label else (mine > theirs)
+        if wrong.any():
+            first, last = both.loc[wrong, "cutoff_date"].min().date(), both.loc[wrong, "cutoff_date"].max().date()
+            rate = float(wrong[both["cutoff_date"].between(pd.Timestamp(first), pd.Timestamp(last)).to_numpy()].mean())
+            what = (
+                "orders within the horizon say otherwise" if column == label else "they ordered within the first days"
+            )
+            sentence = f"{int(wrong.sum())} outcomes of {asset} from {first} to {last} are wrong: {what}."
+            facts.append(Fact("labels", asset, label, rate, 0.0, 0.0, len(both), sentence, first, last, rate=rate))
+        if column != label:
+            facts += _closed_early(both, mine, theirs, asset, label)
+    return tuple(facts)
+
+
+def _closed_early(both: pd.DataFrame, mine: np.ndarray, theirs: np.ndarray, asset: str, label: str) -> list[Fact]:
+    """Return a fact when nobody who stayed away for the first days came back until the end, as some always do."""
+    returned = pd.DataFrame(
+        {"cutoff_date": both["cutoff_date"], "away": theirs == 1, "back": (theirs == 1) & (mine == 0)}
+    )
+    by = returned.groupby("cutoff_date")[["away", "back"]].sum()
+    share = by["back"] / by["away"].clip(lower=1)
+    enough = by["away"] >= 30
+    none = enough & (share == 0)
+    if not none.any():
+        return []
+    usual = float(share[enough & ~none].median()) if (enough & ~none).any() else math.nan
+    days = [day.date() for day in by.index[none]]
+    away = int(by.loc[none, "away"].sum())
+    sentence = (
+        f"None of {away} who stayed away for the first days came back at {len(days)} cutoffs ({days[0]} to {days[-1]})"
+        f"{f', usually {usual:.0%} do' if usual == usual else ''}: {asset}.{label} was closed before its horizon ended."
+    )
+    return [Fact("labels", asset, label, 0.0, usual, 0.0, away, sentence, days[0], days[-1], rate=1.0)]
+
+
+def judge_as_of(
+    stored: pd.DataFrame,
+    rebuilt: pd.DataFrame,
+    features: Sequence[str],
+    entity: str = "customer_id",
+    asset: str = "features/customer_features",
+    tolerance: Mapping[str, float] | None = None,
+) -> tuple[Fact, ...]:
+    """Compare stored feature rows with a rebuild that saw only rows before each cutoff; differences know the future.
+
+    Both hold entity, cutoff_date and features; only cutoffs of both are compared. Rows that one side lacks count as
+    different. A feed that was corrected later makes old cutoffs differ too: compare cutoffs whose days are unchanged.
+    """
+    keys = [entity, "cutoff_date"]
+    sides = [side.assign(cutoff_date=cutoff_dates(side["cutoff_date"])) for side in (stored, rebuilt)]
+    common = set(sides[0]["cutoff_date"]) & set(sides[1]["cutoff_date"])
+    sides = [side[side["cutoff_date"].isin(common)] for side in sides]
+    if not common:
+        return ()
+    both = sides[0].merge(sides[1], on=keys, how="outer", suffixes=("", "_again"), indicator="_side")
+    first, last = min(common).date(), max(common).date()
+    facts: list[Fact] = []
+    alone = both["_side"] != "both"
+    if alone.any():
+        sentence = (
+            f"{int(alone.sum())} rows of {asset} from {first} to {last} exist only in the stored "
+            "or only in the rebuilt frame: who was eligible depended on later rows."
+        )
+        facts.append(
+            Fact(
+                "future",
+                asset,
+                entity,
+                float(alone.mean()),
+                0.0,
+                0.0,
+                len(both),
+                sentence,
+                first,
+                last,
+                rate=float(alone.mean()),
+            )
+        )
+    paired = both[~alone]
+    moved: list[tuple[float, str]] = []
+    for name in features:
+        if name not in stored.columns or name not in rebuilt.columns:
+            continue
+        a = paired[name].to_numpy(dtype="float64", na_value=np.nan)
+        b = paired[f"{name}_again"].to_numpy(dtype="float64", na_value=np.nan)
+        allowed = (tolerance or {}).get(name, SAME)
+        different = ~((np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= allowed * np.maximum(1, np.abs(b))))
+        if different.any():
+            moved.append((float(different.mean()), name))
+    if moved:
+        moved.sort(reverse=True)
+        share, name = moved[0]
+        sentence = (
+            f"{len(moved)} features of {asset} from {first} to {last} differ from a rebuild by rows before the cutoff "
+            f"only ({', '.join(one for _, one in moved[:4])}{', …' if len(moved) > 4 else ''}; "
+            f"{share:.1%} of the rows): they know the future."
+        )
+        facts.append(Fact("future", asset, name, share, 0.0, 0.0, len(paired), sentence, first, last, rate=share))
+    return tuple(facts)

@@ -1,0 +1,169 @@
+"""The judgement on one cutoff: which weeks were healthy, what is judged of which table, and what is said about it.
+
+The kinds of judgement are called from here in turn: a later one may take back what an earlier one found.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from ml_models.monitoring.data_quality.categories import judge_categories
+from ml_models.monitoring.data_quality.history import History
+from ml_models.monitoring.data_quality.hours import judge_hours
+from ml_models.monitoring.data_quality.identities import judge_entities
+from ml_models.monitoring.data_quality.outages import judge_silence, judge_unevenness
+from ml_models.monitoring.data_quality.profile_sql import WEEK, WatchedTable
+from ml_models.monitoring.data_quality.scalars import judge_scalars
+from ml_models.monitoring.data_quality.segments import judge_segments
+from ml_models.monitoring.data_quality.thresholds import (
+    GRAVITY,
+    HISTORY,
+    KEPT_WEEKS,
+    MINIMUM_ROWS,
+    MINIMUM_WINDOWS,
+    RULES,
+    SNAPSHOT_RULES,
+)
+from ml_models.monitoring.data_quality.volume import judge_past_days, judge_volume
+from ml_models.monitoring.data_quality.window import Window
+from ml_models.monitoring.types import Fact
+
+Status = Literal["pass", "fail", "insufficient evidence"]
+BadWeeks = Mapping[str, Mapping[date, tuple[str, ...]]]
+
+TABLE_COLUMNS = [
+    "asset",
+    "kind",
+    "column_name",
+    "segment_column",
+    "measure",
+    "observed",
+    "expected",
+    "threshold",
+    "n",
+    "violated",
+]
+
+
+@dataclass(frozen=True)
+class QualityVerdict:
+    """The judgement on one cutoff.
+
+    `facts`: what fails now, gravest first. `table`: one row a judged measure of the whole table and one a finding in
+    segments (TABLE_COLUMNS). `bad_weeks`: asset -> first day of each week that had a fact -> the kinds; hand it to next
+    week's judgement, or the past is judged again.
+    """
+
+    status: Status
+    cutoff: date
+    facts: tuple[Fact, ...]
+    table: pd.DataFrame
+    sentence: str
+    bad_weeks: Mapping[str, Mapping[date, tuple[str, ...]]] = field(default_factory=dict)
+
+
+def judge_quality(
+    profile: pd.DataFrame,
+    tables: Sequence[WatchedTable],
+    cutoff: date,
+    bad_weeks: BadWeeks | None = None,
+    closed_days: Collection[date] = (),
+) -> QualityVerdict:
+    """Judge the week before `cutoff` by the measures (MEASURE_COLUMNS) of all weeks up to it; later ones are ignored.
+
+    `bad_weeks` is what the verdict of a week ago carried; without it the weeks of the past are judged first, one by
+    one. On `closed_days`, if the business knows them, rows may be missing. Says "insufficient evidence" when no table
+    has six healthy weeks before this one, or none was measured in this week.
+    """
+    start = cutoff - timedelta(days=WEEK)
+    histories = []
+    days = pd.to_datetime(profile["period_start"]).to_numpy().astype("datetime64[D]")
+    number = (days - np.datetime64(cutoff)).astype("int64")
+    inside = (number < 0) & (number >= -WEEK * KEPT_WEEKS)
+    recent = profile[inside].assign(number=number[inside])
+    by_asset = dict(list(recent.groupby("asset", observed=True, sort=False)))
+    for table in tables:
+        mine = by_asset.get(table.asset)
+        history = History.of(mine, table, cutoff) if mine is not None else None
+        if history is not None:
+            histories.append(history)
+    known: dict[str, dict[date, tuple[str, ...]]] = {asset: dict(weeks) for asset, weeks in (bad_weeks or {}).items()}
+    for history in histories:
+        asset = history.table.asset
+        if bad_weeks is None:
+            for position in range(MINIMUM_WINDOWS, len(history.weeks) - 1):
+                found = _judge_week(history, position, known.setdefault(asset, {}), None, closed_days)
+                if found:
+                    known[asset][history.weeks[position]] = tuple(
+                        dict.fromkeys(f"{one.kind}:{one.column}" for one in found)
+                    )
+    rows: list[list[object]] = []
+    facts: list[Fact] = []
+    judged = 0
+    for history in histories:
+        if history.weeks[-1] != start or len(history.weeks) <= MINIMUM_WINDOWS:
+            continue
+        judged += 1
+        asset = history.table.asset
+        found = _judge_week(history, len(history.weeks) - 1, known.setdefault(asset, {}), rows, closed_days)
+        if found:
+            known[asset][start] = tuple(dict.fromkeys(f"{one.kind}:{one.column}" for one in found))
+        facts += found
+    table_ = pd.DataFrame(rows, columns=TABLE_COLUMNS)
+    if not judged:
+        sentence = (
+            f"Quality at {cutoff} cannot be judged yet: no table was measured in the week before and in at least "
+            f"{MINIMUM_WINDOWS} weeks before that."
+        )
+        return QualityVerdict("insufficient evidence", cutoff, (), table_, sentence, known)
+    if facts:
+        kinds = ", ".join(dict.fromkeys(f"{one.asset}: {one.kind}" for one in facts))
+        sentence = f"{len(facts)} faults in what arrived before {cutoff} ({kinds}). First: {facts[0].sentence}"
+        return QualityVerdict("fail", cutoff, tuple(facts), table_, sentence, known)
+    sentence = f"What arrived before {cutoff} is sound: {judged} tables, {len(table_)} measures within their own past."
+    return QualityVerdict("pass", cutoff, (), table_, sentence, known)
+
+
+def _judge_week(
+    history: History,
+    position: int,
+    bad: Mapping[date, tuple[str, ...]],
+    rows: list[list[object]] | None,
+    closed_days: Collection[date] = (),
+) -> list[Fact]:
+    """Return the facts of one week of one table."""
+    healthy = np.array(
+        [place for place in range(position) if history.weeks[place] not in bad][-HISTORY:], dtype="int64"
+    )
+    if len(healthy) < MINIMUM_WINDOWS:
+        return []
+    window = Window(history, position, healthy, bad, rows, closed_days)
+    if not history.table.time_sql:
+        judge_scalars(window, SNAPSHOT_RULES)
+        judge_categories(window)
+        return _ordered(window.facts)
+    rows_now = history.one("rows")[position]
+    if history.table.of:
+        if rows_now >= MINIMUM_ROWS:
+            judge_scalars(window, {name: RULES[name] for name in ("null_share", "modal_share", "distinct")})
+            judge_categories(window)
+        return _ordered(window.facts)
+    judge_volume(window)
+    judge_past_days(window)
+    if rows_now >= MINIMUM_ROWS:
+        judge_scalars(window, RULES)
+        judge_hours(window)
+        judge_categories(window)
+        judge_silence(window)
+        judge_unevenness(window)
+        judge_segments(window)
+        judge_entities(window)
+    return _ordered(window.facts)
+
+
+def _ordered(facts: list[Fact]) -> list[Fact]:
+    return sorted(facts, key=lambda one: (GRAVITY.index(one.kind), -one.rate))

@@ -1,0 +1,1 @@
+"""Exactly one decision a week, and the ledger of past ones."""

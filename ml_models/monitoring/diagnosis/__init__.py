@@ -1,0 +1,1 @@
+"""What explains a change: the data, our own code, or the world."""

@@ -1,0 +1,1 @@
+"""Whether features and scores moved, against their own past."""

@@ -1,0 +1,1 @@
+"""Whether predictions held, once outcomes are known."""

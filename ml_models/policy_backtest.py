@@ -1,0 +1,464 @@
+"""A policy, replayed week by week over a history: judge, decide, act, and what the deployed model came to.
+
+Acting is what the graph does, made small: the champion's recipe is fitted again on the decided window less the
+quarantine, held against the champion on matured rows that the champion does not know, and promoted from this cutoff
+on (whose predictions are then made again), or refused. A rollback restores the predecessor the same way.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from ml_models.metrics import score_metrics
+from ml_models.monitoring.decision import decide as decisions
+from ml_models.monitoring.decision.decide import SETTINGS, ModelInfo, Settings
+from ml_models.monitoring.decision.retraining_gain import Effect, labelled_rows, retraining_gain, scored, window_cutoffs
+from ml_models.monitoring.types import Action, Alteration, Decision, Diagnosis
+from ml_models.monitoring.week import WeekEvidence, WeekJudgement, judge_week
+from ml_models.problems.contract import Problem
+from ml_models.training.splits import cutoff_dates
+
+
+class History(Protocol):
+    """A world as it looked on each Monday morning. Every method answers with what was known at that cutoff only.
+
+    `frame`, `outcomes` and `early` are as delivered (faults included); `truth` is what really happened.
+    """
+
+    problem: Problem
+    lineage: Mapping[str, Sequence[str]]
+    owners: Mapping[str, str]
+
+    def cutoffs(self) -> Sequence[date]:
+        """Return all cutoffs, ascending."""
+        ...
+
+    def tables(self) -> Sequence[Any]:
+        """Return the watched tables."""
+        ...
+
+    def profile(self, cutoff: date) -> pd.DataFrame:
+        """Return the measures of the watched tables, up to this cutoff."""
+        ...
+
+    def frame(self, cutoff: date) -> pd.DataFrame:
+        """Return the feature rows of all cutoffs up to this one, as served."""
+        ...
+
+    def audit(self, cutoff: date) -> pd.DataFrame | None:
+        """Return recent feature rows, built again from the days before their cutoffs only; None: no audit."""
+        ...
+
+    def outcomes(self, cutoff: date) -> pd.DataFrame:
+        """Return customer_id, cutoff_date and label of the cutoffs matured by now."""
+        ...
+
+    def early(self, cutoff: date) -> pd.DataFrame:
+        """Return customer_id, cutoff_date and lapsed_14d of cutoffs at least 14 days old."""
+        ...
+
+    def truth(self, cutoff: date) -> pd.DataFrame:
+        """Return customer_id, cutoff_date and the true label of this one cutoff, however late it became known."""
+        ...
+
+    def facts(self, cutoff: date) -> Sequence[Any]:
+        """Return facts established outside of the profile (a contract broken, a source not delivered), or ()."""
+        ...
+
+    def measured(self, cutoff: date) -> tuple[pd.DataFrame | None, Any]:
+        """Return `drift_history` and `bad_weeks` as judgements before this one found them; None: measure anew."""
+        ...
+
+    def rebuild(self, cutoff: date) -> Callable[[Sequence[Alteration], date], pd.DataFrame] | None:
+        """Return how to build a past cutoff's feature rows under alterations, as of this morning; None: not here."""
+        ...
+
+
+class Policy(Protocol):
+    """What decides, each week."""
+
+    name: str
+
+    def decide(self, evidence: WeekEvidence) -> tuple[Decision, WeekJudgement | None]:
+        """Return the week's decision, and the judgement behind it if there was one."""
+        ...
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """What a policy came to.
+
+    `weeks`: one row a scored cutoff: cutoff_date, action, cause, event_id, scheduled, model_version, trained_through,
+    window, promoted, rows, log_loss, auc, calibration_error, mean_score, base_rate (the deployed model on true labels;
+    nan where the truth is not known). `judgements` by cutoff, for policies that judge. `ledger`:
+    decision.LEDGER_COLUMNS. `predictions`: keys, score, model_version of the deployed model.
+    """
+
+    policy: str
+    weeks: pd.DataFrame
+    ledger: pd.DataFrame
+    judgements: Mapping[date, WeekJudgement]
+    models: Mapping[str, ModelInfo]
+    predictions: pd.DataFrame
+
+    @property
+    def retrainings(self) -> int:
+        """How many models were fitted."""
+        return int((self.weeks["action"] == "improve").sum())
+
+    @property
+    def log_loss(self) -> float:
+        """Mean log-loss over all rows whose truth is known."""
+        return self._mean("log_loss")
+
+    @property
+    def auc(self) -> float:
+        """Mean AUC over the cutoffs, weighted by their rows."""
+        return self._mean("auc")
+
+    @property
+    def calibration_error(self) -> float:
+        """Mean calibration error over the cutoffs, weighted by their rows."""
+        return self._mean("calibration_error")
+
+    def _mean(self, name: str) -> float:
+        known = self.weeks.dropna(subset=[name])
+        return float(np.average(known[name], weights=known["rows"])) if len(known) else math.nan
+
+
+# --- policies --------------------------------------------------------------------------------------------------------
+
+
+def plain(cutoff: date, action: Action, reason: str, window: Any = "expanding") -> Decision:
+    """Return a decision that no diagnosis stands behind."""
+    nothing = Diagnosis("none", math.nan, "", "", "", "", reason)
+    return Decision(cutoff, "" if action == "continue" else f"policy-{cutoff}", action, nothing, reason, window)
+
+
+@dataclass(frozen=True)
+class Never:
+    """The model of the first day, for ever."""
+
+    name: str = "never"
+
+    def decide(self, evidence: WeekEvidence) -> tuple[Decision, WeekJudgement | None]:
+        """Return continue."""
+        return plain(evidence.cutoff, "continue", "This policy never retrains."), None
+
+
+@dataclass(frozen=True)
+class Every:
+    """Retrain every `weeks` weeks, look at nothing."""
+
+    weeks: int = 4
+
+    @property
+    def name(self) -> str:
+        """The policy's name in the table."""
+        return f"every {self.weeks} weeks"
+
+    def decide(self, evidence: WeekEvidence) -> tuple[Decision, WeekJudgement | None]:
+        """Return improve when the champion is that old."""
+        info = evidence.champion_info
+        due = info is None or (evidence.cutoff - info.promoted_on).days >= 7 * self.weeks
+        return plain(evidence.cutoff, "improve" if due else "continue", "By the calendar."), None
+
+
+@dataclass(frozen=True)
+class AnyFeaturePsi:
+    """Retrain when any feature's population stability index against the training frame is above `threshold`.
+
+    The industry's rule of thumb: deciles of the champion's training rows, sum of (p - q) ln(p / q), alarm above .2.
+    """
+
+    threshold: float = 0.2
+    name: str = "any feature's PSI > .2"
+
+    def decide(self, evidence: WeekEvidence) -> tuple[Decision, WeekJudgement | None]:
+        """Return improve when a feature is above the threshold, except when the champion is of this very week."""
+        problem, info = evidence.problem, evidence.champion_info
+        days = cutoff_dates(evidence.frame[problem.cutoff])
+        through = pd.Timestamp(info.trained_through if info else evidence.cutoff)
+        now = evidence.frame[days == pd.Timestamp(evidence.cutoff)]
+        index = psi(evidence.frame[days <= through], now, list(problem.features))
+        worst = index.idxmax()
+        action: Action = "improve" if index[worst] > self.threshold else "continue"
+        return plain(evidence.cutoff, action, f"PSI of {worst} is {index[worst]:.2f}."), None
+
+
+def psi(reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
+    """Return the population stability index by column, on the reference's deciles; nulls are a bin of their own."""
+    found = {}
+    for name in columns:
+        old, new = (part[name].to_numpy(dtype="float64", na_value=np.nan) for part in (reference, current))
+        known = old[~np.isnan(old)]
+        edges = np.unique(np.quantile(known, np.linspace(0, 1, 11)[1:-1])) if len(known) else np.array([0.0])
+        shares = []
+        for part in (old, new):
+            bins = np.where(np.isnan(part), len(edges) + 1, np.searchsorted(edges, np.nan_to_num(part)))
+            count = np.bincount(bins, minlength=len(edges) + 2)
+            shares.append(np.maximum(count / max(len(part), 1), 1e-4))
+        found[name] = float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
+    return pd.Series(found)
+
+
+class Ours:
+    """The judgement of this project; hands each week what the week before had measured."""
+
+    name = "ours"
+
+    def __init__(self, settings: Settings = SETTINGS) -> None:
+        self.settings = settings
+        self._drift: pd.DataFrame | None = None
+        self._performance: pd.DataFrame | None = None
+        self._bad_weeks: Any = None
+
+    def decide(self, evidence: WeekEvidence) -> tuple[Decision, WeekJudgement | None]:
+        """Return the judgement's decision."""
+        judgement = judge_week(
+            replace(
+                evidence,
+                drift_history=evidence.drift_history if self._drift is None else self._drift,
+                performance_known=self._performance,
+                bad_weeks=evidence.bad_weeks if self._bad_weeks is None else self._bad_weeks,
+            ),
+            self.settings,
+        )
+        self._drift, self._performance = judgement.drift_history, judgement.performance_known
+        self._bad_weeks = judgement.quality.bad_weeks
+        return judgement.decision, judgement
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """Does what somebody who knew the truth would do: these actions on these cutoffs, else nothing.
+
+    `excluded`: cutoffs that it knows to be bad and keeps out of training.
+    """
+
+    actions: Mapping[date, tuple[Action, str]]
+    excluded: Sequence[date] = ()
+    name: str = "oracle"
+
+    def decide(self, evidence: WeekEvidence) -> tuple[Decision, WeekJudgement | None]:
+        """Return the known right action."""
+        action, window = self.actions.get(evidence.cutoff, ("continue", "expanding"))
+        return plain(evidence.cutoff, action, "It knows the truth.", window), None
+
+
+# --- the loop --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A model and what is known of it."""
+
+    pipeline: Any
+    info: ModelInfo
+
+
+def first_champion(
+    history: History, cutoff: date, refit: Callable[[pd.DataFrame], Any], version: str = "1"
+) -> Deployed | None:
+    """Return the recipe fitted on all rows matured by `cutoff`; None when there are fewer than five cutoffs."""
+    rows = labelled_rows(history.frame(cutoff), history.outcomes(cutoff), history.problem)
+    days = sorted({stamp.date() for stamp in cutoff_dates(rows[history.problem.cutoff].unique())})
+    if len(days) < SETTINGS.minimum_cutoffs:
+        return None
+    return Deployed(refit(rows), ModelInfo(version, days[-1], cutoff, days[0]))
+
+
+def simulate(
+    history: History,
+    policy: Policy,
+    start: date,
+    end: date,
+    refit: Callable[[pd.DataFrame], Any],
+    champion: Deployed | None = None,
+    previous: Deployed | None = None,
+    settings: Settings = SETTINGS,
+    gate: bool = True,
+    forced: Mapping[date, Action] | None = None,
+    log: Callable[[str], None] | None = None,
+) -> SimulationResult:
+    """Let a policy live through the cutoffs from `start` to `end`, both included.
+
+    `champion` serves from `start` on (None: `first_champion`). `gate=False` promotes every fit, as calendar policies in
+    the wild do. `forced` overrides what a policy wants on some cutoffs (a person, or a mishap). Deterministic.
+    """
+    problem = history.problem
+    stack = [one for one in (previous, champion or first_champion(history, start, refit)) if one is not None]
+    models = {one.info.version: one.info for one in stack}
+    number = len(stack)
+    ledger = decisions.empty_ledger()
+    weeks: list[dict[str, object]] = []
+    judgements: dict[date, WeekJudgement] = {}
+    served: list[pd.DataFrame] = []
+    for cutoff in [day for day in history.cutoffs() if start <= day <= end]:
+        frame, outcomes = history.frame(cutoff), history.outcomes(cutoff)
+        evidence = _evidence(history, cutoff, frame, outcomes, stack, ledger, refit)
+        decision, judgement = policy.decide(evidence)
+        if judgement is not None:
+            judgements[cutoff] = judgement
+        wanted = (forced or {}).get(cutoff, decision.action)
+        facts = decisions.read_facts(judgement.ledger_row["facts"]) if judgement is not None else []
+        row = decisions.ledger_row(decision, facts, stack[-1].info.version if stack else "")
+        if wanted != decision.action:
+            row |= {"action": wanted, "override_of": decision.action}
+        promoted: bool | None = None
+        if wanted == "improve":
+            careful = judgement is not None and wanted == decision.action
+            candidate = _retrained(
+                evidence, decision, ledger, facts, str(number + 1), settings, careful, getattr(policy, "excluded", ())
+            )
+            promoted = candidate is not None and (not gate or not stack or _passes(evidence, candidate, settings))
+            if candidate is not None and promoted:
+                number += 1
+                stack.append(candidate)
+                models[candidate.info.version] = candidate.info
+        elif wanted == "rollback" and len(stack) > 1:
+            stack.pop()
+        row["promoted"] = promoted
+        ledger = decisions.append(ledger, row)
+        weeks.append(_week(history, cutoff, frame, stack, row, decision))
+        if stack:
+            served.append(_scores(frame, cutoff, stack[-1], problem))
+        if log is not None:
+            outcome = "" if promoted is None else " (promoted)" if promoted else " (refused)"
+            log(f"{policy.name} {cutoff}: {wanted}{outcome}")
+    return SimulationResult(policy.name, pd.DataFrame(weeks), ledger, judgements, models, _together(served, problem))
+
+
+def _evidence(
+    history: History,
+    cutoff: date,
+    frame: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    stack: Sequence[Deployed],
+    ledger: pd.DataFrame,
+    refit: Callable[[pd.DataFrame], Any],
+) -> WeekEvidence:
+    newest, before = (stack[-1] if stack else None), (stack[-2] if len(stack) > 1 else None)
+    drift, bad_weeks = history.measured(cutoff)
+    return WeekEvidence(
+        cutoff=cutoff,
+        problem=history.problem,
+        profile=history.profile(cutoff),
+        tables=history.tables(),
+        frame=frame,
+        outcomes=outcomes,
+        early=history.early(cutoff),
+        champion=newest.pipeline if newest else None,
+        champion_info=newest.info if newest else None,
+        previous=before.pipeline if before else None,
+        previous_info=before.info if before else None,
+        ledger=ledger,
+        lineage=history.lineage,
+        owners=history.owners,
+        rebuild=history.rebuild(cutoff),
+        refit=refit,
+        audit=history.audit(cutoff),
+        drift_history=drift,
+        bad_weeks=bad_weeks,
+        active_checks=tuple(history.facts(cutoff)),
+    )
+
+
+def _retrained(
+    evidence: WeekEvidence,
+    decision: Decision,
+    ledger: pd.DataFrame,
+    facts: Sequence[Any],
+    version: str,
+    settings: Settings,
+    careful: bool,
+    excluded: Sequence[date],
+) -> Deployed | None:
+    """Fit the recipe on the decided window; a careful policy leaves out what it knows to be bad."""
+    problem = evidence.problem
+    rows = labelled_rows(evidence.frame, evidence.outcomes, problem)
+    stamps = cutoff_dates(rows[problem.cutoff])
+    days = sorted({stamp.date() for stamp in stamps.unique()})
+    bad = list(excluded)
+    if careful:
+        bad += decisions.quarantined(ledger, days, problem.window_days, problem.horizon_days, facts)
+    learn = window_cutoffs(days, decision.window, settings.recent_cutoffs, bad)
+    if len(learn) < settings.minimum_cutoffs:
+        return None
+    pipeline = evidence.refit(rows[stamps.isin([pd.Timestamp(day) for day in learn]).to_numpy()])
+    left_out = tuple(day for day in days if learn[0] <= day <= learn[-1] and day not in set(learn))
+    return Deployed(pipeline, ModelInfo(version, learn[-1], evidence.cutoff, learn[0], left_out))
+
+
+def _passes(evidence: WeekEvidence, candidate: Deployed, settings: Settings) -> bool:
+    """Hold the recipe against the champion on matured rows that neither fit knows: not worse beyond noise."""
+    problem, info = evidence.problem, evidence.champion_info
+    if evidence.champion is None or info is None:
+        return True
+    rows = labelled_rows(evidence.frame, evidence.outcomes, problem)
+    days = sorted({stamp.date() for stamp in cutoff_dates(rows[problem.cutoff].unique())})
+    learned = candidate.info.learned_from(days)
+    judged = [day for day in learned if day > info.trained_through][-settings.judged_cutoffs :]
+    if not judged:
+        return True
+    effect: Effect = retraining_gain(rows, evidence.champion, evidence.refit, problem, learned, judged)
+    return not effect.known or (effect.high > 0 and effect.value > -settings.minimum_harm)
+
+
+def _week(
+    history: History,
+    cutoff: date,
+    frame: pd.DataFrame,
+    stack: Sequence[Deployed],
+    row: Mapping[str, object],
+    decision: Decision,
+) -> dict[str, object]:
+    """Return the row of SimulationResult.weeks: the model deployed after the week's action, on true labels."""
+    problem = history.problem
+    found: dict[str, object] = {
+        "cutoff_date": pd.Timestamp(cutoff),
+        "action": row["action"],
+        "cause": decision.diagnosis.cause,
+        "event_id": decision.event_id,
+        "scheduled": is_scheduled(str(decision.event_id)),
+        "model_version": stack[-1].info.version if stack else "",
+        "trained_through": pd.Timestamp(stack[-1].info.trained_through) if stack else pd.NaT,
+        "window": decision.window,
+        "promoted": row["promoted"],
+        "rows": 0,
+    }
+    names = ("log_loss", "auc", "calibration_error", "mean_score", "base_rate")
+    truth = history.truth(cutoff)
+    if not stack or truth.empty:
+        return found | dict.fromkeys(names, math.nan)
+    now = frame[cutoff_dates(frame[problem.cutoff]) == pd.Timestamp(cutoff)]
+    rows = labelled_rows(now, truth, problem)
+    if rows.empty:
+        return found | dict.fromkeys(names, math.nan)
+    metrics = score_metrics(rows[problem.label], scored(stack[-1].pipeline, rows, problem))
+    return found | {"rows": len(rows)} | {name: metrics[name] for name in names}
+
+
+def is_scheduled(event_id: str) -> bool:
+    """Return whether an event is maintenance (no champion yet, outgrown by labels) and not an alarm."""
+    return event_id.startswith(("labels-", "no-champion-", "contaminated-"))
+
+
+def _scores(frame: pd.DataFrame, cutoff: date, model: Deployed, problem: Problem) -> pd.DataFrame:
+    now = frame[cutoff_dates(frame[problem.cutoff]) == pd.Timestamp(cutoff)]
+    return now[list(problem.keys)].assign(
+        score=scored(model.pipeline, now, problem) if len(now) else np.array([]),
+        model_version=model.info.version,
+        trained_through=pd.Timestamp(model.info.trained_through),
+    )
+
+
+def _together(parts: Sequence[pd.DataFrame], problem: Problem) -> pd.DataFrame:
+    if not parts:
+        return pd.DataFrame(columns=[*problem.keys, "score", "model_version", "trained_through"])
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,179 @@
+"""Behavioural tests of a fitted model: what it must do whatever it learned.
+
+Three kinds (after Ribeiro et al., "Beyond Accuracy", 2020): invariance (what must not matter does not), direction (what
+must raise the risk does), minimum functionality (the obvious cases are right, and nothing a frame may hold breaks it).
+They see what metrics on matured rows cannot: rows that are rare there.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from ml_models.problems.contract import Expectation, Problem
+
+HALF_A_SPREAD = 0.5
+EXTREME_QUANTILE = 0.02
+MONEY = ("cents", "cents a week")
+# What floating-point sums may differ by when rows stand in another order.
+_ROUNDING = 1e-9
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BehaviourResult:
+    """One test: what was observed, the bound it was held against (both in probability), and the sentence to show."""
+
+    kind: str
+    name: str
+    passed: bool
+    observed: float
+    bound: float
+    sentence: str
+
+
+def behaves(pipeline: Pipeline, rows: pd.DataFrame, problem: Problem) -> list[BehaviourResult]:
+    """Return the results of all behavioural tests on `rows`, which hold the keys and the features, at least one row.
+
+    `kind` is "invariance", "directions" or "extremes". Deterministic; a handful of predictions of all rows.
+    """
+    frame = rows[[*problem.keys, *problem.features]].reset_index(drop=True)
+    score = _score(pipeline, frame, problem)
+    return [
+        *_invariance(pipeline, frame, score, problem),
+        *(_direction(pipeline, frame, score, problem, one) for one in problem.behaviour.expectations),
+        *_extremes(pipeline, frame, score, problem),
+    ]
+
+
+def _score(pipeline: Pipeline, frame: pd.DataFrame, problem: Problem) -> Array:
+    features = frame[list(problem.features)].astype("float64")
+    return np.asarray(pipeline.predict_proba(features)[:, 1], dtype="float64")
+
+
+def _result(kind: str, name: str, passed: bool, observed: float, bound: float, sentence: str) -> BehaviourResult:
+    return BehaviourResult(kind, name, bool(passed), float(observed), float(bound), sentence)
+
+
+def _invariance(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: Problem) -> list[BehaviourResult]:
+    def same(name: str, again: Array, what: str) -> BehaviourResult:
+        moved = float(np.abs(again - score).max())
+        return _result("invariance", name, moved <= _ROUNDING, moved, _ROUNDING, f"{what}: {_moved(moved, 'at most')}.")
+
+    order = np.random.default_rng(0).permutation(len(frame))
+    shuffled = np.empty(len(frame))
+    shuffled[order] = _score(pipeline, frame.iloc[order], problem)
+    alone = np.concatenate([_score(pipeline, part, problem) for part in (frame.iloc[:1], frame.iloc[1:]) if len(part)])
+    # What the model does not read cannot move it; reading an id or a date would be the defect.
+    strangers = sorted(set(getattr(pipeline, "feature_names_in_", problem.features)) - set(problem.features))
+    money = [name for name in problem.features if problem.catalogue[name].unit in MONEY]
+    behaviour = problem.behaviour
+    dearer = frame.assign(**{name: frame[name] * behaviour.price_factor for name in money})
+    moved = float(np.abs(_score(pipeline, dearer, problem) - score).mean())
+    return [
+        same("row order", shuffled, "The same rows in another order"),
+        same("alone or among others", alone, "A customer scored alone or among others"),
+        _result(
+            "invariance",
+            "who and when",
+            not strangers,
+            len(strangers),
+            0.0,
+            f"Beside the {len(problem.features)} features the model reads {', '.join(strangers) or 'nothing'}.",
+        ),
+        _result(
+            "invariance",
+            "price level",
+            moved <= behaviour.price_tolerance,
+            moved,
+            behaviour.price_tolerance,
+            f"All {len(money)} money columns times {behaviour.price_factor:g}: {_moved(moved, 'on average')}; "
+            f"{behaviour.price_tolerance:g} is allowed.",
+        ),
+    ]
+
+
+def _direction(
+    pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: Problem, expected: Expectation
+) -> BehaviourResult:
+    """Move the families' features towards risk by half a standard deviation of these rows, and compare mean scores."""
+    moved = {}
+    for name in problem.features:
+        feature = problem.catalogue[name]
+        if feature.family in expected.families and feature.risk != "either":
+            values = frame[name].astype("float64")
+            spread = float(values.std(ddof=0))
+            step = (1 if feature.risk == "high" else -1) * HALF_A_SPREAD * (spread if np.isfinite(spread) else 0.0)
+            # Inside what the catalogue allows: a customer with minus two visits is nobody.
+            moved[name] = (values + step).clip(feature.low, feature.high)
+    mean = float(score.mean())
+    change, bound = float(_score(pipeline, frame.assign(**moved), problem).mean() - mean), expected.at_least * mean
+    return _result(
+        "directions",
+        expected.name,
+        change >= bound,
+        change,
+        bound,
+        f"For {expected.name} the mean score, {mean:.4f}, changes by {change:+.4f}; at least {bound:+.4f} is expected.",
+    )
+
+
+def _extremes(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: Problem) -> list[BehaviourResult]:
+    times, mean = problem.behaviour.extremes, float(score.mean())
+    worst, best = (float(_score(pipeline, _extreme(frame, problem, end), problem)[0]) for end in ("high", "low"))
+    nullable = [name for name in problem.features if problem.catalogue[name].nullable]
+    empty = frame.assign(**dict.fromkeys(nullable, np.nan))
+    parts = [score, _score(pipeline, empty, problem)]
+    some = frame.head(50)
+    parts += [_score(pipeline, some.assign(**{name: np.nan}), problem) for name in nullable]
+    every = np.concatenate(parts)
+    broken = int((~np.isfinite(every) | (every < 0) | (every > 1)).sum())
+    return [
+        _result(
+            "extremes",
+            "the worst customer",
+            worst >= times * mean,
+            worst,
+            times * mean,
+            f"A customer at the bad end of every feature scores {worst:.3f}; at least {times:g} times the mean, "
+            f"{times * mean:.3f}, is expected.",
+        ),
+        _result(
+            "extremes",
+            "the best customer",
+            best <= mean / times,
+            best,
+            mean / times,
+            f"A customer at the good end of every feature scores {best:.3f}; at most the mean divided by {times:g}, "
+            f"{mean / times:.3f}, is expected.",
+        ),
+        _result(
+            "extremes",
+            "nulls where they may be",
+            broken == 0,
+            broken,
+            0.0,
+            f"With nulls in each of {len(nullable)} nullable features, and in all at once, {broken} of "
+            f"{len(every):,} scores are no probabilities.",
+        ),
+    ]
+
+
+def _extreme(frame: pd.DataFrame, problem: Problem, end: str) -> pd.DataFrame:
+    """Return one row with every feature at its 2 % or 98 % quantile, on the side of risk (`high`) or opposite (`low`).
+
+    Features without a side stay at their median; a column without values stays null.
+    """
+    row = {}
+    for name in problem.features:
+        risk = problem.catalogue[name].risk
+        share = 0.5 if risk == "either" else 1 - EXTREME_QUANTILE if risk == end else EXTREME_QUANTILE
+        row[name] = float(frame[name].astype("float64").quantile(share))
+    return pd.DataFrame([row])
+
+
+def _moved(by: float, how: str) -> str:
+    return "the scores stay" if by <= _ROUNDING else f"scores move by {by:.4f} {how}"

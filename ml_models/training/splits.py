@@ -1,0 +1,139 @@
+"""Strict time splits by cutoff, with the gap that label maturity demands."""
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+
+from ml_models.problems.contract import Problem
+
+MINIMUM_CUTOFFS = 5
+
+RECENT_CUTOFFS = 8
+"""How many of the newest matured cutoffs a `recent` window holds. Measured on the bundled year with a third of the
+customers quitting 6 % a week from some cutoff on: two cutoffs later a window of 8 lowered the next month's log-loss by
+.053, one of 12 by .043, all history by .025. Without such a change a window of 8 cost up to .0014
+against all history."""
+
+KEPT_OUT = ("quarantined", "before window")
+"""The values of `split` of rows that nothing is learned from: known bad, or older than a recent window."""
+
+
+@dataclass(frozen=True)
+class TimeSplit:
+    """Cutoffs of each part, ascending. Every training label was known before the first holdout cutoff."""
+
+    train: tuple[date, ...]
+    gap: tuple[date, ...]
+    holdout: tuple[date, ...]
+
+    def part_of(self, cutoff: date) -> str:
+        """Return 'train', 'gap' or 'holdout'."""
+        if cutoff in self.train:
+            return "train"
+        return "holdout" if cutoff in self.holdout else "gap"
+
+
+def cutoff_dates(values: Iterable[object]) -> pd.Series:
+    """Return cutoffs of any date type as naive datetime64[us] at midnight, index kept."""
+    series = values if isinstance(values, pd.Series) else pd.Series(list(values))
+    # Parsing what is parsed already costs more than the rest of a week's bookkeeping.
+    moments = series if pd.api.types.is_datetime64_dtype(series) else pd.to_datetime(series)
+    return moments.dt.normalize().astype("datetime64[us]")
+
+
+def split_cutoffs(cutoffs: Iterable[date | pd.Timestamp], horizon_days: int, holdout_share: float = 0.5) -> TimeSplit:
+    """Split matured cutoffs into train, gap and holdout.
+
+    The holdout is the newest ceil(n * holdout_share) cutoffs, shortened where needed so that at least one training
+    cutoff remains; a training cutoff c has c + horizon_days <= the first holdout cutoff, so that no training label
+    overlaps the holdout. Raises ValueError below five cutoffs, or when they lie closer together than the horizon
+    allows.
+    """
+    days = sorted({stamp.date() for stamp in cutoff_dates(cutoffs)})
+    n = len(days)
+    if n < MINIMUM_CUTOFFS:
+        got = ", ".join(str(day) for day in days) or "none"
+        raise ValueError(
+            f"Expected at least {MINIMUM_CUTOFFS} matured cutoffs to train and to judge on, got {n} ({got}); "
+            f"sync more history or wait until more labels are {horizon_days} days old."
+        )
+    for first in range(n - math.ceil(n * holdout_share), n):
+        train = tuple(day for day in days if (days[first] - day).days >= horizon_days)
+        if train:
+            return TimeSplit(train, tuple(days[len(train) : first]), tuple(days[first:]))
+    raise ValueError(
+        f"Expected matured cutoffs that span more than the horizon of {horizon_days} days, got {n} from {days[0]} to "
+        f"{days[-1]}; sync more history before training."
+    )
+
+
+def assign_split(cutoffs: pd.Series, split: TimeSplit) -> pd.Series:
+    """Return 'train', 'gap' or 'holdout' for each row's cutoff, index kept."""
+    dates = cutoff_dates(cutoffs)
+    names = {stamp: split.part_of(stamp.date()) for stamp in dates.unique()}
+    return dates.map(names).astype(object)
+
+
+def split_training_set(
+    labelled: pd.DataFrame,
+    problem: Problem,
+    *,
+    newest: int | None = None,
+    quarantined: Collection[date] = (),
+) -> tuple[pd.DataFrame, TimeSplit]:
+    """Return keys, features, label and `split` of labelled rows, sorted by cutoff and entity, and the split itself.
+
+    Rows of `quarantined` cutoffs get the split `quarantined`; of the others only the `newest` cutoffs (None: all) are
+    learned from, and older ones get `before window`. Rows that are kept out stay in the frame, so that anybody can see
+    which they are.
+
+    Sorting makes every later step independent of the order in which a warehouse returns rows.
+    """
+    columns = [*problem.keys, *problem.features, problem.label]
+    missing = [name for name in columns if name not in labelled.columns]
+    if missing:
+        raise ValueError(
+            f"Expected the columns {', '.join(problem.keys)}, {len(problem.features)} features and {problem.label}, "
+            f"but {', '.join(missing)} is missing; rebuild the feature frame and the outcomes."
+        )
+    if labelled[problem.label].isna().any():
+        raise ValueError(
+            f"Expected a label in every row, got {int(labelled[problem.label].isna().sum())} null {problem.label}; "
+            "join matured outcomes only."
+        )
+    frame = labelled[columns].assign(**{problem.cutoff: cutoff_dates(labelled[problem.cutoff])})
+    frame = frame.astype({problem.label: "int64"}).sort_values([problem.cutoff, problem.entity], ignore_index=True)
+    cutoffs = [stamp.date() for stamp in frame[problem.cutoff].unique()]
+    bad = set(quarantined)
+    sound = [day for day in cutoffs if day not in bad]
+    used = sound[-newest:] if newest else sound
+    split = split_cutoffs([pd.Timestamp(day) for day in used], problem.horizon_days)
+    names = {
+        pd.Timestamp(day): "quarantined" if day in bad else split.part_of(day) if day in used else "before window"
+        for day in cutoffs
+    }
+    return frame.assign(split=frame[problem.cutoff].map(names).astype(object)), split
+
+
+def inner_split(train: pd.DataFrame, problem: Problem) -> tuple[pd.Series, str]:
+    """Return a mask of the validation rows inside the training part (the rest, less the gap, fits) and how it was made.
+
+    The value of the mask is 'fit', 'gap' or 'validate'. With five or more training cutoffs the split is by time, with
+    the same maturity gap, a third of the cutoffs validating. With fewer, no gap is left to give: a third of the
+    customers (by a stable hash of their id) validates instead, so that at least no customer is on both sides.
+    """
+    cutoffs: Sequence[pd.Timestamp] = list(train[problem.cutoff].unique())
+    if len(cutoffs) >= MINIMUM_CUTOFFS:
+        split = split_cutoffs(cutoffs, problem.horizon_days, holdout_share=1 / 3)
+        names = {"train": "fit", "gap": "gap", "holdout": "validate"}
+        return assign_split(train[problem.cutoff], split).map(names), (
+            f"time: fit {split.train[0]} to {split.train[-1]}, validate {split.holdout[0]} to {split.holdout[-1]}"
+        )
+    hashed = pd.util.hash_pandas_object(train[problem.entity].astype(str), index=False)
+    validates = pd.Series(hashed.to_numpy() % 3 == 0, index=train.index)
+    return validates.map({True: "validate", False: "fit"}), (
+        f"customers: {len(cutoffs)} training cutoff(s) leave no room for a time split, so a third of customers"
+    )

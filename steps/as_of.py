@@ -1,0 +1,107 @@
+"""What was known on the morning of a cutoff: the reads that quality and judgement share.
+
+Each looks back HISTORY_CUTOFFS at most, so a judgement costs the same however long the history grows; and above
+`judged_customers` it looks at the customers only that are measured and replayed, however many there are.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from resources.dbt import DbtRunner
+from resources.warehouse.duckdb import DuckDBWarehouse, Warehouse
+from resources.warehouse.local_copy import share_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml_models.monitoring.types import Alteration
+
+HISTORY_CUTOFFS = 60
+"""A year and its season."""
+
+
+def newest_cutoff(warehouse: Warehouse) -> date | None:
+    """Return the newest cutoff of the feature frame; None before the first."""
+    newest = warehouse.read("select max(cutoff_date) as newest from features.feature_frame")["newest"].iloc[0]
+    return None if newest != newest else newest.date()
+
+
+def profile_until(warehouse: Warehouse, cutoff: date) -> "pd.DataFrame":
+    """Return the measures of the weeks before a cutoff."""
+    return warehouse.read(
+        "select * from monitoring.profile where period_start >= ? and period_start < ?", [_since(cutoff), cutoff]
+    )
+
+
+def judged_share(warehouse: Warehouse) -> float:
+    """Return the share of customers that is judged: 1, or what `Warehouse.local` holds. Ask once: it is refreshed."""
+    return share_of(warehouse.local())
+
+
+def frame_until(warehouse: Warehouse, cutoff: date, share: float) -> "pd.DataFrame":
+    """Return the feature rows of the judged customers at the cutoffs up to this one, as served."""
+    return warehouse.read(
+        "select * from features.feature_frame where cutoff_date between ? and ? "
+        f"and {warehouse.sampled('customer_id', share)} order by cutoff_date, customer_id",
+        [_since(cutoff), cutoff],
+    )
+
+
+def outcomes_until(warehouse: Warehouse, cutoff: date, share: float) -> "pd.DataFrame":
+    """Return the labels that had matured by a cutoff: customer_id, cutoff_date, lapsed."""
+    return warehouse.read(
+        "select customer_id, cutoff_date, lapsed from outcomes.customer_outcomes "
+        f"where cutoff_date >= ? and matured_on <= ? and {warehouse.sampled('customer_id', share)} "
+        "order by cutoff_date, customer_id",
+        [_since(cutoff), cutoff],
+    )
+
+
+def early_until(warehouse: Warehouse, cutoff: date, share: float) -> "pd.DataFrame":
+    """Return the early labels seen by a cutoff: customer_id, cutoff_date, lapsed_14d."""
+    return warehouse.read(
+        "select customer_id, cutoff_date, lapsed_14d from outcomes.early_outcomes "
+        f"where cutoff_date >= ? and seen_through <= ? and {warehouse.sampled('customer_id', share)} "
+        "order by cutoff_date, customer_id",
+        [_since(cutoff), cutoff],
+    )
+
+
+def rebuilding(
+    dbt: DbtRunner, local: DuckDBWarehouse, as_of: date
+) -> "Callable[[Sequence[Alteration], date], pd.DataFrame]":
+    """Return how to build a past cutoff's features under alterations: dbt's own SQL in a sandbox, rows as delivered.
+
+    `local` is `Warehouse.local()`. What is returned raises NotReplayable where an alteration cannot be made.
+    """
+    from ml_models.monitoring.diagnosis.root_cause import NotReplayable
+    from resources.sandbox import Sandbox, SandboxError
+
+    sandbox = Sandbox(dbt, local.path)
+
+    def rebuild(alterations: "Sequence[Alteration]", cutoff: date) -> "pd.DataFrame":
+        try:
+            return sandbox.features(alterations, cutoff, as_of=as_of)
+        except (SandboxError, ValueError) as error:
+            raise NotReplayable(str(error)) from error
+
+    return rebuild
+
+
+def audited(dbt: DbtRunner, warehouse: Warehouse, local: DuckDBWarehouse, cutoff: date) -> "pd.DataFrame | None":
+    """Return a past cutoff's features, built again from the days before it only; None where it was not served."""
+    from ml_models.monitoring.diagnosis.root_cause import NotReplayable
+
+    stored = warehouse.read("select count(*) as n from features.feature_frame where cutoff_date = ?", [cutoff])
+    if not stored["n"].iloc[0]:
+        return None
+    try:
+        return rebuilding(dbt, local, cutoff)((), cutoff)
+    except NotReplayable:
+        # The tables cannot be built at all at the moment, which other checks say.
+        return None
+
+
+def _since(cutoff: date) -> date:
+    return cutoff - timedelta(days=7 * HISTORY_CUTOFFS)

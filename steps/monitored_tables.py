@@ -1,0 +1,137 @@
+"""Which tables are watched, derived from what is generally known: the Airbyte catalog, column types, counts of values.
+
+Nothing here names a table of a source. After staging the names are canonical, so those few stand here as they are.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from resources.airbyte.landing import StreamPlan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml_models.monitoring.data_quality.profile_sql import TableSource, WatchedTable
+
+Read = Callable[[str], "pd.DataFrame"]
+
+
+CENSUS_COLUMNS = ["asset", "column_name", "column_type", "distinct_values", "lives", "row_count"]
+
+
+def take_census(
+    read: Read, plans: Iterable[StreamPlan], variables: Mapping[str, Any], known: "pd.DataFrame | None" = None
+) -> "pd.DataFrame":
+    """Return CENSUS_COLUMNS, a row a column of the tables that exist: how many values it has and how long they live.
+
+    Roles (identifier, category, number) follow from it, and must not flip because a fault changed a count: what
+    `known` already holds stays, and only tables that it does not know are counted. `read` runs SQL on the warehouse (or
+    a sandbox), `plans` are the streams of all connections, `variables` those of dbt_project.yml (`time_zone` is the
+    wall clock of the source).
+    """
+    import pandas as pd
+
+    from ml_models.monitoring.data_quality.profile_sql import census_sql
+
+    parts = [] if known is None or known.empty else [known]
+    counted = set() if known is None else set(known["asset"])
+    for source in _sources(plans, str(variables["time_zone"]), columns_of(read)):
+        if source.asset not in counted:
+            census = read(census_sql(source))
+            types = census["column_name"].map(source.columns)
+            parts.append(census.assign(asset=source.asset, column_type=types)[CENSUS_COLUMNS])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=CENSUS_COLUMNS)
+
+
+def watched_tables(
+    plans: Iterable[StreamPlan], variables: Mapping[str, Any], census: "pd.DataFrame"
+) -> "tuple[WatchedTable, ...]":
+    """Return what is watched: raw streams, canonical staging, and order lines joined to products."""
+    from dataclasses import replace
+
+    from ml_models.monitoring.data_quality import profile_sql as measures
+
+    columns = {
+        str(asset): dict(zip(rows["column_name"], rows["column_type"], strict=True))
+        for asset, rows in census.groupby("asset", sort=False)
+    }
+    counted = []
+    for source in _sources(plans, str(variables["time_zone"]), columns):
+        rows = census[census["asset"] == source.asset]
+        counted.append(
+            replace(
+                source,
+                rows=int(rows["row_count"].max()),
+                distinct=dict(zip(rows["column_name"], rows["distinct_values"].astype("int64"), strict=True)),
+                lives=dict(zip(rows["column_name"], rows["lives"].astype("float64"), strict=True)),
+            )
+        )
+    return measures.watched_tables(counted)
+
+
+def columns_of(read: Read) -> dict[str, dict[str, str]]:
+    """Return every table's columns and types, by `schema/name`."""
+    frame = read(
+        "select table_schema || '/' || table_name as asset, column_name, data_type from information_schema.columns "
+        "order by table_schema, table_name, ordinal_position"
+    )
+    return {
+        str(asset): dict(zip(rows["column_name"], rows["data_type"], strict=True))
+        for asset, rows in frame.groupby("asset", sort=False)
+    }
+
+
+def _sources(
+    plans: Iterable[StreamPlan], time_zone: str, found: Mapping[str, Mapping[str, str]]
+) -> "Iterable[TableSource]":
+    from ml_models.monitoring.data_quality.profile_sql import Reference, TableSource
+
+    for plan in plans:
+        asset = f"raw/{plan.table}"
+        if asset not in found:
+            continue
+        columns = found[asset]
+        # Only what arrives row by row has a time; a stream that is replaced as a whole is a snapshot.
+        cursor = plan.cursor[0] if plan.incremental and len(plan.cursor) == 1 else ""
+        yield TableSource(
+            asset=asset,
+            columns=columns,
+            keys=tuple(path[0] for path in plan.primary_key),
+            time_sql=_local(cursor, columns.get(cursor, plan.columns.get(cursor, "")), time_zone) if cursor else "",
+            time_column=cursor,
+        )
+    if "staging/stg_products" in found:
+        yield TableSource("staging/stg_products", found["staging/stg_products"], keys=("product_id",))
+    if "staging/stg_order_lines" in found:
+        yield TableSource(
+            "staging/stg_order_lines",
+            found["staging/stg_order_lines"],
+            keys=("order_id", "product_id"),
+            time_sql="ordered_at",
+            time_column="ordered_at",
+            references=(Reference("product_id", "staging.stg_products", "product_id"),),
+            entity="customer_id",
+            group="order_id",
+        )
+    if "marts/order_lines" in found:
+        yield TableSource(
+            "marts/order_lines",
+            found["marts/order_lines"],
+            keys=("order_id", "product_id"),
+            time_sql="ordered_at",
+            time_column="ordered_at",
+            entity="customer_id",
+            group="order_id",
+            of="staging/stg_order_lines",
+            only=("department", "department_group", "category", "is_private_label"),
+        )
+
+
+def _local(column: str, kind: str, time_zone: str) -> str:
+    """Return the wall clock of a stored time: of an instant, of a time in UTC without a zone, or of a date."""
+    upper = kind.upper()
+    if upper.startswith("DATE"):
+        return f"cast({column} as timestamp)"
+    if "TIME ZONE" in upper or upper.startswith("TIMESTAMPTZ"):
+        return f"timezone('{time_zone}', {column})"
+    return f"timezone('{time_zone}', timezone('UTC', {column}))"

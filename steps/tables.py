@@ -1,0 +1,234 @@
+"""The tables that Python writes: their columns, types and meaning, as the web UI shows them and SQL may rely on.
+
+The tables that dbt writes are documented beside their models.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import dagster as dg
+
+from resources.warehouse.duckdb import Warehouse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Column(NamedTuple):
+    """SQL type and meaning of a column."""
+
+    type: str
+    about: str
+
+
+_METRICS = {
+    "n": Column("double", "Rows judged."),
+    "positives": Column("double", "Rows whose customer lapsed."),
+    "base_rate": Column("double", "Share of customers that lapsed."),
+    "mean_score": Column("double", "Mean predicted probability."),
+    "auc": Column("double", "Probability that a lapsed customer outranks one that stayed; ties count half."),
+    "pr_auc": Column("double", "Average precision."),
+    "log_loss": Column("double", "Mean negative log-likelihood, natural logarithm."),
+    "brier": Column("double", "Mean squared difference of probability and outcome."),
+    "calibration_error": Column("double", "Expected calibration error in ten equally filled bins."),
+    "precision_at_10": Column("double", "Share of lapsed customers among the tenth with the highest scores."),
+    "recall_at_10": Column("double", "Share of all lapsed customers that this tenth holds."),
+    "lift_at_10": Column("double", "That share against the base rate."),
+}
+
+TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
+    ("training", "candidate"): {
+        "model_name": Column("varchar", "Registered model."),
+        "model_version": Column("bigint", "Its version."),
+        "algorithm": Column("varchar", "The candidate that won the search."),
+        "trained_through": Column("date", "Newest cutoff whose outcomes the version saw."),
+        **_METRICS,
+        "parameters": Column("varchar", "Chosen hyper-parameters, JSON."),
+        "fingerprint": Column("varchar", "Identifies training data, code and seed; equal digits, equal model."),
+        "mlflow_run_id": Column("varchar", "The run in MLflow that holds all evidence."),
+    },
+    ("training", "holdout_predictions"): {
+        "customer_id": Column("varchar", "Customer."),
+        "cutoff_date": Column("date", "Cutoff in the version's holdout."),
+        "score": Column("double", "Probability given by the fit that had not seen the holdout."),
+        "lapsed": Column("bigint", "1 when the customer did not shop in the 28 days from the cutoff on."),
+        "recency_rule_score": Column("double", "Probability by the rule `the longer away, the likelier gone`."),
+        "model_version": Column("bigint", "Version whose recipe was judged."),
+    },
+    ("training", "champion"): {
+        "model_name": Column("varchar", "Registered model."),
+        "model_version": Column("bigint", "Version that serves from then on."),
+        "algorithm": Column("varchar", "What kind of model it is."),
+        "trained_through": Column("date", "Newest cutoff whose outcomes it saw."),
+        "promoted_at": Column("timestamp with time zone", "When it became the champion."),
+        "reason": Column("varchar", "Why: what the judgement said, a rollback, or a person."),
+        "previous_version": Column("bigint", "Version that it took over from; null for the first."),
+        "run_id": Column("varchar", "The run that moved the alias; null when a person did by `make promote`."),
+    },
+    ("predictions", "lapse_predictions"): {
+        "customer_id": Column("varchar", "Customer."),
+        "cutoff_date": Column("date", "The Monday as of which the customer was scored; features end the day before."),
+        "score": Column("double", "Probability of no shopping in the 28 days from the cutoff on."),
+        "model_name": Column("varchar", "Registered model."),
+        "model_version": Column("bigint", "Its version."),
+        "trained_through": Column("date", "Newest cutoff whose outcomes the version saw in training."),
+        "scored_at": Column("timestamp with time zone", "When the row was computed."),
+        "reason_1": Column("varchar", "What raises this score most, in words; null when nothing does."),
+        "reason_2": Column("varchar", "The second reason."),
+        "reason_3": Column("varchar", "The third reason."),
+    },
+    ("predictions", "dark_predictions"): {
+        "customer_id": Column("varchar", "Customer."),
+        "cutoff_date": Column("date", "Cutoff that the challenger scored beside the champion, without serving."),
+        "score": Column("double", "The challenger's probability."),
+        "model_name": Column("varchar", "Registered model."),
+        "model_version": Column("bigint", "The challenger's version."),
+        "trained_through": Column("date", "Newest cutoff whose outcomes it saw in training."),
+        "scored_at": Column("timestamp with time zone", "When the row was computed."),
+        "champion_score": Column("double", "What the champion said of the same customer; null where it did not."),
+    },
+    ("monitoring", "performance"): {
+        "slice_name": Column("varchar", "`all`, `cutoff` or a segmentation such as `activity`."),
+        "slice_value": Column("varchar", "Which slice: a cutoff, a band of shopping days in 84."),
+        **_METRICS,
+        "note": Column("varchar", "Why a metric is missing, where it is."),
+        "evidence": Column("varchar", "`live`: predicted before the outcome was known; `holdout`: what the gate saw."),
+        "model_version": Column("bigint", "Version judged."),
+    },
+    ("monitoring", "drift"): {
+        "cutoff_date": Column("date", "Window measured."),
+        "column_name": Column("varchar", "Feature, `all columns jointly`, or `score`."),
+        "statistic": Column("double", "Kolmogorov-Smirnov distance to the cutoffs two to five steps back, 0 to 1."),
+        "p_value": Column("double", "Its asymptotic p; indicative, as the same customers stand on both sides."),
+        "js": Column("double", "Jensen-Shannon distance on reference deciles, 0 to 1."),
+        "wasserstein": Column("double", "Wasserstein distance in standard deviations of the reference."),
+        "null_share": Column("double", "Share of nulls in the window."),
+        "reference_null_share": Column("double", "Share of nulls in the reference."),
+        "null_p_value": Column("double", "Exact binomial p of the null share."),
+        "n": Column("bigint", "Rows in the window."),
+        "reference_n": Column("bigint", "Rows in the reference."),
+        "segment": Column("varchar", "Segment measured, or empty for all rows."),
+        "layer": Column("varchar", "`features` or `scores`."),
+        "model_version": Column("varchar", "For scores: whose; empty for features."),
+    },
+    ("monitoring", "census"): {
+        "asset": Column("varchar", "Watched table, `schema/name`."),
+        "column_name": Column("varchar", "Column."),
+        "column_type": Column("varchar", "Its type when the census was taken; the schema contract."),
+        "distinct_values": Column("bigint", "How many values it had, approximately."),
+        "lives": Column("double", "Mean number of weeks that one value is seen in; null for a snapshot."),
+        "row_count": Column("bigint", "Rows that were counted."),
+    },
+    ("monitoring", "profile"): {
+        "asset": Column("varchar", "Watched table, `schema/name`."),
+        "column_name": Column("varchar", "Column, or empty for the table as a whole."),
+        "measure": Column("varchar", "What was measured: rows, null_share, modal_share, p95, known_share …"),
+        "value_key": Column("varchar", "Value or segment that it is about, or empty."),
+        "period_start": Column("date", "First day of the week, or the day itself for measures by day."),
+        "n": Column("bigint", "Rows, or things counted, behind the value."),
+        "value": Column("double", "The number."),
+    },
+    ("monitoring", "facts"): {
+        "cutoff_date": Column("date", "The cutoff whose week was judged."),
+        "asset": Column("varchar", "The table it was seen on; a repair starts there or upstream."),
+        "kind": Column("varchar", "volume, hours, nulls, stuck, categories, range, keys, orphans, ids, replay …"),
+        "column_name": Column("varchar", "Column, or empty for whole rows."),
+        "segment": Column("varchar", "Segment that it is confined to, or empty."),
+        "first_day": Column("date", "First day affected."),
+        "last_day": Column("date", "Last day affected."),
+        "rate": Column("double", "Share of rows affected within segment and days."),
+        "observed": Column("double", "What was measured."),
+        "expected": Column("double", "What the table's own past leads to expect."),
+        "threshold": Column("double", "Where it begins to fail."),
+        "n": Column("bigint", "Rows behind it."),
+        "owner": Column("varchar", "Who starts the repair."),
+        "sentence": Column("varchar", "The same in words."),
+    },
+    ("monitoring", "diagnosis"): {
+        "cutoff_date": Column("date", "The judged week: what was known on the morning of this cutoff."),
+        "layer": Column("varchar", "quality, drift, performance; `all` is the diagnosis itself."),
+        "status": Column("varchar", "pass, fail, insufficient evidence; for `all` the cause."),
+        "explained": Column("double", "Share of the change that replaying the quality facts reproduces, 0 to 1."),
+        "first_bad_asset": Column("varchar", "Furthest upstream asset that is bad while all that it reads is sound."),
+        "owner": Column("varchar", "Who holds the baton."),
+        "failing_check": Column("varchar", "The check that shows it."),
+        "sentence": Column("varchar", "The verdict in words."),
+    },
+    ("monitoring", "decisions"): {
+        "cutoff": Column("date", "The judged week."),
+        "event_id": Column("varchar", "The same while one cause goes on."),
+        "action": Column("varchar", "continue, improve, inspect or rollback: exactly one a week."),
+        "cause": Column("varchar", "data quality, pipeline, covariate, concept, mixed, insufficient evidence or none."),
+        "explained": Column("double", "Share of the change that the quality facts explain, 0 to 1."),
+        "first_bad_asset": Column("varchar", "Where a repair starts."),
+        "owner": Column("varchar", "Who holds the baton."),
+        "failing_check": Column("varchar", "The check that shows it."),
+        "next_command": Column("varchar", "What to run next."),
+        "reason": Column("varchar", "Why this action."),
+        "window": Column("varchar", "What a retraining learns from: expanding or recent."),
+        "quarantine_from": Column("date", "First cutoff kept out of training; null: none."),
+        "quarantine_to": Column("date", "Last one, inclusive."),
+        "helps": Column("double", "Log-loss that retraining would have gained on matured rows; null: not computed."),
+        "facts": Column("varchar", "The week's failing observations of quality, JSON."),
+        "override_of": Column("varchar", "What the judgement asked for before a person changed it; null: nobody did."),
+        "model_version": Column("varchar", "Version that served this week."),
+        "promoted": Column("varchar", "Whether a retraining ended in a promotion; null: nothing was trained."),
+        "run_id": Column("varchar", "The run that was launched; null: none."),
+        "grade": Column("varchar", "What the outcomes said later about this decision; null: not known yet."),
+    },
+    ("monitoring", "why"): {
+        "cutoff": Column("date", "The week."),
+        "what_happened": Column("varchar", "In words."),
+        "cause": Column("varchar", "data quality, pipeline, covariate, concept, mixed, insufficient evidence or none."),
+        "percent_explained": Column("double", "How much of the change the cause explains, 0 to 100."),
+        "first_bad_asset": Column("varchar", "Where a repair starts."),
+        "owner": Column("varchar", "Who holds the baton."),
+        "failing_check": Column("varchar", "The check that shows it."),
+        "decision": Column("varchar", "continue, improve, inspect or rollback."),
+        "reason": Column("varchar", "Why."),
+        "next_command": Column("varchar", "What to run next."),
+        "event_id": Column("varchar", "The same while one cause goes on."),
+    },
+}
+
+
+def described(warehouse: Warehouse, key: dg.AssetKey) -> dict[str, dg.MetadataValue | int | str | dg.TableSchema]:
+    """Return row count, table name and columns of a table of this module, as metadata of its materialisation."""
+    schema, table = key.path
+    columns = [dg.TableColumn(name, column.type, column.about) for name, column in TABLES[(schema, table)].items()]
+    return {
+        "dagster/row_count": warehouse.row_count(schema, table),
+        "dagster/table_name": f"{schema}.{table}",
+        "dagster/column_schema": dg.TableSchema(columns),
+        **warehouse.costs(),
+    }
+
+
+def ensure(warehouse: Warehouse, *keys: dg.AssetKey) -> None:
+    """Create those tables that are not there yet, empty: before the first model, what reads them must still work."""
+    for key in keys:
+        schema, table = key.path
+        if not warehouse.exists(schema, table):
+            warehouse.create_table(
+                schema, table, {name: column.type for name, column in TABLES[(schema, table)].items()}
+            )
+
+
+def typed(frame: "pd.DataFrame", key: dg.AssetKey) -> "pd.DataFrame":
+    """Return a frame with the columns and types that this module promises for a table; missing columns are null."""
+    import pandas as pd
+
+    columns = TABLES[(key.path[0], key.path[-1])]
+    made = frame.reindex(columns=list(columns)).copy()
+    for name, column in columns.items():
+        if column.type == "date":
+            made[name] = pd.to_datetime(made[name]).astype("datetime64[us]")
+        elif column.type == "double":
+            made[name] = made[name].astype("float64")
+        elif column.type == "bigint":
+            made[name] = made[name].astype("Int64")
+        else:
+            missing = made[name].isna()
+            made[name] = made[name].astype("object")
+            made.loc[missing, name] = None
+    return made

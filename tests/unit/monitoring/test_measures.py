@@ -1,0 +1,123 @@
+from datetime import date, timedelta
+
+import duckdb
+import pandas as pd
+import pytest
+
+from ml_models.monitoring.data_quality.profile_sql import (
+    MEASURE_COLUMNS,
+    TableSource,
+    fitted,
+    measure_sql,
+    watched_tables,
+)
+from tests.unit.monitoring.shop import FIRST, make_shop, measure, sources, watch
+
+
+@pytest.fixture(scope="module")
+def shop():
+    with duckdb.connect() as connection:
+        make_shop(connection, buyers=300)
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def tables(shop):
+    return watch(shop, sources())
+
+
+@pytest.fixture(scope="module")
+def week(shop, tables):
+    return measure(shop, tables, FIRST + timedelta(days=70), 1)
+
+
+def value(profile: pd.DataFrame, column: str, measure_name: str, key: str | None = None) -> float:
+    rows = profile[
+        (profile["asset"] == "feed/sales")
+        & (profile["column_name"] == column)
+        & (profile["measure"] == measure_name)
+        & ((profile["value_key"] == key) if key is not None else True)
+    ]
+    assert len(rows) == 1
+    return float(rows["value"].iloc[0])
+
+
+def test_roles_follow_from_types_keys_and_counts(tables):
+    sales, items = tables
+    assert sales.group == "receipt"
+    assert sales.entity == "buyer_id"
+    assert sales.segments == ("till_id", "paid_by")
+    assert set(sales.numbers) >= {"price", "rebate"}
+    assert "paid_by" in sales.categories
+    assert items.time_sql == ""
+    assert items.categories == ("family",)
+
+
+def test_an_identifier_with_few_values_is_a_segment():
+    source = TableSource(
+        "s/t",
+        {"order_id": "VARCHAR", "shop_id": "VARCHAR", "customer_id": "VARCHAR", "at": "TIMESTAMP"},
+        keys=("order_id",),
+        time_sql="at",
+        rows=10_000,
+        distinct={"order_id": 10_000, "shop_id": 30, "customer_id": 900},
+        lives={"order_id": 1.0, "shop_id": 20.0, "customer_id": 9.0},
+    )
+    (table,) = watched_tables([source])
+    assert table.segments == ("shop_id",)
+    assert table.entity == "customer_id"
+
+
+def test_a_number_that_counts_weeks_is_not_measured():
+    source = TableSource(
+        "s/t",
+        {"id": "BIGINT", "week": "BIGINT", "amount": "DOUBLE", "at": "TIMESTAMP"},
+        keys=("id",),
+        time_sql="at",
+        rows=10_000,
+        distinct={"id": 10_000, "week": 52, "amount": 900},
+        lives={"id": 1.0, "week": 1.8, "amount": 20.0},
+    )
+    (table,) = watched_tables([source])
+    assert table.numbers == ("amount",)
+
+
+def test_measures_are_what_the_rows_say(shop, week):
+    assert list(week.columns) == MEASURE_COLUMNS
+    start = FIRST + timedelta(days=70)
+    rows, mean, cards = shop.execute(
+        "select count(*), avg(nullif(rebate, 0)), count(*) filter (where paid_by = 'card') from feed.sales "
+        f"where sold_at >= date '{start}' and sold_at < date '{start + timedelta(days=7)}'"
+    ).fetchone()
+    assert value(week, "", "rows") == rows
+    assert value(week, "rebate", "mean") == pytest.approx(mean)
+    assert value(week, "paid_by", "value_rows", "card") == cards
+    assert value(week, "receipt+item", "duplicate_share") == 0
+
+
+def test_a_week_alone_measures_as_it_does_among_others(shop, tables, week):
+    several = measure(shop, tables, FIRST + timedelta(days=56), 4)
+    day = pd.Timestamp(FIRST + timedelta(days=70))
+    same = several[(several["period_start"] >= day) & (several["period_start"] < day + pd.Timedelta(days=7))]
+    keys = ["asset", "column_name", "measure", "value_key", "period_start"]
+    both = week.merge(same, on=keys, how="outer", suffixes=("", "_other"))
+    assert len(both) == len(week) == len(same)
+    pd.testing.assert_series_equal(both["value"], both["value_other"], check_names=False)
+
+
+def test_a_week_without_a_row_is_measured_as_empty(shop, tables):
+    empty = measure(shop, tables[:1], FIRST + timedelta(days=7 * 30), 1)
+    assert value(empty, "", "rows") == 0
+
+
+def test_weeks_must_be_whole(tables):
+    with pytest.raises(ValueError, match="whole weeks"):
+        measure_sql(tables[0], date(2021, 5, 3), date(2021, 5, 8))
+
+
+def test_a_column_that_went_away_stops_none_of_the_others(shop, tables):
+    columns = {name: kind for name, kind in tables[0].columns.items() if name not in ("price", "till_id")}
+    less = fitted(tables[0], columns)
+    shop.execute("create or replace table feed.narrow as select * exclude (price, till_id) from feed.sales")
+    statements = measure_sql(less, FIRST, FIRST + timedelta(days=6))
+    assert all(len(shop.execute(sql.replace("feed.sales", "feed.narrow")).fetchall()) >= 0 for sql in statements)

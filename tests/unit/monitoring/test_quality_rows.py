@@ -1,0 +1,82 @@
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml_models.monitoring.data_quality import judge_as_of, judge_frame, judge_outcomes
+from ml_models.problems.lapse import PROBLEM
+
+CUTOFF = date(2021, 6, 7)
+FEATURE = "recency_days"
+
+
+@pytest.fixture(scope="module")
+def last(world) -> date:
+    return world["cutoff_date"].max().date()
+
+
+def spoil(world: pd.DataFrame, day: date, name: str, value: float, share: float) -> pd.DataFrame:
+    spoilt = world.copy()
+    rows = spoilt.index[spoilt["cutoff_date"] == pd.Timestamp(day)]
+    spoilt[name] = spoilt[name].astype("float64")
+    spoilt.loc[rows[: int(len(rows) * share)], name] = value
+    return spoilt
+
+
+def test_natural_rows_raise_nothing(world, last):
+    for step in range(4):
+        assert judge_frame(world, PROBLEM, last - timedelta(days=7 * step)) == ()
+
+
+def test_nulls_and_stuck_features_are_seen(world, last):
+    name = next(one for one in PROBLEM.features if world[one].nunique() > 100 and not world[one].isna().any())
+    (null,) = judge_frame(spoil(world, last, name, np.nan, 0.2), PROBLEM, last)
+    assert (null.kind, null.column) == ("nulls", name)
+    assert null.rate == pytest.approx(0.2, abs=0.02)
+    stuck = judge_frame(spoil(world, last, name, float(world[name].median()), 0.7), PROBLEM, last)
+    assert ("stuck", name) in {(fact.kind, fact.column) for fact in stuck}
+
+
+def test_values_outside_of_the_definition_are_seen(world, last):
+    name = next(one for one in PROBLEM.features if PROBLEM.catalogue[one].low == 0)
+    facts = judge_frame(spoil(world, last, name, -5.0, 0.01), PROBLEM, last)
+    assert ("range", name) in {(fact.kind, fact.column) for fact in facts}
+
+
+def outcomes() -> tuple[pd.DataFrame, pd.DataFrame]:
+    generator = np.random.default_rng(0)
+    days = [CUTOFF - timedelta(days=7 * step) for step in range(4, 12)]
+    late = pd.DataFrame({"customer_id": [str(n) for n in range(400)]}).merge(
+        pd.DataFrame({"cutoff_date": pd.to_datetime(days)}), how="cross"
+    )
+    away = generator.random(len(late)) < 0.3
+    early = late.assign(lapsed_14d=away.astype(int))
+    return late.assign(lapsed=(away & (generator.random(len(late)) < 0.5)).astype(int)), early
+
+
+def test_true_outcomes_raise_nothing():
+    late, early = outcomes()
+    assert judge_outcomes(late, CUTOFF, truth=late, early=early) == ()
+
+
+def test_outcomes_that_are_young_wrong_or_closed_early_are_seen():
+    late, early = outcomes()
+    young = late.assign(cutoff_date=late["cutoff_date"] + pd.Timedelta(days=14))
+    assert "28 days" in judge_outcomes(young, CUTOFF)[0].sentence
+    wrong = late.assign(lapsed=1 - late["lapsed"])
+    assert judge_outcomes(wrong, CUTOFF, truth=late)[0].kind == "labels"
+    closed = late.assign(lapsed=early["lapsed_14d"])
+    (fact,) = judge_outcomes(closed, CUTOFF, early=early)
+    assert "closed before" in fact.sentence
+
+
+def test_rows_that_know_the_future_differ_from_a_rebuild(world):
+    same = judge_as_of(world, world.copy(), PROBLEM.features)
+    assert same == ()
+    name = PROBLEM.features[0]
+    leaked = world.assign(**{name: world[name] + 1})
+    (fact,) = judge_as_of(leaked, world, PROBLEM.features)
+    assert (fact.kind, fact.column, fact.rate) == ("future", name, 1.0)
+    fewer = judge_as_of(world.iloc[5:], world, PROBLEM.features)
+    assert [fact.column for fact in fewer] == ["customer_id"]
