@@ -64,8 +64,8 @@ def main() -> None:
 
 def _chosen(given: argparse.Namespace, faults: "dict[str, Fault]") -> list[str]:
     if given.all:
-        # Windows of the calendar without alterations are part of the natural year.
-        return [name for name, fault in faults.items() if fault.alterations] + [NATURAL]
+        # Windows of the calendar without perturbations are part of the natural year.
+        return [name for name, fault in faults.items() if fault.perturbations] + [NATURAL]
     if given.fault:
         if given.fault not in [*faults, NATURAL]:
             sys.exit(f"error: there is no fault {given.fault!r}. There are {', '.join([*faults, NATURAL])}.")
@@ -94,7 +94,7 @@ def _number(text: str) -> int | None:
 
 @dataclass
 class Ground:
-    """What every drill stands on: the sandbox, what is watched, and who owns what."""
+    """What every drill stands on: the sandbox, what is monitored, and who owns what."""
 
     sandbox: Any
     tables: Sequence[Any]
@@ -119,13 +119,13 @@ def ground(threads: int = 2) -> Ground:
     from assets.problem.judgement import lineage_and_owners
     from resources.profiles import home, resources_for
     from resources.sandbox import Sandbox
-    from steps.monitored_tables import take_census, watched_tables
+    from steps.monitored_tables import monitored_tables, take_census
 
     resources = resources_for()
     warehouse, dbt = resources["warehouse"], resources["dbt"]
     plans = resources["airbyte"].plans()
     census = take_census(warehouse.read, plans, dbt.variables())
-    tables = watched_tables(plans, dbt.variables(), census)
+    tables = monitored_tables(plans, dbt.variables(), census)
     # One clock for what is measured and for what is cut off.
     times = {table.asset: table.time_sql for table in tables if table.time_sql and table.asset.startswith("raw/")}
     sandbox = Sandbox(dbt, warehouse.path, times, threads=threads)

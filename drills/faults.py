@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ml_models.faults import check
-from ml_models.monitoring.types import Action, Alteration, Cause
+from ml_models.monitoring.types import Action, Cause, Perturbation
 
 HERE = Path(__file__).resolve().parent
 FAULTS, BENIGN = HERE / "faults.toml", HERE / "benign.toml"
@@ -22,15 +22,15 @@ ALWAYS = "always"
 
 @dataclass(frozen=True)
 class Dated:
-    """An alteration and its days: a number of days after FROM, a date, or None (open; `always` for the first)."""
+    """A perturbation and its days: a number of days after FROM, a date, or None (open; `always` for the first)."""
 
-    alteration: Alteration
+    perturbation: Perturbation
     first: int | date | None
     last: int | date | None
 
-    def on(self, start: date) -> Alteration:
-        """Return the alteration of a drill that begins on `start`."""
-        return replace(self.alteration, first_day=_day(self.first, start), last_day=_day(self.last, start))
+    def on(self, start: date) -> Perturbation:
+        """Return the perturbation of a drill that begins on `start`."""
+        return replace(self.perturbation, first_day=_day(self.first, start), last_day=_day(self.last, start))
 
     @property
     def always(self) -> bool:
@@ -64,7 +64,7 @@ class Fault:
     name: str
     words: str
     kind: Kind
-    alterations: tuple[Dated, ...]
+    perturbations: tuple[Dated, ...]
     expected: Expected
     start: date | None = None
     weeks: int | None = None
@@ -76,20 +76,20 @@ class Fault:
         """Whether the altered rows are what really happened."""
         return self.kind in WORLD_KINDS
 
-    def on(self, start: date) -> tuple[Alteration, ...]:
-        """Return the alterations of a drill that begins on `start`, those that were always there included."""
-        return tuple(dated.on(start) for dated in self.alterations)
+    def on(self, start: date) -> tuple[Perturbation, ...]:
+        """Return the perturbations of a drill that begins on `start`, those that were always there included."""
+        return tuple(dated.on(start) for dated in self.perturbations)
 
     @property
-    def always(self) -> tuple[Alteration, ...]:
-        """The alterations that were there before the drill began."""
-        return tuple(replace(dated.alteration, first_day=None) for dated in self.alterations if dated.always)
+    def always(self) -> tuple[Perturbation, ...]:
+        """The perturbations that were there before the drill began."""
+        return tuple(replace(dated.perturbation, first_day=None) for dated in self.perturbations if dated.always)
 
 
 _NOTHING = Expected(cause=("none", "insufficient evidence"), decision=("continue",))
-_FAULT_FIELDS = {"words", "kind", "alterations", "expected", "from", "weeks", "rebuild", "promoted_after"}
+_FAULT_FIELDS = {"words", "kind", "perturbations", "expected", "from", "weeks", "rebuild", "promoted_after"}
 _EXPECTED_FIELDS = {"cause", "decision", "owner", "first_bad_asset", "also"}
-_ALTERATION_FIELDS = {field.name for field in fields(Alteration)}
+_PERTURBATION_FIELDS = {field.name for field in fields(Perturbation)}
 
 
 def known() -> dict[str, Fault]:
@@ -122,7 +122,7 @@ def read_faults(path: Path) -> dict[str, Fault]:
 
 def _fault(name: str, entry: Any) -> Fault:
     if not isinstance(entry, Mapping):
-        raise ValueError(f"expected a table [{name}] with words, kind and alterations; got {entry!r}.")
+        raise ValueError(f"expected a table [{name}] with words, kind and perturbations; got {entry!r}.")
     _only(entry, _FAULT_FIELDS, "a fault")
     kind: Any = entry.get("kind")
     if kind not in get_args(Kind):
@@ -130,9 +130,9 @@ def _fault(name: str, entry: Any) -> Fault:
     words = entry.get("words")
     if not isinstance(words, str) or not words:
         raise ValueError("expected `words` that tell people what happens.")
-    listed = entry.get("alterations", [])
+    listed = entry.get("perturbations", [])
     if not isinstance(listed, list) or (not listed and kind != "benign"):
-        raise ValueError("expected a list of alterations; only a benign window of the calendar may have none.")
+        raise ValueError("expected a list of perturbations; only a benign window of the calendar may have none.")
     start = entry.get("from")
     if start is not None and (not isinstance(start, date) or isinstance(start, datetime) or start.weekday() != 0):
         raise ValueError(f"expected `from` to be a Monday such as 2024-01-01, without quotes; got {start!r}.")
@@ -144,7 +144,7 @@ def _fault(name: str, entry: Any) -> Fault:
         name=name,
         words=words,
         kind=kind,
-        alterations=tuple(_dated(one) for one in listed),
+        perturbations=tuple(_dated(one) for one in listed),
         expected=_expected(entry.get("expected"), kind),
         start=start,
         weeks=entry.get("weeks"),
@@ -155,11 +155,11 @@ def _fault(name: str, entry: Any) -> Fault:
 
 def _dated(entry: Any) -> Dated:
     if not isinstance(entry, Mapping):
-        raise ValueError(f"expected an alteration as {{ table = …, operation = … }}; got {entry!r}.")
-    _only(entry, _ALTERATION_FIELDS, "an alteration")
+        raise ValueError(f"expected a perturbation as {{ table = …, operation = … }}; got {entry!r}.")
+    _only(entry, _PERTURBATION_FIELDS, "a perturbation")
     for needed in ("table", "operation"):
         if not isinstance(entry.get(needed), str):
-            raise ValueError(f"expected an alteration with {needed}; got {dict(entry)!r}.")
+            raise ValueError(f"expected a perturbation with {needed}; got {dict(entry)!r}.")
     first, last = entry.get("first_day", 0), entry.get("last_day")
     first = None if first == ALWAYS else first
     for name, day in (("first_day", first), ("last_day", last)):
@@ -170,9 +170,9 @@ def _dated(entry: Any) -> Dated:
                 f"'{ALWAYS}'); got {day!r}."
             )
     plain_fields = {key: value for key, value in entry.items() if key not in ("first_day", "last_day")}
-    dated = Dated(Alteration(**plain_fields), first, last)
+    dated = Dated(Perturbation(**plain_fields), first, last)
     # Any Monday will do to see whether the description can be meant at all.
-    check(dated.on(date(2024, 1, 1)) if first is not None else dated.alteration)
+    check(dated.on(date(2024, 1, 1)) if first is not None else dated.perturbation)
     return dated
 
 

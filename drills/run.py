@@ -116,8 +116,8 @@ def drill(
     if fault.kind != "benign" and not history.quiet and not history.differs(end):
         raise ValueError(
             f"{fault.name} changes nothing that arrives or is made of it between {start} and {end}, so nobody can "
-            "notice it. Look at the `where`, `value` and `rate` of its alterations; a value becomes its column's type, "
-            "so '007' in a number is 7."
+            "notice it. Look at the `where`, `value` and `rate` of its perturbations; a value becomes its column's "
+            "type, so '007' in a number is 7."
         )
     fit = simplest_recipe(problem)
     forced: dict[date, Action] = {}

@@ -21,12 +21,12 @@ import pandas as pd
 from drills.faults import Fault
 from ml_models.monitoring import data_quality as quality
 from ml_models.monitoring.data_quality import judge_arrival, judge_quality, judge_schema
-from ml_models.monitoring.data_quality.profile_sql import WEEK, WatchedTable, as_profile, fitted, measure_sql
+from ml_models.monitoring.data_quality.profile_sql import WEEK, MonitoredTable, as_profile, fitted, measure_sql
 from ml_models.monitoring.data_quality.thresholds import KEPT_WEEKS
 from ml_models.monitoring.data_quality.verdict import BadWeeks
 from ml_models.monitoring.diagnosis.root_cause import NotReplayable
 from ml_models.monitoring.drift import verdict as drift_module
-from ml_models.monitoring.types import Alteration, Fact
+from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.monitoring.week import measure_drift
 from ml_models.problems.contract import Problem
 from ml_models.training.splits import cutoff_dates
@@ -45,15 +45,15 @@ _PATIENCE_DAYS = 63
 class Recording:
     """A year in which nothing happens: `features`, `outcomes`, `early` by cutoff, `measures` by week.
 
-    `types` are the columns of every watched table; `tables` what is watched. `drift` (of the features, by cutoff) and
-    `bad_weeks` are what judging it found; None: not judged.
+    `types` are the columns of every monitored table; `tables` what is monitored. `drift` (of the features, by cutoff)
+    and `bad_weeks` are what judging it found; None: not judged.
     """
 
     features: pd.DataFrame
     outcomes: pd.DataFrame
     early: pd.DataFrame
     measures: pd.DataFrame
-    tables: tuple[WatchedTable, ...]
+    tables: tuple[MonitoredTable, ...]
     types: Mapping[str, Mapping[str, str]]
     drift: pd.DataFrame | None = None
     bad_weeks: BadWeeks | None = None
@@ -67,23 +67,23 @@ class Recording:
 def record(
     sandbox: Sandbox,
     problem: Problem,
-    tables: Sequence[WatchedTable],
-    alterations: Sequence[Alteration] = (),
+    tables: Sequence[MonitoredTable],
+    perturbations: Sequence[Perturbation] = (),
     keep: Path | None = None,
 ) -> Recording:
-    """Build the year as it was (`alterations`: as it always was), or read what an earlier call kept under `keep`.
+    """Build the year as it was (`perturbations`: as it always was), or read what an earlier call kept under `keep`.
 
     Raises:
         SandboxError: it cannot be built.
     """
-    folder = keep / _digest(sandbox, tables, alterations) if keep else None
+    folder = keep / _digest(sandbox, tables, perturbations) if keep else None
     names = ("features", "outcomes", "early", "measures")
     if folder is not None and (folder / "types.json").exists():
         frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in names}
         told = json.loads((folder / "types.json").read_text())
         kept = Recording(**{**frames, "tables": tuple(tables), "types": told})
         return _judged(kept, problem, folder)
-    with sandbox.world(alterations) as world:
+    with sandbox.world(perturbations) as world:
         types = _types(world, tables)
         features = _dated(world.read("select * from features.customer_features order by cutoff_date, customer_id"))
         outcomes = _outcomes(world, problem)
@@ -100,7 +100,7 @@ def record(
         parts += [still.assign(period_start=pd.Timestamp(week).as_unit("us")) for week in weeks]
     for week in weeks if growing else ():
         # With dates in it (campaigns), it grows.
-        with sandbox.world(alterations, until=week + timedelta(days=WEEK), build=[]) as world:
+        with sandbox.world(perturbations, until=week + timedelta(days=WEEK), build=[]) as world:
             parts.append(measure(world, tables, types, week, week + timedelta(days=WEEK), growing))
     measures = _joined(parts)
     made = Recording(features, outcomes, early, measures, tuple(tables), types)
@@ -156,7 +156,7 @@ def _code(*files: Path) -> str:
 
 def measure(
     world: World,
-    tables: Sequence[WatchedTable],
+    tables: Sequence[MonitoredTable],
     types: Mapping[str, Mapping[str, str]],
     first: date,
     end: date,
@@ -164,10 +164,10 @@ def measure(
 ) -> pd.DataFrame:
     """Return the measures of the weeks from `first` to the day before `end`, of the tables that are there."""
     parts = []
-    for watched in tables:
-        if present is not None and watched.asset not in present:
+    for monitored in tables:
+        if present is not None and monitored.asset not in present:
             continue
-        table = fitted(watched, types.get(watched.asset, {}))
+        table = fitted(monitored, types.get(monitored.asset, {}))
         parts += [world.read(sql) for sql in measure_sql(table, first, end - timedelta(days=1))]
     return as_profile(parts)
 
@@ -180,7 +180,7 @@ class _Morning:
     outcomes: pd.DataFrame
     early: pd.DataFrame
     measures: pd.DataFrame
-    facts: tuple[Fact, ...]
+    anomalies: tuple[Anomaly, ...]
     broken: str = ""
 
 
@@ -205,21 +205,21 @@ class DrilledHistory:
     _audits: dict[date, pd.DataFrame | None] = field(default_factory=dict)
 
     @property
-    def alterations(self) -> tuple[Alteration, ...]:
-        """The alterations of this drill, those that were always there included."""
+    def perturbations(self) -> tuple[Perturbation, ...]:
+        """The perturbations of this drill, those that were always there included."""
         return self.fault.on(self.start)
 
     @property
     def quiet(self) -> bool:
         """Whether nothing changes at FROM: a window of the calendar, or a world that was always so."""
-        return all(dated.always for dated in self.fault.alterations)
+        return all(dated.always for dated in self.fault.perturbations)
 
     def cutoffs(self) -> Sequence[date]:
         """Return all cutoffs, ascending."""
         return self.recording.cutoffs
 
-    def tables(self) -> Sequence[WatchedTable]:
-        """Return the watched tables."""
+    def tables(self) -> Sequence[MonitoredTable]:
+        """Return the monitored tables."""
         return self.recording.tables
 
     def profile(self, cutoff: date) -> pd.DataFrame:
@@ -253,7 +253,7 @@ class DrilledHistory:
             rows = self.recording.features
             return rows[cutoff_dates(rows[self.problem.cutoff]) == pd.Timestamp(day)]
         try:
-            return self.sandbox.features(self.alterations, day, as_of=cutoff)
+            return self.sandbox.features(self.perturbations, day, as_of=cutoff)
         except SandboxError:
             return None
 
@@ -270,7 +270,7 @@ class DrilledHistory:
         return any(self._differs(morning) for morning in self._until(cutoff))
 
     def _differs(self, morning: _Morning) -> bool:
-        if morning.broken or morning.facts:
+        if morning.broken or morning.anomalies:
             return True
         for name in ("features", "outcomes", "early"):
             found, whole = getattr(morning, name), getattr(self.recording, name)
@@ -290,7 +290,9 @@ class DrilledHistory:
         if self.fault.changes_the_world and not self.quiet and cutoff >= self.start:
             if self._truth is None:
                 later = [day for day in self.cutoffs() if day >= self.start]
-                with self.sandbox.world(self.alterations, cutoffs=later, build=["outcomes/customer_outcomes"]) as world:
+                with self.sandbox.world(
+                    self.perturbations, cutoffs=later, build=["outcomes/customer_outcomes"]
+                ) as world:
                     self._truth = _outcomes(world, self.problem)
                 # Without `until` every cutoff is there, also one whose label lies beyond the recording.
                 known = set(rows[self.problem.cutoff])
@@ -312,26 +314,26 @@ class DrilledHistory:
             }
         return (None if self.fault.rebuild else drift), weeks
 
-    def facts(self, cutoff: date) -> Sequence[Fact]:
+    def anomalies(self, cutoff: date) -> Sequence[Anomaly]:
         """Return what the profile does not show: columns that are gone or have another type, days that did not come."""
         profile = self.profile(cutoff)
-        facts = [] if self.quiet or cutoff < self.start else list(self._until(cutoff)[-1].facts)
+        anomalies = [] if self.quiet or cutoff < self.start else list(self._until(cutoff)[-1].anomalies)
         days = (
             profile[(profile["measure"] == "day_rows") & (profile["value"] > 0)].groupby("asset")["period_start"].max()
         )
         for table in self.recording.tables:
             if table.time_sql and table.asset in days:
-                facts += judge_arrival(profile, table, cutoff, days[table.asset].date())
-        return tuple(facts)
+                anomalies += judge_arrival(profile, table, cutoff, days[table.asset].date())
+        return tuple(anomalies)
 
-    def rebuild(self, cutoff: date) -> Callable[[Sequence[Alteration], date], pd.DataFrame] | None:
-        """Return how to build a past cutoff under alterations from the rows that are there on this morning."""
+    def rebuild(self, cutoff: date) -> Callable[[Sequence[Perturbation], date], pd.DataFrame] | None:
+        """Return how to build a past cutoff under perturbations from the rows that are there on this morning."""
         many = self.recording.features[self.problem.entity].nunique() > REBUILT_CUSTOMERS
         sample = REBUILT_CUSTOMERS if many else None
 
-        def build(alterations: Sequence[Alteration], day: date) -> pd.DataFrame:
+        def build(perturbations: Sequence[Perturbation], day: date) -> pd.DataFrame:
             try:
-                return self.sandbox.features([*self.alterations, *alterations], day, sample, as_of=cutoff)
+                return self.sandbox.features([*self.perturbations, *perturbations], day, sample, as_of=cutoff)
             except (SandboxError, ValueError) as error:
                 raise NotReplayable(str(error)) from error
 
@@ -355,7 +357,7 @@ class DrilledHistory:
     def _wake(self, morning: date) -> _Morning:
         """Build one Monday: what is new since the last one."""
         cutoff, problem = self.problem.cutoff, self.problem
-        alterations, patience = self.alterations, morning - timedelta(days=_PATIENCE_DAYS)
+        perturbations, patience = self.perturbations, morning - timedelta(days=_PATIENCE_DAYS)
         past = [self._mornings[day] for day in sorted(self._mornings) if day < morning]
 
         def missing(name: str, delay: int) -> list[date]:
@@ -370,16 +372,16 @@ class DrilledHistory:
         week = morning - timedelta(days=WEEK)
         try:
             if self.fault.rebuild and morning == self.start:
-                with self.sandbox.world(alterations, until=morning) as world:
+                with self.sandbox.world(perturbations, until=morning) as world:
                     self._history = _features(world, None)
-            with self.sandbox.world(alterations, cutoffs=wanted, until=morning) as world:
+            with self.sandbox.world(perturbations, cutoffs=wanted, until=morning) as world:
                 types = _types(world, self.recording.tables)
                 return _Morning(
                     features=_features(world, new["features"]),
                     outcomes=_of(_outcomes(world, problem), new["outcomes"], cutoff),
                     early=_of(_early(world, problem), new["early"], cutoff),
                     measures=measure(world, self.recording.tables, types, week, morning),
-                    facts=self._schema(types, morning),
+                    anomalies=self._schema(types, morning),
                 )
         except SandboxError as error:
             return self._broken(morning, week, str(error))
@@ -387,7 +389,7 @@ class DrilledHistory:
     def _broken(self, morning: date, week: date, reason: str) -> _Morning:
         """Build a Monday on which the graph failed: what arrived is there to be measured, nothing else is new."""
         with self.sandbox.world(
-            self.alterations, until=morning, first_day=week - timedelta(days=84), build=[]
+            self.perturbations, until=morning, first_day=week - timedelta(days=84), build=[]
         ) as world:
             types = _types(world, self.recording.tables)
             raw = [asset for asset in types if asset.startswith("raw/")]
@@ -396,28 +398,28 @@ class DrilledHistory:
                 outcomes=self.recording.outcomes.iloc[:0],
                 early=self.recording.early.iloc[:0],
                 measures=measure(world, self.recording.tables, types, week, morning, raw),
-                facts=self._schema({asset: types[asset] for asset in raw}, morning),
+                anomalies=self._schema({asset: types[asset] for asset in raw}, morning),
                 broken=reason,
             )
 
-    def _schema(self, types: Mapping[str, Mapping[str, str]], morning: date) -> tuple[Fact, ...]:
+    def _schema(self, types: Mapping[str, Mapping[str, str]], morning: date) -> tuple[Anomaly, ...]:
         return tuple(
-            fact
+            anomaly
             for asset, found in types.items()
-            for fact in judge_schema(asset, self.recording.types.get(asset, {}), found, morning)
+            for anomaly in judge_schema(asset, self.recording.types.get(asset, {}), found, morning)
         )
 
 
-def _types(world: World, tables: Sequence[WatchedTable]) -> dict[str, dict[str, str]]:
-    """Return the columns of the watched tables that are there."""
+def _types(world: World, tables: Sequence[MonitoredTable]) -> dict[str, dict[str, str]]:
+    """Return the columns of the monitored tables that are there."""
     found: dict[str, dict[str, str]] = {}
     rows = world.read(
         "select schema_name || '/' || table_name as asset, column_name, data_type from duckdb_columns() "
         "where database_name = 'memory' order by schema_name, table_name, column_index"
     )
-    watched = {table.asset for table in tables}
+    monitored = {table.asset for table in tables}
     for asset, name, kind in rows.itertuples(index=False):
-        if asset in watched:
+        if asset in monitored:
             found.setdefault(asset, {})[name] = kind
     return found
 
@@ -460,10 +462,10 @@ def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat([part for part in parts if len(part)] or [parts[0]], ignore_index=True)
 
 
-def _digest(sandbox: Sandbox, tables: Sequence[WatchedTable], alterations: Sequence[Alteration]) -> str:
+def _digest(sandbox: Sandbox, tables: Sequence[MonitoredTable], perturbations: Sequence[Perturbation]) -> str:
     """Return what a recording depends on, in twelve digits."""
     stat = Path(sandbox.warehouse_path).stat()
-    told = (sandbox.dbt.digest(), stat.st_size, stat.st_mtime_ns, repr(tables), repr(alterations), _measuring())
+    told = (sandbox.dbt.digest(), stat.st_size, stat.st_mtime_ns, repr(tables), repr(perturbations), _measuring())
     return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
 
 

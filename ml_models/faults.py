@@ -2,11 +2,11 @@
 
 Each operation is a pure function of the rows: which units are hit is decided by a hash of their values, never at
 random, so the same description gives the same rows on every machine and in every process. Units are chosen by `per`
-alone (not by operation), so two alterations with the same `per` and `rate` hit the same units: a fault that spoils
-three columns of a third of the stores is three alterations.
+alone (not by operation), so two perturbations with the same `per` and `rate` hit the same units: a fault that affects
+three columns of a third of the stores is three perturbations.
 
-`where` is a predicate over the table's columns. In it `{table}` stands for the rows before the alteration and
-`{first_day}`, `{last_day}` for the alteration's days as date literals, so that a predicate can look at the past:
+`where` is a predicate over the table's columns. In it `{table}` stands for the rows before the perturbation and
+`{first_day}`, `{last_day}` for the perturbation's days as date literals, so that a predicate can look at the past:
 `buyer in (select buyer from {table} where bought_on < {first_day} group by 1 having count(*) > 9)`.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from ml_models.monitoring.types import Alteration
+from ml_models.monitoring.types import Perturbation
 
 Columns = Mapping[str, str]
 """Column name -> SQL type, in the table's order."""
@@ -31,9 +31,9 @@ _BOOKKEEPING = "_airbyte"
 class Operation:
     """What one operation does, and what its description must and may say.
 
-    `needs` are fields of the alteration that must be set ("column", "value", "per", "first_day", "time": the table must
-    have a time); `whole_table` operations change the schema, so they take neither `where` nor `rate`; `by_value` hits
-    all rows of a value of `column` together when `per` is empty.
+    `needs` are fields of the perturbation that must be set ("column", "value", "per", "first_day", "time": the table
+    must have a time); `whole_table` operations change the schema, so they take neither `where` nor `rate`; `by_value`
+    hits all rows of a value of `column` together when `per` is empty.
     """
 
     meaning: str
@@ -100,103 +100,105 @@ OPERATIONS: Mapping[str, Operation] = {
 
 
 def altered_sql(
-    alteration: Alteration,
+    perturbation: Perturbation,
     columns: Columns,
     time_sql: str = "",
     relation: str = "{table}",
     as_of: date | None = None,
 ) -> str:
-    """Return a select of the rows of `relation` as they would be under `alteration`.
+    """Return a select of the rows of `relation` as they would be under `perturbation`.
 
     `time_sql` is an expression over the columns for the row's local time ("" if the table has none: the days of the
-    alteration then do not choose rows, and whoever builds the table applies it from first_day on). `as_of` is the
+    perturbation then do not choose rows, and whoever builds the table applies it from first_day on). `as_of` is the
     morning on which one looks; only `delay` depends on it, and changes nothing when it is None.
 
     Raises:
         ValueError: the description cannot be meant; the message says what was expected, what came and what to do.
     """
-    check(alteration, columns, time_sql)
-    return _Builder(alteration, dict(columns), time_sql, relation, as_of).sql()
+    check(perturbation, columns, time_sql)
+    return _Builder(perturbation, dict(columns), time_sql, relation, as_of).sql()
 
 
-def check(alteration: Alteration, columns: Columns | None = None, time_sql: str | None = None) -> None:
+def check(perturbation: Perturbation, columns: Columns | None = None, time_sql: str | None = None) -> None:
     """Check a description by itself and, when they are given, against a table's columns and time.
 
     Raises:
         ValueError: see `altered_sql`.
     """
-    name = alteration.operation
+    name = perturbation.operation
     if name not in OPERATIONS:
         raise ValueError(f"Expected an operation out of {', '.join(OPERATIONS)}; got {name!r}. Correct its spelling.")
     operation = OPERATIONS[name]
-    label = f"{name} on {alteration.table}"
-    schema, _, table = alteration.table.partition("/")
+    label = f"{name} on {perturbation.table}"
+    schema, _, table = perturbation.table.partition("/")
     if not schema or not table or "/" in table:
-        raise ValueError(f"Expected a table as 'schema/name', such as raw/orders; got {alteration.table!r} for {name}.")
-    if isinstance(alteration.rate, bool) or not isinstance(alteration.rate, (int, float)):
-        raise ValueError(f"{label}: expected a rate between 0 and 1; got {alteration.rate!r}.")
-    if not 0 <= alteration.rate <= 1:
         raise ValueError(
-            f"{label}: expected a rate between 0 and 1, the share of units that are hit; got {alteration.rate!r}."
+            f"Expected a table as 'schema/name', such as raw/orders; got {perturbation.table!r} for {name}."
+        )
+    if isinstance(perturbation.rate, bool) or not isinstance(perturbation.rate, (int, float)):
+        raise ValueError(f"{label}: expected a rate between 0 and 1; got {perturbation.rate!r}.")
+    if not 0 <= perturbation.rate <= 1:
+        raise ValueError(
+            f"{label}: expected a rate between 0 and 1, the share of units that are hit; got {perturbation.rate!r}."
         )
     for field in ("column", "value", "per", "first_day"):
-        if field in operation.needs and getattr(alteration, field) in ("", None):
+        if field in operation.needs and getattr(perturbation, field) in ("", None):
             raise ValueError(f"{label}: expected `{field}`, and there is none. In this operation {operation.meaning}.")
     for field in ("first_day", "last_day"):
-        day = getattr(alteration, field)
+        day = getattr(perturbation, field)
         if day is not None and (not isinstance(day, date) or isinstance(day, datetime)):
             raise ValueError(f"{label}: expected {field} to be a date; got {day!r}.")
-    if alteration.first_day and alteration.last_day and alteration.last_day < alteration.first_day:
+    if perturbation.first_day and perturbation.last_day and perturbation.last_day < perturbation.first_day:
         raise ValueError(
-            f"{label}: expected last_day not before first_day; got {alteration.first_day} to {alteration.last_day}."
+            f"{label}: expected last_day not before first_day; got {perturbation.first_day} to {perturbation.last_day}."
         )
-    if operation.whole_table and (alteration.where or alteration.rate != 1 or alteration.per):
+    if operation.whole_table and (perturbation.where or perturbation.rate != 1 or perturbation.per):
         raise ValueError(f"{label}: it changes the whole column; leave out `where`, `rate` and `per`.")
-    _check_value(alteration, label)
+    _check_value(perturbation, label)
     if time_sql is not None and "time" in operation.needs and not time_sql:
-        raise ValueError(f"{label}: expected a table with a time, and {alteration.table} has none.")
+        raise ValueError(f"{label}: expected a table with a time, and {perturbation.table} has none.")
     if columns is None:
         return
     if name == "edit_model":
         raise ValueError(f"{label}: a model's SQL is edited where models are run, not by selecting from its table.")
-    wanted = [alteration.column] if name != "add_column" else []
-    wanted += [alteration.per, str(alteration.value) if name == "swap" else ""]
+    wanted = [perturbation.column] if name != "add_column" else []
+    wanted += [perturbation.per, str(perturbation.value) if name == "swap" else ""]
     if name == "add_entities":
-        wanted += _names(alteration.value)
+        wanted += _names(perturbation.value)
     if name == "duplicate":
-        wanted += list(alteration.value or {})  # type: ignore[call-overload]
+        wanted += list(perturbation.value or {})  # type: ignore[call-overload]
     for column in wanted:
         if column and column not in columns:
             raise ValueError(
                 f"{label}: expected a column of the table ({', '.join(columns)}); got {column!r}. Correct it."
             )
     if name in ("add_column", "rename_column"):
-        new = alteration.column if name == "add_column" else str(alteration.value)
+        new = perturbation.column if name == "add_column" else str(perturbation.value)
         if new in columns:
             raise ValueError(f"{label}: expected a name that the table does not have yet; {new!r} is there already.")
-    if operation.numeric and not _is(columns[alteration.column], _NUMBERS):
+    if operation.numeric and not _is(columns[perturbation.column], _NUMBERS):
         raise ValueError(
-            f"{label}: expected a number column; {alteration.column!r} is {columns[alteration.column]}. Use `set` or "
-            "`map_values` for text."
+            f"{label}: expected a number column; {perturbation.column!r} is {columns[perturbation.column]}. Use `set` "
+            "or `map_values` for text."
         )
-    if name in ("shift_time", "regroup_time") and not _is(columns[alteration.column], _MOMENTS):
+    if name in ("shift_time", "regroup_time") and not _is(columns[perturbation.column], _MOMENTS):
         raise ValueError(
-            f"{label}: expected a column that holds a time; {alteration.column!r} is {columns[alteration.column]}."
+            f"{label}: expected a column that holds a time; {perturbation.column!r} is {columns[perturbation.column]}."
         )
 
 
-def depends_on_when(alteration: Alteration, time_sql: str) -> bool:
+def depends_on_when(perturbation: Perturbation, time_sql: str) -> bool:
     """Tell whether the altered table differs with the day on which one looks at it.
 
     It does for rows that arrive late, and for what changes on a day as a whole: a schema, a table without a time.
     """
-    operation = OPERATIONS[alteration.operation]
-    whole = not time_sql or operation.whole_table or alteration.operation == "edit_model"
-    return operation.as_of or (whole and bool(alteration.first_day or alteration.last_day))
+    operation = OPERATIONS[perturbation.operation]
+    whole = not time_sql or operation.whole_table or perturbation.operation == "edit_model"
+    return operation.as_of or (whole and bool(perturbation.first_day or perturbation.last_day))
 
 
-def _check_value(alteration: Alteration, label: str) -> None:
-    name, value = alteration.operation, alteration.value
+def _check_value(perturbation: Perturbation, label: str) -> None:
+    name, value = perturbation.operation, perturbation.value
     if name in ("scale", "add", "delay", "thin", "quit", "regroup_time"):
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"{label}: expected a number as `value`; got {value!r}.")
@@ -251,17 +253,17 @@ def _replayed(value: object, label: str) -> tuple[int, int]:
 
 
 class _Builder:
-    """Writes the select of one alteration."""
+    """Writes the select of one perturbation."""
 
     def __init__(
-        self, alteration: Alteration, columns: dict[str, str], time_sql: str, relation: str, as_of: date | None
+        self, perturbation: Perturbation, columns: dict[str, str], time_sql: str, relation: str, as_of: date | None
     ) -> None:
-        self.it = alteration
+        self.it = perturbation
         self.columns = columns
         self.time = f"({time_sql})" if time_sql else ""
         self.relation = relation
         self.as_of = as_of
-        self.operation = OPERATIONS[alteration.operation]
+        self.operation = OPERATIONS[perturbation.operation]
 
     def sql(self) -> str:
         return _WRITERS[self.it.operation](self)
@@ -303,8 +305,8 @@ class _Builder:
             if f"{{{name}}}" in where:
                 if day is None:
                     raise ValueError(
-                        f"{self.it.operation} on {self.it.table}: `where` speaks of {{{name}}}, and the alteration has "
-                        f"none. Give it a {name}."
+                        f"{self.it.operation} on {self.it.table}: `where` speaks of {{{name}}}, and the perturbation "
+                        f"has none. Give it a {name}."
                     )
                 where = where.replace(f"{{{name}}}", _literal(day))
         return f"({where})"

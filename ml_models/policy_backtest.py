@@ -18,7 +18,7 @@ from ml_models.metrics import score_metrics
 from ml_models.monitoring.decision import decide as decisions
 from ml_models.monitoring.decision.decide import SETTINGS, ModelInfo, Settings
 from ml_models.monitoring.decision.retraining_gain import Effect, labelled_rows, retraining_gain, scored, window_cutoffs
-from ml_models.monitoring.types import Action, Alteration, Decision, Diagnosis
+from ml_models.monitoring.types import Action, Decision, Diagnosis, Perturbation
 from ml_models.monitoring.week import WeekEvidence, WeekJudgement, judge_week
 from ml_models.problems.contract import Problem
 from ml_models.training.splits import cutoff_dates
@@ -39,11 +39,11 @@ class History(Protocol):
         ...
 
     def tables(self) -> Sequence[Any]:
-        """Return the watched tables."""
+        """Return the monitored tables."""
         ...
 
     def profile(self, cutoff: date) -> pd.DataFrame:
-        """Return the measures of the watched tables, up to this cutoff."""
+        """Return the measures of the monitored tables, up to this cutoff."""
         ...
 
     def frame(self, cutoff: date) -> pd.DataFrame:
@@ -66,16 +66,16 @@ class History(Protocol):
         """Return customer_id, cutoff_date and the true label of this one cutoff, however late it became known."""
         ...
 
-    def facts(self, cutoff: date) -> Sequence[Any]:
-        """Return facts established outside of the profile (a contract broken, a source not delivered), or ()."""
+    def anomalies(self, cutoff: date) -> Sequence[Any]:
+        """Return anomalies established outside of the profile (a contract broken, a source not delivered), or ()."""
         ...
 
     def measured(self, cutoff: date) -> tuple[pd.DataFrame | None, Any]:
         """Return `drift_history` and `bad_weeks` as judgements before this one found them; None: measure anew."""
         ...
 
-    def rebuild(self, cutoff: date) -> Callable[[Sequence[Alteration], date], pd.DataFrame] | None:
-        """Return how to build a past cutoff's feature rows under alterations, as of this morning; None: not here."""
+    def rebuild(self, cutoff: date) -> Callable[[Sequence[Perturbation], date], pd.DataFrame] | None:
+        """Return how to build a past cutoff's feature rows under perturbations, as of this morning; None: not here."""
         ...
 
 
@@ -306,15 +306,22 @@ def simulate(
         if judgement is not None:
             judgements[cutoff] = judgement
         wanted = (forced or {}).get(cutoff, decision.action)
-        facts = decisions.read_facts(judgement.ledger_row["facts"]) if judgement is not None else []
-        row = decisions.ledger_row(decision, facts, stack[-1].info.version if stack else "")
+        anomalies = decisions.read_anomalies(judgement.ledger_row["anomalies"]) if judgement is not None else []
+        row = decisions.ledger_row(decision, anomalies, stack[-1].info.version if stack else "")
         if wanted != decision.action:
             row |= {"action": wanted, "override_of": decision.action}
         promoted: bool | None = None
         if wanted == "improve":
             careful = judgement is not None and wanted == decision.action
             candidate = _retrained(
-                evidence, decision, ledger, facts, str(number + 1), settings, careful, getattr(policy, "excluded", ())
+                evidence,
+                decision,
+                ledger,
+                anomalies,
+                str(number + 1),
+                settings,
+                careful,
+                getattr(policy, "excluded", ()),
             )
             promoted = candidate is not None and (not gate or not stack or _passes(evidence, candidate, settings))
             if candidate is not None and promoted:
@@ -365,7 +372,7 @@ def _evidence(
         audit=history.audit(cutoff),
         drift_history=drift,
         bad_weeks=bad_weeks,
-        active_checks=tuple(history.facts(cutoff)),
+        active_checks=tuple(history.anomalies(cutoff)),
     )
 
 
@@ -373,7 +380,7 @@ def _retrained(
     evidence: WeekEvidence,
     decision: Decision,
     ledger: pd.DataFrame,
-    facts: Sequence[Any],
+    anomalies: Sequence[Any],
     version: str,
     settings: Settings,
     careful: bool,
@@ -386,7 +393,7 @@ def _retrained(
     days = sorted({stamp.date() for stamp in stamps.unique()})
     bad = list(excluded)
     if careful:
-        bad += decisions.quarantined(ledger, days, problem.window_days, problem.horizon_days, facts)
+        bad += decisions.quarantined(ledger, days, problem.window_days, problem.horizon_days, anomalies)
     learn = window_cutoffs(days, decision.window, settings.recent_cutoffs, bad)
     if len(learn) < settings.minimum_cutoffs:
         return None

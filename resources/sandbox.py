@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml_models.faults import altered_sql, check, depends_on_when
-from ml_models.monitoring.types import Alteration
+from ml_models.monitoring.types import Perturbation
 from resources.dbt import DbtRunner
 from resources.warehouse.duckdb import quoted
 
@@ -104,7 +104,7 @@ class Sandbox:
     @contextlib.contextmanager
     def world(
         self,
-        alterations: Sequence[Alteration] = (),
+        perturbations: Sequence[Perturbation] = (),
         first_day: date | None = None,
         cutoffs: Sequence[date] | None = None,
         customers: int | None = None,
@@ -112,12 +112,12 @@ class Sandbox:
         build: Sequence[str] | None = None,
         as_of: date | None = None,
     ) -> Iterator[World]:
-        """Open a world in which `alterations` happened, in this order.
+        """Open a world in which `perturbations` happened, in this order.
 
         Keep it open briefly: meanwhile the warehouse file cannot be opened for writing.
 
         Args:
-            alterations: of raw tables, of models' results, or (`edit_model`) of models' SQL.
+            perturbations: of raw tables, of models' results, or (`edit_model`) of models' SQL.
             first_day: events before this day are left out; by default, with `cutoffs`, the first day that one of
                 them looks back to.
             cutoffs: build these cutoffs only. Without `until` they are there whatever was delivered; with it only
@@ -132,12 +132,12 @@ class Sandbox:
 
         Raises:
             SandboxError: a table cannot be built, or the altered text is not in the model.
-            ValueError: an alteration cannot be meant (see `alterations.altered_sql`).
+            ValueError: a perturbation cannot be meant (see `perturbations.altered_sql`).
         """
         import duckdb
 
         models = self._wanted(build)
-        self._check_tables(alterations)
+        self._check_tables(perturbations)
         as_of = as_of or until or (cutoffs[0] if cutoffs and len(cutoffs) == 1 else None)
         with tempfile.TemporaryDirectory(prefix="baton-replay-") as spill, duckdb.connect(":memory:") as connection:
             connection.execute(f"set threads = {self.threads}; set memory_limit = '{self.memory_limit}'")
@@ -145,9 +145,11 @@ class Sandbox:
             connection.execute("set temp_directory = '{}'".format(spill.replace("'", "''")))
             connection.execute("set preserve_insertion_order = false")
             self._attach(connection)
-            # Alterations of models may read what the models are made of several times.
-            once = build is not None and len(build) == 1 and all(it.table.startswith("raw/") for it in alterations)
-            made = _Building(self, connection, tuple(alterations), as_of, until, tuple(cutoffs or ()), customers, once)
+            # Perturbations of models may read what the models are made of several times.
+            once = build is not None and len(build) == 1 and all(it.table.startswith("raw/") for it in perturbations)
+            made = _Building(
+                self, connection, tuple(perturbations), as_of, until, tuple(cutoffs or ()), customers, once
+            )
             made.reach(first_day, outcomes=any(model.schema == "outcomes" for model in models))
             made.raw()
             for model in models:
@@ -155,10 +157,14 @@ class Sandbox:
             yield World(connection)
 
     def features(
-        self, alterations: Sequence[Alteration], cutoff: date, customers: int | None = None, as_of: date | None = None
+        self,
+        perturbations: Sequence[Perturbation],
+        cutoff: date,
+        customers: int | None = None,
+        as_of: date | None = None,
     ) -> "pd.DataFrame":
         """Return the feature rows of one cutoff, from the rows before it; `cutoff_date` as datetime64[us]."""
-        with self.world(alterations, cutoffs=[cutoff], customers=customers, build=[FEATURES], as_of=as_of) as world:
+        with self.world(perturbations, cutoffs=[cutoff], customers=customers, build=[FEATURES], as_of=as_of) as world:
             frame = world.read("select * from features.customer_features")
         frame["cutoff_date"] = frame["cutoff_date"].astype("datetime64[us]")
         return frame
@@ -200,14 +206,14 @@ class Sandbox:
                 open_ += by_asset[asset].parents
         return [model for model in models if model.asset in wanted]
 
-    def _check_tables(self, alterations: Sequence[Alteration]) -> None:
+    def _check_tables(self, perturbations: Sequence[Perturbation]) -> None:
         known = set(self.assets())
-        for alteration in alterations:
-            check(alteration)
-            schema = alteration.table.partition("/")[0]
-            if alteration.table not in known and (schema != "raw" or alteration.operation == "edit_model"):
+        for perturbation in perturbations:
+            check(perturbation)
+            schema = perturbation.table.partition("/")[0]
+            if perturbation.table not in known and (schema != "raw" or perturbation.operation == "edit_model"):
                 raise SandboxError(
-                    alteration.table,
+                    perturbation.table,
                     "it is neither a raw table nor a model that the features or the outcomes are made of; there are "
                     f"{', '.join(sorted(known))}.",
                 )
@@ -249,7 +255,7 @@ class _Building:
 
     sandbox: Sandbox
     connection: "duckdb.DuckDBPyConnection"
-    alterations: tuple[Alteration, ...]
+    perturbations: tuple[Perturbation, ...]
     as_of: date | None
     until: date | None
     cutoffs: tuple[date, ...]
@@ -288,7 +294,7 @@ class _Building:
         ).fetchall()
         self.connection.execute(f"create schema raw; create schema {_STEPS}")
         names = sorted(name for (name,) in tables if not name.startswith("_"))
-        altered = list(dict.fromkeys(it.table for it in self.alterations if it.table.startswith("raw/")))
+        altered = list(dict.fromkeys(it.table for it in self.perturbations if it.table.startswith("raw/")))
         for asset in altered:
             if asset.removeprefix("raw/") not in names:
                 raise SandboxError(asset, f"there is no such raw table. There are {', '.join(names)}.")
@@ -314,7 +320,7 @@ class _Building:
                 near = f"{quoted(column)} < {_day(self.until - timedelta(days=1))}"
                 wanted.append(f"({near} or {local} < {_day(self.until)})")
         where = f" where {' and '.join(wanted)}" if wanted else ""
-        changed = any(it.table == asset for it in self.alterations)
+        changed = any(it.table == asset for it in self.perturbations)
         # Altered rows may cost much (a hash of whole rows) and be read often (staging, each measure). What was only
         # filtered is as cheap as a table, and one wanted model reads its rows once.
         kind = "table" if changed and not self.read_once else "view"
@@ -332,7 +338,7 @@ class _Building:
                 wanted.append(f"{quoted(model.days)} >= {_day(self.first_day)}")
             if self.end_day:
                 wanted.append(f"{quoted(model.days)} < {_day(self.end_day)}")
-        changes = [it for it in self.alterations if it.table == model.asset and it.operation != "edit_model"]
+        changes = [it for it in self.perturbations if it.table == model.asset and it.operation != "edit_model"]
         relation = f"({sql}) as compiled"
         if changes or (self.sample and model.schema == "staging"):
             base = f"{_STEPS}.{quoted(model.schema + '__' + model.name)}"
@@ -362,7 +368,7 @@ class _Building:
 
     def edited(self, model: Model) -> str:
         sql = model.sql
-        for it in self.alterations:
+        for it in self.perturbations:
             if it.table != model.asset or it.operation != "edit_model" or not self.active(it, ""):
                 continue
             edits = it.value if isinstance(it.value, (list, tuple)) else [it.value]
@@ -377,9 +383,9 @@ class _Building:
         return sql
 
     def altered(self, asset: str, relation: str, local: str, column: str) -> str:
-        """Apply a table's alterations one after the other; return the last relation."""
+        """Apply a table's perturbations one after the other; return the last relation."""
         step = 0
-        for it in self.alterations:
+        for it in self.perturbations:
             if it.table != asset or it.operation == "edit_model":
                 continue
             if it.operation == "delay" and self.as_of is None:
@@ -400,7 +406,7 @@ class _Building:
             self.execute(asset, f"create view {relation} as {sql}")
         return relation
 
-    def active(self, it: Alteration, local: str) -> bool:
+    def active(self, it: Perturbation, local: str) -> bool:
         """Tell whether a change of a whole table shows when one looks: it began before, and has not ended."""
         if self.as_of is None or it.operation == "delay" or not depends_on_when(it, local):
             return True

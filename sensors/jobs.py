@@ -6,7 +6,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.problem.monitoring import ACCURACY_OVER_TIME
-from assets.problem.predictions import CUSTOMERS_AT_RISK, DARK_PREDICTIONS, PREDICTIONS
+from assets.problem.predictions import CUSTOMERS_AT_RISK, PREDICTIONS, SHADOW_PREDICTIONS
 from assets.problem.training import CHAMPION, TRAINING_SET
 
 EVERYTHING = "everything"
@@ -54,7 +54,7 @@ def build_jobs(
         ),
         dg.define_asset_job(
             WEEKLY_SCORE,
-            selection=(scored | select.assets(DARK_PREDICTIONS)) - elsewhere,
+            selection=(scored | select.assets(SHADOW_PREDICTIONS)) - elsewhere,
             description="Score the newest cutoff with the champion and list the customers at risk.",
         ),
         dg.define_asset_job(
@@ -70,8 +70,8 @@ def build_jobs(
         dg.define_asset_job(
             PROMOTE,
             selection=(select.assets(CHAMPION) | scored) - elsewhere,
-            config=promote_after_dark(),
-            description="Promote the challenger that passed the gate and scored a cutoff in the dark; score again.",
+            config=promote_after_shadow(),
+            description="Promote the challenger that passed the gate and scored a cutoff as a shadow; score again.",
         ),
         dg.define_asset_job(
             ROLLBACK,
@@ -117,6 +117,6 @@ def roll_back(exclude_from: str = "", exclude_to: str = "", reason: str = "") ->
     return {"ops": {**rescore_newest()["ops"], CHAMPION.to_python_identifier(): {"config": config}}}
 
 
-def promote_after_dark() -> dict:
+def promote_after_shadow() -> dict:
     """Run configuration of `promote`."""
-    return {"ops": {**rescore_newest()["ops"], CHAMPION.to_python_identifier(): {"config": {"after_dark": True}}}}
+    return {"ops": {**rescore_newest()["ops"], CHAMPION.to_python_identifier(): {"config": {"after_shadow": True}}}}

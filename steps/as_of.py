@@ -15,7 +15,7 @@ from resources.warehouse.local_copy import share_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_models.monitoring.types import Alteration
+    from ml_models.monitoring.types import Perturbation
 
 HISTORY_CUTOFFS = 60
 """A year and its season."""
@@ -70,19 +70,19 @@ def early_until(warehouse: Warehouse, cutoff: date, share: float) -> "pd.DataFra
 
 def rebuilding(
     dbt: DbtRunner, local: DuckDBWarehouse, as_of: date
-) -> "Callable[[Sequence[Alteration], date], pd.DataFrame]":
-    """Return how to build a past cutoff's features under alterations: dbt's own SQL in a sandbox, rows as delivered.
+) -> "Callable[[Sequence[Perturbation], date], pd.DataFrame]":
+    """Return how to build a past cutoff's features under perturbations: dbt's own SQL in a sandbox, rows as delivered.
 
-    `local` is `Warehouse.local()`. What is returned raises NotReplayable where an alteration cannot be made.
+    `local` is `Warehouse.local()`. What is returned raises NotReplayable where a perturbation cannot be made.
     """
     from ml_models.monitoring.diagnosis.root_cause import NotReplayable
     from resources.sandbox import Sandbox, SandboxError
 
     sandbox = Sandbox(dbt, local.path)
 
-    def rebuild(alterations: "Sequence[Alteration]", cutoff: date) -> "pd.DataFrame":
+    def rebuild(perturbations: "Sequence[Perturbation]", cutoff: date) -> "pd.DataFrame":
         try:
-            return sandbox.features(alterations, cutoff, as_of=as_of)
+            return sandbox.features(perturbations, cutoff, as_of=as_of)
         except (SandboxError, ValueError) as error:
             raise NotReplayable(str(error)) from error
 

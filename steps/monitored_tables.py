@@ -1,4 +1,4 @@
-"""Which tables are watched, derived from what is generally known: the Airbyte catalog, column types, counts of values.
+"""Which tables are monitored, derived from the Airbyte catalog, column types and counts of values.
 
 Nothing here names a table of a source. After staging the names are canonical, so those few stand here as they are.
 """
@@ -11,7 +11,7 @@ from resources.airbyte.landing import StreamPlan
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_models.monitoring.data_quality.profile_sql import TableSource, WatchedTable
+    from ml_models.monitoring.data_quality.profile_sql import MonitoredTable, TableSource
 
 Read = Callable[[str], "pd.DataFrame"]
 
@@ -43,10 +43,10 @@ def take_census(
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=CENSUS_COLUMNS)
 
 
-def watched_tables(
+def monitored_tables(
     plans: Iterable[StreamPlan], variables: Mapping[str, Any], census: "pd.DataFrame"
-) -> "tuple[WatchedTable, ...]":
-    """Return what is watched: raw streams, canonical staging, and order lines joined to products."""
+) -> "tuple[MonitoredTable, ...]":
+    """Return what is monitored: raw streams, canonical staging, and order lines joined to products."""
     from dataclasses import replace
 
     from ml_models.monitoring.data_quality import profile_sql as measures
@@ -66,7 +66,7 @@ def watched_tables(
                 lives=dict(zip(rows["column_name"], rows["lives"].astype("float64"), strict=True)),
             )
         )
-    return measures.watched_tables(counted)
+    return measures.monitored_tables(counted)
 
 
 def columns_of(read: Read) -> dict[str, dict[str, str]]:

@@ -227,7 +227,7 @@ class Target(NamedTuple):
 
 
 SERVED = Target("lapse_predictions", reasons=True)
-DARK = Target("dark_predictions", reasons=False, beside="lapse_predictions")
+SHADOW = Target("shadow_predictions", reasons=False, beside="lapse_predictions")
 
 
 class Scorer:

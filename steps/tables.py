@@ -77,7 +77,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "reason_2": Column("varchar", "The second reason."),
         "reason_3": Column("varchar", "The third reason."),
     },
-    ("predictions", "dark_predictions"): {
+    ("predictions", "shadow_predictions"): {
         "customer_id": Column("varchar", "Customer."),
         "cutoff_date": Column("date", "Cutoff that the challenger scored beside the champion, without serving."),
         "score": Column("double", "The challenger's probability."),
@@ -112,7 +112,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "model_version": Column("varchar", "For scores: whose; empty for features."),
     },
     ("monitoring", "census"): {
-        "asset": Column("varchar", "Watched table, `schema/name`."),
+        "asset": Column("varchar", "Monitored table, `schema/name`."),
         "column_name": Column("varchar", "Column."),
         "column_type": Column("varchar", "Its type when the census was taken; the schema contract."),
         "distinct_values": Column("bigint", "How many values it had, approximately."),
@@ -120,7 +120,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "row_count": Column("bigint", "Rows that were counted."),
     },
     ("monitoring", "profile"): {
-        "asset": Column("varchar", "Watched table, `schema/name`."),
+        "asset": Column("varchar", "Monitored table, `schema/name`."),
         "column_name": Column("varchar", "Column, or empty for the table as a whole."),
         "measure": Column("varchar", "What was measured: rows, null_share, modal_share, p95, known_share …"),
         "value_key": Column("varchar", "Value or segment that it is about, or empty."),
@@ -128,7 +128,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "n": Column("bigint", "Rows, or things counted, behind the value."),
         "value": Column("double", "The number."),
     },
-    ("monitoring", "facts"): {
+    ("monitoring", "anomalies"): {
         "cutoff_date": Column("date", "The cutoff whose week was judged."),
         "asset": Column("varchar", "The table it was seen on; a repair starts there or upstream."),
         "kind": Column("varchar", "volume, hours, nulls, stuck, categories, range, keys, orphans, ids, replay …"),
@@ -148,7 +148,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "cutoff_date": Column("date", "The judged week: what was known on the morning of this cutoff."),
         "layer": Column("varchar", "quality, drift, performance; `all` is the diagnosis itself."),
         "status": Column("varchar", "pass, fail, insufficient evidence; for `all` the cause."),
-        "explained": Column("double", "Share of the change that replaying the quality facts reproduces, 0 to 1."),
+        "explained": Column("double", "Share of the change that replaying the quality anomalies reproduces, 0 to 1."),
         "first_bad_asset": Column("varchar", "Furthest upstream asset that is bad while all that it reads is sound."),
         "owner": Column("varchar", "Who holds the baton."),
         "failing_check": Column("varchar", "The check that shows it."),
@@ -159,7 +159,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "event_id": Column("varchar", "The same while one cause goes on."),
         "action": Column("varchar", "continue, improve, inspect or rollback: exactly one a week."),
         "cause": Column("varchar", "data quality, pipeline, covariate, concept, mixed, insufficient evidence or none."),
-        "explained": Column("double", "Share of the change that the quality facts explain, 0 to 1."),
+        "explained": Column("double", "Share of the change that the quality anomalies explain, 0 to 1."),
         "first_bad_asset": Column("varchar", "Where a repair starts."),
         "owner": Column("varchar", "Who holds the baton."),
         "failing_check": Column("varchar", "The check that shows it."),
@@ -169,7 +169,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "quarantine_from": Column("date", "First cutoff kept out of training; null: none."),
         "quarantine_to": Column("date", "Last one, inclusive."),
         "helps": Column("double", "Log-loss that retraining would have gained on matured rows; null: not computed."),
-        "facts": Column("varchar", "The week's failing observations of quality, JSON."),
+        "anomalies": Column("varchar", "The week's failing observations of quality, JSON."),
         "override_of": Column("varchar", "What the judgement asked for before a person changed it; null: nobody did."),
         "model_version": Column("varchar", "Version that served this week."),
         "promoted": Column("varchar", "Whether a retraining ended in a promotion; null: nothing was trained."),

@@ -20,19 +20,19 @@ from resources.dbt import DbtRunner
 from resources.warehouse.duckdb import POPULATION, DuckDBWarehouse, Warehouse
 from resources.warehouse.local_copy import share_of
 from steps.as_of import audited, early_until, frame_until, newest_cutoff, outcomes_until, profile_until
-from steps.monitored_tables import columns_of, take_census, watched_tables
+from steps.monitored_tables import columns_of, monitored_tables, take_census
 from steps.ownership import owner_of
 from steps.tables import TABLES, described, ensure, typed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_models.monitoring.data_quality.profile_sql import WatchedTable
-    from ml_models.monitoring.types import Fact
+    from ml_models.monitoring.data_quality.profile_sql import MonitoredTable
+    from ml_models.monitoring.types import Anomaly
 
 CENSUS = dg.AssetKey(["monitoring", "census"])
 PROFILE = dg.AssetKey(["monitoring", "profile"])
-FACTS = dg.AssetKey(["monitoring", "facts"])
+ANOMALIES = dg.AssetKey(["monitoring", "anomalies"])
 
 CANONICAL = tuple(
     dg.AssetKey(path.split("/")) for path in ("staging/stg_order_lines", "staging/stg_products", "marts/order_lines")
@@ -59,7 +59,7 @@ FAMILIES: Mapping[str, tuple[tuple[str, ...], str]] = {
     ),
     "labels_hold": (("labels",), "No outcome contradicts the orders that it is made of, none is closed early."),
 }
-"""Checks of quality: the kinds of facts that each shows, and what it promises."""
+"""Checks of quality: the kinds of anomalies that each shows, and what it promises."""
 
 _EVENTS = ("schema_holds", "arrives_as_usual", "values_as_usual", "keys_hold", "entities_as_usual")
 _SNAPSHOT = ("schema_holds", "arrives_as_usual", "values_as_usual", "keys_hold")
@@ -76,7 +76,7 @@ class MeasureConfig(dg.Config):
 
 
 def checks_of(raw: Sequence[dg.AssetKey]) -> list[dg.AssetCheckKey]:
-    """Return the quality checks: which families each watched asset has."""
+    """Return the quality checks: which families each monitored asset has."""
     wanted: dict[dg.AssetKey, tuple[str, ...]] = dict.fromkeys(raw, _EVENTS)
     wanted |= {key: _EVENTS if key.path[-1] == "stg_order_lines" else _SNAPSHOT for key in CANONICAL}
     wanted[FEATURE_FRAME] = ("values_as_usual", "knows_no_future")
@@ -85,7 +85,7 @@ def checks_of(raw: Sequence[dg.AssetKey]) -> list[dg.AssetCheckKey]:
 
 
 def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
-    """Return census, profile and facts, and the quality checks of everything that is watched.
+    """Return census, profile and anomalies, and the quality checks of everything that is monitored.
 
     `raw` are the keys of the streams that the connections land.
     """
@@ -104,14 +104,14 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
             for key, text in (
                 (
                     CENSUS,
-                    "One row a watched column: how many values it has and how long they live. Taken once, on healthy "
+                    "One row a monitored column: how many values it has and how long they live. Taken once, on healthy "
                     "history; what is an identifier, a category or a number follows from it and does not flip later.",
                 ),
                 (
                     PROFILE,
-                    "One row a week and measure of every watched table, as it stood then: rows by day, hour and "
+                    "One row a week and measure of every monitored table, as it stood then: rows by day, hour and "
                     "segment, nulls, modal values, quantiles, categories, keys, overlap with the weeks before. Never "
-                    "measured again, so a judgement of the past stays what it was. Read by monitoring/facts.",
+                    "measured again, so a judgement of the past stays what it was. Read by monitoring/anomalies.",
                 ),
             )
         ],
@@ -139,17 +139,17 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
         )
 
     @dg.asset(
-        key=FACTS,
+        key=ANOMALIES,
         deps=[PROFILE, FEATURE_FRAME, OUTCOMES],
         group_name="monitoring",
-        owners=[owner_of(FACTS)],
+        owners=[owner_of(ANOMALIES)],
         kinds={"pandas", "duckdb"},
         description=(
             "One row a failing observation: what was seen, what was expected, in which segment and days, and who "
             "starts the repair where; and one row a week with the verdict. Each also fails a check on its table."
         ),
     )
-    def facts(
+    def anomalies(
         context: dg.AssetExecutionContext,
         warehouse: Warehouse,
         airbyte: RawWorkspace,
@@ -159,7 +159,7 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
         found, sentence = judge_arrivals(warehouse, airbyte, dbt, clock)
         context.log.info(sentence)
         return dg.MaterializeResult(
-            metadata={**described(warehouse, FACTS), "verdict": sentence, "facts": table(found)}
+            metadata={**described(warehouse, ANOMALIES), "verdict": sentence, "anomalies": table(found)}
         )
 
     keys = checks_of(raw)
@@ -170,7 +170,7 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
             dg.AssetCheckSpec(
                 key.name,
                 asset=key.asset_key,
-                additional_deps=[FACTS],
+                additional_deps=[ANOMALIES],
                 description=FAMILIES[key.name][1],
                 metadata={"owner": owner_of(key.asset_key)},
             )
@@ -179,9 +179,9 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
         can_subset=True,
     )
     def quality(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
-        """Show the newest facts on the tables that they are about."""
+        """Show the newest anomalies on the tables that they are about."""
         found = warehouse.read(
-            "select * from monitoring.facts where cutoff_date = (select max(cutoff_date) from monitoring.facts)"
+            "select * from monitoring.anomalies where cutoff_date = (select max(cutoff_date) from monitoring.anomalies)"
         )
         for key in keys:
             if key not in context.selected_asset_check_keys:
@@ -194,29 +194,29 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
                 passed=failing.empty,
                 severity=dg.AssetCheckSeverity.WARN,
                 description=" ".join(failing["sentence"]) or "As its own past leads to expect.",
-                metadata={"facts": table(failing), "repair_starts_at": key.asset_key.to_user_string()}
+                metadata={"anomalies": table(failing), "repair_starts_at": key.asset_key.to_user_string()}
                 if len(failing)
                 else {},
             )
 
-    return [profile, facts, quality]
+    return [profile, anomalies, quality]
 
 
-def watched_now(warehouse: Warehouse, airbyte: RawWorkspace, dbt: DbtRunner) -> "tuple[WatchedTable, ...]":
-    """Return the watched tables by the census taken so far."""
+def monitored_now(warehouse: Warehouse, airbyte: RawWorkspace, dbt: DbtRunner) -> "tuple[MonitoredTable, ...]":
+    """Return the monitored tables by the census taken so far."""
     census = warehouse.read("select * from monitoring.census")
-    return watched_tables(airbyte.plans(), dbt.variables(), census)
+    return monitored_tables(airbyte.plans(), dbt.variables(), census)
 
 
 def _census(
     warehouse: Warehouse, local: DuckDBWarehouse, airbyte: RawWorkspace, dbt: DbtRunner
-) -> "tuple[WatchedTable, ...]":
-    """Count what was not counted yet, and return what is watched."""
+) -> "tuple[MonitoredTable, ...]":
+    """Count what was not counted yet, and return what is monitored."""
     known = warehouse.read("select * from monitoring.census")
     census = take_census(local.read, airbyte.plans(), dbt.variables(), known)
     if len(census) > len(known):
         warehouse.replace_table("monitoring", "census", census)
-    return watched_tables(airbyte.plans(), dbt.variables(), census)
+    return monitored_tables(airbyte.plans(), dbt.variables(), census)
 
 
 def _measure(
@@ -224,22 +224,22 @@ def _measure(
     warehouse: Warehouse,
     local: DuckDBWarehouse,
     share: float,
-    tables: "Sequence[WatchedTable]",
+    tables: "Sequence[MonitoredTable]",
     weeks: "Sequence[date]",
     most_rows: int,
 ) -> None:
-    """Measure these weeks (their first days) of every watched table, and add them to the profile."""
+    """Measure these weeks (their first days) of every monitored table, and add them to the profile."""
     from ml_models.monitoring.data_quality.profile_sql import WEEK, as_profile, fitted, measure_sql
 
     columns = columns_of(local.read)
     first, last = weeks[0], weeks[-1] + timedelta(days=WEEK - 1)
     parts = []
     with local.connect() as connection:
-        for watched in tables:
-            present = fitted(watched, columns.get(watched.asset, {}))
+        for monitored in tables:
+            present = fitted(monitored, columns.get(monitored.asset, {}))
             # A snapshot is only known as it stands: it is measured for the newest week.
             spans = [(weeks[-1], last)]
-            if watched.time_sql and present.columns:
+            if monitored.time_sql and present.columns:
                 [rows] = connection.execute(f"select count(*) from {present.relation}").fetchone() or [0]
                 spans = _spans(weeks, rows, most_rows)
             statements = [one for begin, end in spans for one in measure_sql(present, begin, end)]
@@ -305,27 +305,27 @@ def _weeks_to_measure(warehouse: Warehouse, *, again: bool = False) -> list[date
     return [begin + timedelta(days=7 * number) for number in range(max((newest - begin).days // 7, 0))]
 
 
-def arrival_facts(
-    warehouse: Warehouse, local: DuckDBWarehouse, tables: "Sequence[WatchedTable]", cutoff: date
-) -> "tuple[Fact, ...]":
+def arrival_anomalies(
+    warehouse: Warehouse, local: DuckDBWarehouse, tables: "Sequence[MonitoredTable]", cutoff: date
+) -> "tuple[Anomaly, ...]":
     """Return which tables lack whole days on the morning of a cutoff."""
     from ml_models.monitoring.data_quality import judge_arrival
 
     profile = profile_until(warehouse, cutoff)
-    facts: list[Fact] = []
-    for watched in tables:
-        if not watched.time_sql or watched.of:
+    anomalies: list[Anomaly] = []
+    for monitored in tables:
+        if not monitored.time_sql or monitored.of:
             continue
         days = local.read(
-            f"select max(cast({watched.time_sql} as date)) as day from {watched.relation} "
-            f"where {watched.time_sql} < cast(? as date)",
+            f"select max(cast({monitored.time_sql} as date)) as day from {monitored.relation} "
+            f"where {monitored.time_sql} < cast(? as date)",
             [cutoff],
         )["day"].iloc[0]
-        facts += judge_arrival(profile, watched, cutoff, None if days != days else days.date())
-    return tuple(facts)
+        anomalies += judge_arrival(profile, monitored, cutoff, None if days != days else days.date())
+    return tuple(anomalies)
 
 
-def schema_facts(warehouse: Warehouse, local: DuckDBWarehouse, cutoff: date) -> "tuple[Fact, ...]":
+def schema_anomalies(warehouse: Warehouse, local: DuckDBWarehouse, cutoff: date) -> "tuple[Anomaly, ...]":
     """Return what is wrong with the columns as they are now, by the census taken on healthy history."""
     from ml_models.monitoring.data_quality import judge_schema
 
@@ -334,9 +334,9 @@ def schema_facts(warehouse: Warehouse, local: DuckDBWarehouse, cutoff: date) -> 
     census = warehouse.read("select asset, column_name, column_type from monitoring.census")
     now = columns_of(local.read)
     return tuple(
-        fact
+        anomaly
         for asset, rows in census.groupby("asset", sort=True)
-        for fact in judge_schema(
+        for anomaly in judge_schema(
             str(asset),
             dict(zip(rows["column_name"], rows["column_type"], strict=True)),
             now.get(str(asset), {}),
@@ -348,22 +348,22 @@ def schema_facts(warehouse: Warehouse, local: DuckDBWarehouse, cutoff: date) -> 
 def judge_arrivals(
     warehouse: Warehouse, airbyte: RawWorkspace, dbt: DbtRunner, clock: Clock
 ) -> "tuple[pd.DataFrame, str]":
-    """Judge what arrived before the cutoff that is due, write its facts, and return them with the verdict."""
+    """Judge what arrived before the cutoff that is due, write its anomalies, and return them with the verdict."""
     from ml_models.monitoring.data_quality import judge_as_of, judge_frame, judge_outcomes, judge_quality
     from ml_models.problems.lapse.problem import PROBLEM
 
-    ensure(warehouse, FACTS)
+    ensure(warehouse, ANOMALIES)
     cutoff = due_cutoff(newest_cutoff(warehouse), clock)
     if cutoff is None:
-        return warehouse.read("select * from monitoring.facts"), "Nothing to judge yet: there is no cutoff."
+        return warehouse.read("select * from monitoring.anomalies"), "Nothing to judge yet: there is no cutoff."
     local = warehouse.local()
     # Not by an earlier judgement of this week: the past may have been repaired since.
-    past, tables = bad_weeks(warehouse, cutoff, {cutoff - timedelta(days=7)}), watched_now(warehouse, airbyte, dbt)
+    past, tables = bad_weeks(warehouse, cutoff, {cutoff - timedelta(days=7)}), monitored_now(warehouse, airbyte, dbt)
     verdict = judge_quality(profile_until(warehouse, cutoff), tables, cutoff, past)
     found = [
-        *schema_facts(warehouse, local, cutoff),
-        *arrival_facts(warehouse, local, tables, cutoff),
-        *verdict.facts,
+        *schema_anomalies(warehouse, local, cutoff),
+        *arrival_anomalies(warehouse, local, tables, cutoff),
+        *verdict.anomalies,
     ]
     if not found:
         # What is made of rows that arrived wrong is wrong too, and that is said already.
@@ -375,18 +375,20 @@ def judge_arrivals(
         rebuilt = audited(dbt, warehouse, local, cutoff - timedelta(days=PROBLEM.horizon_days))
         if rebuilt is not None:
             found += judge_as_of(frame, rebuilt, PROBLEM.features, PROBLEM.entity)
-    sentence = verdict.sentence if verdict.facts or not found else found[0].sentence
-    rows = _fact_rows(found, cutoff)
+    sentence = verdict.sentence if verdict.anomalies or not found else found[0].sentence
+    rows = _anomaly_rows(found, cutoff)
     whole, cutoffs = [rows, _verdict_row(sentence, cutoff)], {cutoff}
     if past is None:
         # The weeks of the past were judged just now; what was bad in them must be known next week too. Of a cutoff that
         # has a verdict, what was said then stands.
-        known, judged = _cutoffs_of_facts(warehouse)
+        known, judged = _cutoffs_of_anomalies(warehouse)
         before = _past_rows(verdict.bad_weeks, cutoff)
         before = before[~before["cutoff_date"].dt.date.isin(judged)]
         whole.append(before)
         cutoffs |= {day for day in known - judged if day < cutoff} | set(before["cutoff_date"].dt.date)
-    warehouse.replace_partitions("monitoring", "facts", _stacked(whole), column="cutoff_date", values=sorted(cutoffs))
+    warehouse.replace_partitions(
+        "monitoring", "anomalies", _stacked(whole), column="cutoff_date", values=sorted(cutoffs)
+    )
     return rows, sentence
 
 
@@ -396,53 +398,53 @@ VERDICT = "verdict"
 def bad_weeks(
     warehouse: Warehouse, cutoff: date, judged_at: Collection[date]
 ) -> dict[str, dict[date, tuple[str, ...]]] | None:
-    """Return the weeks before `cutoff` that had facts, by asset and first day; None if `judged_at` has no verdict.
+    """Return the weeks before `cutoff` that had anomalies, by asset and first day; None if `judged_at` has no verdict.
 
     Whoever judges a week without knowing its past writes down that past too, so one judged cutoff is enough.
     """
-    ensure(warehouse, FACTS)
-    facts = warehouse.read(
-        "select distinct cutoff_date, asset, kind, column_name from monitoring.facts order by 1, 2, 3, 4"
+    ensure(warehouse, ANOMALIES)
+    anomalies = warehouse.read(
+        "select distinct cutoff_date, asset, kind, column_name from monitoring.anomalies order by 1, 2, 3, 4"
     )
-    judged = {stamp.date() for stamp in facts.loc[facts["kind"] == VERDICT, "cutoff_date"]}
+    judged = {stamp.date() for stamp in anomalies.loc[anomalies["kind"] == VERDICT, "cutoff_date"]}
     if not judged & set(judged_at):
         return None
     found: dict[str, dict[date, tuple[str, ...]]] = {}
-    for row in facts[(facts["kind"] != VERDICT) & (facts["cutoff_date"].dt.date < cutoff)].itertuples():
+    for row in anomalies[(anomalies["kind"] != VERDICT) & (anomalies["cutoff_date"].dt.date < cutoff)].itertuples():
         weeks = found.setdefault(str(row.asset), {})
         week = row.cutoff_date.date() - timedelta(days=7)
         weeks[week] = (*weeks.get(week, ()), f"{row.kind}:{row.column_name}")
     return found
 
 
-def _cutoffs_of_facts(warehouse: Warehouse) -> tuple[set[date], set[date]]:
+def _cutoffs_of_anomalies(warehouse: Warehouse) -> tuple[set[date], set[date]]:
     """Return the cutoffs that have rows, and those of them that have a verdict of their own."""
-    facts = warehouse.read("select distinct cutoff_date, kind from monitoring.facts")
-    days = facts["cutoff_date"].dt.date
-    return set(days), set(days[facts["kind"] == VERDICT])
+    anomalies = warehouse.read("select distinct cutoff_date, kind from monitoring.anomalies")
+    days = anomalies["cutoff_date"].dt.date
+    return set(days), set(days[anomalies["kind"] == VERDICT])
 
 
-def _fact_rows(facts: "Sequence[Fact]", cutoff: date) -> "pd.DataFrame":
+def _anomaly_rows(anomalies: "Sequence[Anomaly]", cutoff: date) -> "pd.DataFrame":
     return _rows(
         {
             "cutoff_date": cutoff,
-            "asset": fact.asset,
-            "kind": fact.kind,
-            "column_name": fact.column,
-            "segment": f"{fact.segment_column} in ({', '.join(fact.segment_values[:8])})"
-            if fact.segment_column
+            "asset": anomaly.asset,
+            "kind": anomaly.kind,
+            "column_name": anomaly.column,
+            "segment": f"{anomaly.segment_column} in ({', '.join(anomaly.segment_values[:8])})"
+            if anomaly.segment_column
             else "",
-            "first_day": fact.first_day,
-            "last_day": fact.last_day,
-            "rate": fact.rate,
-            "observed": fact.observed,
-            "expected": fact.expected,
-            "threshold": fact.threshold,
-            "n": fact.n,
-            "owner": owner_of(dg.AssetKey(fact.asset.split("/"))),
-            "sentence": fact.sentence,
+            "first_day": anomaly.first_day,
+            "last_day": anomaly.last_day,
+            "rate": anomaly.rate,
+            "observed": anomaly.observed,
+            "expected": anomaly.expected,
+            "threshold": anomaly.threshold,
+            "n": anomaly.n,
+            "owner": owner_of(dg.AssetKey(anomaly.asset.split("/"))),
+            "sentence": anomaly.sentence,
         }
-        for fact in facts
+        for anomaly in anomalies
     )
 
 
@@ -472,7 +474,7 @@ def _verdict_row(sentence: str, cutoff: date) -> "pd.DataFrame":
 def _rows(records: "Iterable[Mapping[str, object]]") -> "pd.DataFrame":
     import pandas as pd
 
-    return typed(pd.DataFrame(list(records), columns=list(TABLES[("monitoring", "facts")])), FACTS)
+    return typed(pd.DataFrame(list(records), columns=list(TABLES[("monitoring", "anomalies")])), ANOMALIES)
 
 
 def _stacked(parts: "Sequence[pd.DataFrame]") -> "pd.DataFrame":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import dagster as dg
 
-from assets.company.quality import FACTS, arrival_facts, bad_weeks, schema_facts, watched_now
+from assets.company.quality import ANOMALIES, arrival_anomalies, bad_weeks, monitored_now, schema_anomalies
 from assets.problem.monitoring import DRIFT, PERFORMANCE, drift_history
 from assets.problem.predictions import PREDICTIONS, due_cutoff
 from assets.problem.training import CHAMPION, OUTCOMES, SEED, previous_champion
@@ -69,9 +69,9 @@ class JudgementConfig(dg.Config):
 
 _DESCRIPTIONS: Mapping[dg.AssetKey, str] = {
     DIAGNOSIS: (
-        "One row a week and layer: what quality, drift and performance say, and what explains it. Quality facts are "
-        "replayed on a healthy week to see how much of the change they reproduce; what remains is split into covariate "
-        "and concept shift; the lineage is walked upstream to the first bad asset."
+        "One row a week and layer: what quality, drift and performance say, and what explains it. Quality anomalies "
+        "are replayed on a healthy week to see how much of the change they reproduce; what remains is split into "
+        "covariate and concept shift; the lineage is walked upstream to the first bad asset."
     ),
     DECISIONS: (
         "The ledger: exactly one of continue, improve, inspect, rollback a week, with its evidence, the run that it "
@@ -90,7 +90,7 @@ _DESCRIPTIONS: Mapping[dg.AssetKey, str] = {
     specs=[
         dg.AssetSpec(
             key,
-            deps=[FACTS, DRIFT, PERFORMANCE, PREDICTIONS, CHAMPION, OUTCOMES, EARLY_OUTCOMES],
+            deps=[ANOMALIES, DRIFT, PERFORMANCE, PREDICTIONS, CHAMPION, OUTCOMES, EARLY_OUTCOMES],
             group_name="monitoring",
             owners=[owner_of(key)],
             kinds={"scikitlearn", "duckdb"},
@@ -198,7 +198,7 @@ def week_evidence(
     local = warehouse.local()
     share = share_of(local)
     lineage, owners = lineage_and_owners(Sandbox(dbt, local.path))
-    tables = watched_now(warehouse, airbyte, dbt)
+    tables = monitored_now(warehouse, airbyte, dbt)
     return WeekEvidence(
         cutoff=cutoff,
         problem=PROBLEM,
@@ -219,7 +219,10 @@ def week_evidence(
         audit=audited(dbt, warehouse, local, cutoff - timedelta(days=PROBLEM.horizon_days)),
         bad_weeks=bad_weeks(warehouse, cutoff, {cutoff, cutoff - timedelta(days=7)}),
         drift_history=drift_history(warehouse),
-        active_checks=(*schema_facts(warehouse, local, cutoff), *arrival_facts(warehouse, local, tables, cutoff)),
+        active_checks=(
+            *schema_anomalies(warehouse, local, cutoff),
+            *arrival_anomalies(warehouse, local, tables, cutoff),
+        ),
     )
 
 
@@ -345,7 +348,7 @@ def _report(warehouse: Warehouse, newest: date | None) -> "Iterator[dg.Materiali
     yield dg.MaterializeResult(
         asset_key=DIAGNOSIS, metadata={**described(warehouse, DIAGNOSIS), "newest": table(diagnosis)}
     )
-    shown = ledger.drop(columns=["facts"])
+    shown = ledger.drop(columns=["anomalies"])
     yield dg.MaterializeResult(
         asset_key=DECISIONS, metadata={**described(warehouse, DECISIONS), "newest": table(shown)}
     )

@@ -238,7 +238,7 @@ def _judge(warehouse: Warehouse, registry: ModelRegistry, layer: str) -> dg.Asse
     verdict = judge_drift(history, history["cutoff_date"].max())
     champion = registry.by_alias(CHAMPION_ALIAS)
     if verdict.status == "fail" and champion is not None:
-        # What moved and changes no score, or moved by newcomers alone, is recorded and alarms nobody.
+        # What moved and changes no score, or moved by new customers alone, is recorded and alarms nobody.
         frame = frame_until(warehouse, verdict.cutoff, judged_share(warehouse))
         pipeline = registry.load(champion)
         frame = frame[[*PROBLEM.keys, *PROBLEM.features]]

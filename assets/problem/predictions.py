@@ -13,12 +13,12 @@ from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse.duckdb import Warehouse
 from steps.ownership import owner_of
-from steps.scoring import DARK, REASONS, rows_of, score_cutoff
+from steps.scoring import REASONS, SHADOW, rows_of, score_cutoff
 from steps.shop_time import today
 from steps.tables import described, ensure
 
 PREDICTIONS = dg.AssetKey(["predictions", "lapse_predictions"])
-DARK_PREDICTIONS = dg.AssetKey(["predictions", "dark_predictions"])
+SHADOW_PREDICTIONS = dg.AssetKey(["predictions", "shadow_predictions"])
 CUSTOMERS_AT_RISK = dg.AssetKey(["marts", "customers_at_risk"])
 SCORED_CURRENT_CUTOFF = dg.AssetCheckKey(PREDICTIONS, "scored_current_cutoff")
 
@@ -165,34 +165,34 @@ def _current(
 
 
 @dg.asset(
-    key=DARK_PREDICTIONS,
+    key=SHADOW_PREDICTIONS,
     deps=[FEATURE_FRAME, CANDIDATE, PREDICTIONS],
     group_name="predictions",
-    owners=[owner_of(DARK_PREDICTIONS)],
+    owners=[owner_of(SHADOW_PREDICTIONS)],
     kinds={"scikitlearn", "duckdb"},
     description=(
         "What a challenger that passed the gate, and waits for its promotion, says of the newest cutoff, beside what "
-        "the champion said. Nobody is served from it. A promotion with `after_dark` waits for such a cutoff."
+        "the champion said. Nobody is served from it. A promotion with `after_shadow` waits for such a cutoff."
     ),
 )
-def dark_predictions(
+def shadow_predictions(
     context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry
 ) -> dg.MaterializeResult:
     """Score the newest served cutoff with the waiting challenger, if there is one."""
-    ensure(warehouse, PREDICTIONS, DARK_PREDICTIONS)
+    ensure(warehouse, PREDICTIONS, SHADOW_PREDICTIONS)
     challenger, champion = registry.by_alias(CHALLENGER), registry.by_alias(CHAMPION_ALIAS)
     cutoff = _newest_cutoff(warehouse)
     waits = challenger is not None and champion is not None and challenger != champion
     if not waits or challenger is None or cutoff is None or obstacle_of(registry, challenger):
         context.log.info("no challenger waits for its promotion")
         return dg.MaterializeResult(
-            metadata={**described(warehouse, DARK_PREDICTIONS), "what_happened": "no challenger waits"}
+            metadata={**described(warehouse, SHADOW_PREDICTIONS), "what_happened": "no challenger waits"}
         )
-    scored = score_cutoff(warehouse, registry, challenger, cutoff, DARK)
-    what = f"cutoff {cutoff} scored in the dark by version {challenger.version}"
+    scored = score_cutoff(warehouse, registry, challenger, cutoff, SHADOW)
+    what = f"cutoff {cutoff} scored as a shadow by version {challenger.version}"
     context.log.info(what)
     both = warehouse.read(
-        "select score, champion_score from predictions.dark_predictions "
+        "select score, champion_score from predictions.shadow_predictions "
         "where cutoff_date = ? and champion_score is not null",
         [cutoff],
     )
@@ -204,7 +204,7 @@ def dark_predictions(
             "rank_correlation": round(float(both["score"].corr(both["champion_score"], method="spearman")), 4),
         }
     record = {"what_happened": what, **scored.metadata, **agreement}
-    return dg.MaterializeResult(metadata={**described(warehouse, DARK_PREDICTIONS), **record})
+    return dg.MaterializeResult(metadata={**described(warehouse, SHADOW_PREDICTIONS), **record})
 
 
 def _newest_cutoff(warehouse: Warehouse) -> date | None:
@@ -244,4 +244,4 @@ def _report(context: dg.AssetExecutionContext, warehouse: Warehouse, record: dic
     )
 
 
-PREDICTION_ASSETS = [lapse_predictions, dark_predictions]
+PREDICTION_ASSETS = [lapse_predictions, shadow_predictions]

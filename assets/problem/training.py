@@ -19,7 +19,7 @@ from steps.tables import described, ensure
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_models.training.champion_challenge import Champion, Contest
+    from ml_models.training.champion_challenge import Champion, Comparison
     from ml_models.training.search import TrainingResult
 
 OUTCOMES = dg.AssetKey(["outcomes", "customer_outcomes"])
@@ -90,13 +90,13 @@ class PromotionConfig(dg.Config):
 
     `rollback`: instead of promoting the challenger, return to the champion before the present one, which then stays
     away. `exclude_from`, `exclude_to`: cutoffs known bad; a rollback passes over versions that learned from them.
-    `after_dark`: promote only a challenger that has scored a cutoff in predictions/dark_predictions. `reason`: why.
+    `after_shadow`: promote only a challenger that has scored a cutoff in predictions/shadow_predictions. `reason`: why.
     """
 
     rollback: bool = False
     exclude_from: str = ""
     exclude_to: str = ""
-    after_dark: bool = False
+    after_shadow: bool = False
     reason: str = ""
 
 
@@ -217,14 +217,14 @@ def candidate(
     """Search, evaluate, compare, fit, register; the same data and recipe are not judged twice against one champion."""
     from ml_models.plots import reliability_plot
     from ml_models.problems.lapse.problem import PROBLEM
-    from ml_models.training.gate import settle
+    from ml_models.training.gate import evaluate_candidate
 
     rows = warehouse.read("select * from training.training_set order by cutoff_date, customer_id")
     fingerprint = recipe_fingerprint(rows)
     version = _judged_before(registry, fingerprint)
     if version is None:
         serving = champion_known(registry)
-        result, compared, gates = settle(rows, PROBLEM, serving, seed=SEED, log=context.log.info)
+        result, compared, gates = evaluate_candidate(rows, PROBLEM, serving, seed=SEED, log=context.log.info)
         version = register(registry, result, compared, fingerprint, gates, run_id=context.run_id)
         record(warehouse, result, version)
         context.log.info(f"registered as version {version.version}, challenger")
@@ -319,8 +319,8 @@ def champion(
                 allow_retries=False,
             )
         obstacle = obstacle_of(registry, challenger)
-        if not obstacle and config.after_dark and not _scored_in_the_dark(warehouse, challenger):
-            obstacle = "it has not scored a cutoff in the dark yet; the next weekly scoring does that"
+        if not obstacle and config.after_shadow and not _scored_as_shadow(warehouse, challenger):
+            obstacle = "it has not scored a cutoff as a shadow yet; the next weekly scoring does that"
         if before == challenger and _last_recorded(warehouse) == challenger.version:
             what = f"version {challenger.version} is the champion already"
         elif obstacle:
@@ -488,11 +488,11 @@ def obstacle_of(registry: ModelRegistry, challenger: ModelVersion) -> str:
     return f"it was rolled back ({sent_away})" if sent_away else ""
 
 
-def _scored_in_the_dark(warehouse: Warehouse, version: ModelVersion) -> bool:
-    if not warehouse.exists("predictions", "dark_predictions"):
+def _scored_as_shadow(warehouse: Warehouse, version: ModelVersion) -> bool:
+    if not warehouse.exists("predictions", "shadow_predictions"):
         return False
     found = warehouse.read(
-        "select count(*) as n from predictions.dark_predictions where model_version = ?", [version.version]
+        "select count(*) as n from predictions.shadow_predictions where model_version = ?", [version.version]
     )
     return bool(found["n"].iloc[0])
 
@@ -535,7 +535,7 @@ def recipe_fingerprint(rows: "pd.DataFrame") -> str:
 def register(
     registry: ModelRegistry,
     result: "TrainingResult",
-    compared: "Contest | None",
+    compared: "Comparison | None",
     fingerprint: str,
     gates: list,
     run_id: str,

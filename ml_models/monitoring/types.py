@@ -11,7 +11,7 @@ customers behave differently from what their features promise."""
 
 Action = Literal["continue", "improve", "inspect", "rollback"]
 
-FactKind = Literal[
+AnomalyKind = Literal[
     "schema",  # a column is missing, or has another type
     "keys",  # a key repeats or is null
     "stale",  # nothing, or less than whole days, arrived lately
@@ -30,10 +30,10 @@ FactKind = Literal[
 
 
 @dataclass(frozen=True)
-class Alteration:
+class Perturbation:
     """A change of rows, described so that it can be made anywhere: in a drill, and in a healthy window by attribution.
 
-    `table` is `schema/name` as in an asset key; `operation` one of `alterations.OPERATIONS`; `where` a SQL predicate
+    `table` is `schema/name` as in an asset key; `operation` one of `perturbations.OPERATIONS`; `where` a SQL predicate
     over the table's columns; `rate` the share of matching units that are hit, chosen by a hash (never at random);
     `per` the column whose values are hit as a whole ("" : single rows). `first_day` and `last_day` are inclusive days
     of the table's own time, None when open; a table without a time is changed from `first_day` on as delivered.
@@ -49,7 +49,7 @@ class Alteration:
     last_day: date | None = None
     value: object = None
 
-    def moved(self, days: int) -> "Alteration":
+    def moved(self, days: int) -> "Perturbation":
         """Return the same change, `days` later (negative: earlier)."""
         shift = timedelta(days=days)
         return replace(
@@ -60,14 +60,14 @@ class Alteration:
 
 
 @dataclass(frozen=True)
-class Fact:
+class Anomaly:
     """One failing observation of quality.
 
     `asset` is `schema/name`, the table it was seen on. `rate` is the share of rows hit within the segment and days.
     `replay` re-enacts what was seen, for attribution; None when it cannot be re-enacted (a missing column).
     """
 
-    kind: FactKind
+    kind: AnomalyKind
     asset: str
     column: str
     observed: float
@@ -80,7 +80,7 @@ class Fact:
     segment_column: str = ""
     segment_values: tuple[str, ...] = ()
     rate: float = 1.0
-    replay: Alteration | None = None
+    replay: Perturbation | None = None
 
     @property
     def check(self) -> str:
@@ -92,8 +92,9 @@ class Fact:
 class Diagnosis:
     """What explains the evidence of one week.
 
-    `explained` is the share, 0 to 1, that replaying the quality facts reproduces (nan: nothing to explain, or it could
-    not be replayed). `first_bad_asset` is the furthest upstream asset that is bad while all that it reads is sound.
+    `explained` is the share, 0 to 1, that replaying the quality anomalies reproduces (nan: nothing to explain, or it
+    could not be replayed). `first_bad_asset` is the furthest upstream asset that is bad while all that it reads is
+    sound.
     """
 
     cause: Cause

@@ -20,7 +20,7 @@ from ml_models.monitoring.decision.decide import (
     before,
     decide,
     grade,
-    known_facts,
+    known_anomalies,
     ledger_row,
     quarantined,
     rollback_reason,
@@ -37,7 +37,7 @@ from ml_models.monitoring.decision.retraining_gain import (
     window_cutoffs,
 )
 from ml_models.monitoring.diagnosis.root_cause import Case, champion_diagnosis, diagnose
-from ml_models.monitoring.drift.new_customers import newcomers_alone
+from ml_models.monitoring.drift.new_customers import new_customers_alone
 from ml_models.monitoring.drift.verdict import (
     LEAST_WINDOWS,
     DriftVerdict,
@@ -46,7 +46,7 @@ from ml_models.monitoring.drift.verdict import (
     weigh_drift,
 )
 from ml_models.monitoring.performance.verdict import PerformanceVerdict, judge_performance, performance_history
-from ml_models.monitoring.types import Action, Alteration, Decision, Diagnosis, Fact
+from ml_models.monitoring.types import Action, Anomaly, Decision, Diagnosis, Perturbation
 from ml_models.problems.contract import Problem
 from ml_models.training.splits import cutoff_dates
 
@@ -61,7 +61,8 @@ class WeekEvidence:
     Rows before the cutoff are delivered, and the cutoff itself has just been scored. Frames hold `cutoff_date` as
     datetime64[us] at midnight.
 
-    - `profile`: measures of the watched tables up to this cutoff (measures.MEASURE_COLUMNS); `tables`: WatchedTable.
+    - `profile`: measures of the monitored tables up to this cutoff (measures.MEASURE_COLUMNS); `tables`:
+    MonitoredTable.
     - `frame`: feature rows of all cutoffs up to this one, as served. `audit`: rows of some recent cutoffs, built
       again from the days before them only (None: no audit this week).
     - `outcomes`: customer_id, cutoff_date, label; matured at the cutoff only. `early`: customer_id, cutoff_date,
@@ -69,12 +70,13 @@ class WeekEvidence:
     - `champion`, `previous`: fitted pipelines with `predict_proba`, None when there is none yet; their `_info`.
     - `ledger`: past decisions (decision.LEDGER_COLUMNS), oldest first.
     - `lineage`: asset -> the assets it reads; `owners`: asset -> team; both keyed `schema/name`.
-    - `rebuild(alterations, cutoff)`: feature rows of one past cutoff as they would be under these alterations; None
+    - `rebuild(perturbations, cutoff)`: feature rows of one past cutoff as they would be under these perturbations; None
       where the sandbox is not at hand.
     - `refit(rows)`: the champion's recipe (or the default one), fitted on rows with features and label.
     - `drift_history`, `performance_known`, `bad_weeks`: what last week's judgement returned under these names
       (`bad_weeks` in its quality verdict; None: measured anew), so that a week costs the same however long the history.
-    - `active_checks`: facts that others established (schema contracts, source freshness, labels), beside the profile's.
+    - `active_checks`: anomalies that others established (schema contracts, source freshness, labels), beside the
+    profile's.
     - `groups`: columns of `frame` beside the features that hold categories, to slice by.
     """
 
@@ -92,13 +94,13 @@ class WeekEvidence:
     ledger: pd.DataFrame
     lineage: Mapping[str, Sequence[str]]
     owners: Mapping[str, str]
-    rebuild: Callable[[Sequence[Alteration], date], pd.DataFrame] | None
+    rebuild: Callable[[Sequence[Perturbation], date], pd.DataFrame] | None
     refit: Callable[[pd.DataFrame], Pipeline]
     audit: pd.DataFrame | None = None
     drift_history: pd.DataFrame | None = None
     performance_known: pd.DataFrame | None = None
     bad_weeks: Mapping[str, Mapping[date, tuple[str, ...]]] | None = None
-    active_checks: Sequence[Fact] = field(default_factory=tuple)
+    active_checks: Sequence[Anomaly] = field(default_factory=tuple)
     groups: Sequence[str] = field(default_factory=tuple)
 
 
@@ -151,17 +153,19 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
     past = before(evidence.ledger, cutoff)
     rows = labelled_rows(evidence.frame, evidence.outcomes, problem)
     quality = _quality(evidence)
-    facts = _distinct([*quality.facts, *evidence.active_checks, *_rows_facts(evidence, past, quality.facts)])
-    lingering = tuple(
-        fact for fact in known_facts(past) if bad_period(fact).touches_window(cutoff, problem.window_days)
+    anomalies = _distinct(
+        [*quality.anomalies, *evidence.active_checks, *_rows_anomalies(evidence, past, quality.anomalies)]
+    )
+    still_in_window = tuple(
+        anomaly for anomaly in known_anomalies(past) if bad_period(anomaly).touches_window(cutoff, problem.window_days)
     )
     days = [stamp.date() for stamp in cutoff_dates(evidence.frame[problem.cutoff].unique())]
-    barred = quarantined(past, days, problem.window_days, problem.horizon_days, facts)
+    excluded = quarantined(past, days, problem.window_days, problem.horizon_days, anomalies)
 
     known_bad = bad_periods(past)
     history = _drift_history(evidence)
     drift, score_drift = _judge_drift(evidence, history)
-    known, performance = _performance(evidence, barred)
+    known, performance = _performance(evidence, excluded)
     failed = [verdict for verdict in (drift, score_drift) if verdict is not None and verdict.status == "fail"]
     drifted = [name for verdict in failed for name in verdict.columns]
     drift_alarm = bool(failed)
@@ -169,8 +173,8 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
     case = Case(
         cutoff=cutoff,
         problem=problem,
-        facts=facts,
-        lingering=lingering,
+        anomalies=anomalies,
+        still_in_window=still_in_window,
         frame=evidence.frame,
         rows=rows,
         early=evidence.early,
@@ -184,28 +188,28 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
         lineage=evidence.lineage,
         owners=evidence.owners,
         rebuild=evidence.rebuild,
-        barred=tuple(day for day in days if any(one.touches_window(day, problem.window_days) for one in known_bad)),
-        insufficient=quality.status == drift.status == "insufficient evidence" and not facts,
+        excluded=tuple(day for day in days if any(one.touches_window(day, problem.window_days) for one in known_bad)),
+        insufficient=quality.status == drift.status == "insufficient evidence" and not anomalies,
     )
     diagnosis = diagnose(case)
-    effect = _effect(evidence, rows, barred, settings)
+    effect = _effect(evidence, rows, excluded, settings)
     labelled = tuple(sorted({stamp.date() for stamp in cutoff_dates(rows[problem.cutoff].unique())}))
     situation = Situation(
         cutoff=cutoff,
         diagnosis=diagnosis,
-        facts=facts,
+        anomalies=anomalies,
         alarm=case.alarm,
         labelled=labelled,
         champion=evidence.champion_info,
         previous=evidence.previous_info,
         effect=effect,
-        gain=lambda window: _gain(evidence, rows, labelled, barred, window, settings),
+        gain=lambda window: _gain(evidence, rows, labelled, excluded, window, settings),
         window_days=problem.window_days,
         horizon_days=problem.horizon_days,
     )
-    periods = [*known_bad, *(bad_period(fact) for fact in facts)]
+    periods = [*known_bad, *(bad_period(anomaly) for anomaly in anomalies)]
     found = rollback_reason(situation, periods, settings)
-    if found is not None and (found[1] is not None or not facts):
+    if found is not None and (found[1] is not None or not anomalies):
         reason, previous = found
         situation = replace(situation, diagnosis=champion_diagnosis(case, reason, previous, diagnosis))
     decision = decide(situation, evidence.ledger, settings, override)
@@ -218,8 +222,8 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
         performance=performance,
         diagnosis=decision.diagnosis,
         decision=decision,
-        why=why_row(decision, quality, drift, performance, facts),
-        ledger_row=ledger_row(decision, facts, version),
+        why=why_row(decision, quality, drift, performance, anomalies),
+        ledger_row=ledger_row(decision, anomalies, version),
         graded=grade(evidence.ledger, cutoff, settled_effects(past, effect)),
         drift_history=history,
         performance_known=known,
@@ -233,28 +237,28 @@ def _quality(evidence: WeekEvidence) -> QualityVerdict:
     return judge_quality(evidence.profile, evidence.tables, evidence.cutoff, evidence.bad_weeks)
 
 
-def _rows_facts(evidence: WeekEvidence, past: pd.DataFrame, found: Sequence[Fact]) -> list[Fact]:
+def _rows_anomalies(evidence: WeekEvidence, past: pd.DataFrame, found: Sequence[Anomaly]) -> list[Anomaly]:
     """Judge feature rows, outcomes and the as-of audit, leaving out the cutoffs that are known to be bad."""
     problem, cutoff = evidence.problem, evidence.cutoff
-    periods = [*bad_periods(past), *(bad_period(fact) for fact in (*found, *evidence.active_checks))]
+    periods = [*bad_periods(past), *(bad_period(anomaly) for anomaly in (*found, *evidence.active_checks))]
     stamps = cutoff_dates(evidence.frame[problem.cutoff].unique())
     bad = [day.date() for day in stamps if any(one.touches_window(day.date(), problem.window_days) for one in periods)]
-    facts = [*judge_frame(evidence.frame, problem, cutoff, excluded=[day for day in bad if day != cutoff])]
-    facts += judge_outcomes(evidence.outcomes, cutoff, problem.entity, problem.label, early=evidence.early)
+    anomalies = [*judge_frame(evidence.frame, problem, cutoff, excluded=[day for day in bad if day != cutoff])]
+    anomalies += judge_outcomes(evidence.outcomes, cutoff, problem.entity, problem.label, early=evidence.early)
     if evidence.audit is not None:
         # Days that came late make old cutoffs differ from what can be built today, and nobody saw the future.
         days = cutoff_dates(evidence.audit[problem.cutoff])
         sound = evidence.audit[~days.isin([pd.Timestamp(day) for day in bad])]
         if len(sound):
-            facts += judge_as_of(evidence.frame, sound, problem.features, problem.entity)
-    return facts
+            anomalies += judge_as_of(evidence.frame, sound, problem.features, problem.entity)
+    return anomalies
 
 
-def _distinct(facts: Sequence[Fact]) -> tuple[Fact, ...]:
-    kept: list[Fact] = []
-    for fact in facts:
-        if fact not in kept:
-            kept.append(fact)
+def _distinct(anomalies: Sequence[Anomaly]) -> tuple[Anomaly, ...]:
+    kept: list[Anomaly] = []
+    for anomaly in anomalies:
+        if anomaly not in kept:
+            kept.append(anomaly)
     return tuple(kept)
 
 
@@ -333,7 +337,7 @@ def _judge_drift(evidence: WeekEvidence, history: pd.DataFrame) -> tuple[DriftVe
 def judge_scores(
     history: pd.DataFrame, cutoff: date, frame: pd.DataFrame, predict: Callable[[pd.DataFrame], Any], entity: str
 ) -> DriftVerdict:
-    """Judge the champion's scores by their `history` (measure_drift); what only newcomers moved is "moved", no alarm.
+    """Judge the champion's scores by their `history` (measure_drift); new customers alone are no alarm ("moved").
 
     `frame`: feature rows up to the cutoff; `predict` gives the champion's scores of such rows.
     """
@@ -346,7 +350,7 @@ def judge_scores(
         days = [stamp.date() for stamp in cutoff_dates(rows["cutoff_date"].unique()) if stamp.date() <= cutoff]
         return judge_drift(drift_statistics(again, days, [SCORE]), cutoff).status == "fail"
 
-    said = newcomers_alone(frame, entity, cutoff, LEAST_WINDOWS, fails)
+    said = new_customers_alone(frame, entity, cutoff, LEAST_WINDOWS, fails)
     return replace(verdict, status="moved", sentence=f"The scores moved at {cutoff}. {said}.") if said else verdict
 
 
@@ -355,7 +359,7 @@ def _predict(evidence: WeekEvidence) -> Callable[[pd.DataFrame], Any]:
 
 
 def _performance(
-    evidence: WeekEvidence, barred: Sequence[date]
+    evidence: WeekEvidence, excluded: Sequence[date]
 ) -> tuple[pd.DataFrame | None, PerformanceVerdict | None]:
     """Judge the champion on every cutoff of the frame, as if it had always served: one model, one past."""
     if evidence.champion is None or evidence.champion_info is None or evidence.frame.empty:
@@ -372,7 +376,7 @@ def _performance(
         problem,
         info.trained_through,
         evidence.cutoff,
-        barred,
+        excluded,
         groups=evidence.groups,
         known=known if known is not None and len(known) else None,
     )
@@ -387,26 +391,34 @@ def judge_predictions(
     problem: Problem,
     trained_through: date,
     cutoff: date,
-    barred: Sequence[date] = (),
+    excluded: Sequence[date] = (),
     groups: Sequence[str] = (),
     known: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, PerformanceVerdict]:
     """Judge by outcomes whether a model's predictions hold; return the history that it is judged by, and the verdict.
 
-    Frames as in WeekEvidence; `predict` gives the model's scores of feature rows; `barred` cutoffs are left out. What
-    fails among newcomers alone is "moved", no alarm.
+    Frames as in WeekEvidence; `predict` gives the model's scores of feature rows; `excluded` cutoffs are left out. What
+    fails among new customers alone is "moved", no alarm.
     """
 
     def judged(rows: pd.DataFrame, before: pd.DataFrame | None) -> tuple[pd.DataFrame, PerformanceVerdict]:
         history = performance_history(
-            rows, predict(rows), outcomes, early, problem, trained_through, groups=groups, exclude=barred, known=before
+            rows,
+            predict(rows),
+            outcomes,
+            early,
+            problem,
+            trained_through,
+            groups=groups,
+            exclude=excluded,
+            known=before,
         )
-        return history, judge_performance(history, cutoff, barred)
+        return history, judge_performance(history, cutoff, excluded)
 
     history, verdict = judged(frame, known)
     if verdict.status == "fail":
         columns = [*problem.keys, *problem.features, *(name for name in groups if name in frame.columns)]
-        said = newcomers_alone(
+        said = new_customers_alone(
             frame[columns], problem.entity, cutoff, LEAST_WINDOWS, lambda rows: judged(rows, None)[1].status == "fail"
         )
         if said:
@@ -414,7 +426,7 @@ def judge_predictions(
     return history, verdict
 
 
-def _effect(evidence: WeekEvidence, rows: pd.DataFrame, barred: Sequence[date], settings: Settings) -> Effect | None:
+def _effect(evidence: WeekEvidence, rows: pd.DataFrame, excluded: Sequence[date], settings: Settings) -> Effect | None:
     """Compare champion and predecessor on sound rows since the promotion: realised, else by the early label."""
     problem, info = evidence.problem, evidence.champion_info
     if evidence.champion is None or evidence.previous is None or info is None or evidence.previous_info is None:
@@ -423,7 +435,7 @@ def _effect(evidence: WeekEvidence, rows: pd.DataFrame, barred: Sequence[date], 
         return None
     settled = max(info.trained_through, evidence.previous_info.trained_through) + timedelta(days=problem.horizon_days)
     first = pd.Timestamp(max(info.promoted_on, settled))
-    bad = [pd.Timestamp(day) for day in barred]
+    bad = [pd.Timestamp(day) for day in excluded]
 
     def since(part: pd.DataFrame) -> pd.DataFrame:
         days = cutoff_dates(part[problem.cutoff])
@@ -447,7 +459,7 @@ def _gain(
     evidence: WeekEvidence,
     rows: pd.DataFrame,
     labelled: Sequence[date],
-    barred: Sequence[date],
+    excluded: Sequence[date],
     window: Literal["expanding", "recent"],
     settings: Settings,
 ) -> Effect:
@@ -455,7 +467,7 @@ def _gain(
     info = evidence.champion_info
     if evidence.champion is None or info is None:
         return unknown("there is no champion to compare with")
-    sound = [day for day in labelled if day not in set(barred)]
+    sound = [day for day in labelled if day not in set(excluded)]
     judged = [day for day in sound if day > info.trained_through][-settings.judged_cutoffs :]
     if not judged:
         return unknown("no outcome has matured that the champion does not know")
@@ -468,13 +480,13 @@ def why_row(
     quality: QualityVerdict,
     drift: DriftVerdict,
     performance: PerformanceVerdict | None,
-    facts: Sequence[Fact] = (),
+    anomalies: Sequence[Anomaly] = (),
 ) -> dict[str, object]:
     """Return the one row that explains a week, by WHY_COLUMNS: plain words, readable in SQL without Python."""
     diagnosis = decision.diagnosis
     return {
         "cutoff": pd.Timestamp(decision.cutoff),
-        "what_happened": what_happened(quality, drift, performance, facts),
+        "what_happened": what_happened(quality, drift, performance, anomalies),
         "cause": diagnosis.cause,
         "percent_explained": None if math.isnan(diagnosis.explained) else round(100 * diagnosis.explained, 1),
         "first_bad_asset": diagnosis.first_bad_asset,
@@ -491,7 +503,7 @@ def what_happened(
     quality: QualityVerdict,
     drift: DriftVerdict,
     performance: PerformanceVerdict | None,
-    facts: Sequence[Fact] = (),
+    anomalies: Sequence[Anomaly] = (),
 ) -> str:
     """Return what the three layers saw, those that failed in their own words, the others in a few."""
     layers: list[tuple[str, str, str]] = [
@@ -501,7 +513,7 @@ def what_happened(
     if performance is not None:
         layers.append(("performance", performance.status, performance.sentence))
     failed = [sentence for _, status, sentence in layers if status in ("fail", "warn", "moved")]
-    beside = [fact for fact in facts if fact not in quality.facts]
+    beside = [anomaly for anomaly in anomalies if anomaly not in quality.anomalies]
     if beside:
         # What arrived is told first: rows made of it are wrong because of it.
         place = 1 if quality.status == "fail" else 0
@@ -535,7 +547,7 @@ def digest(why: pd.DataFrame) -> str:
         span = f"{part['cutoff'].iloc[0]:%Y-%m-%d}" + (f" to {newest['cutoff']:%Y-%m-%d}" if len(part) > 1 else "")
         acts = ", then ".join(dict.fromkeys(part["decision"]))
         share = newest["percent_explained"]
-        told = "" if share is None or share != share else f", {share:.0f} % explained by the facts found"
+        told = "" if share is None or share != share else f", {share:.0f} % explained by the anomalies found"
         where = (
             f" First bad asset: {newest['first_bad_asset']} ({newest['owner']})." if newest["first_bad_asset"] else ""
         )

@@ -26,7 +26,7 @@ from ml_models.training.search import TrainingResult
 from ml_models.training.splits import KEPT_OUT, cutoff_dates
 
 FOLDS = 4
-CONTESTED_CUTOFFS = 4
+COMPARED_CUTOFFS = 4
 """The newest cutoffs that are compared: old ones tell of a world that is gone, one alone is a week's mood."""
 
 GROWTH = SETTINGS.growth
@@ -58,7 +58,7 @@ class Champion:
 
 
 @dataclass(frozen=True)
-class Contest:
+class Comparison:
     """The compared rows, everybody's scores for them, and how that came about.
 
     `rows`: keys, features, label; `scores`: aligned with it, columns `candidate`, `champion` and, when `cross_fitted`,
@@ -85,7 +85,7 @@ def grounds(champion: Champion, training_set: pd.DataFrame, problem: Problem) ->
     """Return why the champion may go although the candidate is no better, in words; empty if there is no reason.
 
     It learned from cutoffs that are quarantined by now; or there are GROWTH times the sound cutoffs that it knew; or
-    its newest cutoff is OLD_DAYS older than the candidate's. Facts of the training set, not somebody's claim.
+    its newest cutoff is OLD_DAYS older than the candidate's. Read off the training set, not somebody's claim.
     """
     cutoffs = training_set.assign(**{problem.cutoff: cutoff_dates(training_set[problem.cutoff])})
     cutoffs = cutoffs[[problem.cutoff, "split"]].drop_duplicates().sort_values(problem.cutoff)
@@ -100,7 +100,7 @@ def grounds(champion: Champion, training_set: pd.DataFrame, problem: Problem) ->
     return f"its newest labels are {age} days older than the candidate's" if age >= OLD_DAYS else ""
 
 
-def contest(
+def compare_with_champion(
     result: TrainingResult,
     training_set: pd.DataFrame,
     champion: Champion,
@@ -108,10 +108,10 @@ def contest(
     *,
     minimum_rows: int,
     minimum_positives: int,
-) -> Contest:
+) -> Comparison:
     """Compare a training run's recipe with the champion; `training_set` is what the run was trained on.
 
-    Rows: the newest CONTESTED_CUTOFFS cutoffs at least a horizon after `champion.trained_through`. Where they are too
+    Rows: the newest COMPARED_CUTOFFS cutoffs at least a horizon after `champion.trained_through`. Where they are too
     few (fewer than `minimum_rows` rows, or than `minimum_positives` of either class), the champion's recipe is fitted
     again on the candidate's training part, and both are compared on the candidate's holdout. A recipe that the problem
     does not know any more is judged there as it is: rows that it may have learned from favour the champion.
@@ -120,7 +120,7 @@ def contest(
     used = used[~used["split"].isin(KEPT_OUT)].sort_values([problem.cutoff, problem.entity], ignore_index=True)
     reason = grounds(champion, training_set, problem)
     first = pd.Timestamp(champion.trained_through) + pd.Timedelta(days=problem.horizon_days)
-    unseen = sorted(used.loc[used[problem.cutoff] >= first, problem.cutoff].unique())[-CONTESTED_CUTOFFS:]
+    unseen = sorted(used.loc[used[problem.cutoff] >= first, problem.cutoff].unique())[-COMPARED_CUTOFFS:]
     rows = used[used[problem.cutoff].isin(unseen)]
     positives = int(rows[problem.label].sum())
     features = list(problem.features)
@@ -133,7 +133,7 @@ def contest(
             f"{len(rows):,} rows of cutoffs {unseen[0].date()} to {unseen[-1].date()} that version {champion.version} "
             "never saw"
         )
-        return Contest(champion.version, rows.reset_index(drop=True), scores, True, how, reason)
+        return Comparison(champion.version, rows.reset_index(drop=True), scores, True, how, reason)
     rows, part = used[used["split"] == "holdout"], used[used["split"] == "train"]
     if champion.algorithm in recipes:
         build = recipes[champion.algorithm].build
@@ -153,7 +153,7 @@ def contest(
             CHAMPION: pipeline.predict_proba(rows[features])[:, 1],
         }
     )
-    return Contest(champion.version, rows.reset_index(drop=True), scores, False, how, reason)
+    return Comparison(champion.version, rows.reset_index(drop=True), scores, False, how, reason)
 
 
 def _cross_fitted(

@@ -23,7 +23,7 @@ from ml_models.metrics import (
 )
 from ml_models.problems.contract import Problem
 from ml_models.training.behaviour import behaves
-from ml_models.training.champion_challenge import CANDIDATE, CHAMPION, Champion, Contest, contest
+from ml_models.training.champion_challenge import CANDIDATE, CHAMPION, Champion, Comparison, compare_with_champion
 from ml_models.training.search import Log, TrainingResult, train
 
 
@@ -62,7 +62,7 @@ class GateResult:
     sentence: str
 
 
-def settle(
+def evaluate_candidate(
     training_set: pd.DataFrame,
     problem: Problem,
     champion: Champion | None = None,
@@ -70,7 +70,7 @@ def settle(
     seed: int = 0,
     log: Log | None = None,
     policy: GatePolicy = GATE,
-) -> tuple[TrainingResult, Contest | None, list[GateResult]]:
+) -> tuple[TrainingResult, Comparison | None, list[GateResult]]:
     """Train on a training set, hold the candidate against the champion, and judge: what a retraining comes to.
 
     Where a simpler family of models does as well on the holdout, that family is the candidate. Promote only if
@@ -88,7 +88,7 @@ def settle(
         result = train(training_set, replace(problem, candidates=only), seed=seed, log=log)
     compared = None
     if champion is not None:
-        compared = contest(
+        compared = compare_with_champion(
             result,
             training_set,
             champion,
@@ -101,25 +101,25 @@ def settle(
 
 
 def judge(
-    result: TrainingResult, problem: Problem, compared: Contest | None = None, policy: GatePolicy = GATE
+    result: TrainingResult, problem: Problem, compared: Comparison | None = None, policy: GatePolicy = GATE
 ) -> list[GateResult]:
     """Return the verdicts on a training run, in the order of GATES; promote only if all passed.
 
     Without a champion the judged rows are the holdout, scored by the fit that had not seen it. With one they are those
-    of the contest, where the candidate's recipe was fitted without the customers that it scores; the baselines too.
+    of the comparison, where the candidate's recipe was fitted without the customers that it scores; the baselines too.
 
     enough_evidence: the judged rows are enough to say anything. beats_base_rate, beats_recency_rule: log-loss lower
-    than the baseline's beyond customer-clustered noise (95 % upper bound of the paired difference below zero), for
-    the rule also a higher AUC. beats_rfm_logistic: log-loss lower than the RFM regression's, and its upper bound
-    below `rfm_margin`; against a champion: not higher beyond noise, nor by more than `rfm_margin`. Significance is not
-    asked: three features come within .005 of the best model, which a few holdout weeks cannot tell from zero.
-    calibration: expected calibration error within bound, or no worse than the champion's. negative_control: the
-    same recipe, trained on shuffled labels, must not beat both base rate and recency rule on the holdout, or the gate
-    proves nothing. (One of them it may: a random direction along the axis of activity ranks customers a little, for
-    better or worse.) simpler_is_worse: no simpler family does as well on the holdout. beats_champion: log-loss lower
-    than the champion's beyond noise on the same rows, or not higher beyond noise where there are grounds to replace it
-    (see contest.grounds). no_slice_worse: no slice is worse than the champion's by more than its margin, beyond noise.
-    invariance, directions, extremes: behavioural tests of the pipeline that would be deployed (see behaviour).
+    than the baseline's beyond customer-clustered noise (95 % upper bound of the paired difference below zero), for the
+    rule also a higher AUC. beats_rfm_logistic: log-loss lower than the RFM regression's, and its upper bound below
+    `rfm_margin`; against a champion: not higher beyond noise, nor by more than `rfm_margin`. Significance is not asked:
+    three features come within .005 of the best model, which a few holdout weeks cannot tell from zero. calibration:
+    expected calibration error within bound, or no worse than the champion's. negative_control: the same recipe, trained
+    on shuffled labels, must not beat both base rate and recency rule on the holdout, or the gate proves nothing. (One
+    of them it may: a random direction along the axis of activity ranks customers a little, for better or worse.)
+    simpler_is_worse: no simpler family does as well on the holdout. beats_champion: log-loss lower than the champion's
+    beyond noise on the same rows, or not higher beyond noise where there are grounds to replace it (see
+    champion_challenge.grounds). no_slice_worse: no slice is worse than the champion's by more than its margin, beyond
+    noise. invariance, directions, extremes: behavioural tests of the pipeline that would be deployed (see behaviour).
 
     Whether SQL says the same as scikit-learn is no matter of promotion: see steps/scoring.py.
     """
@@ -313,7 +313,7 @@ def _simpler_is_worse(result: TrainingResult, problem: Problem) -> GateResult:
     return GateResult("simpler_is_worse", True, 0.0, 0.0, sentence)
 
 
-def _beats_champion(compared: Contest | None, problem: Problem, policy: GatePolicy) -> GateResult:
+def _beats_champion(compared: Comparison | None, problem: Problem, policy: GatePolicy) -> GateResult:
     if compared is None:
         return GateResult("beats_champion", True, 0.0, 0.0, "There is no champion yet.")
     difference = paired_log_loss(
@@ -332,7 +332,7 @@ def _beats_champion(compared: Contest | None, problem: Problem, policy: GatePoli
     )
 
 
-def _no_slice_worse(compared: Contest | None, problem: Problem, policy: GatePolicy) -> GateResult:
+def _no_slice_worse(compared: Comparison | None, problem: Problem, policy: GatePolicy) -> GateResult:
     if compared is None:
         return GateResult("no_slice_worse", True, 0.0, 0.0, "There is no champion yet.")
     outcome, groups = compared.rows[problem.label].to_numpy(), compared.rows[problem.entity].to_numpy()
@@ -381,7 +381,7 @@ def _behaviour(result: TrainingResult, problem: Problem) -> list[GateResult]:
     return verdicts
 
 
-def _both(compared: Contest) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _both(compared: Comparison) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     return compared.scores[CANDIDATE].to_numpy(), compared.scores[CHAMPION].to_numpy()
 
 

@@ -87,6 +87,10 @@ class Warehouse(dg.ConfigurableResource):
         """Create an empty table with these columns (name: SQL type) unless it is there."""
 
     @abc.abstractmethod
+    def drop_table(self, schema: str, table: str) -> None:
+        """Remove a table; nothing happens where it is not there."""
+
+    @abc.abstractmethod
     def replace_table(self, schema: str, table: str, frame: "pd.DataFrame") -> int:
         """Replace the whole table by `frame` (empty allowed), atomically; return its row count."""
 
@@ -311,6 +315,11 @@ class DuckDBWarehouse(Warehouse):
         with self.transaction() as connection:
             connection.execute(f"create schema if not exists {quoted(schema)}")
             connection.execute(f"create table if not exists {_name(schema, table)} ({types})")
+
+    def drop_table(self, schema: str, table: str) -> None:
+        """Remove a table; nothing happens where it is not there."""
+        with self.transaction() as connection:
+            connection.execute(f"drop table if exists {_name(schema, table)}")
 
     def replace_table(self, schema: str, table: str, frame: "pd.DataFrame") -> int:
         """Replace the whole table by `frame` (empty allowed) in one transaction; return its row count."""

@@ -11,7 +11,7 @@ from resources.dbt import DbtRunner
 from resources.profiles import ROOT
 from resources.sandbox import Sandbox
 from resources.warehouse.duckdb import DuckDBWarehouse
-from steps.monitored_tables import take_census, watched_tables
+from steps.monitored_tables import monitored_tables, take_census
 from tools.sample import bundled_data_dir, write_connections
 
 CLOCK = Clock(reads="2018-01-01T08:00:00-05:00", override_variable="BATON_NOT_IN_TESTS")
@@ -26,7 +26,7 @@ def make_year(tmp_path_factory):
         path = folder / "warehouse.duckdb"
         load_raw_sample(path, modulo=modulo)
         dbt = DbtRunner(project_dir=str(ROOT / "dbt_project"), state_dir=str(folder / "dbt"), warehouse_path=str(path))
-        # A warehouse as a graph leaves it: what is watched is what it holds.
+        # A warehouse as a graph leaves it: what is monitored is what it holds.
         dbt.invoke(["run", "--select", "stg_order_lines", "stg_products", "order_lines"])
         write_connections(folder / "connections.json", bundled_data_dir())
         airbyte = EmbeddedAirbyteWorkspace(
@@ -34,7 +34,7 @@ def make_year(tmp_path_factory):
         )
         plans = [plan for connection in airbyte.connections().values() for plan in connection.plans()]
         census = take_census(DuckDBWarehouse(path=str(path)).read, plans, dbt.variables())
-        tables = watched_tables(plans, dbt.variables(), census)
+        tables = monitored_tables(plans, dbt.variables(), census)
         times = {table.asset: table.time_sql for table in tables if table.time_sql and table.asset.startswith("raw/")}
         sandbox = Sandbox(dbt, str(path), times)
         return sandbox, record(sandbox, PROBLEM, tables)

@@ -13,7 +13,7 @@ GOOD = """
 [one]
 words = "amounts in cents"
 kind = "quality"
-alterations = [{ table = "raw/sales", operation = "scale", column = "amount", value = 100.0, last_day = 20 }]
+perturbations = [{ table = "raw/sales", operation = "scale", column = "amount", value = 100.0, last_day = 20 }]
 expected = { cause = "data quality", owner = "team:data", first_bad_asset = "raw/sales", decision = ["inspect"] }
 """
 
@@ -26,8 +26,8 @@ def written(folder, text):
 
 def test_every_known_fault_can_be_meant_and_says_what_is_right():
     for fault in known().values():
-        for alteration in fault.on(MONDAY):
-            check(alteration)
+        for perturbation in fault.on(MONDAY):
+            check(perturbation)
         assert fault.expected.decision
         assert len(fault.words) > 15
 
@@ -50,8 +50,8 @@ def test_what_arrives_wrong_belongs_to_the_sources_and_what_our_sql_spoils_to_us
 
 def test_days_count_from_the_day_on_which_the_drill_begins(tmp_path):
     fault = read_faults(written(tmp_path, GOOD))["one"]
-    (alteration,) = fault.on(MONDAY)
-    assert (alteration.first_day, alteration.last_day) == (MONDAY, date(2024, 1, 21))
+    (perturbation,) = fault.on(MONDAY)
+    assert (perturbation.first_day, perturbation.last_day) == (MONDAY, date(2024, 1, 21))
     assert not fault.changes_the_world
     assert fault.always == ()
 
@@ -78,10 +78,10 @@ def test_the_documented_example_is_one(tmp_path):
         ('words = "amounts in cents"', "", "`words` that tell people"),
         ('words = "amounts in cents"', 'words = "a"\nwhen = 3', "a fault has no when"),
         ('operation = "scale"', 'operation = "explode"', "an operation out of drop"),
-        ('operation = "scale", ', "", "an alteration with operation"),
+        ('operation = "scale", ', "", "a perturbation with operation"),
         ("value = 100.0", 'value = "much"', "a number as `value`"),
         ("value = 100.0", "value = 100.0, rate = 3", "a rate between 0 and 1"),
-        ("value = 100.0", "value = 100.0, days = 3", "an alteration has no days"),
+        ("value = 100.0", "value = 100.0, days = 3", "a perturbation has no days"),
         ("last_day = 20", 'last_day = "soon"', "a number of days after FROM"),
         ("last_day = 20", "last_day = -3", "last_day not before first_day"),
         ('cause = "data quality"', 'cause = "gremlins"', "`cause` out of none, data quality"),

@@ -11,7 +11,7 @@ from drills.run import check_start, drill
 from drills.world import DrilledHistory, record
 from ml_models.monitoring.data_quality import judge_as_of
 from ml_models.monitoring.diagnosis.root_cause import NotReplayable
-from ml_models.monitoring.types import Alteration
+from ml_models.monitoring.types import Perturbation
 from ml_models.problems.lapse import PROBLEM
 
 START = date(2017, 8, 14)
@@ -20,9 +20,9 @@ RIGHT = Expected(("data quality",), ("inspect",))
 MEASURE = ["asset", "column_name", "measure", "value_key", "period_start"]
 
 
-def history(year, *alterations, kind="quality", rebuild=False):
+def history(year, *perturbations, kind="quality", rebuild=False):
     sandbox, recording = year
-    dated = tuple(Dated(one, 0, None) for one in alterations)
+    dated = tuple(Dated(one, 0, None) for one in perturbations)
     return DrilledHistory(Fault("one", "", kind, dated, RIGHT, rebuild=rebuild), START, recording, sandbox, PROBLEM)
 
 
@@ -36,7 +36,7 @@ def at(frame, cutoff):
 
 
 def test_when_nothing_is_altered_each_morning_is_as_it_was(year):
-    world, recording = history(year, Alteration("raw/transactions", "drop", where="false")), year[1]
+    world, recording = history(year, Perturbation("raw/transactions", "drop", where="false")), year[1]
     morning = START + WEEK
     rows = recording.features[recording.features.cutoff_date <= pd.Timestamp(morning)]
     assert world.frame(morning).reset_index(drop=True).equals(rows.reset_index(drop=True))
@@ -51,13 +51,15 @@ def test_when_nothing_is_altered_each_morning_is_as_it_was(year):
     assert (both._merge == "both").all()
     assert both.value.fillna(-1).sub(both.value_then.fillna(-1)).abs().max() < 1e-6
     assert [
-        fact.sentence for fact in world.facts(morning) if fact.kind in ("schema", "stale", "future", "labels")
+        anomaly.sentence
+        for anomaly in world.anomalies(morning)
+        if anomaly.kind in ("schema", "stale", "future", "labels")
     ] == []
 
 
 def test_a_fault_that_changes_nothing_is_refused_because_nobody_could_notice_it(year):
     sandbox, recording = year
-    padded = Alteration("raw/transactions", "map_values", column="household_id", value="00{}", rate=0.4)
+    padded = Perturbation("raw/transactions", "map_values", column="household_id", value="00{}", rate=0.4)
     fault = Fault("ids_padded", "", "quality", (Dated(padded, 0, None),), RIGHT)
     with pytest.raises(ValueError, match="ids_padded changes nothing .* '007' in a number is 7"):
         drill(fault, recording, sandbox, PROBLEM, {}, {}, START, weeks=1)
@@ -80,14 +82,14 @@ def test_late_rows_hold_back_cutoff_and_labels_and_come_a_week_later(year):
     assert at(world.frame(late), late).empty
     assert world.outcomes(late).cutoff_date.max() == pd.Timestamp(START - 4 * WEEK)
     assert at(world.frame(later), late).equals(at(year[1].features, late))
-    assert any(fact.kind == "stale" for fact in world.facts(late))
+    assert any(anomaly.kind == "stale" for anomaly in world.anomalies(late))
 
 
-def test_a_missing_column_stops_the_graph_and_is_a_fact(year):
+def test_a_missing_column_stops_the_graph_and_is_a_anomaly(year):
     world = drilled(year, "column_renamed")
     assert at(world.frame(START), START).empty
-    found = [fact for fact in world.facts(START) if fact.kind == "schema"]
-    assert [(fact.asset, fact.column) for fact in found] == [("raw/transactions", "sales_value")]
+    found = [anomaly for anomaly in world.anomalies(START) if anomaly.kind == "schema"]
+    assert [(anomaly.asset, anomaly.column) for anomaly in found] == [("raw/transactions", "sales_value")]
     assert len(world.profile(START)) > len(world.profile(START - WEEK))
     with pytest.raises(NotReplayable):
         world.rebuild(START)([], START - 5 * WEEK)
@@ -105,13 +107,13 @@ def test_a_leak_is_in_the_history_that_was_built_again_and_not_in_live_rows(year
     pd.testing.assert_frame_equal(at(world.frame(START), START), at(recording.features, START), check_dtype=False)
     assert not at(world.frame(START), four_weeks_ago).equals(at(recording.features, four_weeks_ago))
     found = judge_as_of(world.frame(START), world.audit(START), PROBLEM.features, PROBLEM.entity)
-    assert {fact.kind for fact in found} == {"future"}
+    assert {anomaly.kind for anomaly in found} == {"future"}
     sound = drilled(year, "amounts_times_100")
     assert judge_as_of(sound.frame(START), sound.audit(START), PROBLEM.features, PROBLEM.entity) == ()
 
 
 def test_when_the_world_changes_the_truth_does_too(year):
-    stops = Alteration("raw/transactions", "drop", where="household_id % 32 = 0")
+    stops = Perturbation("raw/transactions", "drop", where="household_id % 32 = 0")
     world = history(year, stops, kind="concept")
     gone = at(world.truth(START), START).lapsed[lambda rows: rows.index.astype(int) % 32 == 0]
     assert len(gone) > 20
@@ -123,7 +125,7 @@ def test_a_past_week_is_rebuilt_from_what_is_there_now(year):
     world = drilled(year, "amounts_times_100")
     build, day = world.rebuild(START + WEEK), START - 4 * WEEK
     assert at(build([], day), day)[list(PROBLEM.features)].equals(at(year[1].features, day)[list(PROBLEM.features)])
-    doubled = Alteration("raw/transactions", "scale", "sales_value", value=2.0)
+    doubled = Perturbation("raw/transactions", "scale", "sales_value", value=2.0)
     assert (at(build([doubled], day), day).spend_cents_84d == 2 * at(year[1].features, day).spend_cents_84d).all()
 
 

@@ -20,13 +20,14 @@ def mine(baton, make_baton, tmp_path):
 def write(mine, cutoff: date, *kinds: str) -> None:
     with mine.resources["warehouse"].connect(read_only=False) as connection:
         connection.executemany(
-            "insert into monitoring.facts (cutoff_date, asset, kind, column_name, sentence) values (?, ?, ?, '', ?)",
+            "insert into monitoring.anomalies (cutoff_date, asset, kind, column_name, sentence) "
+            "values (?, ?, ?, '', ?)",
             [[cutoff, "" if kind == VERDICT else "raw/transactions", kind, f"{kind} as said then"] for kind in kinds],
         )
 
 
 def said_of(mine, cutoff: date) -> list[str]:
-    return [text for (text,) in mine.read(f"select sentence from monitoring.facts where cutoff_date = '{cutoff}'")]
+    return [text for (text,) in mine.read(f"select sentence from monitoring.anomalies where cutoff_date = '{cutoff}'")]
 
 
 def judge(mine):

@@ -165,20 +165,21 @@ def test_above_a_row_limit_whole_customers_are_left_out_of_training_always_the_s
     assert kept == pytest.approx(there / 2, rel=0.1)
 
 
-def test_a_challenger_can_be_made_to_score_in_the_dark_first(mine):
-    configs = {TRAIN: QUARANTINE, PROMOTION: {"after_dark": True}}
+def test_a_challenger_can_be_made_to_score_as_a_shadow_first(mine):
+    configs = {TRAIN: QUARANTINE, PROMOTION: {"after_shadow": True}}
     result = run(mine, "retrain", **configs)
-    assert "has not scored a cutoff in the dark yet" in happened(result, "training/champion")
+    assert "has not scored a cutoff as a shadow yet" in happened(result, "training/champion")
     early = mine.run("promote")
-    assert "has not scored a cutoff in the dark yet" in happened(early, "training/champion")
+    assert "has not scored a cutoff as a shadow yet" in happened(early, "training/champion")
     assert alias(mine) == 1
 
-    dark = mine.run("weekly_score")
-    assert dark.success, first_failure(dark)
-    assert happened(dark, "predictions/dark_predictions") == "cutoff 2018-01-01 scored in the dark by version 2"
+    shadow = mine.run("weekly_score")
+    assert shadow.success, first_failure(shadow)
+    assert happened(shadow, "predictions/shadow_predictions") == "cutoff 2018-01-01 scored as a shadow by version 2"
     assert serving(mine) == [1], "the challenger served"
     [(both, low, high)] = mine.read(
-        "select count(champion_score), min(score), max(score) from predictions.dark_predictions where model_version = 2"
+        "select count(champion_score), min(score), max(score) from predictions.shadow_predictions "
+        "where model_version = 2"
     )
     assert both > 200
     assert 0 < low < high < 1
@@ -187,7 +188,7 @@ def test_a_challenger_can_be_made_to_score_in_the_dark_first(mine):
     assert promoted.success, first_failure(promoted)
     assert alias(mine) == 2
     assert serving(mine) == [2]
-    assert happened(mine.run("weekly_score"), "predictions/dark_predictions") == "no challenger waits"
+    assert happened(mine.run("weekly_score"), "predictions/shadow_predictions") == "no challenger waits"
 
 
 def test_a_stale_feed_is_not_scored_and_the_run_does_not_fail(baton, make_baton, tmp_path):

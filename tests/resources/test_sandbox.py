@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 from sample import load_raw_sample
 
-from ml_models.monitoring.types import Alteration
+from ml_models.monitoring.types import Perturbation
 from resources.dbt import DbtRunner
 from resources.profiles import ROOT
 from resources.sandbox import FEATURES, Sandbox, SandboxError
@@ -27,8 +27,8 @@ def sandbox(tmp_path_factory):
     return Sandbox(runner, str(path))
 
 
-def alteration(operation, column="", table=SALES, **fields):
-    return Alteration(table, operation, column, **fields)
+def perturbation(operation, column="", table=SALES, **fields):
+    return Perturbation(table, operation, column, **fields)
 
 
 def differences(world, table, where="true"):
@@ -39,7 +39,7 @@ def differences(world, table, where="true"):
     ).n[0]
 
 
-def test_without_alterations_every_cell_is_as_in_the_warehouse(sandbox):
+def test_without_perturbations_every_cell_is_as_in_the_warehouse(sandbox):
     with sandbox.world() as world:
         for table in ("staging.stg_order_lines", "marts.customer_days", "features.cutoffs"):
             assert differences(world, table) == 0
@@ -78,13 +78,13 @@ def test_a_sample_of_customers_is_the_same_each_time_and_its_rows_are_unchanged(
     assert some.equals(whole.set_index("customer_id").loc[some.index])
 
 
-def test_an_alteration_of_a_raw_table_reaches_features_and_outcomes(sandbox):
-    times_100 = alteration("scale", "sales_value", value=100.0, first_day=AUGUST)
+def test_an_perturbation_of_a_raw_table_reaches_features_and_outcomes(sandbox):
+    times_100 = perturbation("scale", "sales_value", value=100.0, first_day=AUGUST)
     before = sandbox.features([], CUTOFF).set_index("customer_id")
     after = sandbox.features([times_100], CUTOFF).set_index("customer_id").loc[before.index]
     assert (after.spend_cents_28d == 100 * before.spend_cents_28d).all()
     assert (after.trips_28d == before.trips_28d).all()
-    gone = alteration("drop", where="household_id % 32 = 0", first_day=CUTOFF)
+    gone = perturbation("drop", where="household_id % 32 = 0", first_day=CUTOFF)
     with sandbox.world([gone], cutoffs=[CUTOFF]) as world:
         assert differences(world, "features.customer_features", f"cutoff_date = date '{CUTOFF}'") == 0
         lapsed = world.read(
@@ -95,16 +95,16 @@ def test_an_alteration_of_a_raw_table_reaches_features_and_outcomes(sandbox):
     assert lapsed[1] < 0.5
 
 
-def test_alterations_of_one_table_follow_each_other(sandbox):
-    renamed = alteration("rename_column", "sales_value", value="amount")
-    back = alteration("rename_column", "amount", value="sales_value")
+def test_perturbations_of_one_table_follow_each_other(sandbox):
+    renamed = perturbation("rename_column", "sales_value", value="amount")
+    back = perturbation("rename_column", "amount", value="sales_value")
     with sandbox.world([renamed, back], cutoffs=[CUTOFF], build=[FEATURES]) as world:
         assert differences(world, "features.customer_features", f"cutoff_date = date '{CUTOFF}'") == 0
 
 
 def test_tables_of_dbt_can_be_altered_as_well_as_raw_ones(sandbox):
-    halved = alteration("drop", table="staging/stg_order_lines", per="order_id", rate=0.5, first_day=AUGUST)
-    emptied = alteration("null", "spend_slope_84d", table=FEATURES)
+    halved = perturbation("drop", table="staging/stg_order_lines", per="order_id", rate=0.5, first_day=AUGUST)
+    emptied = perturbation("null", "spend_slope_84d", table=FEATURES)
     with sandbox.world([halved, emptied], cutoffs=[CUTOFF]) as world:
         found = world.read(
             "select sum(trips_28d) as trips, count(spend_slope_84d) as slopes from features.customer_features"
@@ -117,7 +117,7 @@ def test_tables_of_dbt_can_be_altered_as_well_as_raw_ones(sandbox):
 
 
 def test_an_edited_model_leaks_only_what_was_delivered(sandbox):
-    leak = alteration(
+    leak = perturbation(
         "edit_model",
         table=FEATURES,
         value=[
@@ -139,7 +139,7 @@ def test_an_edited_model_leaks_only_what_was_delivered(sandbox):
 
 
 def test_a_table_without_a_time_changes_from_the_morning_of_its_first_day_on(sandbox):
-    renamed = alteration("map_values", "department", table="raw/products", value="X {}", first_day=AUGUST)
+    renamed = perturbation("map_values", "department", table="raw/products", value="X {}", first_day=AUGUST)
     for morning, changed in [(date(2017, 7, 31), False), (AUGUST, True), (CUTOFF, True)]:
         with sandbox.world([renamed], cutoffs=[morning], until=morning, build=[FEATURES]) as world:
             produce = world.read("select sum(produce_share_84d) as n from features.customer_features").n[0]
@@ -147,7 +147,7 @@ def test_a_table_without_a_time_changes_from_the_morning_of_its_first_day_on(san
 
 
 def test_late_rows_hold_the_cutoff_back_until_they_arrive(sandbox):
-    late = alteration("delay", value=3, first_day=AUGUST)
+    late = perturbation("delay", value=3, first_day=AUGUST)
     with sandbox.world([late], cutoffs=[date(2017, 8, 28), CUTOFF], until=CUTOFF) as world:
         known = world.read("select cutoff_date from features.cutoffs").cutoff_date
         assert [str(day)[:10] for day in known] == ["2017-08-28"]
@@ -158,13 +158,13 @@ def test_late_rows_hold_the_cutoff_back_until_they_arrive(sandbox):
 
 def test_what_cannot_be_built_is_said_in_a_sentence(sandbox):
     cases = [
-        (alteration("rename_column", "sales_value", value="amount"), "staging/stg_order_lines cannot be built"),
+        (perturbation("rename_column", "sales_value", value="amount"), "staging/stg_order_lines cannot be built"),
         (
-            alteration("edit_model", table=FEATURES, value={"find": "no such text", "replace": ""}),
+            perturbation("edit_model", table=FEATURES, value={"find": "no such text", "replace": ""}),
             "does not hold the text",
         ),
-        (alteration("drop", table="raw/orders"), "no such raw table"),
-        (alteration("drop", table="marts/lines"), "neither a raw table nor a model that"),
+        (perturbation("drop", table="raw/orders"), "no such raw table"),
+        (perturbation("drop", table="marts/lines"), "neither a raw table nor a model that"),
     ]
     for what, sentence in cases:
         with pytest.raises(SandboxError, match=sentence), sandbox.world([what], cutoffs=[CUTOFF]):
@@ -178,7 +178,7 @@ def test_what_cannot_be_built_is_said_in_a_sentence(sandbox):
 def test_the_warehouse_is_free_and_unchanged_afterwards(sandbox):
     warehouse = DuckDBWarehouse(path=sandbox.warehouse_path, wait_seconds=1)
     rows = warehouse.row_count("raw", "transactions")
-    with sandbox.world([alteration("drop")], cutoffs=[CUTOFF], build=[]) as world:
+    with sandbox.world([perturbation("drop")], cutoffs=[CUTOFF], build=[]) as world:
         assert world.read("select count(*) as n from raw.transactions").n[0] == 0
     assert warehouse.row_count("raw", "transactions") == rows
     with warehouse.connect(read_only=False):

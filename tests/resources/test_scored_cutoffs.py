@@ -19,7 +19,7 @@ from resources.clock import Clock
 from resources.registry import ModelRegistry, ModelVersion
 from resources.sql_functions import publish, published
 from resources.warehouse.duckdb import DuckDBWarehouse
-from steps.scoring import DARK, Scorer, keep_published, score_cutoff, write_scores
+from steps.scoring import SHADOW, Scorer, keep_published, score_cutoff, write_scores
 from tests.unit.world import cutoffs_of, make_frame
 
 WORLD = make_frame(customers=1200, cutoffs=3)
@@ -182,7 +182,7 @@ def test_the_path_its_reason_seconds_and_rows_are_in_the_metadata(warehouse, lin
     assert "already scored" in small["what_happened"]
 
 
-def test_a_challenger_in_the_dark_is_streamed_too_beside_what_the_champion_said(warehouse, linear) -> None:
+def test_a_challenger_in_the_shadow_is_streamed_too_beside_what_the_champion_said(warehouse, linear) -> None:
     score(warehouse, linear)
     known = warehouse.read(READ)
     # Of the last customers the champion said nothing.
@@ -191,10 +191,10 @@ def test_a_challenger_in_the_dark_is_streamed_too_beside_what_the_champion_said(
     )
     challenger = replace(CHAMPION, version=5)
     for rows in (100, 0):
-        done = score_cutoff(warehouse, Shelf.with_(fitted(1)), challenger, CUTOFF, DARK, batch_rows=rows)
+        done = score_cutoff(warehouse, Shelf.with_(fitted(1)), challenger, CUTOFF, SHADOW, batch_rows=rows)
         assert done.choice.path == ("streamed" if rows else "in memory")
-        dark = warehouse.read("select * from predictions.dark_predictions order by customer_id")
-        assert set(dark["model_version"]) == {5}
-        np.testing.assert_array_equal(dark["champion_score"].iloc[:-3], known["score"].iloc[:-3])
-        assert dark["champion_score"].iloc[-3:].isna().all()
-        assert "reason_1" not in dark
+        shadow = warehouse.read("select * from predictions.shadow_predictions order by customer_id")
+        assert set(shadow["model_version"]) == {5}
+        np.testing.assert_array_equal(shadow["champion_score"].iloc[:-3], known["score"].iloc[:-3])
+        assert shadow["champion_score"].iloc[-3:].isna().all()
+        assert "reason_1" not in shadow

@@ -85,7 +85,7 @@ def measured(runs: int, times: int = 1) -> dict[str, Any]:
     from drills.run import START
     from drills.world import DrilledHistory
     from ml_models.monitoring.data_quality.profile_sql import WEEK, fitted, measure_sql
-    from ml_models.monitoring.types import Alteration
+    from ml_models.monitoring.types import Perturbation
     from ml_models.policy_backtest import simulate
     from ml_models.problems.lapse import PROBLEM
     from ml_models.training.search import simplest_recipe
@@ -111,7 +111,7 @@ def measured(runs: int, times: int = 1) -> dict[str, Any]:
             rows = super().audit(cutoff)
             return None if rows is None else copies(rows, times, PROBLEM.entity)
 
-        def rebuild(self, cutoff: date) -> Callable[[Sequence[Alteration], date], pd.DataFrame] | None:
+        def rebuild(self, cutoff: date) -> Callable[[Sequence[Perturbation], date], pd.DataFrame] | None:
             build = super().rebuild(cutoff)
             return build and (lambda altered, day: copies(build(altered, day), times, PROBLEM.entity))
 
@@ -129,8 +129,8 @@ def measured(runs: int, times: int = 1) -> dict[str, Any]:
     for _ in range(runs):
         began = time.perf_counter()
         with warehouse.connect() as connection:
-            for watched in made.tables:
-                present = fitted(watched, columns.get(watched.asset, {}))
+            for monitored in made.tables:
+                present = fitted(monitored, columns.get(monitored.asset, {}))
                 for statement in measure_sql(present, START - timedelta(days=WEEK), START - timedelta(days=1)):
                     connection.execute(statement).fetchdf()
         tables.append(time.perf_counter() - began)

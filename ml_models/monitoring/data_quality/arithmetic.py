@@ -1,4 +1,4 @@
-"""Medians, scales and floors on arrays of weeks by series; nothing here knows of tables or facts."""
+"""Medians, scales and floors on arrays of weeks by series; nothing here knows of tables or anomalies."""
 
 import math
 

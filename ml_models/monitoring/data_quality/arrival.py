@@ -6,14 +6,14 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from ml_models.monitoring.data_quality.profile_sql import WEEK, WatchedTable
-from ml_models.monitoring.types import Alteration, Fact
+from ml_models.monitoring.data_quality.profile_sql import WEEK, MonitoredTable
+from ml_models.monitoring.types import Anomaly, Perturbation
 
 # Some ten tables are judged fifty times a year: less than one false alarm in ten years.
 SILENCE_CHANCE = 1e-4
 
 
-def allowed_silence(profile: pd.DataFrame, table: WatchedTable, cutoff: date) -> int:
+def allowed_silence(profile: pd.DataFrame, table: MonitoredTable, cutoff: date) -> int:
     """Return how many days without rows in a row a table may show, by its own past weeks.
 
     With a share s of silent days, k in a row are expected with probability s^k; k is where that falls below
@@ -33,8 +33,8 @@ def allowed_silence(profile: pd.DataFrame, table: WatchedTable, cutoff: date) ->
 
 
 def judge_arrival(
-    profile: pd.DataFrame, table: WatchedTable, cutoff: date, newest: date | None, allowed: int | None = None
-) -> tuple[Fact, ...]:
+    profile: pd.DataFrame, table: MonitoredTable, cutoff: date, newest: date | None, allowed: int | None = None
+) -> tuple[Anomaly, ...]:
     """Judge on the morning of `cutoff` whether the newest day with rows is as new as it used to be.
 
     `newest` is the last day that holds rows (None: no rows at all). `allowed` days may be missing; by default as many
@@ -52,9 +52,9 @@ def judge_arrival(
         f"{table.asset} has nothing newer than {newest}: {age} days are missing on the morning of {cutoff}, "
         f"and no more than {allowed} are to be expected."
     )
-    replay = Alteration(table.asset, "drop", first_day=first, last_day=cutoff - timedelta(days=1))
+    replay = Perturbation(table.asset, "drop", first_day=first, last_day=cutoff - timedelta(days=1))
     return (
-        Fact(
+        Anomaly(
             "stale",
             table.asset,
             table.time_column,

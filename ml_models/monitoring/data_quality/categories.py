@@ -82,24 +82,24 @@ def _category(window: Window, column: str) -> None:
             else "."
         )
         text = kind_of(table.columns[column]) == "text"
-        window.fact(
+        window.anomaly(
             "categories", column, sentence, rate, found["new"][1], new_limit, n, segment=column, values=gone,
             rate=1.0 if gone else rate, operation="map_values" if text else "", value="unseen {}" if text else None,
         )  # fmt: skip
     elif found["lost"][0] > found["lost"][2] and not segment:
         rate = found["lost"][0]
         taken = shares[position] - usual
-        heir = int(np.argmax(taken))
+        replacement = int(np.argmax(taken))
         sentence = (
             f"Usual values of {table.asset}.{column} are gone {days}: "
             f"{', '.join(gone[:3])}{', …' if len(gone) > 3 else ''}, usually {rate:.1%} of the rows."
         )
-        if taken[heir] > 0.5 * rate and kind_of(table.columns[column]) == "text":
+        if taken[replacement] > 0.5 * rate and kind_of(table.columns[column]) == "text":
             sentence = (
-                f"{sentence[:-1]}; {labels[heir]} took their rows ({shares[position, heir]:.1%}, "
-                f"usually {usual[heir]:.1%})."
+                f"{sentence[:-1]}; {labels[replacement]} took their rows ({shares[position, replacement]:.1%}, "
+                f"usually {usual[replacement]:.1%})."
             )
-            window.fact(
+            window.anomaly(
                 "categories",
                 column,
                 sentence,
@@ -110,10 +110,10 @@ def _category(window: Window, column: str) -> None:
                 segment=column,
                 values=gone,
                 operation="collapse",
-                value=labels[heir],
+                value=labels[replacement],
             )
         else:
-            window.fact(
+            window.anomaly(
                 "categories",
                 column,
                 sentence,
@@ -135,11 +135,11 @@ def _category(window: Window, column: str) -> None:
             f"value, usually {mean:.1%}); most: {labels[top]}, {shares[position, top]:.1%}, usually {usual[top]:.1%}."
         )
         if change[top] > 0 and kind_of(table.columns[column]) == "text":
-            window.fact(
+            window.anomaly(
                 "categories", column, sentence, seen, mean, limit, n, rate=seen, operation="collapse", value=labels[top]
             )
         elif change[top] < 0:
-            window.fact(
+            window.anomaly(
                 "categories",
                 column,
                 sentence,
@@ -154,4 +154,4 @@ def _category(window: Window, column: str) -> None:
                 target="",
             )
         else:
-            window.fact("categories", column, sentence, seen, mean, limit, n, rate=seen, operation="")
+            window.anomaly("categories", column, sentence, seen, mean, limit, n, rate=seen, operation="")

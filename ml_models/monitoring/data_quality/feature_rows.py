@@ -1,4 +1,4 @@
-"""Is what our own code made of the feed right? Facts about feature rows, outcomes and their cutoffs.
+"""Is what our own code made of the feed right? Anomalies about feature rows, outcomes and their cutoffs.
 
 The feed's own faults show in its profile, which the modules beside this one judge. What is judged here goes wrong
 between the feed and the model: a feature that is suddenly null or stuck, an outcome that contradicts the orders it is
@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from ml_models.monitoring.data_quality.thresholds import DEVIATIONS, MINIMUM_ROWS, MINIMUM_WINDOWS
-from ml_models.monitoring.drift.new_customers import established
-from ml_models.monitoring.types import Alteration, Fact
+from ml_models.monitoring.drift.new_customers import existing_customers
+from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.problems.contract import Problem
 from ml_models.training.splits import cutoff_dates
 
@@ -37,33 +37,35 @@ def judge_frame(
     asset: str = "features/feature_frame",
     bands: Sequence[tuple[str, Sequence[float]]] = (),
     excluded: Sequence[date] = (),
-) -> tuple[Fact, ...]:
+) -> tuple[Anomaly, ...]:
     """Judge the feature rows of `cutoff` against those of earlier cutoffs: nulls, stuck values, impossible values.
 
     `frame` holds `cutoff_date` and the problem's features. `bands` are segments as (feature, lower ends); by default
     the problem's slices. `excluded` cutoffs are no example of what is natural. A difference of the null share or of the
     modal share counts beyond four standard deviations of the earlier cutoffs, beyond chance, and only when it is gross
-    (the constants above), because what customers do moves both; () when there are fewer
-    than six earlier cutoffs or 200 rows. What is only seen with newcomers (whose windows have not filled) is no fact.
+    (the constants above), because what customers do moves both; () when there are fewer than six earlier cutoffs or 200
+    rows. What is only seen with new customers (whose windows have not filled) is no anomaly.
     """
-    facts = _frame_facts(frame, problem, cutoff, asset, bands, excluded)
+    anomalies = _frame_anomalies(frame, problem, cutoff, asset, bands, excluded)
     found = (
-        established(frame, problem.entity, cutoff, MINIMUM_WINDOWS + 1) if facts and problem.entity in frame else None
+        existing_customers(frame, problem.entity, cutoff, MINIMUM_WINDOWS + 1)
+        if anomalies and problem.entity in frame
+        else None
     )
     if found is None:
-        return facts
-    seen = {(one.kind, one.column) for one in _frame_facts(found.rows, problem, cutoff, asset, bands, excluded)}
-    return tuple(fact for fact in facts if (fact.kind, fact.column) in seen)
+        return anomalies
+    seen = {(one.kind, one.column) for one in _frame_anomalies(found.rows, problem, cutoff, asset, bands, excluded)}
+    return tuple(anomaly for anomaly in anomalies if (anomaly.kind, anomaly.column) in seen)
 
 
-def _frame_facts(
+def _frame_anomalies(
     frame: pd.DataFrame,
     problem: Problem,
     cutoff: date,
     asset: str,
     bands: Sequence[tuple[str, Sequence[float]]],
     excluded: Sequence[date],
-) -> tuple[Fact, ...]:
+) -> tuple[Anomaly, ...]:
     dates = cutoff_dates(frame["cutoff_date"])
     stamp = pd.Timestamp(cutoff)
     skipped = {pd.Timestamp(day) for day in excluded}
@@ -71,7 +73,7 @@ def _frame_facts(
     now = frame[dates == stamp]
     if len(now) < MINIMUM_ROWS or len(past) < MINIMUM_WINDOWS:
         return ()
-    facts: list[Fact] = []
+    anomalies: list[Anomaly] = []
     features = [name for name in problem.features if name in frame.columns]
     places = {day: np.flatnonzero((dates == day).to_numpy()) for day in [*past, stamp]}
     cut = {day: _matrix(frame.iloc[at], features) for day, at in places.items()}
@@ -104,8 +106,8 @@ def _frame_facts(
             floor = FRAME_NULLS if usual < RARELY_NULL else max(FRAME_NULLS, NULLS_OF_OTHERS * (1 - usual))
             if ("nulls", name) not in bad and _beyond(seen, nulls, floor, n):
                 bad.add(("nulls", name))
-                facts.append(
-                    _frame_fact("nulls", asset, name, seen, usual, floor, n, cutoff, segment, label, "is null")
+                anomalies.append(
+                    _frame_anomaly("nulls", asset, name, seen, usual, floor, n, cutoff, segment, label, "is null")
                 )
             modes, share, value = past_modes[:, at], float(seen_modes[at]), float(values_now[at])
             usual = float(np.median(modes[-FRAME_RECENT:]))
@@ -113,8 +115,8 @@ def _frame_facts(
             if ("stuck", name) not in bad and share > modes.max() and _beyond(share, modes, floor, n):
                 bad.add(("stuck", name))
                 what = f"is {value:g}"
-                facts.append(
-                    _frame_fact("stuck", asset, name, share, usual, floor, n, cutoff, segment, label, what, value)
+                anomalies.append(
+                    _frame_anomaly("stuck", asset, name, share, usual, floor, n, cutoff, segment, label, what, value)
                 )
     for name in features:
         about = problem.catalogue.get(name)
@@ -130,8 +132,8 @@ def _frame_facts(
                 f"{int(wrong.sum())} rows of {asset}.{name} at {cutoff} lie outside of "
                 f"{about.low} to {about.high}, which its definition allows."
             )
-            facts.append(
-                Fact(
+            anomalies.append(
+                Anomaly(
                     "range",
                     asset,
                     name,
@@ -145,7 +147,7 @@ def _frame_facts(
                     rate=float(wrong.mean()),
                 )
             )
-    return tuple(facts)
+    return tuple(anomalies)
 
 
 def _beyond(seen: float, past: np.ndarray, floor: float, n: int) -> bool:
@@ -183,14 +185,14 @@ def _shares(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (n - present) / n, values, np.where(empty, 0.0, longest / np.maximum(present, 1))
 
 
-def _frame_fact(
+def _frame_anomaly(
     kind: str, asset: str, name: str, seen: float, usual: float, floor: float, n: int, cutoff: date, segment: str,
     label: str, what: str, value: float | None = None,
-) -> Fact:  # fmt: skip
+) -> Anomaly:  # fmt: skip
     where = f" in band {label} of {segment}" if segment else ""
     sentence = f"{seen:.1%} of {asset}.{name} {what} at {cutoff}{where}, usually {usual:.1%}."
     rate = min(abs(seen - usual) / max(1 - usual, 1e-9), 1.0)
-    replay = Alteration(
+    replay = Perturbation(
         asset,
         "null" if kind == "nulls" else "set",
         column=name,
@@ -199,7 +201,7 @@ def _frame_fact(
         last_day=cutoff,
         value=value,
     )
-    return Fact(
+    return Anomaly(
         "nulls" if kind == "nulls" else "stuck", asset, name, seen, usual, floor,
         n, sentence, cutoff, cutoff, segment, (label,) if segment else (), rate, replay,
     )  # fmt: skip
@@ -214,7 +216,7 @@ def judge_outcomes(
     early: pd.DataFrame | None = None,
     asset: str = "outcomes/customer_outcomes",
     maturity_days: int = MATURITY_DAYS,
-) -> tuple[Fact, ...]:
+) -> tuple[Anomaly, ...]:
     """Judge outcomes as of `cutoff` (columns: entity, cutoff_date, label).
 
     Wrong are outcomes of cutoffs younger than `maturity_days`, outcomes that differ from `truth` (the same columns,
@@ -223,7 +225,7 @@ def judge_outcomes(
     end; a label that always equals the early one was closed early.
     """
     dates = cutoff_dates(outcomes["cutoff_date"])
-    facts: list[Fact] = []
+    anomalies: list[Anomaly] = []
     young = (dates > pd.Timestamp(cutoff) - pd.Timedelta(days=maturity_days)).to_numpy()
     if young.any():
         first, last = dates[young].min().date(), dates[young].max().date()
@@ -231,8 +233,10 @@ def judge_outcomes(
             f"{int(young.sum())} outcomes of {asset} exist for cutoffs {first} to {last}, which "
             f"are known only {maturity_days} days later, after {cutoff}."
         )
-        facts.append(
-            Fact("labels", asset, label, float(young.mean()), 0.0, 0.0, len(outcomes), sentence, first, last, rate=1.0)
+        anomalies.append(
+            Anomaly(
+                "labels", asset, label, float(young.mean()), 0.0, 0.0, len(outcomes), sentence, first, last, rate=1.0
+            )
         )
     for other, column in ((truth, label), (early, "lapsed_14d")):
         if other is None or not len(other):
@@ -254,14 +258,16 @@ def judge_outcomes(
                 "orders within the horizon say otherwise" if column == label else "they ordered within the first days"
             )
             sentence = f"{int(wrong.sum())} outcomes of {asset} from {first} to {last} are wrong: {what}."
-            facts.append(Fact("labels", asset, label, rate, 0.0, 0.0, len(both), sentence, first, last, rate=rate))
+            anomalies.append(
+                Anomaly("labels", asset, label, rate, 0.0, 0.0, len(both), sentence, first, last, rate=rate)
+            )
         if column != label:
-            facts += _closed_early(both, mine, theirs, asset, label)
-    return tuple(facts)
+            anomalies += _closed_early(both, mine, theirs, asset, label)
+    return tuple(anomalies)
 
 
-def _closed_early(both: pd.DataFrame, mine: np.ndarray, theirs: np.ndarray, asset: str, label: str) -> list[Fact]:
-    """Return a fact when nobody who stayed away for the first days came back until the end, as some always do."""
+def _closed_early(both: pd.DataFrame, mine: np.ndarray, theirs: np.ndarray, asset: str, label: str) -> list[Anomaly]:
+    """Return an anomaly when nobody who stayed away for the first days came back until the end, as some always do."""
     returned = pd.DataFrame(
         {"cutoff_date": both["cutoff_date"], "away": theirs == 1, "back": (theirs == 1) & (mine == 0)}
     )
@@ -278,7 +284,7 @@ def _closed_early(both: pd.DataFrame, mine: np.ndarray, theirs: np.ndarray, asse
         f"None of {away} who stayed away for the first days came back at {len(days)} cutoffs ({days[0]} to {days[-1]})"
         f"{f', usually {usual:.0%} do' if usual == usual else ''}: {asset}.{label} was closed before its horizon ended."
     )
-    return [Fact("labels", asset, label, 0.0, usual, 0.0, away, sentence, days[0], days[-1], rate=1.0)]
+    return [Anomaly("labels", asset, label, 0.0, usual, 0.0, away, sentence, days[0], days[-1], rate=1.0)]
 
 
 def judge_as_of(
@@ -288,7 +294,7 @@ def judge_as_of(
     entity: str = "customer_id",
     asset: str = "features/customer_features",
     tolerance: Mapping[str, float] | None = None,
-) -> tuple[Fact, ...]:
+) -> tuple[Anomaly, ...]:
     """Compare stored feature rows with a rebuild that saw only rows before each cutoff; differences know the future.
 
     Both hold entity, cutoff_date and features; only cutoffs of both are compared. Rows that one side lacks count as
@@ -302,15 +308,15 @@ def judge_as_of(
         return ()
     both = sides[0].merge(sides[1], on=keys, how="outer", suffixes=("", "_again"), indicator="_side")
     first, last = min(common).date(), max(common).date()
-    facts: list[Fact] = []
+    anomalies: list[Anomaly] = []
     alone = both["_side"] != "both"
     if alone.any():
         sentence = (
             f"{int(alone.sum())} rows of {asset} from {first} to {last} exist only in the stored "
             "or only in the rebuilt frame: who was eligible depended on later rows."
         )
-        facts.append(
-            Fact(
+        anomalies.append(
+            Anomaly(
                 "future",
                 asset,
                 entity,
@@ -343,5 +349,7 @@ def judge_as_of(
             f"only ({', '.join(one for _, one in moved[:4])}{', …' if len(moved) > 4 else ''}; "
             f"{share:.1%} of the rows): they know the future."
         )
-        facts.append(Fact("future", asset, name, share, 0.0, 0.0, len(paired), sentence, first, last, rate=share))
-    return tuple(facts)
+        anomalies.append(
+            Anomaly("future", asset, name, share, 0.0, 0.0, len(paired), sentence, first, last, rate=share)
+        )
+    return tuple(anomalies)

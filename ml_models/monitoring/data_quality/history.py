@@ -9,19 +9,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from ml_models.monitoring.data_quality.arithmetic import Array
-from ml_models.monitoring.data_quality.profile_sql import WEEK, WatchedTable
+from ml_models.monitoring.data_quality.profile_sql import WEEK, MonitoredTable
 
 
 class History:
     """The measures of one table, as matrices of weeks by series; weeks ascend, the last one is the newest."""
 
-    def __init__(self, table: WatchedTable, weeks: list[date], measures: Mapping[str, "_Rows"]) -> None:
+    def __init__(self, table: MonitoredTable, weeks: list[date], measures: Mapping[str, "_Rows"]) -> None:
         self.table, self.weeks, self._measures = table, weeks, measures
         self._cache: dict[object, tuple[Array, Array, list[tuple[str, str]]]] = {}
         self._keep: dict[object, object] = {}
 
     @classmethod
-    def of(cls, mine: pd.DataFrame, table: WatchedTable, cutoff: date) -> "History | None":
+    def of(cls, mine: pd.DataFrame, table: MonitoredTable, cutoff: date) -> "History | None":
         """Take the rows of one asset, with `number`: days from the cutoff (negative)."""
         measure = mine["measure"].astype("category")
         number = mine["number"].to_numpy()

@@ -57,13 +57,15 @@ def judge_hours(window: Window) -> None:
                 f"{window.since('hours', table.time_column)} on (distance of the hour histograms "
                 f"{observed:.2f}, usually {past.mean():.2f})."
             )
-            window.fact("hours", column, sentence, observed, past.mean(), limit, n, operation="shift_time", value=shift)
+            window.anomaly(
+                "hours", column, sentence, observed, past.mean(), limit, n, operation="shift_time", value=shift
+            )
         elif shares[position, peak] > 0.9:
             sentence = (
                 f"Times of {table.asset} lost their hour: {shares[position, peak]:.0%} of the "
                 f"rows are at {peak}:00, usually {usual[peak]:.0%}."
             )
-            window.fact(
+            window.anomaly(
                 "hours",
                 column,
                 sentence,
@@ -81,7 +83,7 @@ def judge_hours(window: Window) -> None:
                 f"The hours of {table.asset} moved (distance of the histograms {observed:.2f}, "
                 f"usually {past.mean():.2f}), by no whole shift."
             )
-            window.fact(
+            window.anomaly(
                 "hours",
                 column,
                 sentence,
@@ -99,7 +101,7 @@ def judge_hours(window: Window) -> None:
                 f"{table.asset} has no row on {on} in hours {_spans(hours_lost)}, which usually "
                 f"hold {silent * WEEK / max(len(empty), 1):.0%} of the day."
             )
-            window.fact(
+            window.anomaly(
                 "hours", column, sentence, silent, float(quiet.mean()), silent_limit, n, first=on, last=on,
                 operation="drop",
                 target="", where=f"extract(hour from {table.time_sql}) in ({', '.join(map(str, hours_lost))})",
@@ -114,7 +116,7 @@ def _lost_hours(
         f"{table.asset} has no rows in hours {_spans(lost)} from "
         f"{window.since('hours', table.time_column)} on, which usually hold {share:.0%}: files are cut."
     )
-    window.fact(
+    window.anomaly(
         "hours", table.time_column, sentence, observed, expected, limit, n, operation="drop", target="",
         where=f"extract(hour from {table.time_sql}) in ({', '.join(map(str, lost))})",
     )  # fmt: skip

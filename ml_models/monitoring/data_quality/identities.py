@@ -38,7 +38,7 @@ def _identity(window: Window, column: str, entity: bool) -> None:
             f"{1 - known[3]:.0%} of the rows of {table.asset} {since} have a {column} not seen "
             f"before (usually {1 - known[1]:.0%}), and known ones are gone: identifiers changed."
         )
-        window.fact("ids", column, sentence, known[3], known[1], known[2], n, rate=rate, operation="rekey")
+        window.anomaly("ids", column, sentence, known[3], known[1], known[2], n, rate=rate, operation="rekey")
         return
     if not entity:
         return
@@ -66,7 +66,7 @@ def _identity(window: Window, column: str, entity: bool) -> None:
                 f"{1 - found[3]:.0%} of the rows of {table.asset} {since} pair a {column} with a "
                 f"{name} it was never seen with (usually {1 - found[1]:.0%}); {what}."
             )
-            window.fact(
+            window.anomaly(
                 "ids",
                 column,
                 sentence,
@@ -108,7 +108,7 @@ def _moved_from_all(
 
 
 def _vanished(window: Window, column: str, again: tuple[float, float, float, float], since: str, n: float) -> None:
-    """Add a fact when a part of the known entities is gone while those present go on as before.
+    """Add an anomaly when a part of the known entities is gone while those present go on as before.
 
     Customers who shop less make both numbers fall; customers who shop in blocks make those present shop more.
     """
@@ -129,6 +129,6 @@ def _vanished(window: Window, column: str, again: tuple[float, float, float, flo
             f"{gone:.0%} of those {column}s of {table.asset} that come every week are gone at "
             f"once {since}, with {lost:.0%} of the rows; the others go on as before: a part of the feed is missing."
         )
-        window.fact(
+        window.anomaly(
             "ids", column, sentence, again[3], again[1], again[2], n, rate=gone, operation="drop", per=column, target=""
         )

@@ -53,8 +53,8 @@ def judge_silence(window: Window) -> None:
         for name, values, least, first, last in spans:
             if (
                 name != "week"
-                and window.facts
-                and any(one.kind == "volume" and one.segment_column == column for one in window.facts)
+                and window.anomalies
+                and any(one.kind == "volume" and one.segment_column == column for one in window.anomalies)
             ):
                 break
             past[name] = np.array(
@@ -92,7 +92,7 @@ def judge_silence(window: Window) -> None:
                     f"({', '.join(chosen[:5])}{', …' if len(chosen) > 5 else ''}), usually {mass:.0%} of "
                     "the rows; the others go on."
                 )
-                window.fact(
+                window.anomaly(
                     "volume",
                     "",
                     sentence,
@@ -114,7 +114,7 @@ def judge_unevenness(window: Window) -> None:
     for column in table.segments:
         if column in table.categories or window.spoilt(column):
             continue
-        if any(one.kind == "volume" and one.segment_column == column for one in window.facts):
+        if any(one.kind == "volume" and one.segment_column == column for one in window.anomalies):
             continue
         counts, labels = history.values_of(column)
         if not labels:
@@ -149,7 +149,7 @@ def judge_unevenness(window: Window) -> None:
                 f"({', '.join(chosen[:5])}{', …' if len(chosen) > 5 else ''}) "
                 f"lost {rate:.0%} of their rows in the week from {window.start} while the others go on."
             )
-            window.fact(
+            window.anomaly(
                 "volume",
                 "",
                 sentence,

@@ -49,8 +49,8 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class WatchedTable:
-    """A table whose quality is watched.
+class MonitoredTable:
+    """A table whose quality is monitored.
 
     `asset` is `schema/name`, `relation` how SQL names it, `columns` name -> the warehouse's type. `time_sql` is an
     expression for a row's time on the local wall clock; "" marks a snapshot, a table that is replaced as a whole.
@@ -179,8 +179,8 @@ def census_sql(source: TableSource, dialect: str = "duckdb") -> str:
     )
 
 
-def watched_tables(sources: Iterable[TableSource]) -> tuple[WatchedTable, ...]:
-    """Derive what is watched from what is generally known; see WatchedTable for the roles.
+def monitored_tables(sources: Iterable[TableSource]) -> tuple[MonitoredTable, ...]:
+    """Derive what is monitored from what is generally known; see MonitoredTable for the roles.
 
     An identifier is a column of the primary key, or one whose name ends in `_id`, `_key`, `_code` or alike. What has
     few values is a category and a segment. Of the key's columns the one whose values live for a week only bundles the
@@ -189,7 +189,7 @@ def watched_tables(sources: Iterable[TableSource]) -> tuple[WatchedTable, ...]:
     return tuple(_watch(source) for source in sources)
 
 
-def _watch(source: TableSource) -> WatchedTable:
+def _watch(source: TableSource) -> MonitoredTable:
     rows = max(source.rows, 1)
     named = source.only or tuple(source.columns)
     names = [name for name in named if not _TECHNICAL.search(name)]
@@ -225,7 +225,7 @@ def _watch(source: TableSource) -> WatchedTable:
         for name in [*ids, *categories]
         if name not in {entity, group} and name not in source.keys and 1 < known[name] <= SEGMENT_VALUES
     )
-    return WatchedTable(
+    return MonitoredTable(
         asset=source.asset,
         relation=source.relation,
         columns=dict(source.columns),
@@ -243,7 +243,7 @@ def _watch(source: TableSource) -> WatchedTable:
     )
 
 
-def fitted(table: WatchedTable, columns: Mapping[str, str]) -> WatchedTable:
+def fitted(table: MonitoredTable, columns: Mapping[str, str]) -> MonitoredTable:
     """Return the table with the roles that its present columns still allow.
 
     A column that went away or changed its type is a matter of `judge_schema`; the others are still measured.
@@ -276,7 +276,7 @@ def as_profile(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return frame[MEASURE_COLUMNS].astype(_PROFILE_TYPES)
 
 
-def measure_sql(table: WatchedTable, first_day: date, last_day: date, dialect: str = "duckdb") -> list[str]:
+def measure_sql(table: MonitoredTable, first_day: date, last_day: date, dialect: str = "duckdb") -> list[str]:
     """Return the statements that measure the weeks from `first_day` on, seven days each, up to and with `last_day`.
 
     Each gives MEASURE_COLUMNS; `period_start` is a week's first day, and the day itself for measures that begin with
@@ -346,7 +346,7 @@ def _long(asset: str, period: str, source: str, array: str) -> str:
 class _Plan:
     """The statements for one table and some weeks."""
 
-    def __init__(self, table: WatchedTable, starts: Sequence[date], words: _Words) -> None:
+    def __init__(self, table: MonitoredTable, starts: Sequence[date], words: _Words) -> None:
         self.table, self.starts, self.words = table, starts, words
         self.first, self.end = starts[0], starts[-1] + timedelta(days=WEEK)
 
@@ -589,7 +589,7 @@ class _Plan:
             (label, "duplicate_share", "''", keyed, self._repeated(key, whole, keyed)),
         ]
         if table.group:
-            entries.append((label, "twin_share", "''", keyed, self._repeated(rest, whole, keyed)))
+            entries.append((label, "repeated_content_share", "''", keyed, self._repeated(rest, whole, keyed)))
         inner = f"with lines as ({self._lines()}) select w_, {words.rows(entries)} as entries from lines group by w_"
         return _long(table.asset, "w_", inner, "")
 
@@ -684,7 +684,7 @@ class _Plan:
         return _long(self.table.asset, "w_", inner, "")
 
 
-def _snapshot(table: WatchedTable, day: date, words: _Words) -> list[str]:
+def _snapshot(table: MonitoredTable, day: date, words: _Words) -> list[str]:
     """Return the statements for a table that is replaced as a whole."""
     judged = table.judged
     entries = [("", "rows", "''", "count(*)", "count(*)")]

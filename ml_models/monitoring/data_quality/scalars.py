@@ -12,12 +12,12 @@ from ml_models.monitoring.data_quality.arithmetic import Array, nanmedian, round
 from ml_models.monitoring.data_quality.profile_sql import kind_of
 from ml_models.monitoring.data_quality.thresholds import MINIMUM_ROWS, RECENT, SIZES, Rule
 from ml_models.monitoring.data_quality.window import Window, typed
-from ml_models.monitoring.types import FactKind
+from ml_models.monitoring.types import AnomalyKind
 
 
 def judge_scalars(window: Window, rules: Mapping[str, Rule]) -> None:
-    """Judge each column's measures of the whole table; one fact a column and kind, the clearest."""
-    found: dict[tuple[str, FactKind], list[tuple[float, str, float, float, float, float, float]]] = {}
+    """Judge each column's measures of the whole table; one anomaly a column and kind, the clearest."""
+    found: dict[tuple[str, AnomalyKind], list[tuple[float, str, float, float, float, float, float]]] = {}
     for measure, (kind, scale, floor, side) in rules.items():
         values, counts, labels = window.history.series(measure, lambda name: "@" not in name, "whole")
         if not labels:
@@ -80,7 +80,7 @@ def judge_scalars(window: Window, rules: Mapping[str, Rule]) -> None:
         sizes = [hit for hit in hits if hit[1] in SIZES]
         if kind == "range" and len(sizes) == len(hits) and not _agree(sizes):
             continue
-        _scalar_fact(window, column, kind, sorted(hits, reverse=True))
+        _scalar_anomaly(window, column, kind, sorted(hits, reverse=True))
 
 
 def _scale_of(window: Window, column: str) -> float:
@@ -93,8 +93,8 @@ def _agree(sizes: Sequence[tuple[float, str, float, float, float, float, float]]
     return max(sum(hit[6] > 0 for hit in sizes), sum(hit[6] < 0 for hit in sizes)) >= 2
 
 
-def _scalar_fact(
-    window: Window, column: str, kind: FactKind, hits: list[tuple[float, str, float, float, float, float, float]]
+def _scalar_anomaly(
+    window: Window, column: str, kind: AnomalyKind, hits: list[tuple[float, str, float, float, float, float, float]]
 ) -> None:
     _, measure, observed, expected, limit, n, _ = hits[0]
     asset, table = window.table.asset, window.table
@@ -108,7 +108,7 @@ def _scalar_fact(
     if kind == "nulls":
         rate = (observed - expected) / max(1 - expected, 1e-9)
         sentence = f"{observed:.1%} of {asset}.{column} is null {days}, usually {expected:.1%}."
-        window.fact("nulls", column, sentence, *common, rate=max(rate, 0), operation="null" if rate > 0 else "")
+        window.anomaly("nulls", column, sentence, *common, rate=max(rate, 0), operation="null" if rate > 0 else "")
     elif kind == "orphans":
         rate = (observed - expected) / max(1 - expected, 1e-9)
         sentence = (
@@ -116,9 +116,9 @@ def _scalar_fact(
             f"{days}, usually {expected:.2%}."
         )
         if kind_of(table.columns[column]) == "text":
-            window.fact("orphans", column, sentence, *common, rate=rate, operation="map_values", value="unknown {}")
+            window.anomaly("orphans", column, sentence, *common, rate=rate, operation="map_values", value="unknown {}")
         else:
-            window.fact("orphans", column, sentence, *common, rate=rate, operation="rekey")
+            window.anomaly("orphans", column, sentence, *common, rate=rate, operation="rekey")
     elif kind == "stuck" and measure == "modal_share":
         value = window.history.modal(column, window.position)
         rate = (observed - expected) / max(1 - expected, 1e-9)
@@ -126,36 +126,40 @@ def _scalar_fact(
             f"{observed:.1%} of {asset}.{column} is {value} {days}; the most frequent value "
             f"usually holds {expected:.1%}."
         )
-        window.fact(
+        window.anomaly(
             "stuck", column, sentence, *common, rate=rate, operation="set", value=typed(value, table.columns[column])
         )
     elif kind == "stuck":
         sentence = f"{asset}.{column} has {observed:.0f} different values {days}, usually {expected:.0f}."
-        window.fact("stuck", column, sentence, *common, operation="")
+        window.anomaly("stuck", column, sentence, *common, operation="")
     elif kind == "range" and ("negative_share" in measures):
         seen, usual = measures["negative_share"]
         rate = abs(seen - usual)
         sentence = f"{seen:.1%} of {asset}.{column} is negative {days}, usually {usual:.1%}."
-        window.fact("range", column, sentence, seen, usual, limit, n, rate=rate, operation="negate")
+        window.anomaly("range", column, sentence, seen, usual, limit, n, rate=rate, operation="negate")
     elif kind == "range":
-        _scale_fact(window, column, hits, days)
+        _scale_anomaly(window, column, hits, days)
     elif kind == "volume" and measure == "rows":
         sentence = f"{asset} holds {observed:,.0f} rows {days}, {expected:,.0f} before."
-        window.fact("volume", "", sentence, *common, rate=1 - observed / max(expected, 1), operation="drop", target="")
+        window.anomaly(
+            "volume", "", sentence, *common, rate=1 - observed / max(expected, 1), operation="drop", target=""
+        )
     elif kind == "volume":
         ratio = observed / max(expected, 1e-9)
         what = "lost" if ratio < 1 else "gained"
         sentence = f"Groups of {asset} ({column}) {what} rows: {observed:.1f} rows each {days}, usually {expected:.1f}."
         if ratio < 1:
-            window.fact("volume", column, sentence, *common, rate=1 - ratio, operation="drop", target="")
+            window.anomaly("volume", column, sentence, *common, rate=1 - ratio, operation="drop", target="")
         else:
-            window.fact("volume", column, sentence, *common, rate=min(ratio - 1, 1), operation="duplicate", target="")
+            window.anomaly(
+                "volume", column, sentence, *common, rate=min(ratio - 1, 1), operation="duplicate", target=""
+            )
     elif kind == "keys" and measure == "null_key_share":
         sentence = f"{observed:.1%} of the rows of {asset} have no key ({column}) {days}, usually {expected:.1%}."
-        window.fact("keys", column, sentence, *common, rate=observed, operation="")
+        window.anomaly("keys", column, sentence, *common, rate=observed, operation="")
     elif kind == "keys":
         sentence = f"{observed:.1%} of the rows of {asset} repeat a key ({column}) {days}, usually {expected:.1%}."
-        window.fact(
+        window.anomaly(
             "keys",
             column,
             sentence,
@@ -164,12 +168,12 @@ def _scalar_fact(
             operation="duplicate",
             target="",
         )
-    elif kind == "replay" and measure == "twin_share":
+    elif kind == "replay" and measure == "repeated_content_share":
         sentence = (
             f"{observed:.1%} of the rows of {asset} equal another row in all but the key "
             f"{table.group} {days}, usually {expected:.1%}."
         )
-        window.fact(
+        window.anomaly(
             "replay",
             table.group,
             sentence,
@@ -187,7 +191,7 @@ def _scalar_fact(
         )
         if again:
             first = window.start
-            window.fact(
+            window.anomaly(
                 "replay",
                 table.group,
                 sentence,
@@ -198,7 +202,7 @@ def _scalar_fact(
                 value={"days": again, "shift": again},
             )
         else:
-            window.fact(
+            window.anomaly(
                 "replay",
                 table.group,
                 sentence,
@@ -208,7 +212,7 @@ def _scalar_fact(
             )
 
 
-def _scale_fact(
+def _scale_anomaly(
     window: Window, column: str, hits: list[tuple[float, str, float, float, float, float, float]], days: str
 ) -> None:
     """Tell a change of all values (a unit) from one of a few (a share of the rows), by which quantiles moved alike."""
@@ -222,9 +226,9 @@ def _scale_fact(
         sentence = f"{observed:.1%} of {asset}.{column} is {word} {days}, usually {expected:.1%}."
         rate = (observed - expected) / max(1 - expected, 1e-9)
         if measure == "zero_share" and rate > 0:
-            window.fact("range", column, sentence, observed, expected, limit, n, rate=rate, operation="set", value=0)
+            window.anomaly("range", column, sentence, observed, expected, limit, n, rate=rate, operation="set", value=0)
         else:
-            window.fact("range", column, sentence, observed, expected, limit, n, rate=abs(rate), operation="")
+            window.anomaly("range", column, sentence, observed, expected, limit, n, rate=abs(rate), operation="")
         return
     sentence = (
         f"{asset}.{column} left its range {days}: "
@@ -233,13 +237,15 @@ def _scale_fact(
     )
     if middle:
         factor = float(np.median(middle))
-        window.fact("range", column, sentence, observed, expected, limit, n, operation="scale", value=rounded(factor))
+        window.anomaly(
+            "range", column, sentence, observed, expected, limit, n, operation="scale", value=rounded(factor)
+        )
         return
     mean = ratios.get("mean")
     top = max((ratios.get(name, 1.0) for name in ("p99", "max")), default=1.0)
     if mean and top > mean > 1:
         factor = rounded(top)
-        window.fact(
+        window.anomaly(
             "range",
             column,
             sentence,
@@ -252,6 +258,6 @@ def _scale_fact(
             value=factor,
         )
     elif mean:
-        window.fact("range", column, sentence, observed, expected, limit, n, operation="scale", value=rounded(mean))
+        window.anomaly("range", column, sentence, observed, expected, limit, n, operation="scale", value=rounded(mean))
     else:
-        window.fact("range", column, sentence, observed, expected, limit, n, operation="")
+        window.anomaly("range", column, sentence, observed, expected, limit, n, operation="")

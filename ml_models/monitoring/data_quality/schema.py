@@ -4,15 +4,17 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 
 from ml_models.monitoring.data_quality.profile_sql import WEEK, kind_of
-from ml_models.monitoring.types import Fact
+from ml_models.monitoring.types import Anomaly
 
 
-def judge_schema(asset: str, previous: Mapping[str, str], columns: Mapping[str, str], cutoff: date) -> tuple[Fact, ...]:
+def judge_schema(
+    asset: str, previous: Mapping[str, str], columns: Mapping[str, str], cutoff: date
+) -> tuple[Anomaly, ...]:
     """Compare a table's columns (name -> the warehouse's type) with those of the last healthy week.
 
-    A column that is gone or has another kind of type is a fact; a new one is not, nor is a wider type of its kind.
+    A column that is gone or has another kind of type is an anomaly; a new one is not, nor is a wider type of its kind.
     """
-    facts = []
+    anomalies = []
     new = [name for name in columns if name not in previous]
     for name, was in previous.items():
         now = columns.get(name)
@@ -25,5 +27,5 @@ def judge_schema(asset: str, previous: Mapping[str, str], columns: Mapping[str, 
             hint = f"; {alike[0]} is new and may be its new name" if len(alike) == 1 else ""
             what = f"{asset} has no column {name} any more ({was}){hint}."
         start = cutoff - timedelta(days=WEEK)
-        facts.append(Fact("schema", asset, name, 1.0, 0.0, 0.0, 1, what, start, cutoff - timedelta(days=1)))
-    return tuple(facts)
+        anomalies.append(Anomaly("schema", asset, name, 1.0, 0.0, 0.0, 1, what, start, cutoff - timedelta(days=1)))
+    return tuple(anomalies)

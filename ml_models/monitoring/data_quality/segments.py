@@ -22,7 +22,7 @@ from ml_models.monitoring.data_quality.thresholds import (
     SEGMENT_RULES,
 )
 from ml_models.monitoring.data_quality.window import Window, typed
-from ml_models.monitoring.types import FactKind
+from ml_models.monitoring.types import AnomalyKind
 
 
 def judge_segments(window: Window) -> None:
@@ -60,14 +60,14 @@ def judge_segments(window: Window) -> None:
             usual = float(np.average(expected[off], weights=np.maximum(weights, 1)))
             taken.add((kind, column))
             # What sits in some segments is told there, not as a change of the whole table.
-            window.facts[:] = [
+            window.anomalies[:] = [
                 one
-                for one in window.facts
+                for one in window.anomalies
                 if (one.kind, one.column) != (kind, column)
                 or one.segment_values
                 or (one.observed > one.expected) != (observed > usual)
             ]
-            _segment_fact(
+            _segment_anomaly(
                 window,
                 kind,
                 column,
@@ -148,8 +148,8 @@ def _segment(
     return off, bound, difference, nanmedian(values[window.healthy[-RECENT:]])
 
 
-def _segment_fact(
-    window: Window, kind: FactKind, column: str, segment: str, measure: str, keys: list[str],
+def _segment_anomaly(
+    window: Window, kind: AnomalyKind, column: str, segment: str, measure: str, keys: list[str],
     bound: float, observed: float, usual: float, effect: float, n: float,
 ) -> None:  # fmt: skip
     table = window.table
@@ -161,7 +161,7 @@ def _segment_fact(
     if kind == "nulls":
         rate = (observed - usual) / max(1 - usual, 1e-9)
         sentence = f"{observed:.0%} of {table.asset}.{column} is null {where} {since}, usually {usual:.1%}."
-        window.fact(
+        window.anomaly(
             kind,
             column,
             sentence,
@@ -177,7 +177,7 @@ def _segment_fact(
         value = window.history.modal(column, window.position)
         rate = (observed - usual) / max(1 - usual, 1e-9)
         sentence = f"{observed:.0%} of {table.asset}.{column} is {value} {where} {since}, usually {usual:.0%}."
-        window.fact(
+        window.anomaly(
             kind,
             column,
             sentence,
@@ -192,7 +192,7 @@ def _segment_fact(
         )
     elif kind == "range" and measure == "negative_share":
         sentence = f"{observed:.0%} of {table.asset}.{column} is negative {where} {since}, usually {usual:.1%}."
-        window.fact(
+        window.anomaly(
             kind, column, sentence, observed, usual, bound, n, rate=abs(observed - usual), operation="negate", **common
         )
     elif kind == "range":
@@ -201,7 +201,7 @@ def _segment_fact(
             f"{table.asset}.{column} is {factor:g} times as large {where} {since}, against the "
             f"other values of {segment} ({measure} {observed:,.4g}, usually {usual:,.4g})."
         )
-        window.fact(kind, column, sentence, observed, usual, bound, n, operation="scale", value=factor, **common)
+        window.anomaly(kind, column, sentence, observed, usual, bound, n, operation="scale", value=factor, **common)
     elif kind == "hours":
         hours = round(effect)
         sentence = (
@@ -209,7 +209,7 @@ def _segment_fact(
             f"against the other values of {segment}."
         )
         target = table.time_column
-        window.fact(
+        window.anomaly(
             kind,
             target,
             sentence,
@@ -225,7 +225,7 @@ def _segment_fact(
         ratio = math.exp(effect)
         sentence = f"Groups of {table.asset} hold {observed:.1f} rows {where} {since}, usually {usual:.1f}."
         operation = "drop" if ratio < 1 else "duplicate"
-        window.fact(
+        window.anomaly(
             kind,
             column,
             sentence,

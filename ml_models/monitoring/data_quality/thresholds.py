@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from ml_models.monitoring.types import FactKind
+from ml_models.monitoring.types import AnomalyKind
 
 DEVIATIONS = 4.0
 MINIMUM_WINDOWS = 6
@@ -23,7 +23,7 @@ CLUSTER = 7.0
 
 # How a measure is compared: "share" by difference, "log" by ratio (see arithmetic.scaled); the least difference
 # that counts; and which side is wrong. Floors of ratios lie above what prices, seasons and promotions do in a week.
-Rule = tuple[FactKind, Literal["share", "log"], float, Literal["up", "down", "both"]]
+Rule = tuple[AnomalyKind, Literal["share", "log"], float, Literal["up", "down", "both"]]
 RULES: Mapping[str, Rule] = {
     "null_share": ("nulls", "share", 0.01, "both"),
     "orphan_share": ("orphans", "share", 0.004, "up"),
@@ -42,7 +42,7 @@ RULES: Mapping[str, Rule] = {
     "rows_per_group": ("volume", "log", 0.2, "both"),
     "duplicate_share": ("keys", "share", 0.001, "up"),
     "null_key_share": ("keys", "share", 0.001, "up"),
-    "twin_share": ("replay", "share", 0.005, "up"),
+    "repeated_content_share": ("replay", "share", 0.005, "up"),
     "replayed_share": ("replay", "share", 0.02, "up"),
 }
 # What a limit shrinks to while last week's fault goes on.
@@ -78,7 +78,7 @@ MADE_UP = 0.65
 
 
 # What is told first.
-GRAVITY: Sequence[FactKind] = (
+SEVERITY: Sequence[AnomalyKind] = (
     "schema", "keys", "stale", "replay", "volume", "hours", "ids", "range", "nulls", "stuck", "categories", "orphans",
     "future", "labels",
 )  # fmt: skip

@@ -16,21 +16,21 @@ from ml_models.monitoring.data_quality.history import History
 from ml_models.monitoring.data_quality.hours import judge_hours
 from ml_models.monitoring.data_quality.identities import judge_entities
 from ml_models.monitoring.data_quality.outages import judge_silence, judge_unevenness
-from ml_models.monitoring.data_quality.profile_sql import WEEK, WatchedTable
+from ml_models.monitoring.data_quality.profile_sql import WEEK, MonitoredTable
 from ml_models.monitoring.data_quality.scalars import judge_scalars
 from ml_models.monitoring.data_quality.segments import judge_segments
 from ml_models.monitoring.data_quality.thresholds import (
-    GRAVITY,
     HISTORY,
     KEPT_WEEKS,
     MINIMUM_ROWS,
     MINIMUM_WINDOWS,
     RULES,
+    SEVERITY,
     SNAPSHOT_RULES,
 )
 from ml_models.monitoring.data_quality.volume import judge_past_days, judge_volume
 from ml_models.monitoring.data_quality.window import Window
-from ml_models.monitoring.types import Fact
+from ml_models.monitoring.types import Anomaly
 
 Status = Literal["pass", "fail", "insufficient evidence"]
 BadWeeks = Mapping[str, Mapping[date, tuple[str, ...]]]
@@ -53,14 +53,14 @@ TABLE_COLUMNS = [
 class QualityVerdict:
     """The judgement on one cutoff.
 
-    `facts`: what fails now, gravest first. `table`: one row a judged measure of the whole table and one a finding in
-    segments (TABLE_COLUMNS). `bad_weeks`: asset -> first day of each week that had a fact -> the kinds; hand it to next
-    week's judgement, or the past is judged again.
+    `anomalies`: what fails now, most severe first. `table`: one row a judged measure of the whole table and one a
+    finding in segments (TABLE_COLUMNS). `bad_weeks`: asset -> first day of each week that had an anomaly -> the kinds;
+    hand it to next week's judgement, or the past is judged again.
     """
 
     status: Status
     cutoff: date
-    facts: tuple[Fact, ...]
+    anomalies: tuple[Anomaly, ...]
     table: pd.DataFrame
     sentence: str
     bad_weeks: Mapping[str, Mapping[date, tuple[str, ...]]] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class QualityVerdict:
 
 def judge_quality(
     profile: pd.DataFrame,
-    tables: Sequence[WatchedTable],
+    tables: Sequence[MonitoredTable],
     cutoff: date,
     bad_weeks: BadWeeks | None = None,
     closed_days: Collection[date] = (),
@@ -102,7 +102,7 @@ def judge_quality(
                         dict.fromkeys(f"{one.kind}:{one.column}" for one in found)
                     )
     rows: list[list[object]] = []
-    facts: list[Fact] = []
+    anomalies: list[Anomaly] = []
     judged = 0
     for history in histories:
         if history.weeks[-1] != start or len(history.weeks) <= MINIMUM_WINDOWS:
@@ -112,7 +112,7 @@ def judge_quality(
         found = _judge_week(history, len(history.weeks) - 1, known.setdefault(asset, {}), rows, closed_days)
         if found:
             known[asset][start] = tuple(dict.fromkeys(f"{one.kind}:{one.column}" for one in found))
-        facts += found
+        anomalies += found
     table_ = pd.DataFrame(rows, columns=TABLE_COLUMNS)
     if not judged:
         sentence = (
@@ -120,10 +120,10 @@ def judge_quality(
             f"{MINIMUM_WINDOWS} weeks before that."
         )
         return QualityVerdict("insufficient evidence", cutoff, (), table_, sentence, known)
-    if facts:
-        kinds = ", ".join(dict.fromkeys(f"{one.asset}: {one.kind}" for one in facts))
-        sentence = f"{len(facts)} faults in what arrived before {cutoff} ({kinds}). First: {facts[0].sentence}"
-        return QualityVerdict("fail", cutoff, tuple(facts), table_, sentence, known)
+    if anomalies:
+        kinds = ", ".join(dict.fromkeys(f"{one.asset}: {one.kind}" for one in anomalies))
+        sentence = f"{len(anomalies)} faults in what arrived before {cutoff} ({kinds}). First: {anomalies[0].sentence}"
+        return QualityVerdict("fail", cutoff, tuple(anomalies), table_, sentence, known)
     sentence = f"What arrived before {cutoff} is sound: {judged} tables, {len(table_)} measures within their own past."
     return QualityVerdict("pass", cutoff, (), table_, sentence, known)
 
@@ -134,8 +134,8 @@ def _judge_week(
     bad: Mapping[date, tuple[str, ...]],
     rows: list[list[object]] | None,
     closed_days: Collection[date] = (),
-) -> list[Fact]:
-    """Return the facts of one week of one table."""
+) -> list[Anomaly]:
+    """Return the anomalies of one week of one table."""
     healthy = np.array(
         [place for place in range(position) if history.weeks[place] not in bad][-HISTORY:], dtype="int64"
     )
@@ -145,13 +145,13 @@ def _judge_week(
     if not history.table.time_sql:
         judge_scalars(window, SNAPSHOT_RULES)
         judge_categories(window)
-        return _ordered(window.facts)
+        return _ordered(window.anomalies)
     rows_now = history.one("rows")[position]
     if history.table.of:
         if rows_now >= MINIMUM_ROWS:
             judge_scalars(window, {name: RULES[name] for name in ("null_share", "modal_share", "distinct")})
             judge_categories(window)
-        return _ordered(window.facts)
+        return _ordered(window.anomalies)
     judge_volume(window)
     judge_past_days(window)
     if rows_now >= MINIMUM_ROWS:
@@ -162,8 +162,8 @@ def _judge_week(
         judge_unevenness(window)
         judge_segments(window)
         judge_entities(window)
-    return _ordered(window.facts)
+    return _ordered(window.anomalies)
 
 
-def _ordered(facts: list[Fact]) -> list[Fact]:
-    return sorted(facts, key=lambda one: (GRAVITY.index(one.kind), -one.rate))
+def _ordered(anomalies: list[Anomaly]) -> list[Anomaly]:
+    return sorted(anomalies, key=lambda one: (SEVERITY.index(one.kind), -one.rate))

@@ -10,7 +10,7 @@ from ml_models.monitoring.data_quality.arithmetic import Array, Mask
 from ml_models.monitoring.data_quality.profile_sql import WEEK
 from ml_models.monitoring.data_quality.thresholds import MADE_UP, MINIMUM_ROWS, RECENT
 from ml_models.monitoring.data_quality.window import Window
-from ml_models.monitoring.types import FactKind
+from ml_models.monitoring.types import AnomalyKind
 
 
 def judge_volume(window: Window) -> None:
@@ -51,13 +51,15 @@ def judge_volume(window: Window) -> None:
             f"{table.asset} received {observed:,.0f} rows from {window.start} to {window.end}, "
             f"usually {expected_rows:,.0f}."
         )
-        window.fact("volume", "", sentence, observed, expected_rows, limit[0], observed, rate=share, operation="drop")
+        window.anomaly(
+            "volume", "", sentence, observed, expected_rows, limit[0], observed, rate=share, operation="drop"
+        )
     if difference[0] > limit[0] or high.sum() >= 1:
         chosen = np.flatnonzero(high) if high.any() else np.arange(WEEK)
         first, last = (window.start + timedelta(days=int(chosen[end])) for end in (0, -1))
         seen, wanted = float(days[position, chosen].sum()), float(usual[chosen].sum())
         sentence = f"{table.asset} received {seen:,.0f} rows from {first} to {last}, usually {wanted:,.0f}."
-        window.fact(
+        window.anomaly(
             "volume", "", sentence, seen, wanted, float(day_limit[chosen].max()), seen,
             rate=min(seen / max(wanted, 1) - 1, 1), first=first, last=last, operation="duplicate", target=table.group,
         )  # fmt: skip
@@ -90,15 +92,15 @@ def _missing_days(window: Window, seen: Array, usual: Array, low: npt.NDArray[np
         and all(seen[day] == 0 for day in low)
         and low[-1] - low[0] + 1 == len(low)
     )
-    kind: FactKind = "stale" if newest else "volume"
+    kind: AnomalyKind = "stale" if newest else "volume"
     what = "has not received its newest days" if newest else "lacks rows"
     sentence = f"{table.asset} {what}: {listed} rows as usual on these weekdays."
     if low[-1] - low[0] + 1 != len(low):
-        # Days of the week, so that the fact can be re-enacted in another week.
+        # Days of the week, so that the anomaly can be re-enacted in another week.
         where = f"extract(isodow from {table.time_sql}) in ({', '.join(str(one.isoweekday()) for one in dates)})"
     else:
         where = ""
-    window.fact(
+    window.anomaly(
         kind, "", sentence, got, wanted, 0.5, wanted, rate=1 - got / max(wanted, 1), first=dates[0], last=dates[-1],
         operation="drop", where=where,
     )  # fmt: skip
@@ -137,7 +139,7 @@ def judge_past_days(window: Window) -> None:
         f"Days of {table.asset} that were delivered before changed: {first} to {last} hold "
         f"{now:,.0f} rows, {was:,.0f} when they came."
     )
-    window.fact(
+    window.anomaly(
         "replay" if more else "volume", table.group if more else "", sentence, now, was, 0.25, now,
         rate=min(abs(now / was - 1), 1), first=first, last=last, operation="duplicate" if more else "drop",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""One week of one table under judgement: how it compares with its healthy past, and how its facts are written.
+"""One week of one table under judgement: how it compares with its healthy past, and how its anomalies are written.
 
 All kinds of judgement compare and tell through it, so that thresholds, first days and re-enactments are made one way.
 """
@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from ml_models.monitoring.data_quality.arithmetic import Array, nanmedian
 from ml_models.monitoring.data_quality.history import History
-from ml_models.monitoring.data_quality.profile_sql import WEEK, WatchedTable, kind_of
+from ml_models.monitoring.data_quality.profile_sql import WEEK, MonitoredTable, kind_of
 from ml_models.monitoring.data_quality.thresholds import DEVIATIONS, MINIMUM_WINDOWS, RECENT, STILL
-from ml_models.monitoring.types import Alteration, Fact, FactKind
+from ml_models.monitoring.types import Anomaly, AnomalyKind, Perturbation
 
 
 @dataclass
@@ -27,10 +27,10 @@ class Window:
     bad: Mapping[date, tuple[str, ...]]
     rows: list[list[object]] | None
     closed_days: Collection[date] = ()
-    facts: list[Fact] = field(default_factory=list)
+    anomalies: list[Anomaly] = field(default_factory=list)
 
     @property
-    def table(self) -> WatchedTable:
+    def table(self) -> MonitoredTable:
         """The table under judgement."""
         return self.history.table
 
@@ -45,7 +45,7 @@ class Window:
         return self.start + timedelta(days=WEEK - 1)
 
     def since(self, kind: str, column: str = "") -> date:
-        """Return the first day of the weeks in a row that had a fact of this kind and column, this one included."""
+        """Return the first day of the weeks in a row that had an anomaly of this kind and column, this one included."""
         start = self.start
         while f"{kind}:{column}" in self.bad.get(start - timedelta(days=WEEK), ()):
             start -= timedelta(days=WEEK)
@@ -77,7 +77,7 @@ class Window:
             return values[self.position] - centre, centre, np.where(known, limit, np.nan)
 
     def goes_on(self, kind: str, column: str) -> float:
-        """Return what a limit is multiplied by: less than 1 where the week before had this fact.
+        """Return what a limit is multiplied by: less than 1 where the week before had this anomaly.
 
         What was wrong a week ago needs less to be still wrong, or a fault at the limit would flicker.
         """
@@ -85,13 +85,15 @@ class Window:
 
     def spoilt(self, column: str) -> bool:
         """Whether the column's own values are wrong this week, so that nothing can be told by them."""
-        return any(one.column == column and one.kind in ("nulls", "stuck", "categories", "ids") for one in self.facts)
+        return any(
+            one.column == column and one.kind in ("nulls", "stuck", "categories", "ids") for one in self.anomalies
+        )
 
     def drop_losses(self) -> None:
-        """Take back facts of rows lost by the table as a whole, when it is known which segments lost them."""
-        self.facts[:] = [
+        """Take back anomalies of rows lost by the table as a whole, when it is known which segments lost them."""
+        self.anomalies[:] = [
             one
-            for one in self.facts
+            for one in self.anomalies
             if one.kind != "volume" or one.segment_values or one.column or one.observed > one.expected
         ]
 
@@ -100,9 +102,9 @@ class Window:
         if self.rows is not None:
             self.rows.append([self.table.asset, *row])
 
-    def fact(
+    def anomaly(
         self,
-        kind: FactKind,
+        kind: AnomalyKind,
         column: str,
         sentence: str,
         observed: float,
@@ -121,13 +123,13 @@ class Window:
         per: str = "",
         target: str | None = None,
     ) -> None:
-        """Add a fact; `operation` "" cannot be re-enacted. `rate` is capped to what an alteration can say."""
+        """Add an anomaly; `operation` "" cannot be re-enacted. `rate` is capped to what a perturbation can say."""
         segment_values = tuple(values)
         begin = first or self.since(kind, column)
         replay = None
         if operation:
             clause = where or (_among(segment, segment_values) if segment_values else "")
-            replay = Alteration(
+            replay = Perturbation(
                 table=self.table.asset,
                 operation=operation,
                 column=column if target is None else target,
@@ -138,8 +140,8 @@ class Window:
                 last_day=last or self.end,
                 value=value,
             )
-        self.facts.append(
-            Fact(
+        self.anomalies.append(
+            Anomaly(
                 kind=kind,
                 asset=self.table.asset,
                 column=column,
@@ -164,7 +166,7 @@ def _among(column: str, values: Sequence[str]) -> str:
 
 
 def typed(value: str, column_type: str) -> object:
-    """Return a value of the profile (text) as its column holds it, for an alteration that sets it."""
+    """Return a value of the profile (text) as its column holds it, for a perturbation that sets it."""
     kind = kind_of(column_type)
     if kind == "number":
         number = float(value)

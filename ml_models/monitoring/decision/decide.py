@@ -4,8 +4,8 @@ In this order; the first that applies decides:
 
 1. *rollback*: the champion learned from rows now known to be bad, and a predecessor did not; or, on sound rows that
    neither model knew, the champion does worse than its predecessor since the promotion.
-2. *inspect*: a quality fact stands, or days that were bad are still inside the feature windows and something is out of
-   its range. Retraining is vetoed either way.
+2. *inspect*: a quality anomaly stands, or days that were bad are still inside the feature windows and something is out
+   of its range. Retraining is vetoed either way.
 3. *improve*: no champion yet; covariate or concept shift where a retraining would measurably have helped; a champion
    outgrown by labels. Once an event, never during a cool-down.
 4. *continue*: everything else, with the reason why nothing is done.
@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from ml_models.monitoring.decision.retraining_gain import Effect
-from ml_models.monitoring.types import Action, Alteration, Cause, Decision, Diagnosis, Fact, FactKind
+from ml_models.monitoring.types import Action, Anomaly, AnomalyKind, Cause, Decision, Diagnosis, Perturbation
 from ml_models.training.splits import MINIMUM_CUTOFFS, RECENT_CUTOFFS
 
 GRADED_CUTOFFS = 4
@@ -44,14 +44,14 @@ LEDGER_COLUMNS = {
     "quarantine_to": "datetime64[us]",
     "helps": "float64",
     "override_of": "object",
-    "facts": "object",
+    "anomalies": "object",
     "model_version": "object",
     "promoted": "object",
     "run_id": "object",
     "grade": "object",
 }
-"""One row a judged cutoff. `facts`: the week's failing quality facts as JSON (read_facts). `model_version` served that
-week (as text); `promoted` is True, False or null (nothing was trained); `override_of` holds what the judgement had
+"""One row a judged cutoff. `anomalies`: the week's quality anomalies as JSON (read_anomalies). `model_version` served
+that week (as text); `promoted` is True, False or null (nothing was trained); `override_of` holds what the judgement had
 asked for before a person changed it, else null; dates at midnight."""
 
 
@@ -109,30 +109,30 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class BadPeriod:
-    """Days of which something is known to be wrong, and for how long that spoils cutoffs.
+    """Days of which something is known to be wrong, and for how long that affects cutoffs.
 
-    `spoils_features`, `spoils_labels`: what is computed from these days is wrong. `lasting`: the days stay wrong (rows
-    are missing or false); otherwise they arrived later, and what is computed afterwards is sound. `by_cutoff`: the days
-    are cutoffs, whose own rows are wrong and nothing else.
+    `affects_features`, `affects_labels`: what is computed from these days is wrong. `lasting`: the days stay wrong
+    (rows are missing or false); otherwise they arrived later, and what is computed afterwards is sound. `by_cutoff`:
+    the days are cutoffs, whose own rows are wrong and nothing else.
     """
 
     event_id: str
     asset: str
-    kind: FactKind
+    kind: AnomalyKind
     first_day: date
     last_day: date
-    spoils_features: bool = True
-    spoils_labels: bool = True
+    affects_features: bool = True
+    affects_labels: bool = True
     lasting: bool = True
     by_cutoff: bool = False
 
-    def spoils(self, cutoff: date, window_days: int, horizon_days: int) -> bool:
+    def affects(self, cutoff: date, window_days: int, horizon_days: int) -> bool:
         """Return whether a training row of this cutoff would learn something false."""
         return self.touches_window(cutoff, window_days) or self.touches_label(cutoff, horizon_days)
 
     def touches_window(self, cutoff: date, window_days: int) -> bool:
         """Return whether the features of this cutoff are made of these days."""
-        if not self.spoils_features:
+        if not self.affects_features:
             return False
         if self.by_cutoff:
             return self._names(cutoff)
@@ -141,7 +141,7 @@ class BadPeriod:
 
     def touches_label(self, cutoff: date, horizon_days: int) -> bool:
         """Return whether the outcome of this cutoff is made of these days."""
-        if not self.spoils_labels:
+        if not self.affects_labels:
             return False
         if self.by_cutoff:
             return self._names(cutoff)
@@ -156,18 +156,18 @@ class BadPeriod:
 CUTOFF_SCHEMAS = frozenset({"features", "outcomes", "training", "predictions"})
 
 
-def bad_period(fact: Fact, event_id: str = "") -> BadPeriod:
-    """Return what a fact spoils."""
-    by_cutoff = fact.asset.split("/")[0] in CUTOFF_SCHEMAS
+def bad_period(anomaly: Anomaly, event_id: str = "") -> BadPeriod:
+    """Return what an anomaly affects."""
+    by_cutoff = anomaly.asset.split("/")[0] in CUTOFF_SCHEMAS
     return BadPeriod(
         event_id,
-        fact.asset,
-        fact.kind,
-        fact.first_day,
-        fact.last_day,
-        spoils_features=fact.kind != "labels",
-        spoils_labels=fact.kind == "labels" or not by_cutoff,
-        lasting=fact.kind != "stale",
+        anomaly.asset,
+        anomaly.kind,
+        anomaly.first_day,
+        anomaly.last_day,
+        affects_features=anomaly.kind != "labels",
+        affects_labels=anomaly.kind == "labels" or not by_cutoff,
+        lasting=anomaly.kind != "stale",
         by_cutoff=by_cutoff,
     )
 
@@ -176,15 +176,15 @@ def bad_period(fact: Fact, event_id: str = "") -> BadPeriod:
 class Situation:
     """What a decision is taken from; everything in it is computed before.
 
-    `facts`: this week's failing quality facts. `alarm`: drift or performance left its range. `labelled`: matured
-    cutoffs. `effect`: champion against predecessor on sound rows since the promotion, None when there is none to
-    compare. `gain(window)` measures what a retraining on 'expanding' or 'recent' rows would have brought; called
+    `anomalies`: this week's failing quality anomalies. `alarm`: drift or performance left its range. `labelled`:
+    matured cutoffs. `effect`: champion against predecessor on sound rows since the promotion, None when there is none
+    to compare. `gain(window)` measures what a retraining on 'expanding' or 'recent' rows would have brought; called
     only if the decision depends on it.
     """
 
     cutoff: date
     diagnosis: Diagnosis
-    facts: tuple[Fact, ...]
+    anomalies: tuple[Anomaly, ...]
     alarm: bool
     labelled: tuple[date, ...]
     champion: ModelInfo | None
@@ -213,7 +213,7 @@ def decide(
     gives the same answer. `override`: what a person asks for instead; recorded in `override_of` if it differs.
     """
     past = before(ledger, situation.cutoff)
-    periods = [*bad_periods(past), *(bad_period(fact) for fact in situation.facts)]
+    periods = [*bad_periods(past), *(bad_period(anomaly) for anomaly in situation.anomalies)]
     choice = _choose(situation, past, periods, settings)
     event = event_of(situation, past, choice, settings)
     first, last = quarantine_range(periods, situation, event)
@@ -242,7 +242,7 @@ def _choose(situation: Situation, past: pd.DataFrame, periods: Sequence[BadPerio
     if champion is not None and found is not None and found[1] is not None:
         helps = -situation.effect.value if situation.effect is not None and situation.effect.known else math.nan
         return _Choice("rollback", found[0], helps=helps, topic=f"champion-{champion.version}")
-    if situation.facts:
+    if situation.anomalies:
         return _Choice("inspect", f"{situation.diagnosis.sentence} Retraining waits until the data are sound again.")
     if dirty and (situation.alarm or found is not None):
         days = f"{min(p.first_day for p in dirty)} to {max(p.last_day for p in dirty)}"
@@ -251,7 +251,7 @@ def _choose(situation: Situation, past: pd.DataFrame, periods: Sequence[BadPerio
             f"The days {days} are known to be bad and are still inside the feature windows, so what moved is looked at "
             f"before anything learns from it. {situation.diagnosis.sentence}",
         )
-    sound = sound_cutoffs(situation, periods)
+    sound = clean_cutoffs(situation, periods)
     if champion is None:
         if dirty:
             return _Choice("continue", "No model yet, and days known to be bad are inside the feature windows: wait.")
@@ -307,8 +307,8 @@ def rollback_reason(
             return f"{learned}; version {previous.version} did not.", previous
         return f"{learned}.", None
     effect = situation.effect
-    watched = (situation.cutoff - champion.promoted_on).days <= settings.watch_days
-    if previous is None or effect is None or not effect.known or not watched:
+    monitored = (situation.cutoff - champion.promoted_on).days <= settings.watch_days
+    if previous is None or effect is None or not effect.known or not monitored:
         return None
     if effect.high >= 0 or -effect.value < settings.minimum_harm:
         return None
@@ -424,32 +424,36 @@ def bad_days(cutoff: date, situation: Situation, periods: Sequence[BadPeriod]) -
     whole = situation.window_days + situation.horizon_days
     spoiled: set[int] = set()
     for period in periods:
-        if not period.spoils(cutoff, situation.window_days, situation.horizon_days):
+        if not period.affects(cutoff, situation.window_days, situation.horizon_days):
             continue
         if period.by_cutoff:
             return 1.0
-        low = -situation.window_days if period.spoils_features else 0
-        high = situation.horizon_days if period.spoils_labels else 0
+        low = -situation.window_days if period.affects_features else 0
+        high = situation.horizon_days if period.affects_labels else 0
         first, last = (period.first_day - cutoff).days, (period.last_day - cutoff).days
         spoiled.update(range(max(first, low), min(last, high - 1) + 1))
     return len(spoiled) / whole
 
 
-def sound_cutoffs(situation: Situation, periods: Sequence[BadPeriod]) -> list[date]:
+def clean_cutoffs(situation: Situation, periods: Sequence[BadPeriod]) -> list[date]:
     """Return the labelled cutoffs whose rows no bad day touches."""
     return [
         day
         for day in situation.labelled
-        if not any(period.spoils(day, situation.window_days, situation.horizon_days) for period in periods)
+        if not any(period.affects(day, situation.window_days, situation.horizon_days) for period in periods)
     ]
 
 
 def quarantined(
-    ledger: pd.DataFrame, cutoffs: Sequence[date], window_days: int, horizon_days: int, facts: Sequence[Fact] = ()
+    ledger: pd.DataFrame,
+    cutoffs: Sequence[date],
+    window_days: int,
+    horizon_days: int,
+    anomalies: Sequence[Anomaly] = (),
 ) -> list[date]:
-    """Return the cutoffs that must be kept out of training, by all facts of the ledger and by `facts`."""
-    periods = [*bad_periods(ledger), *(bad_period(fact) for fact in facts)]
-    return [day for day in cutoffs if any(period.spoils(day, window_days, horizon_days) for period in periods)]
+    """Return the cutoffs that must be kept out of training, by all anomalies of the ledger and by `anomalies`."""
+    periods = [*bad_periods(ledger), *(bad_period(anomaly) for anomaly in anomalies)]
+    return [day for day in cutoffs if any(period.affects(day, window_days, horizon_days) for period in periods)]
 
 
 def quarantine_range(periods: Sequence[BadPeriod], situation: Situation, event: str) -> tuple[date | None, date | None]:
@@ -463,7 +467,7 @@ def quarantine_range(periods: Sequence[BadPeriod], situation: Situation, event: 
             firsts.append(period.first_day)
             lasts.append(period.last_day)
             continue
-        features, labels = period.spoils_features, period.spoils_labels
+        features, labels = period.affects_features, period.affects_labels
         firsts.append(period.first_day - timedelta(days=situation.horizon_days - 1) if labels else period.first_day)
         tail = (situation.window_days if period.lasting else 7) if features else 0
         lasts.append(period.last_day + timedelta(days=tail))
@@ -488,14 +492,14 @@ def empty_ledger() -> pd.DataFrame:
 def bad_periods(ledger: pd.DataFrame) -> list[BadPeriod]:
     """Return the bad days that past decisions knew of, one period a run of weeks of the same asset and kind.
 
-    Facts that a person overruled (an `inspect` overridden) do not count.
+    Anomalies that a person overruled (an `inspect` overridden) do not count.
     """
     found: dict[tuple[str, str, str], BadPeriod] = {}
     for row in ledger.to_dict("records"):
         if row.get("override_of") == "inspect":
             continue
-        for fact in read_facts(row.get("facts")):
-            period = bad_period(fact, str(row["event_id"]))
+        for anomaly in read_anomalies(row.get("anomalies")):
+            period = bad_period(anomaly, str(row["event_id"]))
             key = (period.event_id, period.asset, period.kind)
             held = found.get(key)
             if held is not None:
@@ -505,15 +509,15 @@ def bad_periods(ledger: pd.DataFrame) -> list[BadPeriod]:
     return list(found.values())
 
 
-def known_facts(ledger: pd.DataFrame) -> list[Fact]:
-    """Return the facts of past decisions, of each asset, kind, column and kind of segment the newest observation."""
-    found: dict[tuple[object, ...], Fact] = {}
+def known_anomalies(ledger: pd.DataFrame) -> list[Anomaly]:
+    """Return the anomalies of past decisions: of each asset, kind, column and kind of segment the newest one."""
+    found: dict[tuple[object, ...], Anomaly] = {}
     for row in ledger.to_dict("records"):
         if row.get("override_of") == "inspect":
             continue
-        for fact in read_facts(row.get("facts")):
-            key = (row["event_id"], fact.asset, fact.kind, fact.column, fact.segment_column)
-            found[key] = fact
+        for anomaly in read_anomalies(row.get("anomalies")):
+            key = (row["event_id"], anomaly.asset, anomaly.kind, anomaly.column, anomaly.segment_column)
+            found[key] = anomaly
     return list(found.values())
 
 
@@ -532,14 +536,14 @@ def event_of(
     cause = situation.diagnosis.cause
     if choice.topic:
         topic = choice.topic
-    elif cause in ("data quality", "pipeline") or situation.facts:
+    elif cause in ("data quality", "pipeline") or situation.anomalies:
         topic = f"data-{situation.diagnosis.first_bad_asset}"
     elif situation.alarm:
         topic = model_topic(cause)
     else:
         return ""
     gap = settings.event_gap_days
-    if topic.startswith("data-") and not situation.facts:
+    if topic.startswith("data-") and not situation.anomalies:
         gap = situation.window_days  # as long as the bad days are inside the windows, it is the same event
     return _open_event(past, situation.cutoff, topic, settings, gap) or f"{topic}-{situation.cutoff}"
 
@@ -563,7 +567,7 @@ def _open_event(past: pd.DataFrame, cutoff: date, topic: str, settings: Settings
     return event
 
 
-def ledger_row(decision: Decision, facts: Sequence[Fact], model_version: str) -> dict[str, object]:
+def ledger_row(decision: Decision, anomalies: Sequence[Anomaly], model_version: str) -> dict[str, object]:
     """Return the row to append to the ledger, before anything is launched."""
     diagnosis = decision.diagnosis
     stamp = {
@@ -585,7 +589,7 @@ def ledger_row(decision: Decision, facts: Sequence[Fact], model_version: str) ->
         **stamp,
         "helps": decision.helps,
         "override_of": decision.override_of,
-        "facts": write_facts(facts),
+        "anomalies": write_anomalies(anomalies),
         "model_version": model_version,
         "promoted": None,
         "run_id": None,
@@ -605,32 +609,32 @@ def append(ledger: pd.DataFrame, row: Mapping[str, object]) -> pd.DataFrame:
     return whole.sort_values("cutoff", ignore_index=True)
 
 
-def write_facts(facts: Sequence[Fact]) -> str:
-    """Return facts as JSON text, replays included."""
-    return json.dumps([asdict(fact) for fact in facts], default=str)
+def write_anomalies(anomalies: Sequence[Anomaly]) -> str:
+    """Return anomalies as JSON text, replays included."""
+    return json.dumps([asdict(anomaly) for anomaly in anomalies], default=str)
 
 
-def read_facts(text: object) -> list[Fact]:
-    """Return the facts of a ledger row; [] where it holds none."""
+def read_anomalies(text: object) -> list[Anomaly]:
+    """Return the anomalies of a ledger row; [] where it holds none."""
     if not isinstance(text, str) or not text:
         return []
-    facts = []
+    anomalies = []
     for record in json.loads(text):
         replay = record.pop("replay", None)
         days = {name: date.fromisoformat(record[name]) for name in ("first_day", "last_day")}
-        if record["kind"] not in get_args(FactKind):
+        if record["kind"] not in get_args(AnomalyKind):
             continue  # written by a later version
         record["segment_values"] = tuple(record["segment_values"])
-        facts.append(Fact(**{**record, **days, "replay": _alteration(replay)}))
-    return facts
+        anomalies.append(Anomaly(**{**record, **days, "replay": _perturbation(replay)}))
+    return anomalies
 
 
-def _alteration(record: dict[str, Any] | None) -> Alteration | None:
+def _perturbation(record: dict[str, Any] | None) -> Perturbation | None:
     if record is None:
         return None
     for name in ("first_day", "last_day"):
         record[name] = date.fromisoformat(record[name]) if record[name] else None
-    return Alteration(**record)
+    return Perturbation(**record)
 
 
 def _plain(period: BadPeriod) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Find what explains the evidence: bad data, our own pipeline, other customers, or customers who behave otherwise.
 
 Splitting a loss change by distributions calls broken data a covariate shift. What tells them apart is a replay: the
-observed quality facts are re-enacted on a healthy week, at their rate and in their segment, and what they reproduce
+observed quality anomalies are re-enacted on a healthy week, at their rate and in their segment, and what they reproduce
 of what was observed is their share (see monitoring.md: > .5 data quality, .15 to .5 mixed, less: the model's world).
 
 - Once outcomes matured, the share of the rise in log-loss.
@@ -24,12 +24,12 @@ from ml_models.metrics import row_log_loss
 from ml_models.monitoring.decision.decide import BadPeriod, ModelInfo, bad_period
 from ml_models.monitoring.decision.retraining_gain import labelled_rows, scored
 from ml_models.monitoring.diagnosis.loss_split import ShiftSplit, split_loss_change
-from ml_models.monitoring.types import Alteration, Cause, Diagnosis, Fact
+from ml_models.monitoring.types import Anomaly, Cause, Diagnosis, Perturbation
 from ml_models.problems.contract import Problem
 from ml_models.training.splits import cutoff_dates
 
 Array = npt.NDArray[np.float64]
-Rebuild = Callable[[Sequence[Alteration], date], pd.DataFrame]
+Rebuild = Callable[[Sequence[Perturbation], date], pd.DataFrame]
 Basis = Literal["loss", "shift", "none"]
 
 EXPLAINED, PARTLY = 0.5, 0.15
@@ -40,7 +40,7 @@ VISIBLE = 0.005
 # A replay that reproduces this much needs no better one.
 ENOUGH = 0.8
 SINGLES = 3
-# Alterations alike but for their days are one when their rates differ by no more.
+# Perturbations alike but for their days are one when their rates differ by no more.
 SAME_RATE = 0.1
 _QUANTILES = np.linspace(0, 1, 21)[1:-1]
 _REFERENCE_CUTOFFS = 4
@@ -55,12 +55,12 @@ REASON_LENGTH = 120
 
 
 class NotReplayable(RuntimeError):  # noqa: N818 - it is an answer, not an accident
-    """A rebuild raises it (or another RuntimeError) when these alterations cannot be re-enacted, and says why."""
+    """A rebuild raises it (or another RuntimeError) when these perturbations cannot be re-enacted, and says why."""
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """What re-enacting the facts on a healthy week came to.
+    """What re-enacting the anomalies on a healthy week came to.
 
     `share`: 0 to 1, nan when there was nothing to explain or nothing could be replayed. `basis`: what the share is of.
     `columns`: by feature, the observed distance from the reference and what the replay leaves of it.
@@ -78,16 +78,17 @@ class Replayed:
 class Case:
     """What is to be explained.
 
-    `facts`: quality facts failing now. `lingering`: those of earlier weeks whose days are still inside the feature
-    windows. `rows`: labelled rows (gain.labelled_rows) of all matured cutoffs; `frame`: feature rows of all cutoffs.
-    `early`: keys and lapsed_14d. `drifted`: columns that alarmed. `performance`: status and kind of that verdict, and
-    its alarmed segments. `insufficient`: no layer could be judged. `barred`: cutoffs known to be bad for any reason.
+    `anomalies`: quality anomalies failing now. `still_in_window`: those of earlier weeks whose days are still inside
+    the feature windows. `rows`: labelled rows (gain.labelled_rows) of all matured cutoffs; `frame`: feature rows of all
+    cutoffs. `early`: keys and lapsed_14d. `drifted`: columns that alarmed. `performance`: status and kind of that
+    verdict, and its alarmed segments. `insufficient`: no layer could be judged. `excluded`: cutoffs known to be bad for
+    any reason.
     """
 
     cutoff: date
     problem: Problem
-    facts: tuple[Fact, ...]
-    lingering: tuple[Fact, ...]
+    anomalies: tuple[Anomaly, ...]
+    still_in_window: tuple[Anomaly, ...]
     frame: pd.DataFrame
     rows: pd.DataFrame
     early: pd.DataFrame
@@ -102,7 +103,7 @@ class Case:
     rebuild: Rebuild | None
     segments: tuple[tuple[str, str], ...] = ()
     insufficient: bool = False
-    barred: tuple[date, ...] = ()
+    excluded: tuple[date, ...] = ()
     seed: int = 0
 
     @property
@@ -113,37 +114,39 @@ class Case:
 
 def diagnose(case: Case) -> Diagnosis:
     """Return what explains this week's evidence; see the module's docstring."""
-    facts = case.facts or (case.lingering if case.alarm else ())
-    if not facts:
+    anomalies = case.anomalies or (case.still_in_window if case.alarm else ())
+    if not anomalies:
         return _model_diagnosis(case, None, "")
-    seen = {(fact.asset, fact.kind) for fact in facts}
-    replayed = replay(case, [*facts, *(fact for fact in case.lingering if (fact.asset, fact.kind) not in seen)])
-    asset, fact = first_bad(facts, case.lineage)
+    seen = {(anomaly.asset, anomaly.kind) for anomaly in anomalies}
+    replayed = replay(
+        case, [*anomalies, *(anomaly for anomaly in case.still_in_window if (anomaly.asset, anomaly.kind) not in seen)]
+    )
+    asset, anomaly = first_bad(anomalies, case.lineage)
     source = not case.lineage.get(asset)
     cause: Cause = "data quality" if source else "pipeline"
-    told = fact.sentence if case.facts else f"Still inside the feature windows: {fact.sentence}"
+    told = anomaly.sentence if case.anomalies else f"Still inside the feature windows: {anomaly.sentence}"
     # Else the share is a lower bound: what could not be re-enacted may well explain the rest.
-    whole = all(one.replay is not None or _on_frame(one) for one in facts)
+    whole = all(one.replay is not None or _on_frame(one) for one in anomalies)
     if whole and replayed.basis == "loss" and replayed.share <= PARTLY:
         return _model_diagnosis(case, replayed, f"{told} {replayed.sentence}")
     if replayed.basis == "loss" and replayed.share <= EXPLAINED:
         cause = "mixed"
-    elif replayed.basis == "shift" and not case.facts and replayed.share <= PARTLY:
+    elif replayed.basis == "shift" and not case.anomalies and replayed.share <= PARTLY:
         # The bad days are over and known; what moves now is something else.
         return _model_diagnosis(case, replayed, f"{told} {replayed.sentence}")
     elif replayed.basis == "shift" and case.alarm and replayed.share <= PARTLY and _moves(replayed):
         cause = "mixed"
-    others = sorted({one.check for one in facts} - {fact.check})
+    others = sorted({one.check for one in anomalies} - {anomaly.check})
     return Diagnosis(
         cause=cause,
         explained=replayed.share,
         first_bad_asset=asset,
         owner=case.owners.get(asset, ""),
-        failing_check=fact.check,
-        next_command=command_for(asset, source, facts, case.problem),
+        failing_check=anomaly.check,
+        next_command=command_for(asset, source, anomalies, case.problem),
         sentence=f"{told} {replayed.sentence}".strip(),
         evidence={
-            "facts": len(facts),
+            "anomalies": len(anomalies),
             "other_failing_checks": others,
             "replay": replayed.sentence,
             "basis": replayed.basis,
@@ -155,7 +158,7 @@ def diagnose(case: Case) -> Diagnosis:
 def champion_diagnosis(
     case: Case, reason: str, previous: ModelInfo | None, behind: Diagnosis | None = None
 ) -> Diagnosis:
-    """Return the diagnosis of a champion that should not serve: our own state spoils what may be sound data."""
+    """Return the diagnosis of a champion that should not serve: our own state affects what may be sound data."""
     command = PROMOTE_COMMAND.format(version=previous.version) if previous else RETRAIN_COMMAND
     return Diagnosis(
         cause="pipeline",
@@ -169,39 +172,39 @@ def champion_diagnosis(
     )
 
 
-def command_for(asset: str, source: bool, facts: Sequence[Fact], problem: Problem) -> str:
+def command_for(asset: str, source: bool, anomalies: Sequence[Anomaly], problem: Problem) -> str:
     """Return the command that the owner runs when the cause is repaired: load again, or compute again."""
     if source:
         return SOURCE_COMMAND.format(asset=asset)
-    first = min(bad_first_cutoff(bad_period(fact), problem) for fact in facts)
+    first = min(bad_first_cutoff(bad_period(anomaly), problem) for anomaly in anomalies)
     return REBUILD_COMMAND.format(day=first)
 
 
 def bad_first_cutoff(period: BadPeriod, problem: Problem) -> date:
     """Return the first Monday whose features or labels this period can spoil."""
-    back = problem.horizon_days - 1 if period.spoils_labels and not period.by_cutoff else 0
+    back = problem.horizon_days - 1 if period.affects_labels and not period.by_cutoff else 0
     day = period.first_day - timedelta(days=back)
     return day + timedelta(days=-day.weekday() % 7)
 
 
-def first_bad(facts: Sequence[Fact], lineage: Mapping[str, Sequence[str]]) -> tuple[str, Fact]:
-    """Return the furthest upstream asset with facts whose own inputs are sound, and the strongest fact there.
+def first_bad(anomalies: Sequence[Anomaly], lineage: Mapping[str, Sequence[str]]) -> tuple[str, Anomaly]:
+    """Return the furthest upstream asset with anomalies whose own inputs are sound, and the strongest anomaly there.
 
-    Of several such assets, the one with the strongest fact. Key failures whose partner table is itself bad are that
-    table's doing, so an orphan never outranks another fact.
+    Of several such assets, the one with the strongest anomaly. Key failures whose partner table is itself bad are that
+    table's doing, so an orphan never outranks another anomaly.
     """
-    bad = {fact.asset for fact in facts}
+    bad = {anomaly.asset for anomaly in anomalies}
     roots = {asset for asset in bad if not (_upstream(asset, lineage) & bad - {asset})} or bad
-    strongest = max((fact for fact in facts if fact.asset in roots), key=strength)
+    strongest = max((anomaly for anomaly in anomalies if anomaly.asset in roots), key=strength)
     return strongest.asset, strongest
 
 
-def strength(fact: Fact) -> tuple[bool, float]:
-    """Return how far a fact is beyond its threshold, in units of what is allowed; larger is stronger."""
-    allowed = abs(fact.threshold - fact.expected)
-    excess = abs(fact.observed - fact.expected)
+def strength(anomaly: Anomaly) -> tuple[bool, float]:
+    """Return how far an anomaly is beyond its threshold, in units of what is allowed; larger is stronger."""
+    allowed = abs(anomaly.threshold - anomaly.expected)
+    excess = abs(anomaly.observed - anomaly.expected)
     ratio = excess / max(allowed, 1e-9) if math.isfinite(excess) and math.isfinite(allowed) else math.inf
-    return fact.kind != "orphans", min(ratio, 1e6)
+    return anomaly.kind != "orphans", min(ratio, 1e6)
 
 
 def _upstream(asset: str, lineage: Mapping[str, Sequence[str]]) -> set[str]:
@@ -218,21 +221,24 @@ def _upstream(asset: str, lineage: Mapping[str, Sequence[str]]) -> set[str]:
 # --- replay ----------------------------------------------------------------------------------------------------------
 
 
-def replay(case: Case, facts: Sequence[Fact]) -> Replayed:
-    """Return what share of the observed loss rise, else of the observed shift, these facts reproduce."""
-    first = min(fact.first_day for fact in facts)
-    barred = set(case.barred)
+def replay(case: Case, anomalies: Sequence[Anomaly]) -> Replayed:
+    """Return what share of the observed loss rise, else of the observed shift, these anomalies reproduce."""
+    first = min(anomaly.first_day for anomaly in anomalies)
+    excluded = set(case.excluded)
     clean = [
         day
         for day in _days(case.frame, case.problem)
-        if day <= first and day < case.cutoff and day not in barred and not _spoils_features(facts, day, case.problem)
+        if day <= first
+        and day < case.cutoff
+        and day not in excluded
+        and not _affects_features(anomalies, day, case.problem)
     ]
     if not clean:
         return Replayed(math.nan, "none", None, "There is no healthy week before it to replay it on.")
-    if not _replayable(facts, case.rebuild):
+    if not _replayable(anomalies, case.rebuild):
         return Replayed(math.nan, "none", clean[-1], "It cannot be re-enacted, so its share stays unknown.")
     try:
-        chosen, by_shift = _best_shift(case, facts, clean)
+        chosen, by_shift = _best_shift(case, anomalies, clean)
         by_loss = _loss_share(case, chosen, first) if case.champion is not None else None
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
@@ -241,35 +247,39 @@ def replay(case: Case, facts: Sequence[Fact]) -> Replayed:
     return by_loss or by_shift
 
 
-def _spoils_features(facts: Sequence[Fact], day: date, problem: Problem) -> bool:
-    return any(bad_period(fact).touches_window(day, problem.window_days) for fact in facts)
+def _affects_features(anomalies: Sequence[Anomaly], day: date, problem: Problem) -> bool:
+    return any(bad_period(anomaly).touches_window(day, problem.window_days) for anomaly in anomalies)
 
 
-def _replayable(facts: Sequence[Fact], rebuild: Rebuild | None) -> bool:
-    if rebuild is not None and any(fact.replay is not None for fact in facts):
+def _replayable(anomalies: Sequence[Anomaly], rebuild: Rebuild | None) -> bool:
+    if rebuild is not None and any(anomaly.replay is not None for anomaly in anomalies):
         return True
-    return any(_on_frame(fact) for fact in facts)
+    return any(_on_frame(anomaly) for anomaly in anomalies)
 
 
-def _on_frame(fact: Fact) -> bool:
-    return fact.asset.startswith("features/") and fact.kind in ("nulls", "stuck", "range") and bool(fact.column)
-
-
-def _replayed_rows(case: Case, facts: Sequence[Fact], observed_at: date, reference: date) -> pd.DataFrame:
-    """Return the reference cutoff's rows as they would be under the facts that were observed at `observed_at`."""
-    days = (reference - observed_at).days
-    alterations = [one.moved(days) for one in _merged(fact.replay for fact in facts if fact.replay is not None)]
-    if case.rebuild is not None and alterations:
-        return case.rebuild(alterations, reference)
-    return injected(
-        _at(case.frame, reference, case.problem), _at(case.frame, observed_at, case.problem), facts, case.seed
+def _on_frame(anomaly: Anomaly) -> bool:
+    return (
+        anomaly.asset.startswith("features/") and anomaly.kind in ("nulls", "stuck", "range") and bool(anomaly.column)
     )
 
 
-def _merged(alterations: Iterable[Alteration]) -> list[Alteration]:
+def _replayed_rows(case: Case, anomalies: Sequence[Anomaly], observed_at: date, reference: date) -> pd.DataFrame:
+    """Return the reference cutoff's rows as they would be under the anomalies that were observed at `observed_at`."""
+    days = (reference - observed_at).days
+    perturbations = [
+        one.moved(days) for one in _merged(anomaly.replay for anomaly in anomalies if anomaly.replay is not None)
+    ]
+    if case.rebuild is not None and perturbations:
+        return case.rebuild(perturbations, reference)
+    return injected(
+        _at(case.frame, reference, case.problem), _at(case.frame, observed_at, case.problem), anomalies, case.seed
+    )
+
+
+def _merged(perturbations: Iterable[Perturbation]) -> list[Perturbation]:
     """Return them with those that differ only in days that touch made one: a fault of two weeks is found in each."""
-    kept: list[Alteration] = []
-    for one in sorted(alterations, key=lambda it: (it.first_day is not None, it.first_day, -_length(it).days)):
+    kept: list[Perturbation] = []
+    for one in sorted(perturbations, key=lambda it: (it.first_day is not None, it.first_day, -_length(it).days)):
         for at, other in enumerate(kept):
             if _touch(other, one):
                 longer = max(other, one, key=_length)
@@ -281,11 +291,11 @@ def _merged(alterations: Iterable[Alteration]) -> list[Alteration]:
     return kept
 
 
-def _length(one: Alteration) -> timedelta:
+def _length(one: Perturbation) -> timedelta:
     return one.last_day - one.first_day if one.first_day and one.last_day else timedelta.max
 
 
-def _touch(earlier: Alteration, later: Alteration) -> bool:
+def _touch(earlier: Perturbation, later: Perturbation) -> bool:
     alike = replace(earlier, first_day=None, last_day=None, rate=1.0) == replace(
         later, first_day=None, last_day=None, rate=1.0
     )
@@ -296,61 +306,63 @@ def _touch(earlier: Alteration, later: Alteration) -> bool:
     return earlier.last_day is None or later.first_day <= earlier.last_day + timedelta(days=1)
 
 
-def _echoless(facts: Sequence[Fact], lineage: Mapping[str, Sequence[str]]) -> list[Fact]:
-    """Return the facts that can be re-enacted, without those of tables made of such a one: the replay makes them too.
+def _echoless(anomalies: Sequence[Anomaly], lineage: Mapping[str, Sequence[str]]) -> list[Anomaly]:
+    """Return the anomalies that can be re-enacted, without those of tables made of such a one.
 
-    Re-enacted beside their cause they would do the damage twice.
+    The replay makes them too. Re-enacted beside their cause they would do the damage twice.
     """
-    able = [fact for fact in facts if fact.replay is not None or _on_frame(fact)]
-    bad = {fact.asset for fact in able}
-    return [fact for fact in able if not _upstream(fact.asset, lineage) & bad - {fact.asset}] or able
+    able = [anomaly for anomaly in anomalies if anomaly.replay is not None or _on_frame(anomaly)]
+    bad = {anomaly.asset for anomaly in able}
+    return [anomaly for anomaly in able if not _upstream(anomaly.asset, lineage) & bad - {anomaly.asset}] or able
 
 
-def injected(reference: pd.DataFrame, current: pd.DataFrame, facts: Sequence[Fact], seed: int = 0) -> pd.DataFrame:
+def injected(
+    reference: pd.DataFrame, current: pd.DataFrame, anomalies: Sequence[Anomaly], seed: int = 0
+) -> pd.DataFrame:
     """Return the reference rows with the faults that were seen on the current rows: values sampled, at their rate.
 
-    For facts on feature columns (nulls, stuck, range), within their segment if the frame has its column. What is
-    faulty: a null; the most frequent value; a value beyond the fact's threshold (else beyond all of the reference).
+    For anomalies on feature columns (nulls, stuck, range), within their segment if the frame has its column. What is
+    faulty: a null; the most frequent value; a value beyond the anomaly's threshold (else beyond all of the reference).
     """
     generator = np.random.default_rng(seed)
     out = reference.copy()
-    for fact in facts:
-        if not _on_frame(fact) or fact.column not in out.columns:
+    for anomaly in anomalies:
+        if not _on_frame(anomaly) or anomaly.column not in out.columns:
             continue
-        here, there = (_in_segment(rows, fact) for rows in (out, current))
-        values = current.loc[there, fact.column]
-        faulty = _faulty(values, out.loc[here, fact.column], fact)
+        here, there = (_in_segment(rows, anomaly) for rows in (out, current))
+        values = current.loc[there, anomaly.column]
+        faulty = _faulty(values, out.loc[here, anomaly.column], anomaly)
         if not faulty.any() or not here.any():
             continue
         hit = np.flatnonzero(here)[generator.random(int(here.sum())) < faulty.mean()]
         drawn = generator.choice(values[faulty].to_numpy(dtype="float64"), size=len(hit))
-        column = out[fact.column].to_numpy(dtype="float64").copy()
+        column = out[anomaly.column].to_numpy(dtype="float64").copy()
         column[hit] = drawn
-        out[fact.column] = column
+        out[anomaly.column] = column
     return out
 
 
-def _faulty(values: pd.Series, healthy: pd.Series, fact: Fact) -> npt.NDArray[np.bool_]:
-    if fact.kind == "nulls":
+def _faulty(values: pd.Series, healthy: pd.Series, anomaly: Anomaly) -> npt.NDArray[np.bool_]:
+    if anomaly.kind == "nulls":
         return np.asarray(values.isna(), dtype=bool)
-    if fact.kind == "stuck":
+    if anomaly.kind == "stuck":
         top = values.value_counts(dropna=False).index[0]
         return np.asarray(values.isna() if pd.isna(top) else values == top, dtype=bool)
     return np.asarray((values > healthy.max()) | (values < healthy.min()), dtype=bool)
 
 
-def _in_segment(rows: pd.DataFrame, fact: Fact) -> npt.NDArray[np.bool_]:
-    if not fact.segment_column or fact.segment_column not in rows.columns:
+def _in_segment(rows: pd.DataFrame, anomaly: Anomaly) -> npt.NDArray[np.bool_]:
+    if not anomaly.segment_column or anomaly.segment_column not in rows.columns:
         return np.ones(len(rows), dtype=bool)
-    return rows[fact.segment_column].astype(str).isin(fact.segment_values).to_numpy()
+    return rows[anomaly.segment_column].astype(str).isin(anomaly.segment_values).to_numpy()
 
 
-def _loss_share(case: Case, facts: Sequence[Fact], first: date) -> Replayed | None:
+def _loss_share(case: Case, anomalies: Sequence[Anomaly], first: date) -> Replayed | None:
     """Return the share of the loss rise; None before outcomes matured, or when there is no significant rise."""
     problem, horizon = case.problem, timedelta(days=case.problem.horizon_days)
     days = _days(case.rows, problem)
-    affected = [day for day in days if day >= first and any(_touches(fact, day, problem) for fact in facts)]
-    healthy = [day for day in days if day + horizon <= first and day not in set(case.barred)]
+    affected = [day for day in days if day >= first and any(_touches(anomaly, day, problem) for anomaly in anomalies)]
+    healthy = [day for day in days if day + horizon <= first and day not in set(case.excluded)]
     if not affected or not healthy:
         return None
     newest, reference = affected[-1], healthy[-1]
@@ -361,8 +373,8 @@ def _loss_share(case: Case, facts: Sequence[Fact], first: date) -> Replayed | No
     error = math.hypot(loss.std() / math.sqrt(len(loss)), base_loss.std() / math.sqrt(len(base) / _REFERENCE_CUTOFFS))
     if rise < SIGNIFICANT * error:
         return None
-    touched = any(bad_period(fact).touches_label(newest, problem.horizon_days) for fact in facts)
-    replayed = _replayed_rows(case, facts, newest, reference)
+    touched = any(bad_period(anomaly).touches_label(newest, problem.horizon_days) for anomaly in anomalies)
+    replayed = _replayed_rows(case, anomalies, newest, reference)
     if problem.label not in replayed.columns or replayed[problem.label].isna().all():
         if touched:
             return None  # the outcomes are spoiled too, and this rebuild does not make them: judge by the shift
@@ -381,28 +393,29 @@ def _loss_share(case: Case, facts: Sequence[Fact], first: date) -> Replayed | No
     )
 
 
-def _touches(fact: Fact, day: date, problem: Problem) -> bool:
-    return bad_period(fact).spoils(day, problem.window_days, problem.horizon_days)
+def _touches(anomaly: Anomaly, day: date, problem: Problem) -> bool:
+    return bad_period(anomaly).affects(day, problem.window_days, problem.horizon_days)
 
 
-def _best_shift(case: Case, facts: Sequence[Fact], clean: Sequence[date]) -> tuple[Sequence[Fact], Replayed]:
-    """Return the facts that together reproduce most of the shift, and what they reproduce.
+def _best_shift(case: Case, anomalies: Sequence[Anomaly], clean: Sequence[date]) -> tuple[Sequence[Anomaly], Replayed]:
+    """Return the anomalies that together reproduce most of the shift, and what they reproduce.
 
-    One fault shows in several facts (lines are missing, so baskets are short and a store is silent); re-enacting all
-    of them would do the damage twice. So the strongest facts are tried alone, and all of the first bad tables together.
+    One fault shows in several anomalies (lines are missing, so baskets are short and a store is silent); re-enacting
+    all of them would do the damage twice. So the strongest anomalies are tried alone, and all of the first bad tables
+    together.
     """
     shift = _Shift.of(case, clean)
     if not shift.visible:
-        return facts, Replayed(
+        return anomalies, Replayed(
             math.nan, "none", shift.reference, "It has not reached the features visibly.", shift.whole, shift.table()
         )
-    together = _echoless(facts, case.lineage)
+    together = _echoless(anomalies, case.lineage)
     alone = sorted(together, key=strength, reverse=True)[:SINGLES] if len(together) > 1 else []
-    tried: list[tuple[Sequence[Fact], Replayed]] = []
-    known: list[list[Alteration]] = []
-    for option in (together, *([fact] for fact in alone)):
-        # Alterations that come to the same need no second build.
-        made = _merged(fact.replay for fact in option if fact.replay is not None) if case.rebuild else []
+    tried: list[tuple[Sequence[Anomaly], Replayed]] = []
+    known: list[list[Perturbation]] = []
+    for option in (together, *([anomaly] for anomaly in alone)):
+        # Perturbations that come to the same need no second build.
+        made = _merged(anomaly.replay for anomaly in option if anomaly.replay is not None) if case.rebuild else []
         if made and any(len(made) == len(other) == len(_merged([*other, *made])) for other in known):
             continue
         known.append(made)
@@ -522,7 +535,7 @@ def _distances(one: pd.DataFrame, other: pd.DataFrame, grid: pd.DataFrame, names
 def _model_diagnosis(case: Case, replayed: Replayed | None, preface: str) -> Diagnosis:
     explained = replayed.share if replayed is not None else math.nan
     if not case.alarm:
-        if case.facts or replayed is not None:
+        if case.anomalies or replayed is not None:
             return _plain(case, "data quality", explained, preface)
         cause: Cause = "insufficient evidence" if case.insufficient else "none"
         return _plain(case, cause, math.nan, "Too little history to judge." if case.insufficient else "Nothing moved.")
@@ -551,11 +564,11 @@ def _counts(part: float, error: float) -> bool:
 def _plain(case: Case, cause: Cause, explained: float, sentence: str, split: ShiftSplit | None = None) -> Diagnosis:
     model = cause in ("covariate", "concept", "mixed")
     asset = CHAMPION_ASSET if model else ""
-    facts = case.facts or case.lingering
+    anomalies = case.anomalies or case.still_in_window
     check = ""
-    if cause == "data quality" and facts:
-        asset, fact = first_bad(facts, case.lineage)
-        check = fact.check
+    if cause == "data quality" and anomalies:
+        asset, anomaly = first_bad(anomalies, case.lineage)
+        check = anomaly.check
     elif model:
         check = (
             "monitoring/performance:" + case.performance_kind if case.performance_alarm else "monitoring/drift:features"

@@ -1,4 +1,4 @@
-"""Growth is no drift: what moves only because newcomers came says nothing about those who were there."""
+"""Growth is no drift: what moves only because new customers came says nothing about those who were there."""
 
 from collections.abc import Callable
 from datetime import date
@@ -9,53 +9,55 @@ import pandas as pd
 from ml_models.training.splits import cutoff_dates
 
 # Windows after which an entity is no newcomer any more; with weekly cutoffs most of a feature window has filled.
-ESTABLISHED = 10
-# Newcomers beyond their usual share from which they may be what an alarm is about; fewer cannot carry one.
+EXISTING_AFTER_CUTOFFS = 10
+# New customers beyond their usual share from which they may be what an alarm is about; fewer cannot carry one.
 SURGE = 0.05
-# Share of newcomers beyond which those who were there before are too few to speak for everybody.
+# Share of new customers beyond which those who were there before are too few to speak for everybody.
 MAJORITY = 0.5
 
 
-class Established(NamedTuple):
-    """Those who are no newcomers: their `rows`, and the share of the others, 0 to 1, `now` and in a `usual` window."""
+class ExistingCustomers(NamedTuple):
+    """Rows of customers who are not new, and the share of new ones, 0 to 1, `now` and in a `usual` window."""
 
     rows: pd.DataFrame
-    newcomers_now: float
-    newcomers_usual: float
+    new_now: float
+    new_usually: float
 
 
-def established(frame: pd.DataFrame, entity: str, cutoff: date, windows: int) -> Established | None:
-    """Return the rows of those who were there ESTABLISHED cutoffs before each row's own.
+def existing_customers(frame: pd.DataFrame, entity: str, cutoff: date, windows: int) -> ExistingCustomers | None:
+    """Return the rows of those who were there EXISTING_AFTER_CUTOFFS cutoffs before each row's own.
 
     Every window up to `cutoff` is cut down in the same way, so that those who stayed are compared with those who
     stayed. None when fewer than `windows` windows would remain, or nobody at `cutoff`.
     """
     dates = cutoff_dates(frame["cutoff_date"])
     days = sorted(dates[dates <= pd.Timestamp(cutoff)].unique())
-    if len(days) < ESTABLISHED + windows or days[-1] != pd.Timestamp(cutoff):
+    if len(days) < EXISTING_AFTER_CUTOFFS + windows or days[-1] != pd.Timestamp(cutoff):
         return None
     first = dates.groupby(frame[entity]).transform("min")
-    before = {day: days[max(0, number - ESTABLISHED)] for number, day in enumerate(days)}
+    before = {day: days[max(0, number - EXISTING_AFTER_CUTOFFS)] for number, day in enumerate(days)}
     stayed = first <= dates.map(before)
     new = 1 - stayed.groupby(dates).mean()
     if new[days[-1]] == 1:
         return None
-    judged = (stayed & (dates >= days[ESTABLISHED])).to_numpy()
-    return Established(frame[judged], float(new[days[-1]]), float(new.loc[days[ESTABLISHED:-1]].median()))
+    judged = (stayed & (dates >= days[EXISTING_AFTER_CUTOFFS])).to_numpy()
+    return ExistingCustomers(
+        frame[judged], float(new[days[-1]]), float(new.loc[days[EXISTING_AFTER_CUTOFFS:-1]].median())
+    )
 
 
-def newcomers_alone(
+def new_customers_alone(
     frame: pd.DataFrame, entity: str, cutoff: date, windows: int, fails: Callable[[pd.DataFrame], bool]
 ) -> str:
-    """Return in words that an alarm comes from a surge of newcomers alone; "" where it does not, or cannot be told.
+    """Return in words that an alarm comes from a surge of new customers alone; "" where it does not, or cannot be told.
 
     `fails(rows)`: does the alarm stand among these rows? It is asked about those who were there before. A model cannot
-    know newcomers until their outcomes are in, and one that is right about everybody else is not to be replaced.
+    know new customers until their outcomes are in, and one that is right about everybody else is not to be replaced.
     """
-    found = established(frame, entity, cutoff, windows)
-    if found is None or not found.newcomers_usual + SURGE <= found.newcomers_now <= MAJORITY or fails(found.rows):
+    found = existing_customers(frame, entity, cutoff, windows)
+    if found is None or not found.new_usually + SURGE <= found.new_now <= MAJORITY or fails(found.rows):
         return ""
     return (
-        f"Only among newcomers, {found.newcomers_now:.0%} of the rows (usually {found.newcomers_usual:.0%}): they were "
-        f"not there {ESTABLISHED} windows ago. Those who were are within range"
+        f"Only among new customers, {found.new_now:.0%} of the rows (usually {found.new_usually:.0%}): they were "
+        f"not there {EXISTING_AFTER_CUTOFFS} windows ago. Those who were are within range"
     )

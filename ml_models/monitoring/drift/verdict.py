@@ -46,7 +46,7 @@ import pandas as pd
 from scipy.special import kolmogorov, ndtri
 
 from ml_models.metrics import auc
-from ml_models.monitoring.drift.new_customers import ESTABLISHED, established
+from ml_models.monitoring.drift.new_customers import EXISTING_AFTER_CUTOFFS, existing_customers
 from ml_models.training.splits import cutoff_dates
 
 Status = Literal["pass", "moved", "fail", "insufficient evidence"]
@@ -720,7 +720,7 @@ def weigh_drift(
     if math.isnan(effect.loss):
         return weighed
     if not effect.harmless:
-        return _without_newcomers(weighed, predict, frame, names, entity) if entity and groups is None else weighed
+        return _without_new_customers(weighed, predict, frame, names, entity) if entity and groups is None else weighed
     if JOINT in verdict.columns:
         limit = float(verdict.table.loc[verdict.table["column_name"] == JOINT, "threshold"].iloc[0])
         others = [name for name in names if name not in verdict.columns]
@@ -735,24 +735,24 @@ def weigh_drift(
     return replace(weighed, status="moved", sentence=sentence)
 
 
-def _without_newcomers(
+def _without_new_customers(
     verdict: DriftVerdict,
     predict: Callable[[pd.DataFrame], Array],
     frame: pd.DataFrame,
     names: Sequence[str],
     entity: str,
 ) -> DriftVerdict:
-    """Return the verdict as "moved" when only newcomers moved it: growth is no drift of those who were there."""
-    found = established(frame, entity, verdict.cutoff, LEAST_WINDOWS)
+    """Return the verdict as "moved" when only new customers moved it: growth is no drift of those who were there."""
+    found = existing_customers(frame, entity, verdict.cutoff, LEAST_WINDOWS)
     if found is None:
         return verdict
     effect = score_effect(predict, found.rows, verdict.cutoff, names)
     if math.isnan(effect.loss) or not effect.harmless:
         return verdict
     sentence = (
-        f"{len(verdict.columns)} columns moved at {verdict.cutoff}, by newcomers: {found.newcomers_now:.0%} of the "
-        f"rows were not there {ESTABLISHED} windows ago. Among those who were, undoing it would change the expected "
-        f"log-loss by {effect.loss:.5f} only (natural weeks: to {effect.bar:.5f})."
+        f"{len(verdict.columns)} columns moved at {verdict.cutoff}, by new customers: {found.new_now:.0%} of the "
+        f"rows were not there {EXISTING_AFTER_CUTOFFS} windows ago. Among those who were, undoing it would change the "
+        f"expected log-loss by {effect.loss:.5f} only (natural weeks: to {effect.bar:.5f})."
     )
     return replace(verdict, status="moved", sentence=sentence, effect=effect)
 

@@ -125,7 +125,7 @@ class PerformanceVerdict:
     deviations of the past, `harm` (log-loss that knowing the gap would gain, over all rows), violated, violated_windows
     (of the last three), alarm, note. `segments` are the alarmed ones as (segment_column, segment_value), worst first;
     the overall one is ("all", "all"). `warn`: only the estimate moved, on which nothing should be done yet.
-    `moved`: it fails among newcomers alone (week.judge_predictions).
+    `moved`: it fails among new customers alone (week.judge_predictions).
     """
 
     status: Status
@@ -170,7 +170,7 @@ def performance_history(
             f"{', '.join(missing)} is missing; pass the feature frame that was scored."
         )
     dates = cutoff_dates(frame[problem.cutoff])
-    barred = set(cutoff_dates(exclude)) if len(exclude) else set()
+    excluded = set(cutoff_dates(exclude)) if len(exclude) else set()
     learned = pd.Timestamp(trained_through)
     whole = _Windows(frame, np.asarray(scores, dtype="float64"), dates, problem)
     labels = {
@@ -179,9 +179,9 @@ def performance_history(
     }
     delays = {"realised": problem.horizon_days, "proxy": early_days, "estimated": 0}
     days = sorted(dates.unique())
-    teaching = [day for day in days if day <= learned and day not in barred]
+    teaching = [day for day in days if day <= learned and day not in excluded]
     if len(teaching) < 2:
-        teaching = [day for day in days if day not in barred][:MINIMUM_WINDOWS]
+        teaching = [day for day in days if day not in excluded][:MINIMUM_WINDOWS]
     if not teaching:
         raise ValueError("Expected at least one cutoff that is not excluded, got none; pass some healthy history.")
     segments = _Segments(whole, teaching, problem, groups)
@@ -218,7 +218,7 @@ def performance_history(
                 earlier = [(values, residual) for past, values, residual in passed if past + length <= day]
                 rows += [base | row for row in segments.measure(judged)]
                 rows += [base | row for row in _found(judged, earlier[-PAST:], problem)]
-            if day not in barred:
+            if day not in excluded:
                 passed.append((day, judged.values[:LEAF_ROWS], judged.residual[:LEAF_ROWS]))
     new = pd.DataFrame(rows, columns=HISTORY_COLUMNS)
     if known is not None and len(known):
@@ -235,8 +235,8 @@ def judge_performance(history: pd.DataFrame, cutoff: object, exclude: Sequence[d
     "insufficient evidence": no window after training can be judged yet, for lack of rows or of six past windows.
     """
     stamp = cutoff_dates([cutoff]).iloc[0]
-    barred = cutoff_dates(exclude) if len(exclude) else pd.Series([], dtype="datetime64[us]")
-    known = history[(history["known_on"] <= stamp) & ~history["cutoff_date"].isin(barred)]
+    excluded = cutoff_dates(exclude) if len(exclude) else pd.Series([], dtype="datetime64[us]")
+    known = history[(history["known_on"] <= stamp) & ~history["cutoff_date"].isin(excluded)]
     parts = [_judge_kind(known[known["kind"] == kind], kind) for kind in ("realised", "proxy", "estimated")]
     parts = [part for part in parts if len(part)]
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_TABLE_COLUMNS)

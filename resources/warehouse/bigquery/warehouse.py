@@ -245,6 +245,11 @@ class BigQueryWarehouse(Warehouse):
             self.ensure_dataset(client, schema)
             self._create(client, schema, table, kinds)
 
+    def drop_table(self, schema: str, table: str) -> None:
+        """Remove a table; nothing happens where it is not there."""
+        with self.connect(f"removing {schema}.{table}") as client:
+            client.delete_table(f"{self.project}.{schema}.{table}", not_found_ok=True)
+
     def replace_table(self, schema: str, table: str, frame: "pd.DataFrame") -> int:
         """Replace the whole table by `frame` (empty allowed) in one job; return its row count."""
         from resources.warehouse.bigquery.types import arrow_of, parquet_of, schema_of

@@ -174,7 +174,7 @@ def test_the_model_and_its_predictions_are_the_same_on_both(twins: Twins, schema
 
 
 @pytest.mark.parametrize(
-    "table", ["census", "profile", "facts", "drift", "performance", "diagnosis", "decisions", "why"]
+    "table", ["census", "profile", "anomalies", "drift", "performance", "diagnosis", "decisions", "why"]
 )
 def test_the_weekly_judgement_is_the_same_on_both(twins: Twins, table: str) -> None:
     assert twins.bigquery.row_count("monitoring", table) > 0

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from ml_models.monitoring.data_quality.profile_sql import (
+    MonitoredTable,
     Reference,
     TableSource,
-    WatchedTable,
     census_sql,
     measure_sql,
-    watched_tables,
+    monitored_tables,
 )
 
 FIRST = date(2021, 3, 1)  # a Monday
@@ -85,7 +85,7 @@ def sources() -> list[TableSource]:
     ]
 
 
-def watch(connection: duckdb.DuckDBPyConnection, these: list[TableSource]) -> tuple[WatchedTable, ...]:
+def watch(connection: duckdb.DuckDBPyConnection, these: list[TableSource]) -> tuple[MonitoredTable, ...]:
     counted = []
     for source in these:
         rows = connection.execute(census_sql(source)).fetchall()
@@ -97,7 +97,7 @@ def watch(connection: duckdb.DuckDBPyConnection, these: list[TableSource]) -> tu
                 lives={row[0]: row[2] for row in rows if row[2] is not None},
             )
         )
-    return watched_tables(counted)
+    return monitored_tables(counted)
 
 
 def measure(connection: duckdb.DuckDBPyConnection, tables, first: date, weeks: int) -> pd.DataFrame:

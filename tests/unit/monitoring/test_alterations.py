@@ -1,4 +1,4 @@
-"""Alterations: each operation does to rows what its name promises, the same way every time."""
+"""Perturbations: each operation does to rows what its name promises, the same way every time."""
 
 from dataclasses import replace
 from datetime import date
@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ml_models.faults import OPERATIONS, altered_sql, check, depends_on_when
-from ml_models.monitoring.types import Alteration
+from ml_models.monitoring.types import Perturbation
 
 FIRST = date(2024, 3, 4)
 TIME = "bought_at"
@@ -33,8 +33,8 @@ def columns(connection, relation="sales"):
 
 
 def altered(connection, operation, time=TIME, as_of=None, **fields):
-    alteration = Alteration("raw/sales", operation, **fields)
-    return connection.execute(altered_sql(alteration, columns(connection), time, "sales", as_of)).fetchdf()
+    perturbation = Perturbation("raw/sales", operation, **fields)
+    return connection.execute(altered_sql(perturbation, columns(connection), time, "sales", as_of)).fetchdf()
 
 
 def before(connection):
@@ -53,13 +53,13 @@ def test_dropping_a_third_of_the_shops_spares_the_others_and_the_past(shop):
     assert (kept.bought_at < pd.Timestamp(FIRST)).sum() == (whole.bought_at < pd.Timestamp(FIRST)).sum()
 
 
-def test_two_alterations_of_the_same_unit_hit_the_same_ones_and_a_text_key_is_hit_like_a_number(shop):
+def test_two_perturbations_of_the_same_unit_hit_the_same_ones_and_a_text_key_is_hit_like_a_number(shop):
     nulled = altered(shop, "null", column="kind", per="buyer", rate=0.3)
     scaled = altered(shop, "scale", column="cents", value=100, per="buyer", rate=0.3)
     hit = set(nulled[nulled.kind.isna()].buyer)
     assert hit == set(scaled[scaled.cents >= 10_000].buyer)
     shop.execute("create or replace view texts as select * replace (cast(buyer as varchar) as buyer) from sales")
-    text = Alteration("staging/texts", "null", column="kind", per="buyer", rate=0.3)
+    text = Perturbation("staging/texts", "null", column="kind", per="buyer", rate=0.3)
     found = shop.execute(altered_sql(text, columns(shop, "texts"), TIME, "texts")).fetchdf()
     assert {str(buyer) for buyer in hit} == set(found[found.kind.isna()].buyer)
     assert len(hit) == pytest.approx(120, abs=30)
@@ -219,7 +219,7 @@ def test_every_operation_runs_and_is_the_same_twice(shop):
             name, None if name in ("collapse", "add_entities", "add_column", "merge", "duplicate") else 2
         )
         value = 0.5 if name == "thin" else value
-        what = Alteration("raw/sales", name, column, per=per, value=value, first_day=FIRST)
+        what = Perturbation("raw/sales", name, column, per=per, value=value, first_day=FIRST)
         if OPERATIONS[name].whole_table:
             what = replace(what, first_day=None)
         sql = altered_sql(what, known, TIME, "sales", date(2024, 4, 1))
@@ -228,11 +228,11 @@ def test_every_operation_runs_and_is_the_same_twice(shop):
 
 
 def test_only_late_rows_and_what_changes_as_a_whole_depend_on_when_one_looks():
-    assert depends_on_when(Alteration("raw/a", "delay", value=1), "t")
-    assert depends_on_when(Alteration("raw/a", "drop", first_day=FIRST), "")
-    assert depends_on_when(Alteration("raw/a", "drop_column", "x", first_day=FIRST), "t")
-    assert not depends_on_when(Alteration("raw/a", "drop", first_day=FIRST), "t")
-    assert not depends_on_when(Alteration("raw/a", "drop"), "")
+    assert depends_on_when(Perturbation("raw/a", "delay", value=1), "t")
+    assert depends_on_when(Perturbation("raw/a", "drop", first_day=FIRST), "")
+    assert depends_on_when(Perturbation("raw/a", "drop_column", "x", first_day=FIRST), "t")
+    assert not depends_on_when(Perturbation("raw/a", "drop", first_day=FIRST), "t")
+    assert not depends_on_when(Perturbation("raw/a", "drop"), "")
 
 
 @pytest.mark.parametrize(
@@ -264,10 +264,10 @@ def test_only_late_rows_and_what_changes_as_a_whole_depend_on_when_one_looks():
 )
 def test_a_description_that_cannot_be_meant_is_refused_in_a_sentence(shop, fields, sentence):
     with pytest.raises(ValueError, match="(?s).*") as error:
-        altered_sql(Alteration(**{"table": "raw/sales", **fields}), columns(shop), TIME, "sales")
+        altered_sql(Perturbation(**{"table": "raw/sales", **fields}), columns(shop), TIME, "sales")
     assert sentence in str(error.value)
 
 
 def test_days_need_a_table_with_a_time():
     with pytest.raises(ValueError, match="a table with a time"):
-        check(Alteration("raw/a", "delay", value=3), None, "")
+        check(Perturbation("raw/a", "delay", value=3), None, "")

@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from ml_models.monitoring.decision.decide import ModelInfo
 from ml_models.monitoring.diagnosis.root_cause import Case, NotReplayable, diagnose, first_bad, injected
-from ml_models.monitoring.types import Alteration, Fact
+from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.problems.contract import Behaviour, Problem
 
 FEATURES = ("usage", "users", "paid", "tenure", "tickets", "country")
@@ -105,23 +105,23 @@ def outage(rows, rng):
     return rows.assign(usage=rows["usage"].mask(rows["country"] == 1, 0.0))
 
 
-def fact_of(spoil, onset, now):
+def anomaly_of(spoil, onset, now):
     days = {"first_day": CUTOFFS[onset], "last_day": CUTOFFS[now]}
     if spoil is nulls:
-        return Fact("nulls", FRAME, "usage", 0.3, 0.0, 0.01, ROWS, "A third of usage is null.", rate=0.3, **days)
+        return Anomaly("nulls", FRAME, "usage", 0.3, 0.0, 0.01, ROWS, "A third of usage is null.", rate=0.3, **days)
     if spoil is units:
-        return Fact("range", FRAME, "usage", 0.2, 0.0, 0.01, ROWS, "Usage is a hundredfold.", rate=0.2, **days)
+        return Anomaly("range", FRAME, "usage", 0.2, 0.0, 0.01, ROWS, "Usage is a hundredfold.", rate=0.2, **days)
     segment = {"segment_column": "country", "segment_values": ("1.0",)}
-    return Fact("stuck", FRAME, "usage", 1.0, 0.1, 0.2, ROWS, "Usage is 0 in country 1.", **segment, **days)
+    return Anomaly("stuck", FRAME, "usage", 1.0, 0.1, 0.2, ROWS, "Usage is 0 in country 1.", **segment, **days)
 
 
-def case_of(rows, model, now, facts, drift=False, performance=True, **more):
+def case_of(rows, model, now, anomalies, drift=False, performance=True, **more):
     matured = rows[rows["cutoff_date"] <= pd.Timestamp(CUTOFFS[now] - 4 * WEEK)]
     given = {
         "cutoff": CUTOFFS[now],
         "problem": PROBLEM,
-        "facts": tuple(facts),
-        "lingering": (),
+        "anomalies": tuple(anomalies),
+        "still_in_window": (),
         "frame": rows.drop(columns="churned"),
         "rows": matured.reset_index(drop=True),
         "early": pd.DataFrame(columns=["account", "cutoff_date", "lapsed_14d"]),
@@ -145,7 +145,7 @@ def test_pure_faults_are_called_by_their_name(model, matured):
     for seed in range(3):
         for spoil in (nulls, units, outage):
             rows = world(seed, onset, now, spoil)
-            case = case_of(rows, model, now, [fact_of(spoil, onset, now)], drift=True, performance=matured)
+            case = case_of(rows, model, now, [anomaly_of(spoil, onset, now)], drift=True, performance=matured)
             told = diagnose(case)
             found[told.cause] += 1
             assert told.first_bad_asset == FRAME
@@ -157,7 +157,7 @@ def test_a_fault_beside_a_concept_change_is_mixed(model):
     found = Counter()
     for seed in range(5):
         rows = world(seed, 6, 12, outage, concept=0.45)
-        found[diagnose(case_of(rows, model, 12, [fact_of(outage, 6, 12)], drift=True)).cause] += 1
+        found[diagnose(case_of(rows, model, 12, [anomaly_of(outage, 6, 12)], drift=True)).cause] += 1
     assert found["mixed"] >= 3, found
 
 
@@ -168,13 +168,13 @@ def test_a_harmless_fault_does_not_excuse_a_concept_change(model):
     found = Counter()
     for seed in range(3):
         rows = world(seed, 6, 12, spoil, concept=0.45)
-        fact = replace(fact_of(nulls, 6, 12), column="paid", observed=0.05)
-        found[diagnose(case_of(rows, model, 12, [fact])).cause] += 1
+        anomaly = replace(anomaly_of(nulls, 6, 12), column="paid", observed=0.05)
+        found[diagnose(case_of(rows, model, 12, [anomaly])).cause] += 1
     assert found == {"concept": 3}, found
 
 
 @pytest.mark.parametrize(("change", "cause"), [({"concept": 0.45}, "concept"), ({"harder": True}, "covariate")])
-def test_without_facts_covariate_and_concept_are_told_apart(model, change, cause):
+def test_without_anomalies_covariate_and_concept_are_told_apart(model, change, cause):
     found = Counter()
     for seed in range(4):
         rows = world(seed, 9, 14, **change)
@@ -185,56 +185,56 @@ def test_without_facts_covariate_and_concept_are_told_apart(model, change, cause
     assert found == {cause: 4}, found
 
 
-def test_facts_on_raw_rows_are_replayed_through_the_pipeline(model):
+def test_anomalies_on_raw_rows_are_replayed_through_the_pipeline(model):
     asked = []
 
-    def rebuild(alterations, cutoff):
+    def rebuild(perturbations, cutoff):
         """A pipeline of one step: what `raw/events` says of usage is the feature."""
-        asked.append((alterations, cutoff))
+        asked.append((perturbations, cutoff))
         rows = frame[frame["cutoff_date"] == pd.Timestamp(cutoff)].reset_index(drop=True)
-        for alteration in alterations:
-            rows = rows.assign(usage=rows["usage"] * alteration.value)
+        for perturbation in perturbations:
+            rows = rows.assign(usage=rows["usage"] * perturbation.value)
         return rows
 
     onset, now = 10, 11
     rows = world(3, onset, now, lambda rows, rng: rows.assign(usage=rows["usage"] * 10))
     frame = rows.drop(columns="churned")
     days = {"first_day": CUTOFFS[onset - 1], "last_day": CUTOFFS[now] - timedelta(days=1)}
-    alteration = Alteration("raw/events", "scale", "usage", value=10, **days)
-    fact = Fact("range", "raw/events", "usage", 200.0, 20.0, 60.0, ROWS, "Tenfold.", replay=alteration, **days)
-    told = diagnose(case_of(rows, model, now, [fact], drift=True, performance=False, rebuild=rebuild))
+    perturbation = Perturbation("raw/events", "scale", "usage", value=10, **days)
+    anomaly = Anomaly("range", "raw/events", "usage", 200.0, 20.0, 60.0, ROWS, "Tenfold.", replay=perturbation, **days)
+    told = diagnose(case_of(rows, model, now, [anomaly], drift=True, performance=False, rebuild=rebuild))
     assert (told.cause, told.first_bad_asset, told.owner) == ("data quality", "raw/events", "team:raw")
     assert told.explained > 0.9
     assert "raw/events" in told.next_command
     # moved by whole weeks, so that the fault lies to the healthy cutoff as it lies to this one
     (moved,), reference = asked[0]
     assert reference == CUTOFFS[onset - 1]
-    assert moved == alteration.moved((reference - CUTOFFS[now]).days)
+    assert moved == perturbation.moved((reference - CUTOFFS[now]).days)
 
-    wrong = replace(fact, replay=replace(alteration, value=1.0))
+    wrong = replace(anomaly, replay=replace(perturbation, value=1.0))
     told = diagnose(case_of(rows, model, now, [wrong], drift=True, performance=False, rebuild=rebuild))
     assert told.explained < 0.15
 
-    def refuses(alterations, cutoff):
+    def refuses(perturbations, cutoff):
         raise NotReplayable("the column is gone")
 
-    told = diagnose(case_of(rows, model, now, [fact], drift=True, performance=False, rebuild=refuses))
+    told = diagnose(case_of(rows, model, now, [anomaly], drift=True, performance=False, rebuild=refuses))
     assert told.cause == "data quality"
     assert np.isnan(told.explained)
     assert "the column is gone" in told.sentence
 
 
 def test_the_first_bad_asset_is_the_one_whose_inputs_are_sound():
-    def fact(asset, observed, kind="volume"):
-        return Fact(kind, asset, "", observed, 100.0, 90.0, 1000, f"{asset}", START, START)
+    def anomaly(asset, observed, kind="volume"):
+        return Anomaly(kind, asset, "", observed, 100.0, 90.0, 1000, f"{asset}", START, START)
 
-    at = {asset: fact(asset, 10.0) for asset in LINEAGE}
+    at = {asset: anomaly(asset, 10.0) for asset in LINEAGE}
     assert first_bad([at[FRAME], at["staging/events"]], LINEAGE)[0] == "staging/events"
     assert first_bad([at[FRAME], at["raw/events"], at["staging/events"]], LINEAGE)[0] == "raw/events"
     assert first_bad([at["outcomes/churn"]], LINEAGE)[0] == "outcomes/churn"
     # of two sound starts, the one that is further out of its range
-    assert first_bad([at["raw/events"], fact("raw/plans", 80.0)], LINEAGE)[0] == "raw/events"
-    assert first_bad([fact("raw/events", 1.0, "orphans"), fact("raw/plans", 80.0)], LINEAGE)[0] == "raw/plans"
+    assert first_bad([at["raw/events"], anomaly("raw/plans", 80.0)], LINEAGE)[0] == "raw/events"
+    assert first_bad([anomaly("raw/events", 1.0, "orphans"), anomaly("raw/plans", 80.0)], LINEAGE)[0] == "raw/plans"
 
 
 @pytest.mark.parametrize(
@@ -253,8 +253,8 @@ def test_the_first_bad_asset_is_the_one_whose_inputs_are_sound():
 )
 def test_the_owner_learns_what_to_run(model, asset, kind, cause, command):
     rows = world(1, 99, 8)
-    fact = Fact(kind, asset, "", 0.0, 1.0, 0.9, ROWS, "It is bad.", CUTOFFS[7], CUTOFFS[8])
-    told = diagnose(case_of(rows, model, 8, [fact], performance=False))
+    anomaly = Anomaly(kind, asset, "", 0.0, 1.0, 0.9, ROWS, "It is bad.", CUTOFFS[7], CUTOFFS[8])
+    told = diagnose(case_of(rows, model, 8, [anomaly], performance=False))
     assert (told.cause, told.owner, told.failing_check) == (cause, OWNERS[asset], f"{asset}:{kind}")
     assert told.next_command.startswith(command)
     if command.endswith("="):
@@ -272,20 +272,20 @@ def test_nothing_moved_is_no_cause(model):
 def test_bad_days_in_the_windows_explain_what_moves_after_them(model):
     onset, now = 10, 11
     rows = world(2, onset, now, nulls)
-    fact = fact_of(nulls, onset, now)
-    told = diagnose(case_of(rows, model, now, [], drift=True, performance=False, lingering=(fact,)))
+    anomaly = anomaly_of(nulls, onset, now)
+    told = diagnose(case_of(rows, model, now, [], drift=True, performance=False, still_in_window=(anomaly,)))
     assert (told.cause, told.first_bad_asset) == ("pipeline", FRAME)
     moved = world(2, onset, now, lambda rows, rng: rows.assign(tenure=rows["tenure"] / 3))
-    told = diagnose(case_of(moved, model, now, [], drift=True, performance=False, lingering=(fact,)))
+    told = diagnose(case_of(moved, model, now, [], drift=True, performance=False, still_in_window=(anomaly,)))
     assert told.cause == "covariate"
 
 
 def test_injection_uses_observed_values_at_their_rate_in_their_segment():
     rng = np.random.default_rng(0)
     healthy, current = accounts(4000, rng), outage(accounts(4000, rng), rng)
-    out = injected(healthy, current, [fact_of(outage, 0, 1)])
+    out = injected(healthy, current, [anomaly_of(outage, 0, 1)])
     there = healthy["country"] == 1
     assert (out.loc[there, "usage"] == 0).all()
     assert out.loc[~there, "usage"].equals(healthy.loc[~there, "usage"])
-    out = injected(healthy, nulls(healthy, rng), [fact_of(nulls, 0, 1)])
+    out = injected(healthy, nulls(healthy, rng), [anomaly_of(nulls, 0, 1)])
     assert out["usage"].isna().mean() == pytest.approx(0.3, abs=0.03)

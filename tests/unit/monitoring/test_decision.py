@@ -19,15 +19,15 @@ from ml_models.monitoring.decision.decide import (
     decide,
     empty_ledger,
     grade,
-    known_facts,
+    known_anomalies,
     ledger_row,
     quarantined,
-    read_facts,
+    read_anomalies,
     settled_effects,
-    write_facts,
+    write_anomalies,
 )
 from ml_models.monitoring.decision.retraining_gain import Effect
-from ml_models.monitoring.types import Alteration, Diagnosis, Fact
+from ml_models.monitoring.types import Anomaly, Diagnosis, Perturbation
 
 MONDAY = date(2030, 3, 4)
 WINDOW, HORIZON = 84, 28
@@ -50,8 +50,8 @@ def weeks_before(cutoff, first, last):
 LABELLED = weeks_before(MONDAY, 60, 3)
 
 
-def fact(kind="volume", asset="raw/visits", first=MONDAY - WEEK, last=MONDAY - timedelta(days=1), **more):
-    return Fact(kind, asset, "", 10.0, 100.0, 90.0, 1000, f"{asset} holds too few rows.", first, last, **more)
+def anomaly(kind="volume", asset="raw/visits", first=MONDAY - WEEK, last=MONDAY - timedelta(days=1), **more):
+    return Anomaly(kind, asset, "", 10.0, 100.0, 90.0, 1000, f"{asset} holds too few rows.", first, last, **more)
 
 
 def diagnosis(cause="none", asset=""):
@@ -62,7 +62,7 @@ def situation(**changes):
     given_ = {
         "cutoff": MONDAY,
         "diagnosis": diagnosis(),
-        "facts": (),
+        "anomalies": (),
         "alarm": False,
         "labelled": LABELLED,
         "champion": CHAMPION,
@@ -76,11 +76,11 @@ def situation(**changes):
 
 
 def ledger_of(*rows):
-    """Each row: cutoff, action, cause, event, facts."""
+    """Each row: cutoff, action, cause, event, anomalies."""
     ledger = empty_ledger()
-    for cutoff, action, cause, event, facts in rows:
+    for cutoff, action, cause, event, anomalies in rows:
         decision = decide(situation(cutoff=cutoff), empty_ledger())
-        row = ledger_row(decision, facts, "2") | {"action": action, "cause": cause, "event_id": event}
+        row = ledger_row(decision, anomalies, "2") | {"action": action, "cause": cause, "event_id": event}
         ledger = append(ledger, row)
     return ledger
 
@@ -89,7 +89,7 @@ def shift(cause="concept", gain=HELPS, **changes):
     return situation(diagnosis=diagnosis(cause), alarm=True, gain=lambda window: gain, **changes)
 
 
-OUTAGE = fact(first=MONDAY - 5 * WEEK, last=MONDAY - 2 * WEEK)
+OUTAGE = anomaly(first=MONDAY - 5 * WEEK, last=MONDAY - 2 * WEEK)
 PAST_OUTAGE = ledger_of((MONDAY - 2 * WEEK, "inspect", "data quality", "data-raw/visits-x", [OUTAGE]))
 IMPROVED = ledger_of((MONDAY - 2 * WEEK, "improve", "concept", "shift-2030-02-18", []))
 ROLLED_BACK = ledger_of((MONDAY - WEEK, "rollback", "pipeline", "champion-3-x", []))
@@ -101,14 +101,14 @@ STARTED = ModelInfo("1", LABELLED[9], MONDAY - 26 * WEEK, LABELLED[0])
 
 SITUATIONS = {
     "a quiet week": (situation(), None, "continue"),
-    "bad data": (situation(facts=(fact(),), diagnosis=diagnosis("data quality", "raw/visits")), None, "inspect"),
+    "bad data": (situation(anomalies=(anomaly(),), diagnosis=diagnosis("data quality", "raw/visits")), None, "inspect"),
     "bad data while everything drifts and a retraining would help": (
-        shift("data quality", facts=(fact(),)),
+        shift("data quality", anomalies=(anomaly(),)),
         None,
         "inspect",
     ),
     "a leak in our own code": (
-        situation(facts=(fact("future", "features/frame"),), diagnosis=diagnosis("pipeline", "features/frame")),
+        situation(anomalies=(anomaly("future", "features/frame"),), diagnosis=diagnosis("pipeline", "features/frame")),
         None,
         "inspect",
     ),
@@ -124,13 +124,13 @@ SITUATIONS = {
     "a shift in the weeks after a promotion": (shift("concept", champion=YOUNG), None, "continue"),
     "no champion yet": (situation(champion=None), None, "improve"),
     "no champion and few labels": (situation(champion=None, labelled=LABELLED[:3]), None, "continue"),
-    "no champion while data are bad": (situation(champion=None, facts=(fact(),)), None, "inspect"),
+    "no champion while data are bad": (situation(champion=None, anomalies=(anomaly(),)), None, "inspect"),
     "no champion, bad days in the windows": (situation(champion=None), PAST_OUTAGE, "continue"),
     "labels outgrew the champion": (situation(champion=STARTED), None, "improve"),
     "labels outgrew the champion, bad days in the windows": (situation(champion=STARTED), PAST_OUTAGE, "continue"),
     "a promotion did harm": (situation(champion=RECENT, previous=OLD, effect=HARM), None, "rollback"),
     "a promotion did harm and data are bad since": (
-        situation(champion=RECENT, previous=OLD, effect=HARM, facts=(fact(),)),
+        situation(champion=RECENT, previous=OLD, effect=HARM, anomalies=(anomaly(),)),
         None,
         "rollback",
     ),
@@ -163,8 +163,8 @@ def test_what_a_retraining_would_bring_is_measured_only_when_asked():
     def gain(window):
         raise AssertionError("not to be computed")
 
-    for facts in ((), (fact(),)):
-        decide(situation(gain=gain, facts=facts), empty_ledger())
+    for anomalies in ((), (anomaly(),)):
+        decide(situation(gain=gain, anomalies=anomalies), empty_ledger())
     decide(situation(gain=gain, alarm=True, diagnosis=diagnosis("concept")), IMPROVED)
 
 
@@ -185,16 +185,16 @@ def test_a_small_gain_that_still_grows_is_waited_for():
 
 
 def test_an_override_is_recorded_with_what_it_replaced():
-    decision = decide(situation(facts=(fact(),)), empty_ledger(), override="continue")
+    decision = decide(situation(anomalies=(anomaly(),)), empty_ledger(), override="continue")
     assert (decision.action, decision.override_of) == ("continue", "inspect")
     assert "A person asked for continue instead of inspect" in decision.reason
-    same = decide(situation(facts=(fact(),)), empty_ledger(), override="inspect")
+    same = decide(situation(anomalies=(anomaly(),)), empty_ledger(), override="inspect")
     assert same.override_of is None
 
 
-def test_facts_that_a_person_overruled_veto_nothing_later():
-    decision = decide(situation(cutoff=MONDAY - WEEK, facts=(fact(),)), empty_ledger(), override="continue")
-    ledger = append(empty_ledger(), ledger_row(decision, [fact()], "2"))
+def test_anomalies_that_a_person_overruled_veto_nothing_later():
+    decision = decide(situation(cutoff=MONDAY - WEEK, anomalies=(anomaly(),)), empty_ledger(), override="continue")
+    ledger = append(empty_ledger(), ledger_row(decision, [anomaly()], "2"))
     assert bad_periods(ledger) == []
     assert decide(shift("concept"), ledger).action == "improve"
 
@@ -203,9 +203,10 @@ def test_an_event_keeps_its_id_while_one_cause_goes_on():
     ledger, events = empty_ledger(), []
     for number in range(6):
         cutoff = MONDAY + number * WEEK
-        seen = (fact(first=MONDAY - WEEK, last=cutoff - timedelta(days=1)),) if number < 3 else ()
+        seen = (anomaly(first=MONDAY - WEEK, last=cutoff - timedelta(days=1)),) if number < 3 else ()
         decision = decide(
-            situation(cutoff=cutoff, facts=seen, alarm=True, diagnosis=diagnosis("data quality", "raw/visits")), ledger
+            situation(cutoff=cutoff, anomalies=seen, alarm=True, diagnosis=diagnosis("data quality", "raw/visits")),
+            ledger,
         )
         events.append(decision.event_id)
         ledger = append(ledger, ledger_row(decision, seen, "2"))
@@ -221,13 +222,13 @@ def test_judging_a_week_again_gives_the_same_answer():
 
 def test_quarantine_covers_windows_and_labels_of_the_outage():
     cutoffs = [MONDAY + number * WEEK for number in range(-30, 20)]
-    outage = fact(first=MONDAY, last=MONDAY + timedelta(days=13))
+    outage = anomaly(first=MONDAY, last=MONDAY + timedelta(days=13))
     bad = quarantined(empty_ledger(), cutoffs, WINDOW, HORIZON, [outage])
     for cutoff in cutoffs:
         window_touched = cutoff - timedelta(days=WINDOW) <= outage.last_day and cutoff > outage.first_day
         label_touched = cutoff <= outage.last_day and cutoff + timedelta(days=HORIZON) > outage.first_day
         assert (cutoff in bad) == (window_touched or label_touched), cutoff
-    decision = decide(situation(cutoff=MONDAY + 2 * WEEK, facts=(outage,)), empty_ledger())
+    decision = decide(situation(cutoff=MONDAY + 2 * WEEK, anomalies=(outage,)), empty_ledger())
     assert (decision.quarantine_from, decision.quarantine_to) == (
         MONDAY - timedelta(days=HORIZON - 1),
         outage.last_day + timedelta(days=WINDOW),
@@ -243,23 +244,23 @@ def test_quarantine_covers_windows_and_labels_of_the_outage():
     ],
 )
 def test_what_heals_is_not_held_against_later_cutoffs(kind, asset, first_spoiled, last_spoiled):
-    period = bad_period(fact(kind, asset, first=MONDAY, last=MONDAY))
+    period = bad_period(anomaly(kind, asset, first=MONDAY, last=MONDAY))
     cutoffs = [MONDAY + number * WEEK for number in range(-10, 10)]
-    spoiled = [cutoff for cutoff in cutoffs if period.spoils(cutoff, WINDOW, HORIZON)]
+    spoiled = [cutoff for cutoff in cutoffs if period.affects(cutoff, WINDOW, HORIZON)]
     assert (spoiled[0], spoiled[-1]) == (first_spoiled, last_spoiled)
 
 
-def test_facts_survive_the_ledger():
-    replay = Alteration("raw/visits", "drop", where="store = 3", first_day=MONDAY, last_day=None, value=[1, 2])
-    facts = [fact(replay=replay, segment_column="store", segment_values=("3",)), fact("nulls")]
-    assert read_facts(write_facts(facts)) == facts
-    ledger = ledger_of((MONDAY, "inspect", "data quality", "e", facts))
-    assert known_facts(ledger) == facts
+def test_anomalies_survive_the_ledger():
+    replay = Perturbation("raw/visits", "drop", where="store = 3", first_day=MONDAY, last_day=None, value=[1, 2])
+    anomalies = [anomaly(replay=replay, segment_column="store", segment_values=("3",)), anomaly("nulls")]
+    assert read_anomalies(write_anomalies(anomalies)) == anomalies
+    ledger = ledger_of((MONDAY, "inspect", "data quality", "e", anomalies))
+    assert known_anomalies(ledger) == anomalies
 
 
 def test_grades_come_when_outcomes_are_known():
     start = MONDAY - 20 * WEEK
-    late = fact(first=start - 3 * WEEK, last=start + WEEK)
+    late = anomaly(first=start - 3 * WEEK, last=start + WEEK)
     ledger = ledger_of(
         (start, "continue", "none", "", []),
         (start + WEEK, "inspect", "data quality", "e", [late]),
@@ -314,12 +315,14 @@ def live(weeks, has_champion):
     told = []
     for number, seen in enumerate(weeks):
         cutoff = MONDAY + number * WEEK
-        facts = tuple(fact(asset=asset, first=cutoff - WEEK, last=cutoff - timedelta(days=1)) for asset in seen["bad"])
-        cause = "data quality" if facts else seen["cause"] if seen["alarm"] else "none"
+        anomalies = tuple(
+            anomaly(asset=asset, first=cutoff - WEEK, last=cutoff - timedelta(days=1)) for asset in seen["bad"]
+        )
+        cause = "data quality" if anomalies else seen["cause"] if seen["alarm"] else "none"
         now = situation(
             cutoff=cutoff,
-            diagnosis=diagnosis(cause, seen["bad"][0] if facts else ""),
-            facts=facts,
+            diagnosis=diagnosis(cause, seen["bad"][0] if anomalies else ""),
+            anomalies=anomalies,
             alarm=seen["alarm"],
             labelled=weeks_before(cutoff, 40, 3),
             champion=stack[-1] if stack else None,
@@ -329,7 +332,7 @@ def live(weeks, has_champion):
         )
         decision = decide(now, ledger)
         told.append((now, decision, ledger))
-        row = ledger_row(decision, facts, stack[-1].version if stack else "")
+        row = ledger_row(decision, anomalies, stack[-1].version if stack else "")
         if decision.action == "improve":
             row["promoted"] = seen["promoted"]
             if seen["promoted"]:
@@ -354,9 +357,9 @@ def test_whatever_happens(weeks, has_champion):
         assert decision.cutoff == now.cutoff
         assert decision.reason
         # bad data are never met by anything but an inspection or a rollback
-        assert not now.facts or decision.action in ("inspect", "rollback")
+        assert not now.anomalies or decision.action in ("inspect", "rollback")
         # nothing is trained while bad days are inside the feature windows
-        periods = [*bad_periods(past), *(bad_period(one) for one in now.facts)]
+        periods = [*bad_periods(past), *(bad_period(one) for one in now.anomalies)]
         if any(period.touches_window(now.cutoff, WINDOW) for period in periods):
             assert decision.action != "improve"
 

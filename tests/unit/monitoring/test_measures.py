@@ -9,7 +9,7 @@ from ml_models.monitoring.data_quality.profile_sql import (
     TableSource,
     fitted,
     measure_sql,
-    watched_tables,
+    monitored_tables,
 )
 from tests.unit.monitoring.shop import FIRST, make_shop, measure, sources, watch
 
@@ -63,7 +63,7 @@ def test_an_identifier_with_few_values_is_a_segment():
         distinct={"order_id": 10_000, "shop_id": 30, "customer_id": 900},
         lives={"order_id": 1.0, "shop_id": 20.0, "customer_id": 9.0},
     )
-    (table,) = watched_tables([source])
+    (table,) = monitored_tables([source])
     assert table.segments == ("shop_id",)
     assert table.entity == "customer_id"
 
@@ -78,7 +78,7 @@ def test_a_number_that_counts_weeks_is_not_measured():
         distinct={"id": 10_000, "week": 52, "amount": 900},
         lives={"id": 1.0, "week": 1.8, "amount": 20.0},
     )
-    (table,) = watched_tables([source])
+    (table,) = monitored_tables([source])
     assert table.numbers == ("amount",)
 
 

@@ -117,14 +117,14 @@ def test_a_fault_is_seen_in_its_first_week(judged, name):
     sales, kind, column = FAULTS[name]
     verdict = judged(sales)
     assert verdict.status == "fail"
-    assert (kind, column) in {(fact.kind, fact.column) for fact in verdict.facts}, verdict.sentence
-    assert all(fact.asset == "feed/sales" and fact.last_day < CUTOFF for fact in verdict.facts)
+    assert (kind, column) in {(anomaly.kind, anomaly.column) for anomaly in verdict.anomalies}, verdict.sentence
+    assert all(anomaly.asset == "feed/sales" and anomaly.last_day < CUTOFF for anomaly in verdict.anomalies)
 
 
 @pytest.mark.parametrize("name", BENIGN)
 def test_the_world_may_change(judged, name):
     verdict = judged(BENIGN[name])
-    assert verdict.facts == (), verdict.sentence
+    assert verdict.anomalies == (), verdict.sentence
     assert verdict.status == "pass"
 
 
@@ -135,13 +135,13 @@ def test_renamed_and_collapsed_families_are_seen_on_the_list_of_items(judged):
     )
     collapsed = judged(items="select * replace ('family 0' as family) from sound_items")
     for verdict in (renamed, collapsed):
-        assert ("feed/items", "categories") in {(fact.asset, fact.kind) for fact in verdict.facts}
+        assert ("feed/items", "categories") in {(anomaly.asset, anomaly.kind) for anomaly in verdict.anomalies}
 
 
-def test_a_lasting_fault_stays_a_fact_and_its_end_is_none(judged):
+def test_a_lasting_fault_stays_a_anomaly_and_its_end_is_none(judged):
     lasting = judged(FAULTS["amounts in another unit"][0], weeks=2)
     assert [verdict.status for verdict in lasting] == ["fail", "fail"]
-    assert lasting[1].facts[0].first_day == FAULTY_WEEK
+    assert lasting[1].anomalies[0].first_day == FAULTY_WEEK
     ended = judged(
         f"select * replace (case when {SINCE} and sold_at < date '{CUTOFF}' then price * 100 else price "
         "end as price) from sound",
@@ -155,7 +155,7 @@ def test_days_delivered_before_must_not_grow(judged):
         "select * from sound union all select * replace (receipt + 9000000 as receipt) from sound "
         f"where sold_at >= date '{FAULTY_WEEK}' - 14 and not {SINCE}"
     )
-    assert "replay" in {fact.kind for fact in judged(again).facts}
+    assert "replay" in {anomaly.kind for anomaly in judged(again).anomalies}
 
 
 @pytest.mark.parametrize(
@@ -168,13 +168,13 @@ def test_days_delivered_before_must_not_grow(judged):
         "cut at two",
     ],
 )
-def test_a_fact_can_be_made_again_and_looks_the_same(shop, tables, judged, name):
+def test_a_anomaly_can_be_made_again_and_looks_the_same(shop, tables, judged, name):
     sales, kind, column = FAULTS[name]
-    fact = next(one for one in judged(sales).facts if (one.kind, one.column) == (kind, column))
+    anomaly = next(one for one in judged(sales).anomalies if (one.kind, one.column) == (kind, column))
     shop.execute("create or replace table feed.sales as select * from sound")
-    sql = altered_sql(fact.replay, tables[0].columns, "sold_at").replace("{table}", "sound")
-    again = next(one for one in judged(sql).facts if (one.kind, one.column) == (kind, column))
-    assert again.observed == pytest.approx(fact.observed, rel=0.15)
+    sql = altered_sql(anomaly.replay, tables[0].columns, "sold_at").replace("{table}", "sound")
+    again = next(one for one in judged(sql).anomalies if (one.kind, one.column) == (kind, column))
+    assert again.observed == pytest.approx(anomaly.observed, rel=0.15)
 
 
 def test_too_little_is_refused(shop, tables, healthy):
@@ -186,10 +186,10 @@ def test_too_little_is_refused(shop, tables, healthy):
 
 def test_the_past_is_judged_anew_when_nobody_remembers_it(judged, tables, healthy):
     remembered = judge_quality(healthy, tables, CUTOFF, {})
-    assert judge_quality(healthy, tables, CUTOFF).facts == remembered.facts == ()
+    assert judge_quality(healthy, tables, CUTOFF).anomalies == remembered.anomalies == ()
 
 
-def test_a_missing_or_retyped_column_is_a_fact_and_a_new_one_is_not():
+def test_a_missing_or_retyped_column_is_a_anomaly_and_a_new_one_is_not():
     before = {"id": "BIGINT", "amount": "DOUBLE", "at": "TIMESTAMP"}
     assert judge_schema("raw/t", before, {**before, "note": "VARCHAR"}, date(2021, 5, 3)) == ()
     assert judge_schema("raw/t", before, {**before, "id": "INTEGER"}, date(2021, 5, 3)) == ()

@@ -35,13 +35,13 @@ def test_nulls_and_stuck_features_are_seen(world, last):
     assert (null.kind, null.column) == ("nulls", name)
     assert null.rate == pytest.approx(0.2, abs=0.02)
     stuck = judge_frame(spoil(world, last, name, float(world[name].median()), 0.7), PROBLEM, last)
-    assert ("stuck", name) in {(fact.kind, fact.column) for fact in stuck}
+    assert ("stuck", name) in {(anomaly.kind, anomaly.column) for anomaly in stuck}
 
 
 def test_values_outside_of_the_definition_are_seen(world, last):
     name = next(one for one in PROBLEM.features if PROBLEM.catalogue[one].low == 0)
-    facts = judge_frame(spoil(world, last, name, -5.0, 0.01), PROBLEM, last)
-    assert ("range", name) in {(fact.kind, fact.column) for fact in facts}
+    anomalies = judge_frame(spoil(world, last, name, -5.0, 0.01), PROBLEM, last)
+    assert ("range", name) in {(anomaly.kind, anomaly.column) for anomaly in anomalies}
 
 
 def outcomes() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -67,8 +67,8 @@ def test_outcomes_that_are_young_wrong_or_closed_early_are_seen():
     wrong = late.assign(lapsed=1 - late["lapsed"])
     assert judge_outcomes(wrong, CUTOFF, truth=late)[0].kind == "labels"
     closed = late.assign(lapsed=early["lapsed_14d"])
-    (fact,) = judge_outcomes(closed, CUTOFF, early=early)
-    assert "closed before" in fact.sentence
+    (anomaly,) = judge_outcomes(closed, CUTOFF, early=early)
+    assert "closed before" in anomaly.sentence
 
 
 def test_rows_that_know_the_future_differ_from_a_rebuild(world):
@@ -76,7 +76,7 @@ def test_rows_that_know_the_future_differ_from_a_rebuild(world):
     assert same == ()
     name = PROBLEM.features[0]
     leaked = world.assign(**{name: world[name] + 1})
-    (fact,) = judge_as_of(leaked, world, PROBLEM.features)
-    assert (fact.kind, fact.column, fact.rate) == ("future", name, 1.0)
+    (anomaly,) = judge_as_of(leaked, world, PROBLEM.features)
+    assert (anomaly.kind, anomaly.column, anomaly.rate) == ("future", name, 1.0)
     fewer = judge_as_of(world.iloc[5:], world, PROBLEM.features)
-    assert [fact.column for fact in fewer] == ["customer_id"]
+    assert [anomaly.column for anomaly in fewer] == ["customer_id"]

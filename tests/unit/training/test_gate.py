@@ -8,8 +8,8 @@ import pytest
 
 from ml_models.metrics import row_log_loss
 from ml_models.problems.lapse import FEATURES, PROBLEM
-from ml_models.training.champion_challenge import GROWTH, OLD_DAYS, Champion, Contest, contest, grounds
-from ml_models.training.gate import GATES, GateResult, judge, promotable, settle
+from ml_models.training.champion_challenge import GROWTH, OLD_DAYS, Champion, Comparison, compare_with_champion, grounds
+from ml_models.training.gate import GATES, GateResult, evaluate_candidate, judge, promotable
 from ml_models.training.search import TrainingResult, train
 from ml_models.training.splits import split_training_set
 from tests.unit.world import make_frame
@@ -20,12 +20,12 @@ LOGISTIC = PROBLEM.candidates[0]
 @pytest.fixture(scope="module")
 def first(training_set: pd.DataFrame) -> TrainingResult:
     """The first candidate: there is no champion to be held against."""
-    result, compared, _ = settle(training_set, PROBLEM)
+    result, compared, _ = evaluate_candidate(training_set, PROBLEM)
     assert compared is None
     return result
 
 
-def verdicts(result: TrainingResult, compared: Contest | None = None) -> dict[str, GateResult]:
+def verdicts(result: TrainingResult, compared: Comparison | None = None) -> dict[str, GateResult]:
     return {gate.name: gate for gate in judge(result, PROBLEM, compared)}
 
 
@@ -122,19 +122,19 @@ def champion_of(world: pd.DataFrame, through: int, *, labels: pd.Series | None =
     return Champion(3, pipeline, "logistic", {"C": 0.02}, days[through].date(), **known)
 
 
-def compare(result: TrainingResult, training_set: pd.DataFrame, champion: Champion) -> Contest:
-    return contest(result, training_set, champion, PROBLEM, minimum_rows=500, minimum_positives=50)
+def compare(result: TrainingResult, training_set: pd.DataFrame, champion: Champion) -> Comparison:
+    return compare_with_champion(result, training_set, champion, PROBLEM, minimum_rows=500, minimum_positives=50)
 
 
 @pytest.fixture(scope="module")
-def even(world, training_set, first) -> Contest:
-    """The contest with a champion that learned from the first nine of the fourteen cutoffs, and is as good."""
+def even(world, training_set, first) -> Comparison:
+    """The comparison with a champion that learned from the first nine of the fourteen cutoffs, and is as good."""
     return compare(first, training_set, champion_of(world, 8))
 
 
 @pytest.fixture(scope="module")
-def uneven(world, training_set, first) -> Contest:
-    """The contest with a champion that learned when light shoppers came back and heavy ones did not."""
+def uneven(world, training_set, first) -> Comparison:
+    """The comparison with a champion that learned when light shoppers came back and heavy ones did not."""
     other = (world["active_days_84d"] > 20).astype("int64")
     return compare(first, training_set, champion_of(world, 8, labels=other))
 
@@ -222,7 +222,7 @@ def test_without_new_rows_the_recipes_are_compared_on_the_holdout_and_the_senten
         (7, {}, (), ""),
     ],
 )
-def test_grounds_are_facts_of_the_training_set(world, first, through, known, quarantine, words):
+def test_grounds_are_anomalies_of_the_training_set(world, first, through, known, quarantine, words):
     days = [stamp.date() for stamp in sorted(world["cutoff_date"].unique())]
     told = {
         "excluded": tuple(days[number] for number in known.get("excluded", ())),
@@ -245,7 +245,7 @@ def test_a_champion_of_half_a_year_ago_is_old(first):
 
 
 def test_settling_trains_compares_and_judges_in_one(world, training_set):
-    result, compared, gates = settle(training_set, PROBLEM, champion_of(world, 8))
+    result, compared, gates = evaluate_candidate(training_set, PROBLEM, champion_of(world, 8))
     assert compared is not None
     assert [gate.name for gate in gates] == list(GATES)
     assert not promotable(gates)
