@@ -20,12 +20,12 @@ import pandas as pd
 
 from drills.faults import Fault
 from ml_models.monitoring import data_quality as quality
+from ml_models.monitoring import drift as drift_package
 from ml_models.monitoring.data_quality import judge_arrival, judge_quality, judge_schema
 from ml_models.monitoring.data_quality.profile_sql import WEEK, MonitoredTable, as_profile, fitted, measure_sql
 from ml_models.monitoring.data_quality.thresholds import KEPT_WEEKS
 from ml_models.monitoring.data_quality.verdict import BadWeeks
-from ml_models.monitoring.diagnosis.root_cause import NotReplayable
-from ml_models.monitoring.drift import verdict as drift_module
+from ml_models.monitoring.diagnosis import NotReplayable
 from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.monitoring.week import measure_drift
 from ml_models.problems.contract import Problem
@@ -121,7 +121,7 @@ def _judged(recording: Recording, problem: Problem, folder: Path) -> Recording:
     """
     last = recording.cutoffs[-1]
     columns = hashlib.sha256(repr(problem.features).encode()).hexdigest()[:6]
-    drift_at = folder / f"drift-{columns}-{_code(Path(drift_module.__file__))}.parquet"
+    drift_at = folder / f"drift-{columns}-{_code(*sorted(Path(drift_package.__file__).parent.glob('*.py')))}.parquet"
     if not drift_at.exists():
         found = measure_drift(problem, recording.features, last, None, "")
         _kept(drift_at, lambda path: found.to_parquet(path))

@@ -12,8 +12,10 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ml_models.monitoring.drift.verdict import NULL_FLOOR, DriftVerdict
-from ml_models.monitoring.performance.verdict import FOUND, OVERALL, PerformanceVerdict
+from ml_models.monitoring.drift import DriftVerdict
+from ml_models.monitoring.drift.thresholds import NULL_FLOOR
+from ml_models.monitoring.performance import PerformanceVerdict
+from ml_models.monitoring.performance.segments import FOUND, OVERALL
 
 _BLUE, _RED, _GREY, _ORANGE = "#2f6db5", "#c8403a", "#8a8f98", "#d98a1f"
 

@@ -75,7 +75,7 @@ def rebuilding(
 
     `local` is `Warehouse.local()`. What is returned raises NotReplayable where a perturbation cannot be made.
     """
-    from ml_models.monitoring.diagnosis.root_cause import NotReplayable
+    from ml_models.monitoring.diagnosis import NotReplayable
     from resources.sandbox import Sandbox, SandboxError
 
     sandbox = Sandbox(dbt, local.path)
@@ -91,7 +91,7 @@ def rebuilding(
 
 def audited(dbt: DbtRunner, warehouse: Warehouse, local: DuckDBWarehouse, cutoff: date) -> "pd.DataFrame | None":
     """Return a past cutoff's features, built again from the days before it only; None where it was not served."""
-    from ml_models.monitoring.diagnosis.root_cause import NotReplayable
+    from ml_models.monitoring.diagnosis import NotReplayable
 
     stored = warehouse.read("select count(*) as n from features.feature_frame where cutoff_date = ?", [cutoff])
     if not stored["n"].iloc[0]:

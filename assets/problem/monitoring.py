@@ -226,7 +226,7 @@ def predictions_hold(warehouse: Warehouse, registry: ModelRegistry) -> dg.AssetC
 def _judge(warehouse: Warehouse, registry: ModelRegistry, layer: str) -> dg.AssetCheckResult:
     """Judge the newest measured cutoff of a layer; too little history passes, and says so."""
     from ml_models.monitoring.decision.retraining_gain import scored
-    from ml_models.monitoring.drift.verdict import judge_drift, weigh_drift
+    from ml_models.monitoring.drift import judge_drift, weigh_drift
     from ml_models.monitoring.week import judge_scores
     from ml_models.plots import drift_plot
     from ml_models.problems.lapse.problem import PROBLEM

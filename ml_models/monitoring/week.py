@@ -36,16 +36,11 @@ from ml_models.monitoring.decision.retraining_gain import (
     unknown,
     window_cutoffs,
 )
-from ml_models.monitoring.diagnosis.root_cause import Case, champion_diagnosis, diagnose
+from ml_models.monitoring.diagnosis import Case, champion_diagnosis, diagnose
+from ml_models.monitoring.drift import DriftVerdict, drift_statistics, judge_drift, weigh_drift
 from ml_models.monitoring.drift.new_customers import new_customers_alone
-from ml_models.monitoring.drift.verdict import (
-    LEAST_WINDOWS,
-    DriftVerdict,
-    drift_statistics,
-    judge_drift,
-    weigh_drift,
-)
-from ml_models.monitoring.performance.verdict import PerformanceVerdict, judge_performance, performance_history
+from ml_models.monitoring.drift.thresholds import LEAST_WINDOWS
+from ml_models.monitoring.performance import PerformanceVerdict, judge_performance, performance_history
 from ml_models.monitoring.types import Action, Anomaly, Decision, Diagnosis, Perturbation
 from ml_models.problems.contract import Problem
 from ml_models.training.splits import cutoff_dates

@@ -10,7 +10,7 @@ from drills.faults import Dated, Expected, Fault, known
 from drills.run import check_start, drill
 from drills.world import DrilledHistory, record
 from ml_models.monitoring.data_quality import judge_as_of
-from ml_models.monitoring.diagnosis.root_cause import NotReplayable
+from ml_models.monitoring.diagnosis import NotReplayable
 from ml_models.monitoring.types import Perturbation
 from ml_models.problems.lapse import PROBLEM
 

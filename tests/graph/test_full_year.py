@@ -45,7 +45,7 @@ def test_the_baselines_are_those_that_were_measured_before(comparison):
 
 
 def test_no_natural_week_drifts(year):
-    from ml_models.monitoring.drift.verdict import judge_drift
+    from ml_models.monitoring.drift import judge_drift
 
     history = year.resources["warehouse"].read("select * from monitoring.drift")
     verdicts = [

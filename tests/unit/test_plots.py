@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_models.monitoring.drift.verdict import drift_statistics, judge_drift
-from ml_models.monitoring.performance.verdict import judge_performance, performance_history
+from ml_models.monitoring.drift import drift_statistics, judge_drift
+from ml_models.monitoring.performance import judge_performance, performance_history
 from ml_models.plots import accuracy_over_time_plot, drift_plot, performance_plot, reliability_plot
 from ml_models.training.search import TrainingResult
 from tests.unit.monitoring.test_performance import FIRST, TRAINED

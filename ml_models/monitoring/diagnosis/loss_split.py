@@ -18,29 +18,28 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import ndtri
 
-from ml_models.metrics import auc
+from ml_models.metrics import Array, auc
+from ml_models.monitoring.diagnosis import messages
+from ml_models.monitoring.diagnosis.thresholds import (
+    CHANGED,
+    COUNTS,
+    MAXIMUM_AUC,
+    MINIMUM_EFFECTIVE,
+    MINIMUM_OVERLAP,
+    MINIMUM_ROWS,
+    ROW_LIMIT,
+    SHARE,
+)
+from ml_models.monitoring.drift.distances import normal_scores
 
 Verdict = Literal["none", "covariate", "concept", "mixed", "insufficient evidence"]
-Array = npt.NDArray[np.float64]
 
-MINIMUM_ROWS = 200
-# Rows that remain on either side, by their weights, for a comparison to say anything.
-MINIMUM_EFFECTIVE = 100.0
-MINIMUM_OVERLAP = 0.1
-# A penalised classifier is never certain; this ranking says it for itself.
-MAXIMUM_AUC = 0.98
-# Standard errors that a change needs to be there at all, and a part to count.
-CHANGED, COUNTS = 2.5, 2.5
-# A part below this share of the change is not worth a name beside the other.
-SHARE = 0.15
-ROW_LIMIT = 50_000
 _FOLDS = 5
 
 
 @dataclass(frozen=True)
-class ShiftSplit:
+class LossSplit:
     """A loss change, split: `change = covariate + concept`, each with its standard error by customer.
 
     `overlap` is the mean of 4 π (1 - π): 1 when nobody can tell the windows apart, 0 when they share nobody's like.
@@ -69,13 +68,27 @@ def split_loss_change(
     current_loss: npt.ArrayLike,
     reference_groups: npt.ArrayLike | None = None,
     current_groups: npt.ArrayLike | None = None,
-) -> ShiftSplit:
+) -> LossSplit:
     """Split the rise of a model's mean loss from the reference rows to the current rows.
 
     Rows are what the model sees (numbers, nulls allowed), preferably with its score as a further column, because the
     loss depends on little else; losses are one a row, by the same model. Groups are the customers' ids: rows of one
-    customer are one observation. Of more than 50,000 rows a side every k-th is taken. Raises ValueError when columns or
-    lengths differ.
+    customer are one observation. Of more than ROW_LIMIT rows a side every k-th is taken. Raises ValueError when columns
+    or lengths differ.
+
+    A week in which every customer's loss rose by .1, and one in which young customers, who are harder to foretell, are
+    more frequent:
+
+    >>> generator = np.random.default_rng(0)
+    >>> rows = pd.DataFrame({"tenure": generator.exponential(24, 2000)})
+    >>> loss = 0.2 + 0.4 * np.exp(-rows["tenure"] / 12) + generator.exponential(0.2, 2000)
+    >>> found = split_loss_change(rows, loss, rows, loss + 0.1)
+    >>> found.verdict, round(found.change, 2), round(found.concept, 2)
+    ('concept', 0.1, 0.1)
+    >>> younger = (rows["tenure"] < 12) | (generator.random(2000) < 0.4)
+    >>> found = split_loss_change(rows, loss, rows[younger], loss[younger])
+    >>> found.verdict, found.covariate > 2 * found.concept
+    ('covariate', True)
     """
     if list(reference_rows.columns) != list(current_rows.columns):
         raise ValueError("Expected the same columns in both windows; pass the features of one model in one order.")
@@ -96,8 +109,7 @@ def split_loss_change(
     loss = np.concatenate([part[::step] for part, step in zip(losses, steps, strict=True)])
     who = np.concatenate([part[::step] for part, step in zip(groups, steps, strict=True)])
     if min(n) < MINIMUM_ROWS:
-        reason = f"{min(n)} rows on the smaller side, at least {MINIMUM_ROWS} are needed"
-        return _nothing(losses, reason)
+        return _nothing(losses, messages.too_few_rows(min(n)))
     values = np.concatenate(
         [rows.iloc[::step].to_numpy(dtype="float64", na_value=np.nan) for rows, step in zip(sides, steps, strict=True)]
     )
@@ -121,31 +133,24 @@ def split_loss_change(
         for influence in (of_change, of_change - of_concept, of_concept)
     ]
     verdict, reason = _judge(change, change - concept, concept, errors, overlap, effective, area)
-    sentence = (
-        f"The loss changed by {change:+.4f} (± {errors[0]:.4f}): {change - concept:+.4f} (± {errors[1]:.4f}) because "
-        f"the customers are others, {concept:+.4f} (± {errors[2]:.4f}) because customers alike behave otherwise; "
-        f"overlap {overlap:.0%}. {reason}"
-    )
-    return ShiftSplit(
+    parts = (change, change - concept, concept)
+    sentence = f"{messages.loss_split(parts, errors, overlap)} {reason}"
+    return LossSplit(
         verdict, change, change - concept, concept, errors[0], errors[1], errors[2], overlap, area, effective, sentence
     )
 
 
-def _nothing(losses: list[Array], reason: str) -> ShiftSplit:
+def _nothing(losses: list[Array], reason: str) -> LossSplit:
     change = float(losses[1].mean() - losses[0].mean()) if all(len(loss) for loss in losses) else math.nan
     nan = math.nan
-    sentence = f"The loss change cannot be split: {reason}."
-    return ShiftSplit("insufficient evidence", change, nan, nan, nan, nan, nan, nan, nan, 0.0, sentence)
+    sentence = messages.not_splittable(reason)
+    return LossSplit("insufficient evidence", change, nan, nan, nan, nan, nan, nan, nan, 0.0, sentence)
 
 
 def _views(values: Array) -> Array:
     """Return each column's normal score, its square, and whether it is null; standardised, constants left out."""
-    empty = np.isnan(values)
-    middle = np.nanmedian(np.where(empty.all(axis=0), 0.0, values), axis=0)
-    filled = np.where(empty, middle, values)
-    filled = filled[:, filled.min(axis=0) < filled.max(axis=0)]
-    scores = ndtri((pd.DataFrame(filled).rank().to_numpy() - 0.5) / len(filled))
-    views = np.concatenate([scores, np.minimum(scores**2, 9), empty[:, empty.any(axis=0)].astype("float64")], axis=1)
+    scores, nulls = normal_scores(values)
+    views = np.concatenate([scores, np.minimum(scores**2, 9), nulls], axis=1)
     spread = views.std(axis=0)
     return np.asarray((views - views.mean(axis=0))[:, spread > 1e-9] / spread[spread > 1e-9])
 

@@ -1,4 +1,4 @@
-"""Growth is no drift: what moves only because new customers came says nothing about those who were there."""
+"""Growth is no drift: what moves only because new customers came says nothing about the existing ones."""
 
 from collections.abc import Callable
 from datetime import date
@@ -6,18 +6,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from ml_models.monitoring.drift.messages import only_new_customers
+from ml_models.monitoring.drift.thresholds import EXISTING_AFTER_CUTOFFS, MAJORITY, SURGE
 from ml_models.training.splits import cutoff_dates
-
-# Windows after which an entity is no newcomer any more; with weekly cutoffs most of a feature window has filled.
-EXISTING_AFTER_CUTOFFS = 10
-# New customers beyond their usual share from which they may be what an alarm is about; fewer cannot carry one.
-SURGE = 0.05
-# Share of new customers beyond which those who were there before are too few to speak for everybody.
-MAJORITY = 0.5
 
 
 class ExistingCustomers(NamedTuple):
-    """Rows of customers who are not new, and the share of new ones, 0 to 1, `now` and in a `usual` window."""
+    """Rows of customers who are not new, and the share of new ones, 0 to 1, now and in a usual window."""
 
     rows: pd.DataFrame
     new_now: float
@@ -25,10 +20,11 @@ class ExistingCustomers(NamedTuple):
 
 
 def existing_customers(frame: pd.DataFrame, entity: str, cutoff: date, windows: int) -> ExistingCustomers | None:
-    """Return the rows of those who were there EXISTING_AFTER_CUTOFFS cutoffs before each row's own.
+    """Return the rows of customers who were there EXISTING_AFTER_CUTOFFS cutoffs before each row's own.
 
     Every window up to `cutoff` is cut down in the same way, so that those who stayed are compared with those who
-    stayed. None when fewer than `windows` windows would remain, or nobody at `cutoff`.
+    stayed. None when fewer than `windows` windows would remain, or nobody at `cutoff`. `entity`: the column of `frame`
+    that names the customer.
     """
     dates = cutoff_dates(frame["cutoff_date"])
     days = sorted(dates[dates <= pd.Timestamp(cutoff)].unique())
@@ -49,15 +45,12 @@ def existing_customers(frame: pd.DataFrame, entity: str, cutoff: date, windows: 
 def new_customers_alone(
     frame: pd.DataFrame, entity: str, cutoff: date, windows: int, fails: Callable[[pd.DataFrame], bool]
 ) -> str:
-    """Return in words that an alarm comes from a surge of new customers alone; "" where it does not, or cannot be told.
+    """Return the message that an alarm comes from a surge of new customers alone; "" where it does not or nobody knows.
 
-    `fails(rows)`: does the alarm stand among these rows? It is asked about those who were there before. A model cannot
-    know new customers until their outcomes are in, and one that is right about everybody else is not to be replaced.
+    `fails(rows)`: does the alarm stand among these rows? It is asked about the existing customers. A model cannot know
+    new customers until their outcomes are in, and one that is right about everybody else is not to be replaced.
     """
     found = existing_customers(frame, entity, cutoff, windows)
     if found is None or not found.new_usually + SURGE <= found.new_now <= MAJORITY or fails(found.rows):
         return ""
-    return (
-        f"Only among new customers, {found.new_now:.0%} of the rows (usually {found.new_usually:.0%}): they were "
-        f"not there {EXISTING_AFTER_CUTOFFS} windows ago. Those who were are within range"
-    )
+    return only_new_customers(found.new_now, found.new_usually)

@@ -10,16 +10,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from ml_models.monitoring.drift.verdict import (
-    JOINT,
-    MINIMUM_ROWS,
-    STATISTICS_COLUMNS,
-    drift_statistics,
-    judge_drift,
-    moved_since,
-    reference_cutoffs,
-    weigh_drift,
-)
+from ml_models.monitoring.drift import drift_statistics, judge_drift, weigh_drift
+from ml_models.monitoring.drift.statistics import JOINT, STATISTICS_COLUMNS, reference_cutoffs
+from ml_models.monitoring.drift.thresholds import MINIMUM_ROWS
 from ml_models.problems.lapse import FEATURES
 from tests.unit.world import cutoffs_of, make_frame
 
@@ -335,11 +328,3 @@ def test_a_movement_that_no_score_follows_is_recorded_and_fails_nothing() -> Non
     rarer = frame.assign(visits=frame["visits"] - np.where(late, 0.5, 0.0))
     verdict = judge_drift(drift_statistics(rarer, cutoffs_of(22), columns, "customer_id"), cutoffs_of(22)[21])
     assert weigh_drift(verdict, by_rank, rarer, "customer_id").status == "fail"
-
-
-def test_how_far_the_world_moved_since_the_model_learned() -> None:
-    frame = weeks_of(two_columns, count=2)
-    old, new = (frame[frame["cutoff_date"] == pd.Timestamp(day)] for day in cutoffs_of(2))
-    table = moved_since(old, new.assign(spend=new["spend"] + 1), ["visits", "spend", "noise"])
-    assert table["column_name"].iloc[0] == "spend"
-    assert table["wasserstein"].iloc[0] == pytest.approx(1 / old["spend"].std(), abs=0.15)

@@ -8,12 +8,9 @@ import pandas as pd
 import pytest
 
 from ml_models.metrics import auc
-from ml_models.monitoring.performance.verdict import (
-    HISTORY_COLUMNS,
-    auc_error,
-    judge_performance,
-    performance_history,
-)
+from ml_models.monitoring.performance import judge_performance, performance_history
+from ml_models.monitoring.performance.history import HISTORY_COLUMNS
+from ml_models.monitoring.performance.segments import auc_error
 from ml_models.problems.lapse import PROBLEM as LAPSE
 
 WEEKS, CUSTOMERS = 30, 1500

@@ -10,7 +10,9 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from ml_models.monitoring.decision.decide import ModelInfo
-from ml_models.monitoring.diagnosis.root_cause import Case, NotReplayable, diagnose, first_bad, injected
+from ml_models.monitoring.diagnosis import Case, NotReplayable, diagnose
+from ml_models.monitoring.diagnosis.injection import injected
+from ml_models.monitoring.diagnosis.lineage import first_bad
 from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.problems.contract import Behaviour, Problem
 
