@@ -13,7 +13,7 @@ from ml_models.plots import accuracy_over_time_plot, drift_plot, performance_plo
 from ml_models.training.search import TrainingResult
 from tests.unit.monitoring.test_performance import FIRST, TRAINED
 from tests.unit.monitoring.test_performance import PROBLEM as PERFORMANCE_PROBLEM
-from tests.unit.monitoring.test_performance import world as performance_world
+from tests.unit.monitoring.test_performance import scenario as performance_scenario
 from tests.unit.world import cutoffs_of, make_frame
 
 
@@ -56,7 +56,7 @@ def test_the_same_numbers_give_the_same_bytes(trained: TrainingResult) -> None:
 
 @pytest.mark.parametrize("weeks", [3, 26])
 def test_performance_is_a_picture_with_and_without_evidence(weeks: int) -> None:
-    frame, scores, outcomes, early = performance_world()
+    frame, scores, outcomes, early = performance_scenario()
     history = performance_history(frame, scores, outcomes, early, PERFORMANCE_PROBLEM, TRAINED)
     verdict = judge_performance(history, FIRST + timedelta(weeks=weeks))
     assert min(size_of(performance_plot(history, verdict))) > 500

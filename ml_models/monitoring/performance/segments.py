@@ -171,7 +171,7 @@ def estimated(window: Window, curve: Curve) -> dict[str, object]:
     loss = -(promised * np.log(window.score) + (1 - promised) * np.log1p(-window.score))
     return {
         "segment_column": OVERALL,
-        "segment_value": "all",
+        "segment_value": OVERALL,
         "n": len(window.score),
         "expected": float(promised.mean()),
         "expected_log_loss": float(loss.mean()),
@@ -200,25 +200,24 @@ def found_segments(judged: Judged, past: Sequence[tuple[Array, Array]], problem:
     earlier = [(tree.apply(features), residual) for features, residual in past]
     rows: list[dict[str, object]] = []
     for leaf, name in _leaf_names(tree, problem).items():
-        inside = leaves == leaf
-        n = int(inside.sum())
+        inside = np.flatnonzero(~half)[leaves == leaf]
+        n = len(inside)
         gaps = [residual[at == leaf].mean() for at, residual in earlier if (at == leaf).sum() >= MINIMUM_ROWS]
         if not n or len(gaps) < MINIMUM_WINDOWS:
             continue
         # Weeks of a slow fault may be among them: the middle of the past, not its mean.
         usual = float(np.median(gaps))
         spread = 1.4826 * float(np.median(np.abs(np.array(gaps) - usual)))
-        part = {key: of[~half][inside] for key, of in vars(judged).items() if key in ("y", "expected", "variance")}
         rows.append(
             {
                 "segment_column": FOUND,
                 "segment_value": name,
                 "n": n,
-                "observed": float(part["y"].mean()),
-                "expected": float(part["expected"].mean()),
-                "noise": float(math.sqrt(part["variance"].sum()) / n),
-                "log_loss": float(judged.loss[~half][inside].mean()),
-                "expected_log_loss": float(judged.entropy[~half][inside].mean()),
+                "observed": float(judged.y[inside].mean()),
+                "expected": float(judged.expected[inside].mean()),
+                "noise": float(math.sqrt(judged.variance[inside].sum()) / n),
+                "log_loss": float(judged.loss[inside].mean()),
+                "expected_log_loss": float(judged.entropy[inside].mean()),
                 "past_gap": usual,
                 "past_spread": spread,
                 "past_windows": len(gaps),

@@ -56,7 +56,7 @@ def split(seed: int, hard: bool, changed: bool):
         ("mixed", True, True),
     ],
 )
-def test_the_cause_is_named_in_nearly_every_simulated_world(truth: str, hard: bool, changed: bool) -> None:
+def test_the_cause_is_named_in_nearly_every_simulation(truth: str, hard: bool, changed: bool) -> None:
     verdicts = Counter(split(seed, hard, changed).verdict for seed in range(SEEDS))
     assert verdicts[truth] >= SEEDS - 2, dict(verdicts)
 

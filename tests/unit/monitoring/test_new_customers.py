@@ -29,7 +29,7 @@ def fails(rows):
     return newest["score"].mean() > 0.15
 
 
-def test_an_alarm_that_only_newcomers_raise_is_told_as_growth():
+def test_an_alarm_that_only_new_customers_raise_is_growth():
     frame = shop(joined=60)
     assert fails(frame)
     assert new_customers_alone(frame, "customer_id", NOW, 11, fails).startswith(
@@ -37,12 +37,12 @@ def test_an_alarm_that_only_newcomers_raise_is_told_as_growth():
     )
 
 
-def test_an_alarm_that_those_who_were_there_raise_too_stays_one():
+def test_an_alarm_that_existing_customers_raise_too_stays_one():
     assert new_customers_alone(shop(joined=60, value_of_old=0.5), "customer_id", NOW, 11, fails) == ""
 
 
 @pytest.mark.parametrize("joined", [0, 12])
-def test_as_few_newcomers_as_always_are_no_excuse(joined):
+def test_as_few_new_customers_as_always_are_no_excuse(joined):
     assert new_customers_alone(shop(joined, value_of_new=3.0), "customer_id", NOW, 11, fails) == ""
 
 
@@ -53,7 +53,7 @@ def test_when_everybody_is_new_there_is_nobody_to_ask():
     assert new_customers_alone(frame[~late | (frame["customer_id"] >= 1000)], "customer_id", NOW, 11, fails) == ""
 
 
-def test_a_majority_of_newcomers_is_no_growth():
+def test_a_majority_of_new_customers_is_no_growth():
     assert new_customers_alone(shop(joined=400), "customer_id", NOW, 11, fails) == ""
 
 

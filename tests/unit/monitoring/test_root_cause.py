@@ -74,8 +74,8 @@ def churn(rows, rng, concept=0.0):
     return (rng.random(len(rows)) < 1 / (1 + np.exp(-z))).astype(int)
 
 
-def world(seed, onset, now, spoil=None, concept=0.0, harder=False):
-    """Return labelled rows of all cutoffs up to `now`; from `onset` on the world, or what is seen of it, is another."""
+def scenario(seed, onset, now, spoil=None, concept=0.0, harder=False):
+    """Return labelled rows of all cutoffs up to `now`; from `onset` on, customers or what is seen of them changed."""
     rng = np.random.default_rng(seed)
     parts = []
     for number, cutoff in enumerate(CUTOFFS[: now + 1]):
@@ -146,19 +146,19 @@ def test_pure_faults_are_called_by_their_name(model, matured):
     found = Counter()
     for seed in range(3):
         for spoil in (nulls, units, outage):
-            rows = world(seed, onset, now, spoil)
+            rows = scenario(seed, onset, now, spoil)
             case = case_of(rows, model, now, [anomaly_of(spoil, onset, now)], drift=True, performance=matured)
-            told = diagnose(case)
-            found[told.cause] += 1
-            assert told.first_bad_asset == FRAME
-            assert told.explained > 0.5, (spoil.__name__, seed, told)
+            diagnosis = diagnose(case)
+            found[diagnosis.cause] += 1
+            assert diagnosis.first_bad_asset == FRAME
+            assert diagnosis.explained > 0.5, (spoil.__name__, seed, diagnosis)
     assert found == {"pipeline": 9}, found
 
 
 def test_a_fault_beside_a_concept_change_is_mixed(model):
     found = Counter()
     for seed in range(5):
-        rows = world(seed, 6, 12, outage, concept=0.45)
+        rows = scenario(seed, 6, 12, outage, concept=0.45)
         found[diagnose(case_of(rows, model, 12, [anomaly_of(outage, 6, 12)], drift=True)).cause] += 1
     assert found["mixed"] >= 3, found
 
@@ -169,7 +169,7 @@ def test_a_harmless_fault_does_not_excuse_a_concept_change(model):
 
     found = Counter()
     for seed in range(3):
-        rows = world(seed, 6, 12, spoil, concept=0.45)
+        rows = scenario(seed, 6, 12, spoil, concept=0.45)
         anomaly = replace(anomaly_of(nulls, 6, 12), column="paid", observed=0.05)
         found[diagnose(case_of(rows, model, 12, [anomaly])).cause] += 1
     assert found == {"concept": 3}, found
@@ -179,11 +179,11 @@ def test_a_harmless_fault_does_not_excuse_a_concept_change(model):
 def test_without_anomalies_covariate_and_concept_are_told_apart(model, change, cause):
     found = Counter()
     for seed in range(4):
-        rows = world(seed, 9, 14, **change)
-        told = diagnose(case_of(rows, model, 14, [], drift="harder" in change))
-        found[told.cause] += 1
-        assert told.owner == OWNERS["training/champion"]
-        assert "retrain" in told.next_command
+        rows = scenario(seed, 9, 14, **change)
+        diagnosis = diagnose(case_of(rows, model, 14, [], drift="harder" in change))
+        found[diagnosis.cause] += 1
+        assert diagnosis.owner == OWNERS["training/champion"]
+        assert "retrain" in diagnosis.next_command
     assert found == {cause: 4}, found
 
 
@@ -199,34 +199,34 @@ def test_anomalies_on_raw_rows_are_replayed_through_the_pipeline(model):
         return rows
 
     onset, now = 10, 11
-    rows = world(3, onset, now, lambda rows, rng: rows.assign(usage=rows["usage"] * 10))
+    rows = scenario(3, onset, now, lambda rows, rng: rows.assign(usage=rows["usage"] * 10))
     frame = rows.drop(columns="churned")
     days = {"first_day": CUTOFFS[onset - 1], "last_day": CUTOFFS[now] - timedelta(days=1)}
     perturbation = Perturbation("raw/events", "scale", "usage", value=10, **days)
     anomaly = Anomaly("range", "raw/events", "usage", 200.0, 20.0, 60.0, ROWS, "Tenfold.", replay=perturbation, **days)
-    told = diagnose(case_of(rows, model, now, [anomaly], drift=True, performance=False, rebuild=rebuild))
-    assert (told.cause, told.first_bad_asset, told.owner) == ("data quality", "raw/events", "team:raw")
-    assert told.explained > 0.9
-    assert "raw/events" in told.next_command
+    diagnosis = diagnose(case_of(rows, model, now, [anomaly], drift=True, performance=False, rebuild=rebuild))
+    assert (diagnosis.cause, diagnosis.first_bad_asset, diagnosis.owner) == ("data quality", "raw/events", "team:raw")
+    assert diagnosis.explained > 0.9
+    assert "raw/events" in diagnosis.next_command
     # moved by whole weeks, so that the fault lies to the healthy cutoff as it lies to this one
     (moved,), reference = asked[0]
     assert reference == CUTOFFS[onset - 1]
     assert moved == perturbation.moved((reference - CUTOFFS[now]).days)
 
     wrong = replace(anomaly, replay=replace(perturbation, value=1.0))
-    told = diagnose(case_of(rows, model, now, [wrong], drift=True, performance=False, rebuild=rebuild))
-    assert told.explained < 0.15
+    diagnosis = diagnose(case_of(rows, model, now, [wrong], drift=True, performance=False, rebuild=rebuild))
+    assert diagnosis.explained < 0.15
 
     def refuses(perturbations, cutoff):
         raise NotReplayable("the column is gone")
 
-    told = diagnose(case_of(rows, model, now, [anomaly], drift=True, performance=False, rebuild=refuses))
-    assert told.cause == "data quality"
-    assert np.isnan(told.explained)
-    assert "the column is gone" in told.sentence
+    diagnosis = diagnose(case_of(rows, model, now, [anomaly], drift=True, performance=False, rebuild=refuses))
+    assert diagnosis.cause == "data quality"
+    assert np.isnan(diagnosis.explained)
+    assert "the column is gone" in diagnosis.sentence
 
 
-def test_the_first_bad_asset_is_the_one_whose_inputs_are_sound():
+def test_the_first_bad_asset_is_the_one_whose_inputs_are_clean():
     def anomaly(asset, observed, kind="volume"):
         return Anomaly(kind, asset, "", observed, 100.0, 90.0, 1000, f"{asset}", START, START)
 
@@ -234,7 +234,7 @@ def test_the_first_bad_asset_is_the_one_whose_inputs_are_sound():
     assert first_bad([at[FRAME], at["staging/events"]], LINEAGE)[0] == "staging/events"
     assert first_bad([at[FRAME], at["raw/events"], at["staging/events"]], LINEAGE)[0] == "raw/events"
     assert first_bad([at["outcomes/churn"]], LINEAGE)[0] == "outcomes/churn"
-    # of two sound starts, the one that is further out of its range
+    # of two clean starts, the one that is further out of its range
     assert first_bad([at["raw/events"], anomaly("raw/plans", 80.0)], LINEAGE)[0] == "raw/events"
     assert first_bad([anomaly("raw/events", 1.0, "orphans"), anomaly("raw/plans", 80.0)], LINEAGE)[0] == "raw/plans"
 
@@ -254,32 +254,32 @@ def test_the_first_bad_asset_is_the_one_whose_inputs_are_sound():
     ],
 )
 def test_the_owner_learns_what_to_run(model, asset, kind, cause, command):
-    rows = world(1, 99, 8)
+    rows = scenario(1, 99, 8)
     anomaly = Anomaly(kind, asset, "", 0.0, 1.0, 0.9, ROWS, "It is bad.", CUTOFFS[7], CUTOFFS[8])
-    told = diagnose(case_of(rows, model, 8, [anomaly], performance=False))
-    assert (told.cause, told.owner, told.failing_check) == (cause, OWNERS[asset], f"{asset}:{kind}")
-    assert told.next_command.startswith(command)
+    diagnosis = diagnose(case_of(rows, model, 8, [anomaly], performance=False))
+    assert (diagnosis.cause, diagnosis.owner, diagnosis.failing_check) == (cause, OWNERS[asset], f"{asset}:{kind}")
+    assert diagnosis.next_command.startswith(command)
     if command.endswith("="):
-        assert date.fromisoformat(told.next_command.removeprefix(command)).weekday() == 0
+        assert date.fromisoformat(diagnosis.next_command.removeprefix(command)).weekday() == 0
 
 
 def test_nothing_moved_is_no_cause(model):
-    rows = world(1, 99, 8)
-    told = diagnose(case_of(rows, model, 8, [], performance=False))
-    assert (told.cause, told.first_bad_asset, told.owner, told.next_command) == ("none", "", "", "")
+    rows = scenario(1, 99, 8)
+    diagnosis = diagnose(case_of(rows, model, 8, [], performance=False))
+    assert (diagnosis.cause, diagnosis.first_bad_asset, diagnosis.owner, diagnosis.next_command) == ("none", "", "", "")
     unsure = diagnose(case_of(rows, model, 8, [], performance=False, insufficient=True))
     assert unsure.cause == "insufficient evidence"
 
 
 def test_bad_days_in_the_windows_explain_what_moves_after_them(model):
     onset, now = 10, 11
-    rows = world(2, onset, now, nulls)
+    rows = scenario(2, onset, now, nulls)
     anomaly = anomaly_of(nulls, onset, now)
-    told = diagnose(case_of(rows, model, now, [], drift=True, performance=False, still_in_window=(anomaly,)))
-    assert (told.cause, told.first_bad_asset) == ("pipeline", FRAME)
-    moved = world(2, onset, now, lambda rows, rng: rows.assign(tenure=rows["tenure"] / 3))
-    told = diagnose(case_of(moved, model, now, [], drift=True, performance=False, still_in_window=(anomaly,)))
-    assert told.cause == "covariate"
+    diagnosis = diagnose(case_of(rows, model, now, [], drift=True, performance=False, still_in_window=(anomaly,)))
+    assert (diagnosis.cause, diagnosis.first_bad_asset) == ("pipeline", FRAME)
+    moved = scenario(2, onset, now, lambda rows, rng: rows.assign(tenure=rows["tenure"] / 3))
+    diagnosis = diagnose(case_of(moved, model, now, [], drift=True, performance=False, still_in_window=(anomaly,)))
+    assert diagnosis.cause == "covariate"
 
 
 def test_injection_uses_observed_values_at_their_rate_in_their_segment():
