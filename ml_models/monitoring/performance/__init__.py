@@ -4,7 +4,7 @@
 measures each window (cutoff) and each segment of it. `judge_performance` compares the newest windows that are known on
 a morning with the same segments' past.
 *Out*: a `PerformanceVerdict`: `pass`, `warn` (only the estimate moved), `moved` (only new customers, decided by
-`week.judge_predictions`), `fail` or `insufficient evidence`, with the alarmed segments and a sentence.
+`judge_predictions`), `fail` or `insufficient evidence`, with the alarmed segments and a sentence.
 
 The estimate is blind to a change of behaviour, so it warns and never fails. Only outcomes, early and realised, see that
 customers behave otherwise than their features promise, and they see it first in a segment. So the gap between observed

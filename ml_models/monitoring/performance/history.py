@@ -91,9 +91,9 @@ def performance_history(
     dates = cutoff_dates(frame[problem.cutoff])
     days = sorted(dates.unique())
     excluded = set(cutoff_dates(exclude)) if len(exclude) else set()
-    newest_learned = pd.Timestamp(trained_through)
+    learned = {day for day in days if day <= pd.Timestamp(trained_through)}
     windows = Windows(frame, np.asarray(scores, dtype="float64"), dates, problem)
-    teaching = [day for day in days if day <= newest_learned and day not in excluded]
+    teaching = [day for day in days if day in learned and day not in excluded]
     if len(teaching) < 2:
         teaching = [day for day in days if day not in excluded][:MINIMUM_WINDOWS]
     if not teaching:
@@ -119,7 +119,7 @@ def performance_history(
         for day in to_measure("estimated")
     ]
     for row in rows:
-        row["learned"] = bool(row["cutoff_date"] <= newest_learned)
+        row["learned"] = row["cutoff_date"] in learned
     new = pd.DataFrame(rows, columns=HISTORY_COLUMNS)
     if known is not None and len(known):
         new = pd.concat([known[HISTORY_COLUMNS], new], ignore_index=True) if len(new) else known[HISTORY_COLUMNS]

@@ -25,7 +25,7 @@ class PerformanceVerdict:
     deviations of the past, `harm` (log-loss that knowing the gap would gain, over all rows), violated, violated_windows
     (of the last three), alarm, note. `segments` are the alarmed ones as (segment_column, segment_value), worst first;
     the overall one is ("all", "all"). `warn`: only the estimate moved, on which nothing should be done yet.
-    `moved`: it fails among new customers alone (week.judge_predictions).
+    `moved`: it fails among new customers alone (judge_predictions).
     """
 
     status: Status

@@ -1,8 +1,9 @@
 """Cut scored rows into windows (one a cutoff), and set each window's outcomes against what its scores promise."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,9 +44,8 @@ class Windows:
         if len(scores) != len(frame):
             raise ValueError(f"Expected one score a row, got {len(scores)} for {len(frame)} rows; align them.")
         self.frame, self.scores, self.problem = frame, scores, problem
-        self.positions = {
-            day: np.asarray(at) for day, at in dates.reset_index(drop=True).groupby(dates.to_numpy()).groups.items()
-        }
+        by_day: Mapping[Any, Any] = dates.reset_index(drop=True).groupby(dates.to_numpy()).groups
+        self.positions: dict[pd.Timestamp, npt.NDArray[np.int64]] = {day: np.asarray(at) for day, at in by_day.items()}
         self.kept: dict[object, Window] = {}
 
     def window(self, day: pd.Timestamp) -> Window:
