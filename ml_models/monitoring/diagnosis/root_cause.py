@@ -20,13 +20,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ml_models.cutoffs import cutoff_dates
 from ml_models.metrics import row_log_loss
-from ml_models.monitoring.decision.decide import BadPeriod, ModelInfo, bad_period
-from ml_models.monitoring.decision.retraining_gain import labelled_rows, scored
+from ml_models.model_version import ModelInfo
+from ml_models.monitoring.decision.quarantine import BadPeriod, bad_period
 from ml_models.monitoring.diagnosis.loss_split import ShiftSplit, split_loss_change
 from ml_models.monitoring.types import Anomaly, Cause, Diagnosis, Perturbation
 from ml_models.problems.contract import Problem
-from ml_models.training.splits import cutoff_dates
+from ml_models.rows import labelled_rows, scored
 
 Array = npt.NDArray[np.float64]
 Rebuild = Callable[[Sequence[Perturbation], date], pd.DataFrame]

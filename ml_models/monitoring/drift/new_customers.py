@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ml_models.training.splits import cutoff_dates
+from ml_models.cutoffs import cutoff_dates
 
 # Windows after which an entity is no newcomer any more; with weekly cutoffs most of a feature window has filled.
 EXISTING_AFTER_CUTOFFS = 10

@@ -45,9 +45,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import kolmogorov, ndtri
 
+from ml_models.cutoffs import cutoff_dates
 from ml_models.metrics import auc
 from ml_models.monitoring.drift.new_customers import EXISTING_AFTER_CUTOFFS, existing_customers
-from ml_models.training.splits import cutoff_dates
 
 Status = Literal["pass", "moved", "fail", "insufficient evidence"]
 

@@ -35,9 +35,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ml_models.cutoffs import cutoff_dates
 from ml_models.metrics import auc, bands, row_log_loss
 from ml_models.problems.contract import Problem
-from ml_models.training.splits import cutoff_dates
 
 Kind = Literal["estimated", "proxy", "realised"]
 Status = Literal["fail", "moved", "warn", "pass", "insufficient evidence"]

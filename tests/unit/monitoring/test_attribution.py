@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from ml_models.monitoring.decision.decide import ModelInfo
+from ml_models.model_version import ModelInfo
 from ml_models.monitoring.diagnosis.root_cause import Case, NotReplayable, diagnose, first_bad, injected
 from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.problems.contract import Behaviour, Problem
