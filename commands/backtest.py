@@ -101,7 +101,7 @@ def policy_of(name: str) -> "Policy":
 
 def first_monday(cutoffs: list[date], horizon_days: int) -> date:
     """Return the first cutoff at which enough labels have matured for every policy to begin with the same model."""
-    from ml_models.training.splits import MINIMUM_CUTOFFS
+    from ml_models.cutoffs import MINIMUM_CUTOFFS
 
     return next(day for day in cutoffs if day >= cutoffs[MINIMUM_CUTOFFS - 1] + timedelta(days=horizon_days))
 

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from drills.faults import Fault
+from ml_models.cutoffs import cutoff_dates
 from ml_models.monitoring import data_quality as quality
 from ml_models.monitoring import drift as drift_package
 from ml_models.monitoring.data_quality import judge_arrival, judge_quality, judge_schema
@@ -26,10 +27,9 @@ from ml_models.monitoring.data_quality.profile_sql import WEEK, MonitoredTable, 
 from ml_models.monitoring.data_quality.thresholds import KEPT_WEEKS
 from ml_models.monitoring.data_quality.verdict import BadWeeks
 from ml_models.monitoring.diagnosis import NotReplayable
+from ml_models.monitoring.drift.weekly import measure_drift
 from ml_models.monitoring.types import Anomaly, Perturbation
-from ml_models.monitoring.week import measure_drift
 from ml_models.problems.contract import Problem
-from ml_models.training.splits import cutoff_dates
 from resources.sandbox import Sandbox, SandboxError, World
 
 EARLY = "early_outcomes"

@@ -14,18 +14,21 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from ml_models.cutoffs import cutoff_dates, distinct_cutoffs
 from ml_models.metrics import score_metrics
-from ml_models.monitoring.decision import decide as decisions
-from ml_models.monitoring.decision.decide import SETTINGS, ModelInfo, Settings
-from ml_models.monitoring.decision.retraining_gain import Effect, labelled_rows, retraining_gain, scored, window_cutoffs
-from ml_models.monitoring.types import Action, Decision, Diagnosis, Perturbation
-from ml_models.monitoring.week import WeekEvidence, WeekJudgement, judge_week
+from ml_models.model_version import Deployed, ModelInfo
+from ml_models.monitoring import WeekEvidence, WeekJudgement, judge_week
+from ml_models.monitoring.decision.ledger import append, empty_ledger, ledger_row, read_anomalies
+from ml_models.monitoring.decision.quarantine import quarantined
+from ml_models.monitoring.decision.retraining_gain import retraining_gain, window_cutoffs
+from ml_models.monitoring.settings import SETTINGS, Settings
+from ml_models.monitoring.types import Action, Decision, Diagnosis, Perturbation, Window
 from ml_models.problems.contract import Problem
-from ml_models.training.splits import cutoff_dates
+from ml_models.rows import labelled_rows, scored
 
 
 class History(Protocol):
-    """A world as it looked on each Monday morning. Every method answers with what was known at that cutoff only.
+    """A history as it looked on each Monday morning. Every method answers as of that cutoff only.
 
     `frame`, `outcomes` and `early` are as delivered (faults included); `truth` is what really happened.
     """
@@ -96,7 +99,7 @@ class SimulationResult:
     `weeks`: one row a scored cutoff: cutoff_date, action, cause, event_id, scheduled, model_version, trained_through,
     window, promoted, rows, log_loss, auc, calibration_error, mean_score, base_rate (the deployed model on true labels;
     nan where the truth is not known). `judgements` by cutoff, for policies that judge. `ledger`:
-    decision.LEDGER_COLUMNS. `predictions`: keys, score, model_version of the deployed model.
+    decision.ledger.LEDGER_COLUMNS. `predictions`: keys, score, model_version of the deployed model.
     """
 
     policy: str
@@ -127,14 +130,14 @@ class SimulationResult:
         return self._mean("calibration_error")
 
     def _mean(self, name: str) -> float:
-        known = self.weeks.dropna(subset=[name])
-        return float(np.average(known[name], weights=known["rows"])) if len(known) else math.nan
+        judged = self.weeks.dropna(subset=[name])
+        return float(np.average(judged[name], weights=judged["rows"])) if len(judged) else math.nan
 
 
 # --- policies --------------------------------------------------------------------------------------------------------
 
 
-def plain(cutoff: date, action: Action, reason: str, window: Any = "expanding") -> Decision:
+def plain(cutoff: date, action: Action, reason: str, window: Window = "expanding") -> Decision:
     """Return a decision that no diagnosis stands behind."""
     nothing = Diagnosis("none", math.nan, "", "", "", "", reason)
     return Decision(cutoff, "" if action == "continue" else f"policy-{cutoff}", action, nothing, reason, window)
@@ -164,8 +167,8 @@ class Every:
 
     def decide(self, evidence: WeekEvidence) -> tuple[Decision, WeekJudgement | None]:
         """Return improve when the champion is that old."""
-        info = evidence.champion_info
-        due = info is None or (evidence.cutoff - info.promoted_on).days >= 7 * self.weeks
+        champion = evidence.champion
+        due = champion is None or (evidence.cutoff - champion.info.promoted_on).days >= 7 * self.weeks
         return plain(evidence.cutoff, "improve" if due else "continue", "By the calendar."), None
 
 
@@ -181,9 +184,9 @@ class AnyFeaturePsi:
 
     def decide(self, evidence: WeekEvidence) -> tuple[Decision, WeekJudgement | None]:
         """Return improve when a feature is above the threshold, except when the champion is of this very week."""
-        problem, info = evidence.problem, evidence.champion_info
+        problem, champion = evidence.problem, evidence.champion
         days = cutoff_dates(evidence.frame[problem.cutoff])
-        through = pd.Timestamp(info.trained_through if info else evidence.cutoff)
+        through = pd.Timestamp(champion.info.trained_through if champion else evidence.cutoff)
         now = evidence.frame[days == pd.Timestamp(evidence.cutoff)]
         index = psi(evidence.frame[days <= through], now, list(problem.features))
         worst = index.idxmax()
@@ -196,8 +199,8 @@ def psi(reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[str]) 
     found = {}
     for name in columns:
         old, new = (part[name].to_numpy(dtype="float64", na_value=np.nan) for part in (reference, current))
-        known = old[~np.isnan(old)]
-        edges = np.unique(np.quantile(known, np.linspace(0, 1, 11)[1:-1])) if len(known) else np.array([0.0])
+        filled = old[~np.isnan(old)]
+        edges = np.unique(np.quantile(filled, np.linspace(0, 1, 11)[1:-1])) if len(filled) else np.array([0.0])
         shares = []
         for part in (old, new):
             bins = np.where(np.isnan(part), len(edges) + 1, np.searchsorted(edges, np.nan_to_num(part)))
@@ -224,12 +227,12 @@ class Ours:
             replace(
                 evidence,
                 drift_history=evidence.drift_history if self._drift is None else self._drift,
-                performance_known=self._performance,
+                performance_history=self._performance,
                 bad_weeks=evidence.bad_weeks if self._bad_weeks is None else self._bad_weeks,
             ),
             self.settings,
         )
-        self._drift, self._performance = judgement.drift_history, judgement.performance_known
+        self._drift, self._performance = judgement.drift_history, judgement.performance_history
         self._bad_weeks = judgement.quality.bad_weeks
         return judgement.decision, judgement
 
@@ -241,7 +244,7 @@ class Oracle:
     `excluded`: cutoffs that it knows to be bad and keeps out of training.
     """
 
-    actions: Mapping[date, tuple[Action, str]]
+    actions: Mapping[date, tuple[Action, Window]]
     excluded: Sequence[date] = ()
     name: str = "oracle"
 
@@ -254,23 +257,13 @@ class Oracle:
 # --- the loop --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Deployed:
-    """A model and what is known of it."""
-
-    pipeline: Any
-    info: ModelInfo
-
-
-def first_champion(
-    history: History, cutoff: date, refit: Callable[[pd.DataFrame], Any], version: str = "1"
-) -> Deployed | None:
+def first_champion(history: History, cutoff: date, refit: Callable[[pd.DataFrame], Any]) -> Deployed | None:
     """Return the recipe fitted on all rows matured by `cutoff`; None when there are fewer than five cutoffs."""
     rows = labelled_rows(history.frame(cutoff), history.outcomes(cutoff), history.problem)
-    days = sorted({stamp.date() for stamp in cutoff_dates(rows[history.problem.cutoff].unique())})
+    days = distinct_cutoffs(rows[history.problem.cutoff])
     if len(days) < SETTINGS.minimum_cutoffs:
         return None
-    return Deployed(refit(rows), ModelInfo(version, days[-1], cutoff, days[0]))
+    return Deployed(refit(rows), ModelInfo("1", days[-1], cutoff, days[0]))
 
 
 def simulate(
@@ -279,8 +272,6 @@ def simulate(
     start: date,
     end: date,
     refit: Callable[[pd.DataFrame], Any],
-    champion: Deployed | None = None,
-    previous: Deployed | None = None,
     settings: Settings = SETTINGS,
     gate: bool = True,
     forced: Mapping[date, Action] | None = None,
@@ -288,50 +279,45 @@ def simulate(
 ) -> SimulationResult:
     """Let a policy live through the cutoffs from `start` to `end`, both included.
 
-    `champion` serves from `start` on (None: `first_champion`). `gate=False` promotes every fit, as calendar policies in
-    the wild do. `forced` overrides what a policy wants on some cutoffs (a person, or a mishap). Deterministic.
+    `first_champion` serves from `start` on. `gate=False` promotes every fit, as calendar policies in the wild do.
+    `forced` overrides what a policy wants on some cutoffs (a person, or a mishap). Deterministic.
     """
     problem = history.problem
-    stack = [one for one in (previous, champion or first_champion(history, start, refit)) if one is not None]
+    first = first_champion(history, start, refit)
+    # The last one serves; a rollback takes it away.
+    stack = [first] if first is not None else []
     models = {one.info.version: one.info for one in stack}
-    number = len(stack)
-    ledger = decisions.empty_ledger()
+    ledger = empty_ledger()
     weeks: list[dict[str, object]] = []
     judgements: dict[date, WeekJudgement] = {}
     served: list[pd.DataFrame] = []
     for cutoff in [day for day in history.cutoffs() if start <= day <= end]:
-        frame, outcomes = history.frame(cutoff), history.outcomes(cutoff)
-        evidence = _evidence(history, cutoff, frame, outcomes, stack, ledger, refit)
+        frame = history.frame(cutoff)
+        evidence = _evidence(history, cutoff, frame, stack, ledger, refit)
         decision, judgement = policy.decide(evidence)
         if judgement is not None:
             judgements[cutoff] = judgement
         wanted = (forced or {}).get(cutoff, decision.action)
-        anomalies = decisions.read_anomalies(judgement.ledger_row["anomalies"]) if judgement is not None else []
-        row = decisions.ledger_row(decision, anomalies, stack[-1].info.version if stack else "")
+        anomalies = read_anomalies(judgement.ledger_row["anomalies"]) if judgement is not None else []
+        row = ledger_row(decision, anomalies, stack[-1].info.version if stack else "")
         if wanted != decision.action:
             row |= {"action": wanted, "override_of": decision.action}
         promoted: bool | None = None
         if wanted == "improve":
-            careful = judgement is not None and wanted == decision.action
-            candidate = _retrained(
-                evidence,
-                decision,
-                ledger,
-                anomalies,
-                str(number + 1),
-                settings,
-                careful,
-                getattr(policy, "excluded", ()),
-            )
+            excluded = list(getattr(policy, "excluded", ()))
+            if judgement is not None and wanted == decision.action:
+                # Who judges leaves out what is known to be bad; a calendar, a person and a mishap do not.
+                days = distinct_cutoffs(frame[problem.cutoff])
+                excluded += quarantined(ledger, days, problem.window_days, problem.horizon_days, anomalies)
+            candidate = _retrained(evidence, decision.window, excluded, str(len(models) + 1), settings)
             promoted = candidate is not None and (not gate or not stack or _passes(evidence, candidate, settings))
             if candidate is not None and promoted:
-                number += 1
                 stack.append(candidate)
                 models[candidate.info.version] = candidate.info
         elif wanted == "rollback" and len(stack) > 1:
             stack.pop()
         row["promoted"] = promoted
-        ledger = decisions.append(ledger, row)
+        ledger = append(ledger, row)
         weeks.append(_week(history, cutoff, frame, stack, row, decision))
         if stack:
             served.append(_scores(frame, cutoff, stack[-1], problem))
@@ -345,12 +331,10 @@ def _evidence(
     history: History,
     cutoff: date,
     frame: pd.DataFrame,
-    outcomes: pd.DataFrame,
     stack: Sequence[Deployed],
     ledger: pd.DataFrame,
     refit: Callable[[pd.DataFrame], Any],
 ) -> WeekEvidence:
-    newest, before = (stack[-1] if stack else None), (stack[-2] if len(stack) > 1 else None)
     drift, bad_weeks = history.measured(cutoff)
     return WeekEvidence(
         cutoff=cutoff,
@@ -358,12 +342,10 @@ def _evidence(
         profile=history.profile(cutoff),
         tables=history.tables(),
         frame=frame,
-        outcomes=outcomes,
+        outcomes=history.outcomes(cutoff),
         early=history.early(cutoff),
-        champion=newest.pipeline if newest else None,
-        champion_info=newest.info if newest else None,
-        previous=before.pipeline if before else None,
-        previous_info=before.info if before else None,
+        champion=stack[-1] if stack else None,
+        previous=stack[-2] if len(stack) > 1 else None,
         ledger=ledger,
         lineage=history.lineage,
         owners=history.owners,
@@ -377,24 +359,14 @@ def _evidence(
 
 
 def _retrained(
-    evidence: WeekEvidence,
-    decision: Decision,
-    ledger: pd.DataFrame,
-    anomalies: Sequence[Any],
-    version: str,
-    settings: Settings,
-    careful: bool,
-    excluded: Sequence[date],
+    evidence: WeekEvidence, window: Window, excluded: Sequence[date], version: str, settings: Settings
 ) -> Deployed | None:
-    """Fit the recipe on the decided window; a careful policy leaves out what it knows to be bad."""
+    """Fit the recipe on the window less the excluded cutoffs; None when too few are left."""
     problem = evidence.problem
     rows = labelled_rows(evidence.frame, evidence.outcomes, problem)
     stamps = cutoff_dates(rows[problem.cutoff])
-    days = sorted({stamp.date() for stamp in stamps.unique()})
-    bad = list(excluded)
-    if careful:
-        bad += decisions.quarantined(ledger, days, problem.window_days, problem.horizon_days, anomalies)
-    learn = window_cutoffs(days, decision.window, settings.recent_cutoffs, bad)
+    days = distinct_cutoffs(stamps)
+    learn = window_cutoffs(days, window, settings.recent_cutoffs, excluded)
     if len(learn) < settings.minimum_cutoffs:
         return None
     pipeline = evidence.refit(rows[stamps.isin([pd.Timestamp(day) for day in learn]).to_numpy()])
@@ -404,16 +376,15 @@ def _retrained(
 
 def _passes(evidence: WeekEvidence, candidate: Deployed, settings: Settings) -> bool:
     """Hold the recipe against the champion on matured rows that neither fit knows: not worse beyond noise."""
-    problem, info = evidence.problem, evidence.champion_info
-    if evidence.champion is None or info is None:
+    problem, champion = evidence.problem, evidence.champion
+    if champion is None:
         return True
     rows = labelled_rows(evidence.frame, evidence.outcomes, problem)
-    days = sorted({stamp.date() for stamp in cutoff_dates(rows[problem.cutoff].unique())})
-    learned = candidate.info.learned_from(days)
-    judged = [day for day in learned if day > info.trained_through][-settings.judged_cutoffs :]
+    learned = candidate.info.learned_from(distinct_cutoffs(rows[problem.cutoff]))
+    judged = [day for day in learned if day > champion.info.trained_through][-settings.judged_cutoffs :]
     if not judged:
         return True
-    effect: Effect = retraining_gain(rows, evidence.champion, evidence.refit, problem, learned, judged)
+    effect = retraining_gain(rows, champion.pipeline, evidence.refit, problem, learned, judged)
     return not effect.known or (effect.high > 0 and effect.value > -settings.minimum_harm)
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
-    from ml_models.monitoring.decision.decide import ModelInfo
+    from ml_models.model_version import Deployed
     from ml_models.monitoring.week import WeekEvidence, WeekJudgement
     from resources.sandbox import Sandbox
 
@@ -207,10 +207,8 @@ def week_evidence(
         frame=frame_until(warehouse, cutoff, share),
         outcomes=outcomes_until(warehouse, cutoff, share),
         early=early_until(warehouse, cutoff, share),
-        champion=registry.load(champion) if champion else None,
-        champion_info=_info(warehouse, registry, champion),
-        previous=registry.load(previous) if previous else None,
-        previous_info=_info(warehouse, registry, previous),
+        champion=_deployed(warehouse, registry, champion),
+        previous=_deployed(warehouse, registry, previous),
         ledger=ledger,
         lineage=lineage,
         owners=owners,
@@ -235,9 +233,9 @@ def _models(warehouse: Warehouse, registry: ModelRegistry) -> "tuple[ModelVersio
     return champion, previous_champion(registry, warehouse)
 
 
-def _info(warehouse: Warehouse, registry: ModelRegistry, version: ModelVersion | None) -> "ModelInfo | None":
-    """Return what the judgement must know about a version."""
-    from ml_models.monitoring.decision.decide import ModelInfo
+def _deployed(warehouse: Warehouse, registry: ModelRegistry, version: ModelVersion | None) -> "Deployed | None":
+    """Return a version's pipeline and what the judgement must know about it."""
+    from ml_models.model_version import Deployed, ModelInfo
 
     if version is None:
         return None
@@ -248,13 +246,14 @@ def _info(warehouse: Warehouse, registry: ModelRegistry, version: ModelVersion |
         [version.version],
     ).iloc[0]
     promoted = first["first_scored"] if first["first_scored"] == first["first_scored"] else first["newest"]
-    return ModelInfo(
+    info = ModelInfo(
         version=str(version.version),
         trained_through=version.trained_through,
         promoted_on=promoted.date(),
         trained_from=date.fromisoformat(evidence["trained_from"]) if evidence.get("trained_from") else None,
         excluded=tuple(date.fromisoformat(day) for day in evidence.get("excluded", ())),
     )
+    return Deployed(registry.load(version), info)
 
 
 def _refit(registry: ModelRegistry, champion: ModelVersion | None) -> "Callable[[pd.DataFrame], Pipeline]":
@@ -296,7 +295,7 @@ def _write(warehouse: Warehouse, judged: "WeekJudgement", said: str) -> None:
     """Write the week's rows: the diagnosis, why, and last the decision that somebody may act on."""
     import pandas as pd
 
-    from ml_models.monitoring.decision.decide import append
+    from ml_models.monitoring.decision.ledger import append
 
     day = pd.Timestamp(judged.cutoff)
     warehouse.replace_partitions(
@@ -340,7 +339,7 @@ def _diagnosis_rows(judged: "WeekJudgement") -> "pd.DataFrame":
 
 def _report(warehouse: Warehouse, newest: date | None) -> "Iterator[dg.MaterializeResult | dg.AssetCheckResult]":
     """Show the newest week, the last weeks in words, and what is due."""
-    from ml_models.monitoring.week import digest
+    from ml_models.monitoring.report import digest
 
     weeks = warehouse.read("select * from monitoring.why order by cutoff desc limit ?", [DIGEST_WEEKS])
     ledger = warehouse.read("select * from monitoring.decisions order by cutoff desc limit ?", [DIGEST_WEEKS])

@@ -90,7 +90,7 @@ def performance(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.M
 )
 def drift(context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry) -> dg.MaterializeResult:
     """Measure the cutoffs that were not measured yet."""
-    from ml_models.monitoring.week import measure_drift
+    from ml_models.monitoring.drift.weekly import measure_drift
     from ml_models.problems.lapse.problem import PROBLEM
 
     ensure(warehouse, DRIFT)
@@ -151,8 +151,8 @@ def score_drift(warehouse: Warehouse, registry: ModelRegistry) -> dg.AssetCheckR
 )
 def labels_outgrew_model(warehouse: Warehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
     """Compare the labelled cutoffs with those that the champion knew."""
-    from ml_models.monitoring.decision.decide import SETTINGS
-    from ml_models.training.splits import MINIMUM_CUTOFFS
+    from ml_models.cutoffs import MINIMUM_CUTOFFS
+    from ml_models.monitoring.settings import SETTINGS
 
     champion = registry.by_alias(CHAMPION_ALIAS)
     through = champion.trained_through if champion else date.min
@@ -190,10 +190,10 @@ def labels_outgrew_model(warehouse: Warehouse, registry: ModelRegistry) -> dg.As
 )
 def predictions_hold(warehouse: Warehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
     """Judge the champion by the newest outcomes and early labels."""
-    from ml_models.monitoring.decision.retraining_gain import scored
-    from ml_models.monitoring.week import judge_predictions
+    from ml_models.monitoring.performance.weekly import judge_predictions
     from ml_models.plots import performance_plot
     from ml_models.problems.lapse.problem import PROBLEM
+    from ml_models.rows import scored
 
     champion, cutoff = registry.by_alias(CHAMPION_ALIAS), newest_cutoff(warehouse)
     if champion is None or cutoff is None:
@@ -225,11 +225,11 @@ def predictions_hold(warehouse: Warehouse, registry: ModelRegistry) -> dg.AssetC
 
 def _judge(warehouse: Warehouse, registry: ModelRegistry, layer: str) -> dg.AssetCheckResult:
     """Judge the newest measured cutoff of a layer; too little history passes, and says so."""
-    from ml_models.monitoring.decision.retraining_gain import scored
     from ml_models.monitoring.drift import judge_drift, weigh_drift
-    from ml_models.monitoring.week import judge_scores
+    from ml_models.monitoring.drift.weekly import judge_scores
     from ml_models.plots import drift_plot
     from ml_models.problems.lapse.problem import PROBLEM
+    from ml_models.rows import scored
 
     history = drift_history(warehouse)
     history = history[history["layer"] == layer]

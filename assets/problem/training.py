@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -116,9 +116,10 @@ def training_set(
     context: dg.AssetExecutionContext, config: TrainingConfig, warehouse: Warehouse
 ) -> dg.MaterializeResult:
     """Join, keep out what is known bad, split and fingerprint."""
+    from ml_models.cutoffs import RECENT_CUTOFFS
     from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.training.fingerprint import frame_fingerprint
-    from ml_models.training.splits import KEPT_OUT, RECENT_CUTOFFS, split_training_set
+    from ml_models.training.splits import KEPT_OUT, split_training_set
 
     if config.window not in WINDOWS:
         raise dg.Failure(
@@ -390,7 +391,7 @@ def span_of(first: str, last: str) -> tuple[date, date] | None:
 
 def known_bad(warehouse: Warehouse, cutoffs: list[date]) -> list[date]:
     """Return those of the cutoffs whose features or labels the ledger of decisions holds to be bad."""
-    from ml_models.monitoring.decision.decide import quarantined
+    from ml_models.monitoring.decision import quarantined
     from ml_models.problems.lapse.problem import PROBLEM
 
     if not warehouse.exists("monitoring", "decisions"):
@@ -464,19 +465,14 @@ def previous_champion(
 
 def _learned_from(registry: ModelRegistry, version: ModelVersion, bad: tuple[date, date]) -> bool:
     """Tell whether a version learned from a cutoff (a Monday each week) inside `bad`."""
-    from ml_models.training.champion_challenge import learned_from
+    from ml_models.cutoffs import cutoffs_between
+    from ml_models.model_version import learned_from
 
     evidence = registry.evidence(version)
     first = date.fromisoformat(evidence["trained_from"]) if "trained_from" in evidence else None
     excluded = [date.fromisoformat(day) for day in evidence.get("excluded", [])]
-    days = [bad[0] + timedelta(days=number) for number in range((bad[1] - bad[0]).days + 1)]
-    return any(
-        learned_from(day, first, version.trained_through, excluded) for day in days if _is_cutoff_of(day, version)
-    )
-
-
-def _is_cutoff_of(day: date, version: ModelVersion) -> bool:
-    return (version.trained_through - day).days % 7 == 0
+    days = cutoffs_between(*bad, in_step_with=version.trained_through)
+    return bool(learned_from(days, version.trained_through, first, excluded))
 
 
 def obstacle_of(registry: ModelRegistry, challenger: ModelVersion) -> str:

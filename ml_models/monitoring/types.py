@@ -1,15 +1,28 @@
-"""The words of the judgement: what was observed, what it would look like elsewhere, what it was decided to mean."""
+"""The values that pass between the packages of the judgement, in the order in which a week makes them.
 
+Quality finds an `Anomaly` (with a `Perturbation` that re-enacts it). Diagnosis turns anomalies and alarms into a
+`Diagnosis`. The decision reads a `Situation`, with an `Effect` where two models were compared, and returns a
+`Decision`.
+Only values belong here: no table, no statistic, no policy.
+"""
+
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Literal
 
+from ml_models.model_version import ModelInfo
+
 Cause = Literal["none", "data quality", "pipeline", "covariate", "concept", "mixed", "insufficient evidence"]
-"""`data quality`: what arrived is wrong. `pipeline`: what arrived is right and our own code or state spoils it (a leak,
-labels closed early, a champion trained on bad rows). `covariate`: customers changed in what we see. `concept`: the same
-customers behave differently from what their features promise."""
+"""`data quality`: what arrived is wrong. `pipeline`: what arrived is right, and our own code or state makes it wrong (a
+leak, labels closed early, a champion trained on bad rows). `covariate`: customers changed in what we see. `concept`:
+the same customers behave differently from what their features promise."""
 
 Action = Literal["continue", "improve", "inspect", "rollback"]
+
+Window = Literal["expanding", "recent"]
+"""What a retraining learns from: all clean matured cutoffs, or the newest of them (settings.recent_cutoffs)."""
 
 AnomalyKind = Literal[
     "schema",  # a column is missing, or has another type
@@ -33,7 +46,7 @@ AnomalyKind = Literal[
 class Perturbation:
     """A change of rows, described so that it can be made anywhere: in a drill, and in a healthy window by attribution.
 
-    `table` is `schema/name` as in an asset key; `operation` one of `perturbations.OPERATIONS`; `where` a SQL predicate
+    `table` is `schema/name` as in an asset key; `operation` one of `faults.OPERATIONS`; `where` a SQL predicate
     over the table's columns; `rate` the share of matching units that are hit, chosen by a hash (never at random);
     `per` the column whose values are hit as a whole ("" : single rows). `first_day` and `last_day` are inclusive days
     of the table's own time, None when open; a table without a time is changed from `first_day` on as delivered.
@@ -94,7 +107,7 @@ class Diagnosis:
 
     `explained` is the share, 0 to 1, that replaying the quality anomalies reproduces (nan: nothing to explain, or it
     could not be replayed). `first_bad_asset` is the furthest upstream asset that is bad while all that it reads is
-    sound.
+    clean.
     """
 
     cause: Cause
@@ -105,6 +118,50 @@ class Diagnosis:
     next_command: str
     sentence: str
     evidence: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A difference in log-loss between two models on the same rows, positive: the first is better.
+
+    `low` and `high` bound it at 95 %, bootstrapped by customer. `value` is nan when there were too few rows, and
+    `note` says so.
+    """
+
+    value: float
+    low: float
+    high: float
+    rows: int
+    cutoffs: tuple[date, ...]
+    note: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether there was enough evidence."""
+        return not math.isnan(self.value)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a decision is taken from; everything in it is computed before.
+
+    `anomalies`: this week's failing quality anomalies. `alarm`: drift or performance left its range. `labelled`:
+    matured cutoffs, ascending. `effect`: champion against predecessor on clean rows since the promotion, None when
+    there is none to compare. `gain(window)` measures what a retraining on this window would have brought; it is called
+    only if the decision depends on it. `window_days`, `horizon_days`: length of a feature window and of a label.
+    """
+
+    cutoff: date
+    diagnosis: Diagnosis
+    anomalies: tuple[Anomaly, ...]
+    alarm: bool
+    labelled: tuple[date, ...]
+    champion: ModelInfo | None
+    previous: ModelInfo | None
+    effect: Effect | None
+    gain: Callable[[Window], Effect]
+    window_days: int
+    horizon_days: int
 
 
 @dataclass(frozen=True)
@@ -121,7 +178,7 @@ class Decision:
     action: Action
     diagnosis: Diagnosis
     reason: str
-    window: Literal["expanding", "recent"] = "expanding"
+    window: Window = "expanding"
     quarantine_from: date | None = None
     quarantine_to: date | None = None
     helps: float = float("nan")

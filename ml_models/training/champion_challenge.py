@@ -19,11 +19,13 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from ml_models.monitoring.decision.decide import SETTINGS
+from ml_models.cutoffs import cutoff_dates
+from ml_models.model_version import learned_from
+from ml_models.monitoring.settings import SETTINGS
 from ml_models.problems.contract import Problem
 from ml_models.training.baselines import baseline_scores
 from ml_models.training.search import TrainingResult
-from ml_models.training.splits import KEPT_OUT, cutoff_dates
+from ml_models.training.splits import KEPT_OUT
 
 FOLDS = 4
 COMPARED_CUTOFFS = 4
@@ -54,7 +56,7 @@ class Champion:
 
     def learned(self, cutoffs: Iterable[date]) -> list[date]:
         """Return those of `cutoffs` that this version learned from."""
-        return [day for day in cutoffs if learned_from(day, self.trained_from, self.trained_through, self.excluded)]
+        return learned_from(cutoffs, self.trained_through, self.trained_from, self.excluded)
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,6 @@ class Comparison:
     cross_fitted: bool
     how: str
     grounds: str
-
-
-def learned_from(cutoff: date, trained_from: date | None, trained_through: date, excluded: Iterable[date]) -> bool:
-    """Tell whether a model with this record learned from a cutoff."""
-    return (
-        (trained_from is None or trained_from <= cutoff) and cutoff <= trained_through and cutoff not in set(excluded)
-    )
 
 
 def grounds(champion: Champion, training_set: pd.DataFrame, problem: Problem) -> str:

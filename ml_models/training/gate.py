@@ -74,7 +74,7 @@ def evaluate_candidate(
     """Train on a training set, hold the candidate against the champion, and judge: what a retraining comes to.
 
     Where a simpler family of models does as well on the holdout, that family is the candidate. Promote only if
-    `promotable(verdicts)`.
+    every verdict passed.
     """
     say = log or _silent
     result = train(training_set, problem, seed=seed, log=log)
@@ -160,11 +160,6 @@ GATES = (
     "directions",
     "extremes",
 )
-
-
-def promotable(results: list[GateResult]) -> bool:
-    """Return whether every gate passed; an empty list promotes nothing."""
-    return bool(results) and all(result.passed for result in results)
 
 
 def _enough_evidence(outcome: npt.NDArray[np.int64], policy: GatePolicy) -> GateResult:

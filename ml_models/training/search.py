@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from ml_models.cutoffs import cutoff_dates
 from ml_models.explain import reference_values
 from ml_models.metrics import (
     Interval,
@@ -29,7 +30,7 @@ from ml_models.metrics import (
 from ml_models.problems.contract import Candidate, Problem
 from ml_models.training.baselines import baseline_scores
 from ml_models.training.fingerprint import frame_fingerprint
-from ml_models.training.splits import KEPT_OUT, TimeSplit, cutoff_dates, inner_split
+from ml_models.training.splits import KEPT_OUT, TimeSplit, inner_split
 
 Log = Callable[[str], None]
 _MINIMUM_LAPSES = 10

@@ -7,15 +7,8 @@ from datetime import date
 
 import pandas as pd
 
+from ml_models.cutoffs import MINIMUM_CUTOFFS, cutoff_dates, distinct_cutoffs
 from ml_models.problems.contract import Problem
-
-MINIMUM_CUTOFFS = 5
-
-RECENT_CUTOFFS = 8
-"""How many of the newest matured cutoffs a `recent` window holds. Measured on the bundled year with a third of the
-customers quitting 6 % a week from some cutoff on: two cutoffs later a window of 8 lowered the next month's log-loss by
-.053, one of 12 by .043, all history by .025. Without such a change a window of 8 cost up to .0014
-against all history."""
 
 KEPT_OUT = ("quarantined", "before window")
 """The values of `split` of rows that nothing is learned from: known bad, or older than a recent window."""
@@ -36,14 +29,6 @@ class TimeSplit:
         return "holdout" if cutoff in self.holdout else "gap"
 
 
-def cutoff_dates(values: Iterable[object]) -> pd.Series:
-    """Return cutoffs of any date type as naive datetime64[us] at midnight, index kept."""
-    series = values if isinstance(values, pd.Series) else pd.Series(list(values))
-    # Parsing what is parsed already costs more than the rest of a week's bookkeeping.
-    moments = series if pd.api.types.is_datetime64_dtype(series) else pd.to_datetime(series)
-    return moments.dt.normalize().astype("datetime64[us]")
-
-
 def split_cutoffs(cutoffs: Iterable[date | pd.Timestamp], horizon_days: int, holdout_share: float = 0.5) -> TimeSplit:
     """Split matured cutoffs into train, gap and holdout.
 
@@ -52,7 +37,7 @@ def split_cutoffs(cutoffs: Iterable[date | pd.Timestamp], horizon_days: int, hol
     overlaps the holdout. Raises ValueError below five cutoffs, or when they lie closer together than the horizon
     allows.
     """
-    days = sorted({stamp.date() for stamp in cutoff_dates(cutoffs)})
+    days = distinct_cutoffs(cutoffs)
     n = len(days)
     if n < MINIMUM_CUTOFFS:
         got = ", ".join(str(day) for day in days) or "none"

@@ -12,11 +12,11 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from ml_models.cutoffs import cutoff_dates
 from ml_models.monitoring.data_quality.thresholds import DEVIATIONS, MINIMUM_ROWS, MINIMUM_WINDOWS
 from ml_models.monitoring.drift.new_customers import existing_customers
 from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.problems.contract import Problem
-from ml_models.training.splits import cutoff_dates
 
 FRAME_HISTORY, FRAME_RECENT = 26, 8
 FRAME_NULLS = 0.02

@@ -8,7 +8,6 @@ labels were known before them. No row is judged by a fit that saw its customer i
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -16,35 +15,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ml_models.cutoffs import cutoff_dates, distinct_cutoffs
 from ml_models.metrics import paired_log_loss
+from ml_models.model_version import Deployed
+from ml_models.monitoring.decision.thresholds import FOLDS, MINIMUM_PER_CLASS, MINIMUM_ROWS
+from ml_models.monitoring.settings import Settings
+from ml_models.monitoring.types import Effect, Window
 from ml_models.problems.contract import Problem
-from ml_models.training.splits import cutoff_dates
+from ml_models.rows import scored
 
 Array = npt.NDArray[np.float64]
 
-MINIMUM_ROWS = 400
-MINIMUM_PER_CLASS = 20
-
-
-@dataclass(frozen=True)
-class Effect:
-    """A difference in log-loss between two models on the same rows, positive: the first is better.
-
-    `low` and `high` bound it at 95 %, bootstrapped by customer. `value` is nan when there were too few rows, and
-    `note` says so.
-    """
-
-    value: float
-    low: float
-    high: float
-    rows: int
-    cutoffs: tuple[date, ...]
-    note: str = ""
-
-    @property
-    def known(self) -> bool:
-        """Whether there was enough evidence."""
-        return not math.isnan(self.value)
+EARLY_LABEL = "lapsed_14d"
+"""The early label's column: whether a customer has not returned within 14 days."""
 
 
 def unknown(note: str, rows: int = 0, cutoffs: Sequence[date] = ()) -> Effect:
@@ -52,20 +35,33 @@ def unknown(note: str, rows: int = 0, cutoffs: Sequence[date] = ()) -> Effect:
     return Effect(math.nan, math.nan, math.nan, rows, tuple(cutoffs), note)
 
 
-def labelled_rows(frame: pd.DataFrame, outcomes: pd.DataFrame, problem: Problem) -> pd.DataFrame:
-    """Return the feature rows with a known label: keys, features, label; sorted by cutoff and entity."""
-    left = frame.assign(**{problem.cutoff: cutoff_dates(frame[problem.cutoff])})
-    right = outcomes[[*problem.keys, problem.label]]
-    right = right.assign(**{problem.cutoff: cutoff_dates(right[problem.cutoff])})
-    left = left.drop(columns=problem.label, errors="ignore")
-    rows = left.merge(right, on=problem.keys, how="inner").dropna(subset=[problem.label])
-    return rows.sort_values([problem.cutoff, problem.entity], ignore_index=True)
-
-
-def window_cutoffs(cutoffs: Sequence[date], window: str, recent: int, excluded: Sequence[date] = ()) -> list[date]:
+def window_cutoffs(cutoffs: Sequence[date], window: Window, recent: int, excluded: Sequence[date] = ()) -> list[date]:
     """Return the cutoffs that a retraining learns from: all of them, or the newest `recent`, less the excluded."""
-    sound = [day for day in sorted(cutoffs) if day not in set(excluded)]
-    return sound[-recent:] if window == "recent" else sound
+    clean = [day for day in sorted(cutoffs) if day not in set(excluded)]
+    return clean[-recent:] if window == "recent" else clean
+
+
+def gain_of_window(
+    window: Window,
+    rows: pd.DataFrame,
+    champion: Deployed | None,
+    refit: Callable[[pd.DataFrame], Any],
+    problem: Problem,
+    excluded: Sequence[date],
+    settings: Settings,
+) -> Effect:
+    """Return what a retraining on this window would have brought on the newest rows the champion does not know.
+
+    `rows`: labelled rows of all matured cutoffs; neither fit learns from `excluded` cutoffs nor is judged on them.
+    """
+    if champion is None:
+        return unknown("there is no champion to compare with")
+    clean = [day for day in distinct_cutoffs(rows[problem.cutoff]) if day not in set(excluded)]
+    judged = [day for day in clean if day > champion.info.trained_through][-settings.judged_cutoffs :]
+    if not judged:
+        return unknown("no outcome has matured that the champion does not know")
+    learn = window_cutoffs(clean, window, settings.recent_cutoffs)
+    return retraining_gain(rows, champion.pipeline, refit, problem, learn, judged)
 
 
 def retraining_gain(
@@ -75,11 +71,11 @@ def retraining_gain(
     problem: Problem,
     window: Sequence[date],
     judged: Sequence[date],
-    folds: int = 3,
+    folds: int = FOLDS,
 ) -> Effect:
     """Return how much lower the log-loss of a model refitted on `window` is than the champion's, on `judged` cutoffs.
 
-    `rows` are labelled rows (labelled_rows); `judged` cutoffs that the champion never learned from. Customers are
+    `rows` are labelled rows (rows.labelled_rows); `judged` cutoffs that the champion never learned from. Customers are
     divided into `folds` by a stable hash of their id.
     """
     days = cutoff_dates(rows[problem.cutoff])
@@ -89,12 +85,12 @@ def retraining_gain(
     if judge.sum() < MINIMUM_ROWS or min(positives, judge.sum() - positives) < MINIMUM_PER_CLASS:
         return unknown(f"{int(judge.sum())} matured rows that the champion does not know are too few", 0, judged)
     learn = days.isin([pd.Timestamp(day) for day in window]).to_numpy()
-    settled = (days <= pd.Timestamp(min(judged)) - timedelta(days=problem.horizon_days)).to_numpy()
+    matured = (days <= pd.Timestamp(min(judged)) - timedelta(days=problem.horizon_days)).to_numpy()
     fold = pd.util.hash_pandas_object(rows[problem.entity].astype(str), index=False).to_numpy() % folds
     features = list(problem.features)
     score = np.full(len(rows), np.nan)
     for number in range(folds):
-        seen = learn & (settled | (fold != number))
+        seen = learn & (matured | (fold != number))
         positives = int(outcome[seen].sum())
         if min(positives, int(seen.sum()) - positives) < MINIMUM_PER_CLASS:
             return unknown("the training window holds too few rows to fit", 0, judged)
@@ -104,6 +100,42 @@ def retraining_gain(
             score[asked] = model.predict_proba(rows.loc[asked, features])[:, 1]
     part = rows[judge]
     return compared(outcome[judge], score[judge], scored(champion, part, problem), part, problem)
+
+
+def effect_since_promotion(
+    champion: Deployed,
+    previous: Deployed,
+    frame: pd.DataFrame,
+    rows: pd.DataFrame,
+    early: pd.DataFrame,
+    problem: Problem,
+    excluded: Sequence[date],
+    settings: Settings,
+) -> Effect | None:
+    """Compare champion and predecessor on the clean rows since the promotion: realised, else by the early label.
+
+    `frame`: feature rows of all cutoffs; `rows`: those with a known label; `early`: keys and the early label. None:
+    nothing has come since that could compare them.
+    """
+    through = max(champion.info.trained_through, previous.info.trained_through)
+    first = pd.Timestamp(max(champion.info.promoted_on, through + timedelta(days=problem.horizon_days)))
+    bad = [pd.Timestamp(day) for day in excluded]
+
+    def since(part: pd.DataFrame) -> pd.DataFrame:
+        days = cutoff_dates(part[problem.cutoff])
+        return part[(days >= first) & ~days.isin(bad)]
+
+    matured = since(rows)
+    if len(matured):
+        return promotion_effect(matured, champion.pipeline, previous.pipeline, problem)
+    if early.empty or rows.empty:
+        return None
+    early = early.assign(**{problem.cutoff: cutoff_dates(early[problem.cutoff])})
+    both_known = rows.merge(early[[*problem.keys, EARLY_LABEL]], on=list(problem.keys))
+    newest = sorted(both_known[problem.cutoff].unique())[-settings.recent_cutoffs :]
+    both_known = both_known[both_known[problem.cutoff].isin(newest)]
+    expected = early_rows(since(frame), early, both_known, champion.pipeline, previous.pipeline, problem)
+    return promotion_effect(expected, champion.pipeline, previous.pipeline, problem) if len(expected) else None
 
 
 def promotion_effect(rows: pd.DataFrame, champion: Any, previous: Any, problem: Problem) -> Effect:
@@ -118,11 +150,6 @@ def promotion_effect(rows: pd.DataFrame, champion: Any, previous: Any, problem: 
     return compared(outcome, scored(champion, rows, problem), scored(previous, rows, problem), rows, problem)
 
 
-def scored(model: Any, rows: pd.DataFrame, problem: Problem) -> Array:
-    """Return the model's probability for each row."""
-    return np.asarray(model.predict_proba(rows[list(problem.features)])[:, 1], dtype="float64")
-
-
 def compared(outcome: Array, new: Array, old: Array, rows: pd.DataFrame, problem: Problem) -> Effect:
     """Return the paired effect of `new` scores over `old` ones, bootstrapped by customer."""
     worse = paired_log_loss(outcome, new, old, rows[problem.entity].to_numpy())
@@ -131,27 +158,27 @@ def compared(outcome: Array, new: Array, old: Array, rows: pd.DataFrame, problem
 
 
 def early_rows(
-    frame: pd.DataFrame, early: pd.DataFrame, settled: pd.DataFrame, champion: Any, previous: Any, problem: Problem
+    frame: pd.DataFrame, early: pd.DataFrame, both_known: pd.DataFrame, champion: Any, previous: Any, problem: Problem
 ) -> pd.DataFrame:
     """Return rows whose outcome is still open, labelled with what it is expected to become.
 
-    `early`: keys and lapsed_14d; `settled`: keys, lapsed_14d and the label, of cutoffs where both are known. Who
-    returned within 14 days has not lapsed, and for the others the expected label is the settled rate among customers
+    `early`: keys and the early label; `both_known`: keys, early label and label, of cutoffs where both are known. Who
+    returned within 14 days has not lapsed, and for the others the expected label is the matured rate among customers
     to whom both models, averaged, gave a similar score: neither model is favoured.
     """
-    rows = frame.merge(early[[*problem.keys, "lapsed_14d"]], on=problem.keys, how="inner")
-    absent = settled[settled["lapsed_14d"] == 1]
+    rows = frame.merge(early[[*problem.keys, EARLY_LABEL]], on=problem.keys, how="inner")
+    absent = both_known[both_known[EARLY_LABEL] == 1]
     if absent.empty or rows.empty:
         return rows.iloc[:0].assign(**{problem.label: pd.Series(dtype="float64")})
 
-    def axis(part: pd.DataFrame) -> Array:
+    def mean_score(part: pd.DataFrame) -> Array:
         return (scored(champion, part, problem) + scored(previous, part, problem)) / 2
 
-    known = axis(absent)
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, 11)[1:-1]))
-    bins = np.searchsorted(edges, known)
+    past = mean_score(absent)
+    edges = np.unique(np.quantile(past, np.linspace(0, 1, 11)[1:-1]))
+    bins = np.searchsorted(edges, past)
     count = np.bincount(bins, minlength=len(edges) + 1)
     total = np.bincount(bins, weights=absent[problem.label].to_numpy(dtype="float64"), minlength=len(edges) + 1)
     rate = (total + absent[problem.label].mean()) / (count + 1)
-    expected = np.where(rows["lapsed_14d"].to_numpy() == 1, rate[np.searchsorted(edges, axis(rows))], 0.0)
+    expected = np.where(rows[EARLY_LABEL].to_numpy() == 1, rate[np.searchsorted(edges, mean_score(rows))], 0.0)
     return rows.assign(**{problem.label: expected})

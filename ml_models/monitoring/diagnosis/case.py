@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ml_models.cutoffs import cutoff_dates
 from ml_models.metrics import Array, row_log_loss
-from ml_models.monitoring.decision.decide import ModelInfo
-from ml_models.monitoring.decision.retraining_gain import scored
+from ml_models.model_version import ModelInfo
 from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.problems.contract import Problem
-from ml_models.training.splits import cutoff_dates
+from ml_models.rows import scored
 
 Basis = Literal["loss", "shift", "none"]
 

@@ -11,8 +11,7 @@ from datetime import date, timedelta
 
 import pandas as pd
 
-from ml_models.monitoring.decision.decide import bad_period
-from ml_models.monitoring.decision.retraining_gain import labelled_rows
+from ml_models.monitoring.decision.quarantine import bad_period
 from ml_models.monitoring.diagnosis import messages
 from ml_models.monitoring.diagnosis.case import Case, Rebuild, Replayed, among, cutoffs_of, row_losses, rows_at
 from ml_models.monitoring.diagnosis.injection import injected
@@ -21,6 +20,7 @@ from ml_models.monitoring.diagnosis.shift import Shift
 from ml_models.monitoring.diagnosis.thresholds import ENOUGH, REFERENCE_CUTOFFS, SAME_RATE, SIGNIFICANT, SINGLES
 from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.problems.contract import Problem
+from ml_models.rows import labelled_rows
 
 
 def replay(case: Case, anomalies: Sequence[Anomaly]) -> Replayed:

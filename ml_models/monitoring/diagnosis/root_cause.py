@@ -13,7 +13,9 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from ml_models.monitoring.decision.decide import BadPeriod, ModelInfo, bad_period
+from ml_models.cutoffs import cutoff_dates
+from ml_models.model_version import ModelInfo
+from ml_models.monitoring.decision.quarantine import BadPeriod, bad_period
 from ml_models.monitoring.diagnosis import messages
 from ml_models.monitoring.diagnosis.case import Case, Replayed, among, cutoffs_of, row_losses
 from ml_models.monitoring.diagnosis.lineage import first_bad, on_frame
@@ -24,7 +26,6 @@ from ml_models.monitoring.diagnosis.thresholds import EXPLAINED, PARTLY, REFEREN
 from ml_models.monitoring.thresholds import EARLY_LABEL
 from ml_models.monitoring.types import Anomaly, Cause, Diagnosis
 from ml_models.problems.contract import Problem
-from ml_models.training.splits import cutoff_dates
 
 CHAMPION_ASSET = "training/champion"
 

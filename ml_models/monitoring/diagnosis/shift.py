@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from ml_models.metrics import Array
-from ml_models.monitoring.decision.retraining_gain import scored
 from ml_models.monitoring.diagnosis import messages
 from ml_models.monitoring.diagnosis.case import Case, Replayed, rows_at
 from ml_models.monitoring.diagnosis.thresholds import EXPLAINED, INFLUENCE_ROWS, PARTLY, QUANTILE_STEPS, VISIBLE
 from ml_models.problems.contract import Problem
+from ml_models.rows import scored
 
 _SEED = 0
 _QUANTILES = np.linspace(0, 1, QUANTILE_STEPS + 1)[1:-1]

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from ml_models.cutoffs import cutoff_dates
 from ml_models.monitoring.drift.messages import only_new_customers
 from ml_models.monitoring.drift.thresholds import EXISTING_AFTER_CUTOFFS, MAJORITY, SURGE
-from ml_models.training.splits import cutoff_dates
 
 
 class ExistingCustomers(NamedTuple):

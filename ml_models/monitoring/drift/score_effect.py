@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
+from ml_models.cutoffs import cutoff_dates
 from ml_models.metrics import Array
 from ml_models.monitoring.drift import messages
 from ml_models.monitoring.drift.new_customers import existing_customers
@@ -27,7 +28,6 @@ from ml_models.monitoring.drift.thresholds import (
     USUAL_DEVIATIONS,
 )
 from ml_models.monitoring.thresholds import MINIMUM_WINDOWS
-from ml_models.training.splits import cutoff_dates
 
 Predict: TypeAlias = Callable[[pd.DataFrame], Array]
 """Gives the model's probability for each feature row."""

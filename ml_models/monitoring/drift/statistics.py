@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ml_models.cutoffs import cutoff_dates
 from ml_models.monitoring.drift.distances import (
     Column,
     binomial_p,
@@ -28,7 +29,6 @@ from ml_models.monitoring.drift.distances import (
     wasserstein,
 )
 from ml_models.monitoring.drift.thresholds import MINIMUM_ROWS, REFERENCE_RANK, REFERENCE_STEPS, ROW_LIMIT
-from ml_models.training.splits import cutoff_dates
 
 JOINT = "all columns jointly"
 """The `column_name` of the row that compares all columns at once."""

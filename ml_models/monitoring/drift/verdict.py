@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ml_models.cutoffs import cutoff_dates
 from ml_models.metrics import Array
 from ml_models.monitoring.drift import messages
 from ml_models.monitoring.drift.result import DriftVerdict
@@ -31,7 +32,6 @@ from ml_models.monitoring.drift.thresholds import (
     SHORT_NULL_FLOOR,
 )
 from ml_models.monitoring.thresholds import DEVIATIONS, MINIMUM_WINDOWS, VIOLATIONS, WINDOWS
-from ml_models.training.splits import cutoff_dates
 
 _TABLE_COLUMNS = [
     "column_name",

@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ml_models.cutoffs import cutoff_dates
 from ml_models.metrics import Array
 from ml_models.monitoring.performance.segments import Segments, estimated, found_segments
 from ml_models.monitoring.performance.thresholds import LEAF_ROWS, PAST
 from ml_models.monitoring.performance.windows import Curve, Judged, Windows, labels_by_cutoff
 from ml_models.monitoring.thresholds import EARLY_DAYS, EARLY_LABEL, MINIMUM_WINDOWS
 from ml_models.problems.contract import Problem
-from ml_models.training.splits import cutoff_dates
 
 HISTORY_COLUMNS = [
     "cutoff_date",

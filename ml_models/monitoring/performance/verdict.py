@@ -7,10 +7,10 @@ from typing import Literal
 
 import pandas as pd
 
+from ml_models.cutoffs import cutoff_dates
 from ml_models.monitoring.performance import messages
 from ml_models.monitoring.performance.alarms import TABLE_COLUMNS, judge_kind
 from ml_models.monitoring.performance.segments import OVERALL
-from ml_models.training.splits import cutoff_dates
 
 Kind = Literal["estimated", "proxy", "realised"]
 Status = Literal["fail", "moved", "warn", "pass", "insufficient evidence"]

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ml_models.cutoffs import cutoff_dates
 from ml_models.metrics import Array, row_log_loss
 from ml_models.monitoring.performance.thresholds import PAST, ROW_LIMIT
 from ml_models.monitoring.thresholds import MINIMUM_WINDOWS
 from ml_models.problems.contract import Problem
-from ml_models.training.splits import cutoff_dates
 
 # Windows that stay in memory: the newest few are asked for by each kind of evidence.
 _KEPT = 4

@@ -9,25 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_models.monitoring.decision.decide import (
-    SETTINGS,
-    ModelInfo,
-    Situation,
+from ml_models.model_version import ModelInfo
+from ml_models.monitoring.decision import decide, grade, ledger_row, quarantined
+from ml_models.monitoring.decision.grading import promotion_effects
+from ml_models.monitoring.decision.ledger import (
     append,
-    bad_period,
-    bad_periods,
-    decide,
     empty_ledger,
-    grade,
-    known_anomalies,
-    ledger_row,
-    quarantined,
+    past_anomalies,
     read_anomalies,
-    settled_effects,
     write_anomalies,
 )
-from ml_models.monitoring.decision.retraining_gain import Effect
-from ml_models.monitoring.types import Anomaly, Diagnosis, Perturbation
+from ml_models.monitoring.decision.quarantine import bad_period, bad_periods
+from ml_models.monitoring.settings import SETTINGS
+from ml_models.monitoring.types import Anomaly, Diagnosis, Effect, Perturbation, Situation
 
 MONDAY = date(2030, 3, 4)
 WINDOW, HORIZON = 84, 28
@@ -255,7 +249,7 @@ def test_anomalies_survive_the_ledger():
     anomalies = [anomaly(replay=replay, segment_column="store", segment_values=("3",)), anomaly("nulls")]
     assert read_anomalies(write_anomalies(anomalies)) == anomalies
     ledger = ledger_of((MONDAY, "inspect", "data quality", "e", anomalies))
-    assert known_anomalies(ledger) == anomalies
+    assert past_anomalies(ledger) == anomalies
 
 
 def test_grades_come_when_outcomes_are_known():
@@ -284,11 +278,11 @@ def test_grades_come_when_outcomes_are_known():
 def test_a_promotion_is_graded_when_enough_cutoffs_have_matured_since():
     ledger = ledger_of((MONDAY - 8 * WEEK, "improve", "concept", "s", []), (MONDAY - WEEK, "continue", "none", "", []))
     cutoffs = tuple(MONDAY - number * WEEK for number in (7, 6, 5, 4))
-    assert settled_effects(ledger, replace(HARM, cutoffs=cutoffs)) == {}, "nothing was promoted"
+    assert promotion_effects(ledger, replace(HARM, cutoffs=cutoffs)) == {}, "nothing was promoted"
     # As the warehouse keeps it.
     ledger["promoted"] = ["true", None]
-    assert settled_effects(ledger, replace(HARM, cutoffs=cutoffs[:3])) == {}
-    effects = settled_effects(ledger, replace(HARM, cutoffs=cutoffs))
+    assert promotion_effects(ledger, replace(HARM, cutoffs=cutoffs[:3])) == {}
+    effects = promotion_effects(ledger, replace(HARM, cutoffs=cutoffs))
     assert grade(ledger, MONDAY, effects)["grade"][0].startswith("wrong")
     ledger["promoted"] = ["false", None]
     assert grade(ledger, MONDAY, {})["grade"][0] == "no promotion: the gate kept the champion"

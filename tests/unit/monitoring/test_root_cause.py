@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from ml_models.monitoring.decision.decide import ModelInfo
+from ml_models.model_version import ModelInfo
 from ml_models.monitoring.diagnosis import Case, NotReplayable, diagnose
 from ml_models.monitoring.diagnosis.injection import injected
 from ml_models.monitoring.diagnosis.lineage import first_bad

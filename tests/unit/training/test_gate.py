@@ -9,7 +9,7 @@ import pytest
 from ml_models.metrics import row_log_loss
 from ml_models.problems.lapse import FEATURES, PROBLEM
 from ml_models.training.champion_challenge import GROWTH, OLD_DAYS, Champion, Comparison, compare_with_champion, grounds
-from ml_models.training.gate import GATES, GateResult, evaluate_candidate, judge, promotable
+from ml_models.training.gate import GATES, GateResult, evaluate_candidate, judge
 from ml_models.training.search import TrainingResult, train
 from ml_models.training.splits import split_training_set
 from tests.unit.world import make_frame
@@ -37,7 +37,7 @@ def with_score(trained: TrainingResult, score: pd.Series | np.ndarray, column: s
 def test_a_good_model_passes_every_gate_and_each_says_why(first: TrainingResult) -> None:
     results = judge(first, PROBLEM)
     assert [gate.name for gate in results] == list(GATES)
-    assert promotable(results), [gate for gate in results if not gate.passed]
+    assert all(gate.passed for gate in results), [gate for gate in results if not gate.passed]
     assert all(gate.sentence.endswith(".") for gate in results)
 
 
@@ -49,7 +49,6 @@ def test_the_judgement_is_repeatable(trained: TrainingResult) -> None:
 def test_a_baseline_in_disguise_is_not_promoted(trained: TrainingResult, baseline: str) -> None:
     result = verdicts(with_score(trained, trained.holdout_scores[baseline]))
     assert not result[f"beats_{baseline}"].passed
-    assert not promotable(list(result.values()))
 
 
 def test_a_model_of_shuffled_labels_is_not_promoted(trained: TrainingResult) -> None:
@@ -79,10 +78,6 @@ def test_a_tiny_holdout_is_no_evidence(trained: TrainingResult) -> None:
         holdout_scores=trained.holdout_scores.head(300),
     )
     assert not verdicts(few)["enough_evidence"].passed
-
-
-def test_no_verdict_promotes_nothing() -> None:
-    assert not promotable([])
 
 
 def test_where_a_simpler_family_is_as_good_it_is_the_candidate(trained: TrainingResult, first: TrainingResult) -> None:
@@ -163,7 +158,7 @@ def test_both_are_judged_on_the_same_rows_which_neither_fit_had_seen(world, firs
 
 def test_a_champion_that_knows_the_world_no_more_is_replaced(first, uneven):
     result = judge(first, PROBLEM, uneven)
-    assert promotable(result), [gate for gate in result if not gate.passed]
+    assert all(gate.passed for gate in result), [gate for gate in result if not gate.passed]
     assert {gate.name: gate for gate in result}["beats_champion"].observed < -0.05
 
 
@@ -248,7 +243,7 @@ def test_settling_trains_compares_and_judges_in_one(world, training_set):
     result, compared, gates = evaluate_candidate(training_set, PROBLEM, champion_of(world, 8))
     assert compared is not None
     assert [gate.name for gate in gates] == list(GATES)
-    assert not promotable(gates)
+    assert not all(gate.passed for gate in gates)
     assert result.candidate == "logistic"
 
 

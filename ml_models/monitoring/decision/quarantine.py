@@ -1,0 +1,168 @@
+"""What must not be learned from: days known to be bad, the cutoffs that they affect, and models that learned from them.
+
+A cutoff's row is made of the days before it (its feature window) and of the days from it on (its label). A `BadPeriod`
+tells which rows it affects. The ledger's anomalies are where bad periods come from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+import pandas as pd
+
+from ml_models.model_version import ModelInfo
+from ml_models.monitoring.decision.ledger import anomalies_by_event
+from ml_models.monitoring.decision.thresholds import LATE_DAYS
+from ml_models.monitoring.types import Anomaly, AnomalyKind, Situation
+
+CUTOFF_SCHEMAS = frozenset({"features", "outcomes", "training", "predictions"})
+"""Schemas whose rows belong to a cutoff: what is wrong with a row there is wrong for that cutoff only."""
+
+
+@dataclass(frozen=True)
+class BadPeriod:
+    """Days of which something is known to be wrong, and for how long that affects cutoffs.
+
+    `affects_features`, `affects_labels`: what is computed from these days is wrong. `lasting`: the days stay wrong
+    (rows are missing or false); otherwise they arrived later, and what is computed afterwards is right. `by_cutoff`:
+    the days are cutoffs, whose own rows are wrong and nothing else.
+    """
+
+    event_id: str
+    asset: str
+    kind: AnomalyKind
+    first_day: date
+    last_day: date
+    affects_features: bool = True
+    affects_labels: bool = True
+    lasting: bool = True
+    by_cutoff: bool = False
+
+    def affects(self, cutoff: date, window_days: int, horizon_days: int) -> bool:
+        """Return whether a training row of this cutoff would learn something false."""
+        return self.touches_window(cutoff, window_days) or self.touches_label(cutoff, horizon_days)
+
+    def touches_window(self, cutoff: date, window_days: int) -> bool:
+        """Return whether the features of this cutoff are made of these days."""
+        if not self.affects_features:
+            return False
+        if self.by_cutoff:
+            return self._is_of(cutoff)
+        return self.first_day < cutoff <= self.last_day + self._tail(window_days)
+
+    def touches_label(self, cutoff: date, horizon_days: int) -> bool:
+        """Return whether the outcome of this cutoff is made of these days."""
+        if not self.affects_labels:
+            return False
+        if self.by_cutoff:
+            return self._is_of(cutoff)
+        return self.first_day - timedelta(days=horizon_days) < cutoff <= self.last_day
+
+    def affected_range(self, window_days: int, horizon_days: int) -> tuple[date, date]:
+        """Return the first and last day on which a cutoff would be affected."""
+        if self.by_cutoff:
+            return self.first_day, self.last_day
+        ahead = timedelta(days=horizon_days - 1 if self.affects_labels else 0)
+        tail = self._tail(window_days) if self.affects_features else timedelta(0)
+        return self.first_day - ahead, self.last_day + tail
+
+    def _tail(self, window_days: int) -> timedelta:
+        return timedelta(days=window_days if self.lasting else LATE_DAYS)
+
+    def _is_of(self, cutoff: date) -> bool:
+        # A week may be named by its cutoff or by the days before it.
+        return self.first_day <= cutoff <= self.last_day + timedelta(days=1)
+
+
+def bad_period(anomaly: Anomaly, event_id: str = "") -> BadPeriod:
+    """Return what an anomaly affects."""
+    by_cutoff = anomaly.asset.split("/")[0] in CUTOFF_SCHEMAS
+    return BadPeriod(
+        event_id,
+        anomaly.asset,
+        anomaly.kind,
+        anomaly.first_day,
+        anomaly.last_day,
+        affects_features=anomaly.kind != "labels",
+        affects_labels=anomaly.kind == "labels" or not by_cutoff,
+        lasting=anomaly.kind != "stale",
+        by_cutoff=by_cutoff,
+    )
+
+
+def bad_periods(ledger: pd.DataFrame, anomalies: Sequence[Anomaly] = ()) -> list[BadPeriod]:
+    """Return the bad days of the ledger, one period an event, asset and kind, and after them those of `anomalies`."""
+    found: dict[tuple[str, str, str], BadPeriod] = {}
+    for event, anomaly in anomalies_by_event(ledger):
+        period = bad_period(anomaly, event)
+        key = (period.event_id, period.asset, period.kind)
+        earlier = found.get(key)
+        if earlier is not None:
+            first, last = min(earlier.first_day, period.first_day), max(earlier.last_day, period.last_day)
+            period = replace(period, first_day=first, last_day=last)
+        found[key] = period
+    return [*found.values(), *(bad_period(anomaly) for anomaly in anomalies)]
+
+
+def affected_windows(periods: Sequence[BadPeriod], cutoffs: Sequence[date], window_days: int) -> list[date]:
+    """Return the cutoffs whose features are made of bad days."""
+    return [day for day in cutoffs if any(period.touches_window(day, window_days) for period in periods)]
+
+
+def quarantined(
+    ledger: pd.DataFrame,
+    cutoffs: Sequence[date],
+    window_days: int,
+    horizon_days: int,
+    anomalies: Sequence[Anomaly] = (),
+) -> list[date]:
+    """Return the cutoffs that must be kept out of training, by all anomalies of the ledger and by `anomalies`."""
+    periods = bad_periods(ledger, anomalies)
+    return [day for day in cutoffs if any(period.affects(day, window_days, horizon_days) for period in periods)]
+
+
+def clean_cutoffs(situation: Situation, periods: Sequence[BadPeriod]) -> list[date]:
+    """Return the labelled cutoffs whose rows no bad day touches."""
+    return [
+        day
+        for day in situation.labelled
+        if not any(period.affects(day, situation.window_days, situation.horizon_days) for period in periods)
+    ]
+
+
+def quarantine_range(periods: Sequence[BadPeriod], situation: Situation, event: str) -> tuple[date | None, date | None]:
+    """Return the first and last cutoff that this event's bad days affect; (None, None) without bad days."""
+    ranges = [
+        period.affected_range(situation.window_days, situation.horizon_days)
+        for period in periods
+        if period.event_id in ("", event)
+    ]
+    if not ranges:
+        return None, None
+    return min(first for first, _ in ranges), max(last for _, last in ranges)
+
+
+def contamination(model: ModelInfo, situation: Situation, periods: Sequence[BadPeriod]) -> float:
+    """Return the share, 0 to 1, of a model's training days that are known to be bad.
+
+    Averaged over the labelled cutoffs it learned from: bad days of window and label over all days of both.
+    """
+    learned = model.learned_from(situation.labelled)
+    if not learned or not periods:
+        return 0.0
+    return sum(_share_of_bad_days(day, situation, periods) for day in learned) / len(learned)
+
+
+def _share_of_bad_days(cutoff: date, situation: Situation, periods: Sequence[BadPeriod]) -> float:
+    """Return the share of a cutoff's window and label days that are bad; a bad row (not day) counts whole."""
+    bad: set[int] = set()
+    for period in periods:
+        if not period.affects(cutoff, situation.window_days, situation.horizon_days):
+            continue
+        if period.by_cutoff:
+            return 1.0
+        low = -situation.window_days if period.affects_features else 0
+        high = situation.horizon_days if period.affects_labels else 0
+        first, last = (period.first_day - cutoff).days, (period.last_day - cutoff).days
+        bad.update(range(max(first, low), min(last, high - 1) + 1))
+    return len(bad) / (situation.window_days + situation.horizon_days)

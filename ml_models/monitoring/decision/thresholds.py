@@ -1,0 +1,37 @@
+"""Numbers of the decision that nobody sets: what counts as enough evidence, and when a decision can be graded.
+
+What people may set is in `monitoring/settings.py`.
+"""
+
+MINIMUM_ROWS = 400
+"""Rows on which two models are compared at least; fewer say nothing about a difference of .001 log-loss."""
+
+MINIMUM_PER_CLASS = 20
+"""Rows of either class that a comparison and each of its fits need at least."""
+
+FOLDS = 3
+"""Parts of the customers: each part is scored by a fit that did not know its customers."""
+
+GROWING = 1.5
+"""Ratio to last week's gain from which a small gain still grows and is waited for."""
+
+CLEANER = 0.5
+"""Share of the champion's bad training days that its predecessor must stay below to be returned to."""
+
+LATE_DAYS = 7
+"""Days after which late data affect no new cutoff: what is computed then sees all rows."""
+
+GRADED_CUTOFFS = 4
+"""Cutoffs with known outcomes from which a promotion is graded: as many as a label's horizon has weeks."""
+
+GRADED_AFTER_DAYS = 28
+"""Days after which an inspect or a continue is graded: by then later weeks have seen what it should have seen."""
+
+CONFIRMED = 0.5
+"""Share (0 to 1) of the change that the replay must explain for a single inspect to count as confirmed."""
+
+NOTICE_DAYS = 7
+"""Days that a fault may go on before a continue counts as late: the first cutoff after it begins may pass."""
+
+BLAMED_DAYS = 84
+"""Days back from a continue within which a fault must have begun to be held against it: a feature window."""

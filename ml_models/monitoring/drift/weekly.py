@@ -1,0 +1,110 @@
+"""The week's drift: measure features and scores once, judge them, and leave out what alarms nobody.
+
+`week` calls `measure_drift`, then `judge_features` and `judge_scores`; the assets of `monitoring/drift` call the same.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from ml_models.cutoffs import cutoff_dates, distinct_cutoffs
+from ml_models.monitoring.drift.new_customers import new_customers_alone
+from ml_models.monitoring.drift.result import DriftVerdict
+from ml_models.monitoring.drift.score_effect import weigh_drift
+from ml_models.monitoring.drift.statistics import drift_statistics
+from ml_models.monitoring.drift.thresholds import LEAST_WINDOWS
+from ml_models.monitoring.drift.verdict import judge_drift
+from ml_models.problems.contract import Problem
+from ml_models.rows import scored
+
+SCORE = "score"
+"""The one column of the layer `scores`."""
+
+Predict = Callable[[pd.DataFrame], Any]
+"""Gives the champion's scores of feature rows."""
+
+
+def measure_drift(
+    problem: Problem,
+    frame: pd.DataFrame,
+    cutoff: date,
+    champion: Any | None,
+    version: str,
+    measured: pd.DataFrame | None = None,
+    groups: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Return `measured` (an earlier answer) and what it lacks: STATISTICS_COLUMNS, layer, model_version.
+
+    Features are measured once. Scores are measured by one model for all weeks, so a promotion measures them again:
+    a window and its reference must be scored by the same model, or every promotion would look like drift. `groups`
+    are columns of `frame` that hold categories, in which a movement may hide.
+    """
+    days = [day for day in distinct_cutoffs(frame[problem.cutoff]) if day <= cutoff]
+    parts = []
+    for layer, model in (("features", ""), ("scores", version)):
+        if layer == "scores" and champion is None:
+            continue
+        kept = _of_layer(measured, layer, model)
+        done = {stamp.date() for stamp in cutoff_dates(kept["cutoff_date"])} if len(kept) else set()
+        missing = [day for day in days if day not in done]
+        if len(kept):
+            parts.append(kept)
+        if not missing:
+            continue
+        if layer == "features":
+            segments = {name: frame[name] for name in groups if name in frame.columns}
+            new = drift_statistics(frame, missing, list(problem.features), entity=problem.entity, segments=segments)
+        else:
+            scores = frame[[problem.cutoff]].assign(**{SCORE: scored(champion, frame, problem)})
+            new = drift_statistics(scores, missing, [SCORE])
+        parts.append(new.assign(layer=layer, model_version=model))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _of_layer(measured: pd.DataFrame | None, layer: str, model: str) -> pd.DataFrame:
+    if measured is None or measured.empty:
+        return pd.DataFrame()
+    part = measured[measured["layer"] == layer]
+    if layer == "features":
+        return part.assign(model_version="")
+    # Scores that nobody knows the model of are measured again: one column costs nothing.
+    return part[part["model_version"].astype(str) == model] if "model_version" in part.columns else part.iloc[:0]
+
+
+def judge_features(
+    history: pd.DataFrame, cutoff: date, frame: pd.DataFrame, predict: Predict | None, problem: Problem
+) -> DriftVerdict:
+    """Judge the features by their `history` (measure_drift).
+
+    What moved but leaves the champion's scores as they were is "moved", no alarm; without a champion (`predict` None)
+    everything that moved is an alarm.
+    """
+    verdict = judge_drift(history[history["layer"] == "features"], cutoff)
+    if predict is None:
+        return verdict
+    return weigh_drift(verdict, predict, frame[[*problem.keys, *problem.features]], problem.entity)
+
+
+def judge_scores(
+    history: pd.DataFrame, cutoff: date, frame: pd.DataFrame, predict: Predict, entity: str
+) -> DriftVerdict:
+    """Judge the champion's scores by their `history` (measure_drift); new customers alone are no alarm ("moved").
+
+    `frame`: feature rows up to the cutoff; `predict` gives the champion's scores of such rows.
+    """
+    verdict = judge_drift(history, cutoff)
+    if verdict.status != "fail":
+        return verdict
+
+    def fails(rows: pd.DataFrame) -> bool:
+        again = rows[["cutoff_date"]].assign(**{SCORE: predict(rows)})
+        days = [day for day in distinct_cutoffs(rows["cutoff_date"]) if day <= cutoff]
+        return judge_drift(drift_statistics(again, days, [SCORE]), cutoff).status == "fail"
+
+    reason = new_customers_alone(frame, entity, cutoff, LEAST_WINDOWS, fails)
+    if not reason:
+        return verdict
+    return replace(verdict, status="moved", sentence=f"The scores moved at {cutoff}. {reason}.")

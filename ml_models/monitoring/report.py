@@ -1,0 +1,111 @@
+"""A judged week in words: the row of `monitoring.why`, and the digest of several weeks."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from ml_models.monitoring.data_quality import QualityVerdict
+from ml_models.monitoring.drift.result import DriftVerdict
+from ml_models.monitoring.performance.verdict import PerformanceVerdict
+from ml_models.monitoring.types import Anomaly, Decision
+
+WHY_COLUMNS = (
+    "cutoff",
+    "what_happened",
+    "cause",
+    "percent_explained",
+    "first_bad_asset",
+    "owner",
+    "failing_check",
+    "decision",
+    "reason",
+    "next_command",
+    "event_id",
+)
+"""One row a judged cutoff, in plain words, readable in SQL without Python."""
+
+
+def why_row(
+    decision: Decision,
+    quality: QualityVerdict,
+    drift: DriftVerdict,
+    performance: PerformanceVerdict | None,
+    anomalies: Sequence[Anomaly] = (),
+) -> dict[str, object]:
+    """Return the one row that explains a week, by WHY_COLUMNS."""
+    diagnosis = decision.diagnosis
+    return {
+        "cutoff": pd.Timestamp(decision.cutoff),
+        "what_happened": what_happened(quality, drift, performance, anomalies),
+        "cause": diagnosis.cause,
+        "percent_explained": None if math.isnan(diagnosis.explained) else round(100 * diagnosis.explained, 1),
+        "first_bad_asset": diagnosis.first_bad_asset,
+        "owner": diagnosis.owner,
+        "failing_check": diagnosis.failing_check,
+        "decision": decision.action,
+        "reason": decision.reason,
+        "next_command": diagnosis.next_command,
+        "event_id": decision.event_id,
+    }
+
+
+def what_happened(
+    quality: QualityVerdict,
+    drift: DriftVerdict,
+    performance: PerformanceVerdict | None,
+    anomalies: Sequence[Anomaly] = (),
+) -> str:
+    """Return what the three layers saw, those that failed in their own words, the others in a few."""
+    layers: list[tuple[str, str, str]] = [
+        ("quality", quality.status, quality.sentence),
+        ("drift", drift.status, drift.sentence),
+    ]
+    if performance is not None:
+        layers.append(("performance", performance.status, performance.sentence))
+    sentences = [sentence for _, status, sentence in layers if status in ("fail", "warn", "moved")]
+    beside = [anomaly for anomaly in anomalies if anomaly not in quality.anomalies]
+    if beside:
+        # What arrived comes first: rows made of it are wrong because of it.
+        place = 1 if quality.status == "fail" else 0
+        also = f"{len(beside)} more in what was made of it" if place else f"{len(beside)} fault(s)"
+        sentences.insert(place, f"{also}. First: {beside[0].sentence}")
+    calm = [name for name, status, _ in layers if status == "pass"]
+    unsure = [name for name, status, _ in layers if status == "insufficient evidence"]
+    if calm:
+        sentences.append(f"Within range: {', '.join(calm)}.")
+    if unsure:
+        sentences.append(f"Not enough evidence yet: {', '.join(unsure)}.")
+    return " ".join(sentences)
+
+
+def digest(why: pd.DataFrame) -> str:
+    """Return several weeks (WHY_COLUMNS) in words, newest event first: what a reader needs on a Monday morning."""
+    if why.empty:
+        return "No week has been judged yet."
+    rows = why.assign(cutoff=pd.to_datetime(why["cutoff"])).sort_values("cutoff")
+    first, last = rows["cutoff"].iloc[0], rows["cutoff"].iloc[-1]
+    counts = rows["decision"].value_counts()
+    named = ", ".join(
+        f"{counts[name]} {name}" for name in ("continue", "improve", "inspect", "rollback") if name in counts
+    )
+    lines = [f"{len(rows)} week(s) judged, {first:%Y-%m-%d} to {last:%Y-%m-%d}: {named}."]
+    events = rows[rows["event_id"].fillna("") != ""]
+    newest_first = reversed(list(dict.fromkeys(events["event_id"])))
+    lines += [_event_line(events[events["event_id"] == event]) for event in newest_first]
+    quiet = len(rows) - len(events)
+    if quiet:
+        lines.append(f"{quiet} week(s) without an event.")
+    return "\n".join(lines)
+
+
+def _event_line(weeks: pd.DataFrame) -> str:
+    """Return one event in words: its span, cause and actions, and what its newest week says."""
+    newest = weeks.iloc[-1]
+    span = f"{weeks['cutoff'].iloc[0]:%Y-%m-%d}" + (f" to {newest['cutoff']:%Y-%m-%d}" if len(weeks) > 1 else "")
+    actions = ", then ".join(dict.fromkeys(weeks["decision"]))
+    share = newest["percent_explained"]
+    explained = "" if share is None or share != share else f", {share:.0f} % explained by the anomalies found"
+    where = f" First bad asset: {newest['first_bad_asset']} ({newest['owner']})." if newest["first_bad_asset"] else ""
+    command = f" Next: {newest['next_command']}" if newest["next_command"] else ""
+    return f"{span}: {newest['cause']}{explained}; {actions}.{where} {newest['reason']}{command}"

@@ -1,0 +1,55 @@
+"""What people may set about the policy: when a retraining or a rollback is worth it, and how long is waited for what.
+
+What a check counts as wrong is no setting: it was measured, and stands in the `thresholds` module of its package.
+`docs/thresholds.md` lists both (`python -m tools.thresholds` writes it from the docstrings under each name).
+"""
+
+from dataclasses import dataclass
+
+from ml_models.cutoffs import MINIMUM_CUTOFFS, RECENT_CUTOFFS
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The policy's numbers. Days are calendar days; gains and harms are differences in mean log-loss a row."""
+
+    minimum_gain: float = 0.001
+    """Log-loss that a retraining must promise at least, beyond noise. On the bundled year a refit gains .000 to .001
+    over a champion with twenty weeks of labels, and .001 is worth no run."""
+
+    urgent_gain: float = 0.01
+    """Log-loss from which a gain is not waited for. A smaller gain that still grows is: an event is improved once, and
+    the cool-down would hold back the better model."""
+
+    patience_days: int = 14
+    """Days that a small, growing gain is waited for at most."""
+
+    minimum_harm: float = 0.001
+    """Log-loss that a promotion must have cost, beyond noise, before it is rolled back."""
+
+    cooldown_days: int = 35
+    """Days after an improve or a rollback in which nothing is retrained: labels mature before the effect is seen."""
+
+    comparison_days: int = 63
+    """Days after a promotion for which the champion is compared with its predecessor."""
+
+    contaminated_share: float = 0.02
+    """Share (0 to 1) of the champion's training days that may be bad before it counts as trained on bad rows."""
+
+    growth: float = 2.0
+    """Ratio of the labelled cutoffs to those that the champion knew, from which it is outgrown and retrained."""
+
+    minimum_cutoffs: int = MINIMUM_CUTOFFS
+    """Clean labelled cutoffs that a retraining needs at least."""
+
+    recent_cutoffs: int = RECENT_CUTOFFS
+    """Cutoffs that a `recent` window holds."""
+
+    judged_cutoffs: int = 4
+    """Newest matured cutoffs on which a retraining's gain is measured, at most."""
+
+    event_gap_days: int = 14
+    """Days of silence over which an event still goes on."""
+
+
+SETTINGS = Settings()
