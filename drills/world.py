@@ -21,8 +21,9 @@ import pandas as pd
 from drills.faults import Fault
 from ml_models.monitoring import data_quality as quality
 from ml_models.monitoring.data_quality import judge_arrival, judge_quality, judge_schema
-from ml_models.monitoring.data_quality.profile_sql import WEEK, MonitoredTable, as_profile, fitted, measure_sql
-from ml_models.monitoring.data_quality.thresholds import KEPT_WEEKS
+from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable, fitted
+from ml_models.monitoring.data_quality.profile_sql import as_profile, measure_sql
+from ml_models.monitoring.data_quality.thresholds import KEPT_WEEKS, WEEK
 from ml_models.monitoring.data_quality.verdict import BadWeeks
 from ml_models.monitoring.diagnosis.root_cause import NotReplayable
 from ml_models.monitoring.drift import verdict as drift_module

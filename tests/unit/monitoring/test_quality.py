@@ -6,7 +6,7 @@ import pytest
 
 from ml_models.faults import altered_sql
 from ml_models.monitoring.data_quality import judge_arrival, judge_quality, judge_schema
-from ml_models.monitoring.data_quality.profile_sql import TableSource
+from ml_models.monitoring.data_quality.monitored_tables import TableSource
 from tests.unit.monitoring.shop import FAULTY_WEEK, FIRST, make_shop, measure, sources, watch
 
 CUTOFF = FAULTY_WEEK + timedelta(days=7)
