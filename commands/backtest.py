@@ -114,7 +114,7 @@ def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
     from commands.session import quiet
     from drills.faults import known
     from drills.run import START
-    from drills.world import DrilledHistory
+    from drills.scenario import DrilledHistory
     from ml_models.policy_backtest import simulate
     from ml_models.problems.lapse import PROBLEM
     from ml_models.training.search import simplest_recipe

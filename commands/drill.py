@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from drills.faults import Fault
     from drills.run import Score
-    from drills.world import Recording
+    from drills.scenario import Recording
 
 NATURAL = "natural_year"
 WORKERS = 2
@@ -104,7 +104,7 @@ class Ground:
 
     def recording(self, fault: "Fault | None" = None) -> "Recording":
         """Return the year as it was without what begins at FROM."""
-        from drills.world import record
+        from drills.scenario import record
         from ml_models.problems.lapse import PROBLEM
 
         return record(self.sandbox, PROBLEM, self.tables, fault.always if fault else (), self.keep)

@@ -1,5 +1,6 @@
 """What can be drilled, read from data: a fault is a few lines of TOML (see docs/drill.md)."""
 
+import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -14,8 +15,8 @@ HERE = Path(__file__).resolve().parent
 FAULTS, BENIGN = HERE / "faults.toml", HERE / "benign.toml"
 
 Kind = Literal["quality", "pipeline", "covariate", "concept", "benign"]
-WORLD_KINDS = frozenset({"covariate", "concept", "benign"})
-"""Kinds in which the world itself is different: the altered rows are the truth."""
+TRUE_KINDS = frozenset({"covariate", "concept", "benign"})
+"""Kinds in which customers or the business did change: the altered rows are the truth."""
 
 ALWAYS = "always"
 
@@ -72,9 +73,9 @@ class Fault:
     promoted_after: int | None = None
 
     @property
-    def changes_the_world(self) -> bool:
+    def changes_the_truth(self) -> bool:
         """Whether the altered rows are what really happened."""
-        return self.kind in WORLD_KINDS
+        return self.kind in TRUE_KINDS
 
     def on(self, start: date) -> tuple[Perturbation, ...]:
         """Return the perturbations of a drill that begins on `start`, those that were always there included."""
@@ -90,6 +91,8 @@ _NOTHING = Expected(cause=("none", "insufficient evidence"), decision=("continue
 _FAULT_FIELDS = {"words", "kind", "perturbations", "expected", "from", "weeks", "rebuild", "promoted_after"}
 _EXPECTED_FIELDS = {"cause", "decision", "owner", "first_bad_asset", "also"}
 _PERTURBATION_FIELDS = {field.name for field in fields(Perturbation)}
+_RENAMED = {"alterations": "perturbations"}
+"""Fields that had another name in earlier versions, so that a file that was right then is told what to change."""
 
 
 def known() -> dict[str, Fault]:
@@ -211,8 +214,17 @@ def _words(entry: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 def _only(entry: Mapping[str, Any], allowed: set[str], what: str) -> None:
     unknown = sorted(set(entry) - allowed)
-    if unknown:
-        raise ValueError(f"{what} has no {', '.join(unknown)}. It may have {', '.join(sorted(allowed))}.")
+    if not unknown:
+        return
+    hints = []
+    for name in unknown:
+        new = _RENAMED.get(name)
+        meant = difflib.get_close_matches(name, allowed, n=1)
+        if new in allowed:
+            hints.append(f" `{name}` is called `{new}` now; rename it.")
+        elif meant:
+            hints.append(f" Did you mean `{meant[0]}` in the place of `{name}`?")
+    raise ValueError(f"{what} has no {', '.join(unknown)}.{''.join(hints)} It may have {', '.join(sorted(allowed))}.")
 
 
 def _day(given: int | date | None, start: date) -> date | None:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from drills.faults import Expected, Fault
-from drills.world import DrilledHistory, Recording
+from drills.scenario import DrilledHistory, Recording
 from ml_models.monitoring.types import Action, Cause
 from ml_models.policy_backtest import Never, Oracle, Ours, SimulationResult, simulate
 from ml_models.problems.contract import Problem
@@ -33,7 +33,7 @@ BAR_HARM = 0.002
 class Score:
     """What the judgement made of one drill.
 
-    `cause`, `first_bad_asset`, `owner`, `decision`: what it said in the week that counts: the first one with an
+    `cause`, `first_bad_asset`, `owner`, `decision`: what it reported in the week that counts: the first one with an
     expected decision, else the first that is not silent. `decisions`: all weeks, shortened. `…_right`: None where
     nothing is expected. `false_alarms`: weeks of a benign drill that were not silent. `harm`: mean log-loss of the
     deployed model on true labels over that of somebody who knew the truth; nan: nothing was scored.
@@ -144,14 +144,14 @@ def best_loss(
             due = start + timedelta(days=mature + after)
             if due <= end:
                 knows = Oracle({due: ("improve", "recent")}, excluded=old)
-                known = simulate(history, knows, start, end, fit, gate=False)  # type: ignore[arg-type]
-                losses.append(known.log_loss)
+                informed = simulate(history, knows, start, end, fit, gate=False)  # type: ignore[arg-type]
+                losses.append(informed.log_loss)
     # While the graph stands still nothing is scored, and nothing is harmed.
     return min((loss for loss in losses if not math.isnan(loss)), default=math.nan)
 
 
 def score(fault: Fault, start: date, weeks: int, result: SimulationResult, harm: float, seconds: float) -> Score:
-    """Compare what was said and done with what is expected."""
+    """Compare what was reported and done with what is expected."""
     expected, benign = fault.expected, fault.kind == "benign"
     weeks_by_day: dict[date, dict[Any, Any]] = {
         week["cutoff_date"].date(): week for week in result.weeks.to_dict("records")
@@ -166,7 +166,7 @@ def score(fault: Fault, start: date, weeks: int, result: SimulationResult, harm:
     wanted = [day for day in (loud if "continue" in expected.decision else acted) if actions[day] in expected.decision]
     counts = next(iter(wanted or loud or acted), None)
     diagnosis = result.judgements[counts].diagnosis if counts is not None else None
-    said = actions[counts] if counts is not None else "continue"
+    decision = actions[counts] if counts is not None else "continue"
     allowed = {*expected.decision, *expected.also, "continue"}
     right = all(actions[day] in allowed for day in acted)
     right = right and (bool(wanted) or "continue" in expected.decision)
@@ -185,7 +185,7 @@ def score(fault: Fault, start: date, weeks: int, result: SimulationResult, harm:
         asset_right=asset in expected.first_bad_asset if expected.first_bad_asset else None,
         owner=owner,
         owner_right=owner == expected.owner if expected.owner else None,
-        decision=said,
+        decision=decision,
         decision_right=right,
         false_alarms=len({*loud, *acted}) if benign else 0,
         harm=harm,

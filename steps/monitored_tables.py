@@ -11,7 +11,7 @@ from resources.airbyte.landing import StreamPlan
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_models.monitoring.data_quality.profile_sql import MonitoredTable, TableSource
+    from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable, TableSource
 
 Read = Callable[[str], "pd.DataFrame"]
 
@@ -31,7 +31,7 @@ def take_census(
     """
     import pandas as pd
 
-    from ml_models.monitoring.data_quality.profile_sql import census_sql
+    from ml_models.monitoring.data_quality.monitored_tables import census_sql
 
     parts = [] if known is None or known.empty else [known]
     counted = set() if known is None else set(known["asset"])
@@ -49,7 +49,7 @@ def monitored_tables(
     """Return what is monitored: raw streams, canonical staging, and order lines joined to products."""
     from dataclasses import replace
 
-    from ml_models.monitoring.data_quality import profile_sql as measures
+    from ml_models.monitoring.data_quality import monitored_tables as derived
 
     columns = {
         str(asset): dict(zip(rows["column_name"], rows["column_type"], strict=True))
@@ -66,7 +66,7 @@ def monitored_tables(
                 lives=dict(zip(rows["column_name"], rows["lives"].astype("float64"), strict=True)),
             )
         )
-    return measures.monitored_tables(counted)
+    return derived.monitored_tables(counted)
 
 
 def columns_of(read: Read) -> dict[str, dict[str, str]]:
@@ -84,7 +84,7 @@ def columns_of(read: Read) -> dict[str, dict[str, str]]:
 def _sources(
     plans: Iterable[StreamPlan], time_zone: str, found: Mapping[str, Mapping[str, str]]
 ) -> "Iterable[TableSource]":
-    from ml_models.monitoring.data_quality.profile_sql import Reference, TableSource
+    from ml_models.monitoring.data_quality.monitored_tables import Reference, TableSource
 
     for plan in plans:
         asset = f"raw/{plan.table}"

@@ -27,7 +27,7 @@ from steps.tables import TABLES, described, ensure, typed
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_models.monitoring.data_quality.profile_sql import MonitoredTable
+    from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
     from ml_models.monitoring.types import Anomaly
 
 CENSUS = dg.AssetKey(["monitoring", "census"])
@@ -229,7 +229,9 @@ def _measure(
     most_rows: int,
 ) -> None:
     """Measure these weeks (their first days) of every monitored table, and add them to the profile."""
-    from ml_models.monitoring.data_quality.profile_sql import WEEK, as_profile, fitted, measure_sql
+    from ml_models.monitoring.data_quality.monitored_tables import fitted
+    from ml_models.monitoring.data_quality.profile_sql import as_profile, measure_sql
+    from ml_models.monitoring.data_quality.thresholds import WEEK
 
     columns = columns_of(local.read)
     first, last = weeks[0], weeks[-1] + timedelta(days=WEEK - 1)

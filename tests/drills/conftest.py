@@ -3,7 +3,7 @@
 import pytest
 from sample import load_raw_sample
 
-from drills.world import record
+from drills.scenario import record
 from ml_models.problems.lapse import PROBLEM
 from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.clock import Clock

@@ -52,7 +52,7 @@ def test_days_count_from_the_day_on_which_the_drill_begins(tmp_path):
     fault = read_faults(written(tmp_path, GOOD))["one"]
     (perturbation,) = fault.on(MONDAY)
     assert (perturbation.first_day, perturbation.last_day) == (MONDAY, date(2024, 1, 21))
-    assert not fault.changes_the_world
+    assert not fault.changes_the_truth
     assert fault.always == ()
 
 
@@ -89,6 +89,10 @@ def test_the_documented_example_is_one(tmp_path):
         ('decision = ["inspect"]', "decision = []", "at least one cause and one decision"),
         ("expected =", "from = 2024-01-02\nexpected =", "`from` to be a Monday"),
         ("expected =", "weeks = 0\nexpected =", "a whole number from 1 on"),
+        ("perturbations =", "alterations =", "`alterations` is called `perturbations` now"),
+        ("perturbations =", "perturbation =", "Did you mean `perturbations` in the place of `perturbation`?"),
+        ("value = 100.0", "values = 100.0", "Did you mean `value` in the place of `values`?"),
+        ('owner = "team:data"', 'owners = "team:data"', "Did you mean `owner` in the place of `owners`?"),
     ],
 )
 def test_a_file_that_cannot_be_meant_is_refused_in_a_sentence(tmp_path, old, new, sentence):

@@ -83,8 +83,10 @@ def measured(runs: int, times: int = 1) -> dict[str, Any]:
     from commands.drill import ground
     from drills.faults import known
     from drills.run import START
-    from drills.world import DrilledHistory
-    from ml_models.monitoring.data_quality.profile_sql import WEEK, fitted, measure_sql
+    from drills.scenario import DrilledHistory
+    from ml_models.monitoring.data_quality.monitored_tables import fitted
+    from ml_models.monitoring.data_quality.profile_sql import measure_sql
+    from ml_models.monitoring.data_quality.thresholds import WEEK
     from ml_models.monitoring.types import Perturbation
     from ml_models.policy_backtest import simulate
     from ml_models.problems.lapse import PROBLEM

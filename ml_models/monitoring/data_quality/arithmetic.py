@@ -21,8 +21,9 @@ def nanmedian(values: Array) -> Array:
     ordered = np.sort(values, axis=0)  # nan sorts last
     count = (~np.isnan(values)).sum(axis=0)
     low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, len(values) - 1)
-    middle = [np.take_along_axis(ordered, place[None], axis=0)[0] for place in (low, high)]
-    return (middle[0] + middle[1]) / 2
+    lower, upper = (np.take_along_axis(ordered, place[None], axis=0)[0] for place in (low, high))
+    median: Array = (lower + upper) / 2
+    return median
 
 
 def scaled(values: Array, reference: float) -> Array:

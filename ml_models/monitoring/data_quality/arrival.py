@@ -6,11 +6,10 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from ml_models.monitoring.data_quality.profile_sql import WEEK, MonitoredTable
+from ml_models.monitoring.data_quality import messages
+from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
+from ml_models.monitoring.data_quality.thresholds import SILENCE_CHANCE, WEEK
 from ml_models.monitoring.types import Anomaly, Perturbation
-
-# Some ten tables are judged fifty times a year: less than one false alarm in ten years.
-SILENCE_CHANCE = 1e-4
 
 
 def allowed_silence(profile: pd.DataFrame, table: MonitoredTable, cutoff: date) -> int:
@@ -48,23 +47,19 @@ def judge_arrival(
     if age <= allowed:
         return ()
     first = newest + timedelta(days=1) if newest else cutoff - timedelta(days=WEEK)
-    sentence = (
-        f"{table.asset} has nothing newer than {newest}: {age} days are missing on the morning of {cutoff}, "
-        f"and no more than {allowed} are to be expected."
-    )
-    replay = Perturbation(table.asset, "drop", first_day=first, last_day=cutoff - timedelta(days=1))
+    last = cutoff - timedelta(days=1)
     return (
         Anomaly(
-            "stale",
-            table.asset,
-            table.time_column,
-            float(age),
-            0.0,
-            float(allowed),
-            1,
-            sentence,
-            first,
-            cutoff - timedelta(days=1),
-            replay=replay,
+            kind="stale",
+            asset=table.asset,
+            column=table.time_column,
+            observed=float(age),
+            expected=0.0,
+            threshold=float(allowed),
+            n=1,
+            sentence=messages.stale(table.asset, newest, age, cutoff, allowed),
+            first_day=first,
+            last_day=last,
+            replay=Perturbation(table.asset, "drop", first_day=first, last_day=last),
         ),
     )

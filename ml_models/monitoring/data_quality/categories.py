@@ -1,12 +1,24 @@
 """The values of a category: new ones, vanished ones, and the shares of all."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from ml_models.monitoring.data_quality.profile_sql import kind_of
-from ml_models.monitoring.data_quality.thresholds import CLUSTER, DEVIATIONS, MINIMUM_ROWS, RECENT, VALUES_MOVED
+from ml_models.monitoring.data_quality import messages
+from ml_models.monitoring.data_quality.arithmetic import Array
+from ml_models.monitoring.data_quality.monitored_tables import kind_of
+from ml_models.monitoring.data_quality.observation import Observation, Replay, Segment
+from ml_models.monitoring.data_quality.thresholds import (
+    CLUSTER,
+    DEVIATIONS,
+    MINIMUM_ROWS,
+    RECENT,
+    VALUES_LOST,
+    VALUES_MOVED,
+    VALUES_NEW,
+)
 from ml_models.monitoring.data_quality.window import Window
 
 
@@ -14,144 +26,158 @@ def judge_categories(window: Window) -> None:
     """Judge which values a category has: new ones, vanished ones, and the shares of all."""
     table = window.table
     for column in table.categories or ():
-        _category(window, column)
+        _judge(window, column)
     for column in table.segments:
         if column not in table.categories:
-            _category(window, column)
+            _judge(window, column)
 
 
-def _category(window: Window, column: str) -> None:
-    history, table, position = window.history, window.table, window.position
-    counts, labels = history.values_of(column)
-    if not labels or counts[position].sum() < MINIMUM_ROWS:
-        return
-    totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    shares = counts / totals
-    usual = shares[window.healthy[-RECENT:]].mean(axis=0)
+@dataclass(frozen=True)
+class _Values:
+    """Rows and shares of the values of one column, weeks x values."""
 
-    def appeared(place: int, before: npt.NDArray[np.int64]) -> float:
-        return float(shares[place][counts[before].sum(axis=0) == 0].sum()) if len(before) else 0.0
+    window: Window
+    column: str
+    labels: list[str]
+    counts: Array
+    shares: Array
 
-    def vanished(place: int, before: npt.NDArray[np.int64]) -> float:
+    @property
+    def usual(self) -> Array:
+        """The usual share of each value."""
+        recent: Array = self.shares[self.window.healthy[-RECENT:]]
+        mean: Array = recent.mean(axis=0)
+        return mean
+
+    def new(self, place: int, before: npt.NDArray[np.int64]) -> float:
+        """Return the share of rows with values that no week of `before` had."""
+        return float(self.shares[place][self.counts[before].sum(axis=0) == 0].sum()) if len(before) else 0.0
+
+    def lost(self, place: int, before: npt.NDArray[np.int64]) -> float:
+        """Return the usual share of values that each recent week had and this one has not."""
         recent = before[-RECENT:]
-        steady = (counts[recent] > 0).all(axis=0)
-        return float(shares[recent].mean(axis=0)[steady & (counts[place] == 0)].sum()) if len(recent) else 0.0
+        steady = (self.counts[recent] > 0).all(axis=0)
+        gone = steady & (self.counts[place] == 0)
+        return float(self.shares[recent].mean(axis=0)[gone].sum()) if len(recent) else 0.0
 
-    def moved(place: int, before: npt.NDArray[np.int64]) -> float:
-        return float(np.abs(shares[place] - shares[before[-RECENT:]].mean(axis=0)).sum() / 2)
+    def moved(self, place: int, before: npt.NDArray[np.int64]) -> float:
+        """Return half the sum of the differences of all shares: the share of rows that changed their value."""
+        return float(np.abs(self.shares[place] - self.shares[before[-RECENT:]].mean(axis=0)).sum() / 2)
 
-    n = float(counts[position].sum())
-    found: dict[str, tuple[float, float, float]] = {}
-    for name, measure, floor in (("new", appeared, 0.05), ("lost", vanished, 0.015), ("moved", moved, VALUES_MOVED)):
+    def chance(self) -> float:
+        """Return what `moved` is by chance: half the sum of E|x - p| over values.
+
+        For as many independent rows as there are baskets, not lines.
+        """
+        n = float(self.counts[self.window.position].sum())
+        scatter = np.sqrt(self.usual * (1 - self.usual)).sum()
+        return 0.5 * math.sqrt(2 / math.pi * CLUSTER / n) * float(scatter)
+
+    def observed(self, name: str, floor: float) -> Observation:
+        """Return one of the measures above beside its healthy past."""
+        measure = getattr(self, name)
+        healthy = self.window.healthy
         past = np.array(
             [
-                measure(int(place), window.healthy[:index])
-                for index, place in enumerate(window.healthy)
-                if index >= min(RECENT, len(window.healthy) - 3)
+                measure(int(place), healthy[:index])
+                for index, place in enumerate(healthy)
+                if index >= min(RECENT, len(healthy) - 3)
             ]
         )
-        seen = measure(position, window.healthy)
-        if name == "moved":
-            # Half the sum of E|x - p| over values, for as many independent rows as there are baskets, not lines.
-            scatter = np.sqrt(usual * (1 - usual)).sum()
-            chance = 0.5 * math.sqrt(2 / math.pi * CLUSTER / n) * float(scatter)
-            floor = max(floor, 2.5 * chance)
         limit = max(float(past.mean() + DEVIATIONS * past.std(ddof=1)) if len(past) > 1 else floor, floor)
-        found[name] = (seen, float(past.mean()) if len(past) else 0.0, limit)
-        window.note("categories", column, "", f"values_{name}", seen, found[name][1], limit, int(n), seen > limit)
-    new_limit = found["new"][2]
-    renamed = min(found["new"][0], found["lost"][0]) > 0.005 and found["new"][0] > found["new"][1] + 0.004
+        return Observation(
+            measure(self.window.position, healthy),
+            float(past.mean()) if len(past) else 0.0,
+            limit,
+            float(self.counts[self.window.position].sum()),
+        )
+
+    def gone(self) -> tuple[str, ...]:
+        """Return the usual values that are not there."""
+        recent = (self.counts[self.window.healthy[-RECENT:]] > 0).all(axis=0)
+        missing = (self.usual > 0) & (self.counts[self.window.position] == 0) & recent
+        return tuple(self.labels[i] for i in np.flatnonzero(missing))
+
+    def fresh(self) -> list[str]:
+        """Return the values that were never seen before."""
+        unseen = self.counts[self.window.healthy].sum(axis=0) == 0
+        return [self.labels[i] for i in np.flatnonzero((self.counts[self.window.position] > 0) & unseen)]
+
+
+def _judge(window: Window, column: str) -> None:
+    table = window.table
+    counts, labels = window.history.values_of(column)
+    if not labels or counts[window.position].sum() < MINIMUM_ROWS:
+        return
+    values = _Values(window, column, labels, counts, counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+    new = values.observed("new", VALUES_NEW)
+    lost = values.observed("lost", VALUES_LOST)
+    moved = values.observed("moved", max(VALUES_MOVED, 2.5 * values.chance()))
+    for name, seen in (("new", new), ("lost", lost), ("moved", moved)):
+        window.note("categories", column, f"values_{name}", seen, seen.observed > seen.threshold)
+    renamed = min(new.observed, lost.observed) > 0.005 and new.observed > new.expected + 0.004
+    # Of a segment only new values count: that one closes or grows is for the judgement of segments.
     segment = column in table.segments and column not in table.categories
-    gone = [
-        labels[i]
-        for i in np.flatnonzero(
-            (usual > 0) & (counts[position] == 0) & (counts[window.healthy[-RECENT:]] > 0).all(axis=0)
-        )
-    ]
-    fresh = [labels[i] for i in np.flatnonzero((counts[position] > 0) & (counts[window.healthy].sum(axis=0) == 0))]
-    days = f"from {window.since('categories', column)} to {window.end}"
-    if found["new"][0] > new_limit or (renamed and not segment):
-        rate = found["new"][0]
-        sentence = (
-            f"{table.asset}.{column} has {len(fresh)} values never seen before "
-            f"({', '.join(fresh[:3])}{', …' if len(fresh) > 3 else ''}) in {rate:.1%} of the rows {days}"
-        )
-        sentence += (
-            f"; {len(gone)} usual values are gone ({', '.join(gone[:3])}{', …' if len(gone) > 3 else ''})."
-            if gone
-            else "."
-        )
-        text = kind_of(table.columns[column]) == "text"
+    if new.observed > new.threshold or (renamed and not segment):
+        _new_values(values, new)
+    elif lost.observed > lost.threshold and not segment:
+        _lost_values(values, lost)
+    elif moved.observed > moved.threshold and not segment:
+        _moved_values(values, moved)
+
+
+def _is_text(values: _Values) -> bool:
+    return kind_of(values.window.table.columns[values.column]) == "text"
+
+
+def _new_values(values: _Values, seen: Observation) -> None:
+    window, column, gone = values.window, values.column, values.gone()
+    days = window.span("categories", column)
+    window.anomaly(
+        "categories",
+        column,
+        messages.values_new(window.table.asset, column, values.fresh(), gone, seen.observed, days),
+        seen,
+        rate=1.0 if gone else seen.observed,
+        segment=Segment(column, gone),
+        replay=Replay("map_values", "unseen {}") if _is_text(values) else None,
+    )
+
+
+def _lost_values(values: _Values, seen: Observation) -> None:
+    window, column, gone = values.window, values.column, values.gone()
+    share, usual = values.shares[window.position], values.usual
+    replacement = int(np.argmax(share - usual))
+    sentence = messages.values_lost(window.table.asset, column, gone, seen.observed, window.span("categories", column))
+    replay = Replay("drop", column="")
+    if share[replacement] - usual[replacement] > 0.5 * seen.observed and _is_text(values):
+        label = values.labels[replacement]
+        sentence = messages.values_replaced(sentence, label, share[replacement], usual[replacement])
+        replay = Replay("collapse", label)
+    window.anomaly("categories", column, sentence, seen, segment=Segment(column, gone), replay=replay)
+
+
+def _moved_values(values: _Values, seen: Observation) -> None:
+    window, column = values.window, values.column
+    share, usual = values.shares[window.position], values.usual
+    change = share - usual
+    top = int(np.argmax(np.abs(change)))
+    label = values.labels[top]
+    sentence = messages.values_moved(
+        window.table.asset, column, seen, (label, share[top], usual[top]), window.span("categories", column)
+    )
+    if change[top] > 0 and _is_text(values):
+        replay = Replay("collapse", label)
+        window.anomaly("categories", column, sentence, seen, rate=seen.observed, replay=replay)
+    elif change[top] < 0:
         window.anomaly(
-            "categories", column, sentence, rate, found["new"][1], new_limit, n, segment=column, values=gone,
-            rate=1.0 if gone else rate, operation="map_values" if text else "", value="unseen {}" if text else None,
-        )  # fmt: skip
-    elif found["lost"][0] > found["lost"][2] and not segment:
-        rate = found["lost"][0]
-        taken = shares[position] - usual
-        replacement = int(np.argmax(taken))
-        sentence = (
-            f"Usual values of {table.asset}.{column} are gone {days}: "
-            f"{', '.join(gone[:3])}{', …' if len(gone) > 3 else ''}, usually {rate:.1%} of the rows."
+            "categories",
+            column,
+            sentence,
+            seen,
+            rate=min(1, -change[top] / max(usual[top], 1e-9)),
+            segment=Segment(column, (label,)),
+            replay=Replay("drop", column=""),
         )
-        if taken[replacement] > 0.5 * rate and kind_of(table.columns[column]) == "text":
-            sentence = (
-                f"{sentence[:-1]}; {labels[replacement]} took their rows ({shares[position, replacement]:.1%}, "
-                f"usually {usual[replacement]:.1%})."
-            )
-            window.anomaly(
-                "categories",
-                column,
-                sentence,
-                rate,
-                found["lost"][1],
-                found["lost"][2],
-                n,
-                segment=column,
-                values=gone,
-                operation="collapse",
-                value=labels[replacement],
-            )
-        else:
-            window.anomaly(
-                "categories",
-                column,
-                sentence,
-                rate,
-                found["lost"][1],
-                found["lost"][2],
-                n,
-                segment=column,
-                values=gone,
-                operation="drop",
-                target="",
-            )
-    elif found["moved"][0] > found["moved"][2] and not segment:
-        seen, mean, limit = found["moved"]
-        change = shares[position] - usual
-        top = int(np.argmax(np.abs(change)))
-        sentence = (
-            f"The values of {table.asset}.{column} moved {days} ({seen:.1%} of the rows changed "
-            f"value, usually {mean:.1%}); most: {labels[top]}, {shares[position, top]:.1%}, usually {usual[top]:.1%}."
-        )
-        if change[top] > 0 and kind_of(table.columns[column]) == "text":
-            window.anomaly(
-                "categories", column, sentence, seen, mean, limit, n, rate=seen, operation="collapse", value=labels[top]
-            )
-        elif change[top] < 0:
-            window.anomaly(
-                "categories",
-                column,
-                sentence,
-                seen,
-                mean,
-                limit,
-                n,
-                segment=column,
-                values=[labels[top]],
-                rate=min(1, -change[top] / max(usual[top], 1e-9)),
-                operation="drop",
-                target="",
-            )
-        else:
-            window.anomaly("categories", column, sentence, seen, mean, limit, n, rate=seen, operation="")
+    else:
+        window.anomaly("categories", column, sentence, seen, rate=seen.observed)

@@ -6,28 +6,39 @@ made of or is known too early, a row that knows what its cutoff could not.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ml_models.cutoffs import cutoff_dates
-from ml_models.monitoring.data_quality.thresholds import DEVIATIONS, MINIMUM_ROWS, MINIMUM_WINDOWS
+from ml_models.monitoring.data_quality import messages
+from ml_models.monitoring.data_quality.arithmetic import Array
+from ml_models.monitoring.data_quality.observation import WHOLE_TABLE, Observation, Segment
+from ml_models.monitoring.data_quality.thresholds import (
+    AWAY_CUSTOMERS,
+    DEVIATIONS,
+    FRAME_NULLS,
+    HISTORY,
+    MATURITY_DAYS,
+    MINIMUM_ROWS,
+    MINIMUM_WINDOWS,
+    NULLS_OF_OTHERS,
+    RARELY_NULL,
+    RECENT,
+    SAME,
+    STUCK_OF_A_BAND,
+    STUCK_OF_OTHERS,
+)
 from ml_models.monitoring.drift.new_customers import existing_customers
 from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.problems.contract import Problem
 
-FRAME_HISTORY, FRAME_RECENT = 26, 8
-FRAME_NULLS = 0.02
-# Customers who come otherwise change how often a feature is zero, one or null, and that is for drift and performance to
-# judge. Our own code's errors know no measure: of the rows that usually hold something else this share must be hit.
-NULLS_OF_OTHERS = 0.1  # where nulls are natural; where there never are any, FRAME_NULLS is enough
-STUCK_OF_OTHERS, STUCK_OF_A_BAND = 0.5, 0.8
-RARELY_NULL = 0.005
-# Feature rows that a rebuild gives back otherwise: more than rounding, fewer than a column's worth.
-SAME = 1e-9
-MATURITY_DAYS, EARLY_DAYS = 28, 14
+_ByDay = Mapping[pd.Timestamp, npt.NDArray[np.int64]]
+"""Places of the rows of each cutoff."""
 
 
 def judge_frame(
@@ -43,7 +54,7 @@ def judge_frame(
     `frame` holds `cutoff_date` and the problem's features. `bands` are segments as (feature, lower ends); by default
     the problem's slices. `excluded` cutoffs are no example of what is natural. A difference of the null share or of the
     modal share counts beyond four standard deviations of the earlier cutoffs, beyond chance, and only when it is gross
-    (the constants above), because what customers do moves both; () when there are fewer than six earlier cutoffs or 200
+    (`thresholds`), because what customers do moves both; () when there are fewer than six earlier cutoffs or 200
     rows. What is only seen with new customers (whose windows have not filled) is no anomaly.
     """
     anomalies = _frame_anomalies(frame, problem, cutoff, asset, bands, excluded)
@@ -69,101 +80,110 @@ def _frame_anomalies(
     dates = cutoff_dates(frame["cutoff_date"])
     stamp = pd.Timestamp(cutoff)
     skipped = {pd.Timestamp(day) for day in excluded}
-    past = [day for day in sorted(dates.unique()) if day < stamp and day not in skipped][-FRAME_HISTORY:]
+    past = [day for day in sorted(dates.unique()) if day < stamp and day not in skipped][-HISTORY:]
     now = frame[dates == stamp]
     if len(now) < MINIMUM_ROWS or len(past) < MINIMUM_WINDOWS:
         return ()
     anomalies: list[Anomaly] = []
     features = [name for name in problem.features if name in frame.columns]
     places = {day: np.flatnonzero((dates == day).to_numpy()) for day in [*past, stamp]}
+    edges = bands or [(rule.feature, rule.edges) for rule in problem.slices]
+    bad: set[tuple[str, str]] = set()
+    for segment, rows in _segments(frame, features, places, stamp, edges):
+        if len(rows[stamp]) < MINIMUM_ROWS:
+            continue
+        earlier = [_shares(rows[day]) for day in past if len(rows[day]) >= MINIMUM_ROWS // 2]
+        if len(earlier) < MINIMUM_WINDOWS:
+            continue
+        for anomaly in _of_segment(asset, features, cutoff, segment, rows[stamp], earlier):
+            # Once a feature, where it is seen first: in all rows, else in one band.
+            if (anomaly.kind, anomaly.column) not in bad:
+                bad.add((anomaly.kind, anomaly.column))
+                anomalies.append(anomaly)
+    return (*anomalies, *_impossible(now, problem, features, cutoff, asset))
+
+
+def _segments(
+    frame: pd.DataFrame,
+    features: Sequence[str],
+    places: _ByDay,
+    stamp: pd.Timestamp,
+    bands: Sequence[tuple[str, Sequence[float]]],
+) -> Iterator[tuple[Segment, dict[pd.Timestamp, Array]]]:
+    """Yield all rows, then each band of each feature: the features' values (rows x features) by cutoff."""
     cut = {day: _matrix(frame.iloc[at], features) for day, at in places.items()}
-    segments: list[tuple[str, str, dict[pd.Timestamp, np.ndarray]]] = [("", "", cut)]
-    for feature, edges in bands or [(rule.feature, rule.edges) for rule in problem.slices]:
+    yield WHOLE_TABLE, cut
+    for feature, edges in bands:
         if feature in frame.columns:
             ends = np.asarray(edges, dtype=float)
             band = {
                 day: np.searchsorted(ends, frame[feature].iloc[at].to_numpy(dtype="float64", na_value=np.nan), "right")
                 for day, at in places.items()
             }
-            segments += [
-                (feature, str(number), {day: cut[day][band[day] == number] for day in places})
-                for number in np.unique(band[stamp])
-            ]
-    bad: set[tuple[str, str]] = set()
-    for segment, label, inside in segments:
-        n = len(inside[stamp])
-        if n < MINIMUM_ROWS:
-            continue
-        earlier = [_shares(inside[day]) for day in past if len(inside[day]) >= MINIMUM_ROWS // 2]
-        if len(earlier) < MINIMUM_WINDOWS:
-            continue
-        seen_nulls, values_now, seen_modes = _shares(inside[stamp])
-        past_nulls = np.array([nulls for nulls, _, _ in earlier])
-        past_modes = np.array([modes for _, _, modes in earlier])
-        for at, name in enumerate(features):
-            nulls, seen = past_nulls[:, at], float(seen_nulls[at])
-            usual = float(np.median(nulls[-FRAME_RECENT:]))
-            floor = FRAME_NULLS if usual < RARELY_NULL else max(FRAME_NULLS, NULLS_OF_OTHERS * (1 - usual))
-            if ("nulls", name) not in bad and _beyond(seen, nulls, floor, n):
-                bad.add(("nulls", name))
-                anomalies.append(
-                    _frame_anomaly("nulls", asset, name, seen, usual, floor, n, cutoff, segment, label, "is null")
-                )
-            modes, share, value = past_modes[:, at], float(seen_modes[at]), float(values_now[at])
-            usual = float(np.median(modes[-FRAME_RECENT:]))
-            floor = (STUCK_OF_A_BAND if segment else STUCK_OF_OTHERS) * (1 - usual)
-            if ("stuck", name) not in bad and share > modes.max() and _beyond(share, modes, floor, n):
-                bad.add(("stuck", name))
-                what = f"is {value:g}"
-                anomalies.append(
-                    _frame_anomaly("stuck", asset, name, share, usual, floor, n, cutoff, segment, label, what, value)
-                )
+            for number in np.unique(band[stamp]):
+                yield Segment(feature, (str(number),)), {day: cut[day][band[day] == number] for day in places}
+
+
+def _of_segment(
+    asset: str,
+    features: Sequence[str],
+    cutoff: date,
+    segment: Segment,
+    rows: Array,
+    earlier: Sequence[tuple[Array, Array, Array]],
+) -> Iterator[Anomaly]:
+    """Yield what is null or stuck in some rows of a cutoff, against the shares of earlier ones."""
+    n = len(rows)
+    seen_nulls, values_now, seen_modes = _shares(rows)
+    past_nulls = np.array([nulls for nulls, _, _ in earlier])
+    past_modes = np.array([modes for _, _, modes in earlier])
+    for at, name in enumerate(features):
+        nulls, share = past_nulls[:, at], float(seen_nulls[at])
+        usual = float(np.median(nulls[-RECENT:]))
+        floor = FRAME_NULLS if usual < RARELY_NULL else max(FRAME_NULLS, NULLS_OF_OTHERS * (1 - usual))
+        if _beyond(share, nulls, floor, n):
+            yield _share_anomaly("nulls", asset, name, Observation(share, usual, floor, n), cutoff, segment)
+        modes, share, value = past_modes[:, at], float(seen_modes[at]), float(values_now[at])
+        usual = float(np.median(modes[-RECENT:]))
+        floor = (STUCK_OF_A_BAND if segment.values else STUCK_OF_OTHERS) * (1 - usual)
+        if share > modes.max() and _beyond(share, modes, floor, n):
+            yield _share_anomaly("stuck", asset, name, Observation(share, usual, floor, n), cutoff, segment, value)
+
+
+def _impossible(
+    now: pd.DataFrame, problem: Problem, features: Sequence[str], cutoff: date, asset: str
+) -> Iterator[Anomaly]:
+    """Yield the features with values that their definition does not allow."""
     for name in features:
         about = problem.catalogue.get(name)
         if about is None:
             continue
         values = now[name].to_numpy(dtype="float64", na_value=np.nan)
+        low, high = (about.low, about.high)
         with np.errstate(invalid="ignore"):
-            wrong = (values < (about.low if about.low is not None else -math.inf)) | (
-                values > (about.high if about.high is not None else math.inf)
+            wrong = (values < (low if low is not None else -math.inf)) | (
+                values > (high if high is not None else math.inf)
             )
         if wrong.any():
-            sentence = (
-                f"{int(wrong.sum())} rows of {asset}.{name} at {cutoff} lie outside of "
-                f"{about.low} to {about.high}, which its definition allows."
-            )
-            anomalies.append(
-                Anomaly(
-                    "range",
-                    asset,
-                    name,
-                    float(wrong.mean()),
-                    0.0,
-                    0.0,
-                    len(now),
-                    sentence,
-                    cutoff,
-                    cutoff,
-                    rate=float(wrong.mean()),
-                )
-            )
-    return tuple(anomalies)
+            rate = float(wrong.mean())
+            sentence = messages.feature_range(asset, name, int(wrong.sum()), cutoff, low, high)
+            yield Anomaly("range", asset, name, rate, 0.0, 0.0, len(now), sentence, cutoff, cutoff, rate=rate)
 
 
-def _beyond(seen: float, past: np.ndarray, floor: float, n: int) -> bool:
-    usual = float(np.median(past[-FRAME_RECENT:]))
+def _beyond(seen: float, past: Array, floor: float, n: int) -> bool:
+    usual = float(np.median(past[-RECENT:]))
     spread = float(past.std(ddof=1)) * (1 + 2 / len(past))
     share = min(max(usual, 1 / n), 0.5)
     chance = DEVIATIONS * math.sqrt(share * (1 - share) / n)
     return abs(seen - usual) > max(DEVIATIONS * spread, floor, chance)
 
 
-def _matrix(rows: pd.DataFrame, features: Sequence[str]) -> np.ndarray:
+def _matrix(rows: pd.DataFrame, features: Sequence[str]) -> Array:
     columns = [rows[name].to_numpy(dtype="float64", na_value=np.nan) for name in features]
     return np.stack(columns, axis=1) if columns else np.empty((len(rows), 0))
 
 
-def _shares(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _shares(rows: Array) -> tuple[Array, Array, Array]:
     """Return by column of (rows, columns): the share of nulls, the most frequent value, its share of the values."""
     n, width = rows.shape
     if not n or not width:
@@ -185,26 +205,34 @@ def _shares(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (n - present) / n, values, np.where(empty, 0.0, longest / np.maximum(present, 1))
 
 
-def _frame_anomaly(
-    kind: str, asset: str, name: str, seen: float, usual: float, floor: float, n: int, cutoff: date, segment: str,
-    label: str, what: str, value: float | None = None,
-) -> Anomaly:  # fmt: skip
-    where = f" in band {label} of {segment}" if segment else ""
-    sentence = f"{seen:.1%} of {asset}.{name} {what} at {cutoff}{where}, usually {usual:.1%}."
-    rate = min(abs(seen - usual) / max(1 - usual, 1e-9), 1.0)
-    replay = Perturbation(
-        asset,
-        "null" if kind == "nulls" else "set",
+def _share_anomaly(
+    kind: Literal["nulls", "stuck"],
+    asset: str,
+    name: str,
+    seen: Observation,
+    cutoff: date,
+    segment: Segment,
+    value: float | None = None,
+) -> Anomaly:
+    what = "is null" if kind == "nulls" else f"is {value:g}"
+    rate = min(abs(seen.rise), 1.0)
+    operation = "null" if kind == "nulls" else "set"
+    return Anomaly(
+        kind=kind,
+        asset=asset,
         column=name,
-        rate=rate,
+        observed=seen.observed,
+        expected=seen.expected,
+        threshold=seen.threshold,
+        n=int(seen.n),
+        sentence=messages.feature_share(asset, name, what, seen, cutoff, segment),
         first_day=cutoff,
         last_day=cutoff,
-        value=value,
+        segment_column=segment.column,
+        segment_values=segment.values,
+        rate=rate,
+        replay=Perturbation(asset, operation, column=name, rate=rate, first_day=cutoff, last_day=cutoff, value=value),
     )
-    return Anomaly(
-        "nulls" if kind == "nulls" else "stuck", asset, name, seen, usual, floor,
-        n, sentence, cutoff, cutoff, segment, (label,) if segment else (), rate, replay,
-    )  # fmt: skip
 
 
 def judge_outcomes(
@@ -229,10 +257,7 @@ def judge_outcomes(
     young = (dates > pd.Timestamp(cutoff) - pd.Timedelta(days=maturity_days)).to_numpy()
     if young.any():
         first, last = dates[young].min().date(), dates[young].max().date()
-        sentence = (
-            f"{int(young.sum())} outcomes of {asset} exist for cutoffs {first} to {last}, which "
-            f"are known only {maturity_days} days later, after {cutoff}."
-        )
+        sentence = messages.young_outcomes(asset, int(young.sum()), first, last, maturity_days, cutoff)
         anomalies.append(
             Anomaly(
                 "labels", asset, label, float(young.mean()), 0.0, 0.0, len(outcomes), sentence, first, last, rate=1.0
@@ -249,7 +274,7 @@ def judge_outcomes(
         )
         if not len(both):
             continue
-        mine, theirs = both[label].astype(float).to_numpy(), both["_other"].astype(float).to_numpy()
+        mine, theirs = both[label].to_numpy(dtype="float64"), both["_other"].to_numpy(dtype="float64")
         wrong = mine != theirs if column == label else (mine > theirs)
         if wrong.any():
             first, last = both.loc[wrong, "cutoff_date"].min().date(), both.loc[wrong, "cutoff_date"].max().date()
@@ -257,7 +282,7 @@ def judge_outcomes(
             what = (
                 "orders within the horizon say otherwise" if column == label else "they ordered within the first days"
             )
-            sentence = f"{int(wrong.sum())} outcomes of {asset} from {first} to {last} are wrong: {what}."
+            sentence = messages.wrong_outcomes(asset, int(wrong.sum()), first, last, what)
             anomalies.append(
                 Anomaly("labels", asset, label, rate, 0.0, 0.0, len(both), sentence, first, last, rate=rate)
             )
@@ -266,24 +291,21 @@ def judge_outcomes(
     return tuple(anomalies)
 
 
-def _closed_early(both: pd.DataFrame, mine: np.ndarray, theirs: np.ndarray, asset: str, label: str) -> list[Anomaly]:
+def _closed_early(both: pd.DataFrame, mine: Array, theirs: Array, asset: str, label: str) -> list[Anomaly]:
     """Return an anomaly when nobody who stayed away for the first days came back until the end, as some always do."""
     returned = pd.DataFrame(
         {"cutoff_date": both["cutoff_date"], "away": theirs == 1, "back": (theirs == 1) & (mine == 0)}
     )
     by = returned.groupby("cutoff_date")[["away", "back"]].sum()
     share = by["back"] / by["away"].clip(lower=1)
-    enough = by["away"] >= 30
+    enough = by["away"] >= AWAY_CUSTOMERS
     none = enough & (share == 0)
     if not none.any():
         return []
     usual = float(share[enough & ~none].median()) if (enough & ~none).any() else math.nan
     days = [day.date() for day in by.index[none]]
     away = int(by.loc[none, "away"].sum())
-    sentence = (
-        f"None of {away} who stayed away for the first days came back at {len(days)} cutoffs ({days[0]} to {days[-1]})"
-        f"{f', usually {usual:.0%} do' if usual == usual else ''}: {asset}.{label} was closed before its horizon ended."
-    )
+    sentence = messages.closed_early(asset, label, away, days, usual)
     return [Anomaly("labels", asset, label, 0.0, usual, 0.0, away, sentence, days[0], days[-1], rate=1.0)]
 
 
@@ -311,24 +333,10 @@ def judge_as_of(
     anomalies: list[Anomaly] = []
     alone = both["_side"] != "both"
     if alone.any():
-        sentence = (
-            f"{int(alone.sum())} rows of {asset} from {first} to {last} exist only in the stored "
-            "or only in the rebuilt frame: who was eligible depended on later rows."
-        )
+        share = float(alone.mean())
+        sentence = messages.rows_alone(asset, int(alone.sum()), first, last)
         anomalies.append(
-            Anomaly(
-                "future",
-                asset,
-                entity,
-                float(alone.mean()),
-                0.0,
-                0.0,
-                len(both),
-                sentence,
-                first,
-                last,
-                rate=float(alone.mean()),
-            )
+            Anomaly("future", asset, entity, share, 0.0, 0.0, len(both), sentence, first, last, rate=share)
         )
     paired = both[~alone]
     moved: list[tuple[float, str]] = []
@@ -344,11 +352,7 @@ def judge_as_of(
     if moved:
         moved.sort(reverse=True)
         share, name = moved[0]
-        sentence = (
-            f"{len(moved)} features of {asset} from {first} to {last} differ from a rebuild by rows before the cutoff "
-            f"only ({', '.join(one for _, one in moved[:4])}{', …' if len(moved) > 4 else ''}; "
-            f"{share:.1%} of the rows): they know the future."
-        )
+        sentence = messages.future(asset, [one for _, one in moved], first, last, share)
         anomalies.append(
             Anomaly("future", asset, name, share, 0.0, 0.0, len(paired), sentence, first, last, rate=share)
         )

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ml_models.monitoring.data_quality.arithmetic import Array
-from ml_models.monitoring.data_quality.profile_sql import WEEK, MonitoredTable
+from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
+from ml_models.monitoring.data_quality.thresholds import WEEK
 
 
 class History:
@@ -162,7 +163,7 @@ class _Rows:
 
     @classmethod
     def of(cls, frame: pd.DataFrame, where: npt.NDArray[np.int64], number: npt.NDArray[np.int64]) -> "_Rows":
-        # Sorted, so that what is said does not depend on the order in which a warehouse gives rows.
+        # Sorted, so that what is reported does not depend on the order in which a warehouse gives rows.
         column, names = pd.factorize(frame["column_name"].to_numpy(dtype=object)[where], sort=True)
         text = frame["value_key"].to_numpy(dtype=object)[where]
         key, keys = pd.factorize(np.where(pd.isna(text), "", text), sort=True)

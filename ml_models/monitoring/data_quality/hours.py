@@ -1,15 +1,25 @@
 """The hour of the day: times that moved or lost their hour, and hours without a row."""
 
 import math
-from collections.abc import Sequence
 from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
 
+from ml_models.monitoring.data_quality import messages
 from ml_models.monitoring.data_quality.arithmetic import Array, Mask
-from ml_models.monitoring.data_quality.profile_sql import WEEK
-from ml_models.monitoring.data_quality.thresholds import DESIGN_EFFECT, DEVIATIONS, HOURS_FLOOR, RECENT, SILENT_HOURS
+from ml_models.monitoring.data_quality.observation import Observation, Replay
+from ml_models.monitoring.data_quality.thresholds import (
+    DESIGN_EFFECT,
+    DEVIATIONS,
+    HOURS_FLOOR,
+    ONE_HOUR,
+    RECENT,
+    SILENT_HOUR_ROWS,
+    SILENT_HOURS,
+    SILENT_HOURS_RUN,
+    WEEK,
+)
 from ml_models.monitoring.data_quality.volume import made_up_for
 from ml_models.monitoring.data_quality.window import Window
 
@@ -36,98 +46,56 @@ def judge_hours(window: Window) -> None:
     chance = 2.5 * math.sqrt(24 / (2 * math.pi * entities)) * 0.5 * math.sqrt(DESIGN_EFFECT)
     limit = max(float(past.mean() + DEVIATIONS * past.std(ddof=1)), HOURS_FLOOR, chance)
     limit *= window.goes_on("hours", table.time_column)
-    observed = float(distance[position, 0])
     n = float(total[position, 0])
-    window.note("hours", "", "", "hour_histogram", observed, float(past.mean()), limit, int(n), observed > limit)
+    seen = Observation(float(distance[position, 0]), float(past.mean()), limit, n)
+    window.note("hours", "", "hour_histogram", seen, seen.observed > limit)
     made_up = made_up_for(window, history.daily("day_rows"))
     silent, empty = _silent_hours(by_day, position, window.healthy[-RECENT:], made_up)
     quiet = np.array([_silent_hours(by_day, place, window.healthy[-RECENT:])[0] for place in window.healthy])
     silent_limit = max(float(quiet.mean() + DEVIATIONS * quiet.std(ddof=1)), SILENT_HOURS)
-    window.note(
-        "hours", "", "", "silent_hours", silent, float(quiet.mean()), silent_limit, int(n), silent > silent_limit
-    )
-    column = table.time_column
-    if observed > limit:
-        shift, left = _best_shift(usual, shares[position])
-        lost = [hour for hour in range(24) if usual[hour] > 0.005 and shares[position, hour] < 0.05 * usual[hour]]
-        peak = int(np.argmax(shares[position]))
-        if shift and left < 0.4 * observed:
-            sentence = (
-                f"Times of {table.asset} moved by {shift:+d} hours from "
-                f"{window.since('hours', table.time_column)} on (distance of the hour histograms "
-                f"{observed:.2f}, usually {past.mean():.2f})."
-            )
-            window.anomaly(
-                "hours", column, sentence, observed, past.mean(), limit, n, operation="shift_time", value=shift
-            )
-        elif shares[position, peak] > 0.9:
-            sentence = (
-                f"Times of {table.asset} lost their hour: {shares[position, peak]:.0%} of the "
-                f"rows are at {peak}:00, usually {usual[peak]:.0%}."
-            )
-            window.anomaly(
-                "hours",
-                column,
-                sentence,
-                observed,
-                past.mean(),
-                limit,
-                n,
-                operation="set",
-                value={"sql": f"date_trunc('day', {column})"},
-            )
-        elif lost and sum(usual[hour] for hour in lost) > 0.03:
-            _lost_hours(window, lost, observed, float(past.mean()), limit, n, float(usual[lost].sum()))
-        else:
-            sentence = (
-                f"The hours of {table.asset} moved (distance of the histograms {observed:.2f}, "
-                f"usually {past.mean():.2f}), by no whole shift."
-            )
-            window.anomaly(
-                "hours",
-                column,
-                sentence,
-                observed,
-                past.mean(),
-                limit,
-                n,
-                operation="shift_time" if shift else "",
-                value=shift or None,
-            )
+    silence = Observation(silent, float(quiet.mean()), silent_limit, n)
+    window.note("hours", "", "silent_hours", silence, silent > silent_limit)
+    if seen.observed > limit:
+        _other_hours(window, shares[position], usual, seen)
     elif silent > silent_limit:
         for day, hours_lost in empty.items():
             on = window.start + timedelta(days=day)
-            sentence = (
-                f"{table.asset} has no row on {on} in hours {_spans(hours_lost)}, which usually "
-                f"hold {silent * WEEK / max(len(empty), 1):.0%} of the day."
-            )
+            share = silent * WEEK / max(len(empty), 1)
             window.anomaly(
-                "hours", column, sentence, silent, float(quiet.mean()), silent_limit, n, first=on, last=on,
-                operation="drop",
-                target="", where=f"extract(hour from {table.time_sql}) in ({', '.join(map(str, hours_lost))})",
-            )  # fmt: skip
+                "hours",
+                table.time_column,
+                messages.hours_silent(table.asset, on, hours_lost, share),
+                silence,
+                days=(on, on),
+                replay=_without(window, hours_lost),
+            )
 
 
-def _lost_hours(
-    window: Window, lost: list[int], observed: float, expected: float, limit: float, n: float, share: float
-) -> None:
-    table = window.table
-    sentence = (
-        f"{table.asset} has no rows in hours {_spans(lost)} from "
-        f"{window.since('hours', table.time_column)} on, which usually hold {share:.0%}: files are cut."
-    )
-    window.anomaly(
-        "hours", table.time_column, sentence, observed, expected, limit, n, operation="drop", target="",
-        where=f"extract(hour from {table.time_sql}) in ({', '.join(map(str, lost))})",
-    )  # fmt: skip
+def _other_hours(window: Window, shares: Array, usual: Array, seen: Observation) -> None:
+    """Add the anomaly of another histogram: a shift, times without their hour, hours that are cut, or none of these."""
+    asset, column = window.table.asset, window.table.time_column
+    since = window.since("hours", column)
+    shift, left = _best_shift(usual, shares)
+    lost = [hour for hour in range(24) if usual[hour] > 0.005 and shares[hour] < 0.05 * usual[hour]]
+    peak = int(np.argmax(shares))
+    if shift and left < 0.4 * seen.observed:
+        sentence = messages.shifted(asset, shift, since, seen)
+        window.anomaly("hours", column, sentence, seen, replay=Replay("shift_time", shift))
+    elif shares[peak] > ONE_HOUR:
+        sentence = messages.hour_lost(asset, shares[peak], peak, usual[peak])
+        replay = Replay("set", {"sql": f"date_trunc('day', {column})"})
+        window.anomaly("hours", column, sentence, seen, replay=replay)
+    elif lost and sum(usual[hour] for hour in lost) > 0.03:
+        sentence = messages.hours_cut(asset, lost, since, float(usual[lost].sum()))
+        window.anomaly("hours", column, sentence, seen, replay=_without(window, lost))
+    else:
+        replay_shift = Replay("shift_time", shift) if shift else None
+        window.anomaly("hours", column, messages.hours_moved(asset, seen), seen, replay=replay_shift)
 
 
-def _spans(hours: Sequence[int]) -> str:
-    return (
-        f"{hours[0]} to {hours[-1]}"
-        if len(hours) > 1 and hours[-1] - hours[0] + 1 == len(hours)
-        else ", ".join(map(str, hours))
-    )
+def _without(window: Window, hours: list[int]) -> Replay:
+    listed = ", ".join(map(str, hours))
+    return Replay("drop", column="", where=f"extract(hour from {window.table.time_sql}) in ({listed})")
 
 
 def _silent_hours(
@@ -140,9 +108,9 @@ def _silent_hours(
     for day in range(WEEK):
         if by_day[position, day].sum() == 0 or (made_up is not None and made_up[day]):
             continue
-        silent = (by_day[position, day] == 0) & (usual[day] >= 20)
+        silent = (by_day[position, day] == 0) & (usual[day] >= SILENT_HOUR_ROWS)
         runs = np.flatnonzero(silent)
-        if len(runs) >= 3:
+        if len(runs) >= SILENT_HOURS_RUN:
             mass += float(usual[day][silent].sum())
             empty[day] = [int(hour) for hour in runs]
     # Of one day: a single cut file is a seventh of the week.

@@ -1,90 +1,81 @@
 """Identities: whether those who act, and what they refer to, are those of before."""
 
 import math
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
 
-from ml_models.monitoring.data_quality.profile_sql import BLOCKS, WEEK
-from ml_models.monitoring.data_quality.thresholds import MINIMUM_ROWS, OVERLAP_FLOOR
+from ml_models.monitoring.data_quality import messages
+from ml_models.monitoring.data_quality.observation import Observation, Replay
+from ml_models.monitoring.data_quality.thresholds import BLOCKS, MINIMUM_ROWS, OVERLAP_FLOOR, WEEK
 from ml_models.monitoring.data_quality.window import Window
 
 
-def judge_entities(window: Window) -> None:
+def judge_identities(window: Window) -> None:
     """Judge whether those who act, and what they refer to, are those of before."""
     table = window.table
     for column in table.ids:
-        if column in table.segments:
-            continue
-        _identity(window, column, column == table.entity)
+        if column not in table.segments:
+            _judge(window, column, column == table.entity)
 
 
-def _identity(window: Window, column: str, entity: bool) -> None:
-    history, table, position = window.history, window.table, window.position
-    n = float(history.counts("known_share_1", column)[position])
+@dataclass(frozen=True)
+class _Change:
+    """How a share differs from what it was against some block of earlier weeks."""
+
+    difference: float
+    seen: Observation
+
+    @property
+    def fell(self) -> bool:
+        return self.difference < -self.seen.threshold
+
+    @property
+    def lost(self) -> float:
+        """The part of the usual share that is missing."""
+        return 1 - self.seen.observed / max(self.seen.expected, 1e-9)
+
+
+def _judge(window: Window, column: str, entity: bool) -> None:
+    n = float(window.history.counts("known_share_1", column)[window.position])
     if n < MINIMUM_ROWS:
         return
-    known = _moved_from_all(window, "known_share", column, OVERLAP_FLOOR)
-    again = _moved_from_all(window, "steady_again" if entity else "again_weight", column, OVERLAP_FLOOR)
+    known = _smallest_change(window, "known_share", column, n)
+    again = _smallest_change(window, "steady_again" if entity else "again_weight", column, n)
     if known is None or again is None:
         return
-    fewer_known, fewer_again = known[0] < -known[2], again[0] < -again[2]
-    window.note("ids", column, "", "known", known[3], known[1], known[2], int(n), fewer_known)
-    window.note("ids", column, "", "seen again", again[3], again[1], again[2], int(n), fewer_again)
-    since = f"from {window.since('ids', column)} to {window.end}"
-    if fewer_known and fewer_again:
-        rate = min(1 - known[3] / max(known[1], 1e-9), 1.0)
-        sentence = (
-            f"{1 - known[3]:.0%} of the rows of {table.asset} {since} have a {column} not seen "
-            f"before (usually {1 - known[1]:.0%}), and known ones are gone: identifiers changed."
-        )
-        window.anomaly("ids", column, sentence, known[3], known[1], known[2], n, rate=rate, operation="rekey")
-        return
-    if not entity:
-        return
-    pairs = [name for name in table.segments if name in table.ids and name != column]
-    strangers = [
-        (name, found)
-        for name in pairs
-        if not window.spoilt(name)
-        and (found := _moved_from_all(window, "known_share", f"{column}+{name}", OVERLAP_FLOOR)) is not None
-    ]
-    for name, found in strangers:
-        strange = found[0] < -found[2]
-        window.note("ids", f"{column}+{name}", "", "known", found[3], found[1], found[2], int(n), strange)
-        # Many new pairs of known values: identifiers folded together, or dealt to others.
-        if strange and (fewer_again or found[0] < -3 * OVERLAP_FLOOR) and not (fewer_known and not fewer_again):
-            rate = (
-                min(2 * (1 - again[3] / max(again[1], 1e-9)), 1.0) if fewer_again else min(1 - found[3] / found[1], 1.0)
-            )
-            what = (
-                "some are gone, others act where they never did: identifiers were merged"
-                if fewer_again
-                else "they act where they never did: identifiers were mixed up"
-            )
-            sentence = (
-                f"{1 - found[3]:.0%} of the rows of {table.asset} {since} pair a {column} with a "
-                f"{name} it was never seen with (usually {1 - found[1]:.0%}); {what}."
-            )
-            window.anomaly(
-                "ids",
-                column,
-                sentence,
-                found[3],
-                found[1],
-                found[2],
-                n,
-                rate=rate,
-                operation="merge" if fewer_again else "shuffle",
-            )
-            return
-    if fewer_again:
-        _vanished(window, column, again, since, n)
+    window.note("ids", column, "known", known.seen, known.fell)
+    window.note("ids", column, "seen again", again.seen, again.fell)
+    if known.fell and again.fell:
+        sentence = messages.new_identifiers(window.table.asset, column, known.seen, window.span("ids", column))
+        window.anomaly("ids", column, sentence, known.seen, rate=min(known.lost, 1.0), replay=Replay("rekey"))
+    elif entity and not _mixed_up(window, column, known, again) and again.fell:
+        _vanished(window, column, again)
 
 
-def _moved_from_all(
-    window: Window, measure: str, column: str, floor: float
-) -> tuple[float, float, float, float] | None:
+def _mixed_up(window: Window, column: str, known: _Change, again: _Change) -> bool:
+    """Add an anomaly when there are many new pairs of known values: identifiers folded together, or dealt to others."""
+    table = window.table
+    others = [name for name in table.segments if name in table.ids and name != column and not window.affected(name)]
+    pairs = [(name, _smallest_change(window, "known_share", f"{column}+{name}", again.seen.n)) for name in others]
+    for name, found in pairs:
+        if found is None:
+            continue
+        window.note("ids", f"{column}+{name}", "known", found.seen, found.fell)
+        enough = again.fell or found.difference < -3 * OVERLAP_FLOOR
+        if found.fell and enough and not (known.fell and not again.fell):
+            share = found.seen.observed / found.seen.expected
+            rate = min(2 * again.lost, 1.0) if again.fell else min(1 - share, 1.0)
+            days = window.span("ids", column)
+            sentence = messages.mixed_identifiers(table.asset, column, name, again.fell, found.seen, days)
+            replay = Replay("merge" if again.fell else "shuffle")
+            window.anomaly("ids", column, sentence, found.seen, rate=rate, replay=replay)
+            return True
+    return False
+
+
+def _smallest_change(window: Window, measure: str, column: str, n: float) -> _Change | None:
     """Return the smallest change against each block of earlier weeks that is healthy as a whole; None: none is."""
     history = window.history
     found = []
@@ -100,20 +91,21 @@ def _moved_from_all(
                 week - timedelta(days=WEEK * (4 * (block - 1) + step)) in window.bad for step in (1, 2, 3, 4)
             ):
                 values[place] = np.nan
-        difference, centre, limit = window.compare(values, floor)
+        difference, centre, limit = window.compare(values, OVERLAP_FLOOR)
         if np.isnan(limit[0]) or np.isnan(difference[0]):
             continue
-        found.append((float(difference[0]), float(centre[0]), float(limit[0]), float(values[window.position, 0])))
-    return min(found, key=lambda one: abs(one[0]) / one[2]) if found else None
+        seen = Observation(float(values[window.position, 0]), float(centre[0]), float(limit[0]), n)
+        found.append(_Change(float(difference[0]), seen))
+    return min(found, key=lambda one: abs(one.difference) / one.seen.threshold) if found else None
 
 
-def _vanished(window: Window, column: str, again: tuple[float, float, float, float], since: str, n: float) -> None:
-    """Add an anomaly when a part of the known entities is gone while those present go on as before.
+def _vanished(window: Window, column: str, again: _Change) -> None:
+    """Add an anomaly when a part of the steady entities is gone while those present go on as before.
 
     Customers who shop less make both numbers fall; customers who shop in blocks make those present shop more.
     """
-    history, table, position = window.history, window.table, window.position
-    gone = 1 - again[3] / max(again[1], 1e-9)
+    history, position = window.history, window.position
+    gone = again.lost
     per_group = history.one("groups_per_entity", column)[:, None]
     if np.isnan(per_group[position, 0]):
         per_group = history.one("rows_per_entity", column)[:, None]
@@ -123,12 +115,7 @@ def _vanished(window: Window, column: str, again: tuple[float, float, float, flo
     same = abs(change[0]) < 0.3 * gone + 0.03
     lost = 1 - math.exp(fall[0])
     wrong = gone > 2 * OVERLAP_FLOOR and same and lost > 0.5 * gone
-    window.note("ids", column, "", "vanished", gone, 0.0, 2 * OVERLAP_FLOOR, int(n), wrong)
+    window.note("ids", column, "vanished", Observation(gone, 0.0, 2 * OVERLAP_FLOOR, again.seen.n), wrong)
     if wrong:
-        sentence = (
-            f"{gone:.0%} of those {column}s of {table.asset} that come every week are gone at "
-            f"once {since}, with {lost:.0%} of the rows; the others go on as before: a part of the feed is missing."
-        )
-        window.anomaly(
-            "ids", column, sentence, again[3], again[1], again[2], n, rate=gone, operation="drop", per=column, target=""
-        )
+        sentence = messages.vanished(window.table.asset, column, gone, lost, window.span("ids", column))
+        window.anomaly("ids", column, sentence, again.seen, rate=gone, replay=Replay("drop", column="", per=column))

@@ -1,269 +1,23 @@
 """What is measured of a table each week, as SQL text: one long table of numbers from which quality is judged.
 
-A table is described by what is generally known of it (column types, primary key, how many values a column has), never
-by name. Measures are taken of the seven days before a cutoff as they stood at that cutoff, are appended, and are never
-computed again, so a judgement of the past stays what it was. A week costs some scans of that week and a few of the
-twelve weeks before it, however long the history is.
-
-Only names of functions differ between engines; they stand in DIALECTS.
+Measures are taken of the seven days before a cutoff as they stood at that cutoff. They are appended and never computed
+again, so a judgement of the past stays what it was. A week costs some scans of that week and a few of the twelve weeks
+before it, however long the history is. Only names of functions differ between engines; see `sql_functions`.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import pandas as pd
 
+from ml_models.monitoring.data_quality.monitored_tables import TECHNICAL, MonitoredTable, Reference
+from ml_models.monitoring.data_quality.sql_functions import SqlFunctions
+from ml_models.monitoring.data_quality.thresholds import BLOCKS, LOOK_BACK, REPLAY_BACK, SEGMENT_ROWS, WEEK
+
 MEASURE_COLUMNS = ["asset", "column_name", "measure", "value_key", "period_start", "n", "value"]
 _PROFILE_TYPES = {"period_start": "datetime64[us]", "n": "int64", "value": "float64"}
 
-WEEK = 7
-LOOK_BACK = 28  # days looked at again
-BLOCKS = 3  # of four weeks, with which the entities of a week are compared
-REPLAY_BACK = 35
-# A column with more values than this is no segment: its values are too small to be judged one by one.
-SEGMENT_VALUES = 600
-# Rows of one value in a week from which its numbers are measured.
-SEGMENT_ROWS = 50
-# A number whose few values each live for two weeks at most counts weeks or months; it moves by nature.
-CLOCK_LIVES = 2.5
-# A text with more values than this share of the rows is free text.
-FREE_TEXT = 0.2
 QUANTILES = {"p01": 0.01, "p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99, "max": 1.0}
-
-_NAN = float("nan")
-_NUMERIC = re.compile(r"^(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|INT64|FLOAT|FLOAT64|DOUBLE|DECIMAL|NUMERIC|U\w*INT)")
-_TIME = re.compile(r"^(TIMESTAMP|DATETIME|DATE|TIME)")
-_ID = re.compile(r"(^|_)(id|key|code|upc|sku|uuid)$", re.IGNORECASE)
-_TECHNICAL = re.compile(r"^_|^extracted_|^loaded_")
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Values of `column` must be found in `key` of `relation`."""
-
-    column: str
-    relation: str
-    key: str
-
-
-@dataclass(frozen=True)
-class MonitoredTable:
-    """A table whose quality is monitored.
-
-    `asset` is `schema/name`, `relation` how SQL names it, `columns` name -> the warehouse's type. `time_sql` is an
-    expression for a row's time on the local wall clock; "" marks a snapshot, a table that is replaced as a whole.
-    `time_column` is the stored column behind it: a condition on a stored column skips what it need not read.
-    `keys` identify a row. `group` is the key column that bundles rows of one event (an order), `entity` the column of
-    those who act (customers). `numbers`, `categories` (few values) and `ids` (many values) are judged as such;
-    `segments` are columns with few enough values to be judged one by one. A table that only adds columns to another
-    one (`of`) is not measured again for what its parent shows.
-    """
-
-    asset: str
-    relation: str
-    columns: Mapping[str, str]
-    time_sql: str = ""
-    time_column: str = ""
-    keys: tuple[str, ...] = ()
-    group: str = ""
-    entity: str = ""
-    numbers: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    ids: tuple[str, ...] = ()
-    segments: tuple[str, ...] = ()
-    references: tuple[Reference, ...] = field(default=())
-    of: str = ""
-
-    @property
-    def judged(self) -> tuple[str, ...]:
-        """Every column that is measured, once."""
-        return tuple(dict.fromkeys([*self.ids, *self.categories, *self.numbers]))
-
-
-@dataclass(frozen=True)
-class TableSource:
-    """What is generally known of a table: from the warehouse's column list, the Airbyte catalog and a count of values.
-
-    `distinct` holds the number of values of a column (see `census_sql`), `rows` the number of rows they were counted
-    in, and `lives` the mean number of weeks in which one value is seen: 1 for what names an event, many for what acts.
-    """
-
-    asset: str
-    columns: Mapping[str, str]
-    keys: tuple[str, ...] = ()
-    time_sql: str = ""
-    time_column: str = ""
-    rows: int = 0
-    distinct: Mapping[str, int] = field(default_factory=dict)
-    lives: Mapping[str, float] = field(default_factory=dict)
-    references: tuple[Reference, ...] = ()
-    entity: str = ""
-    group: str = ""
-    of: str = ""
-    only: tuple[str, ...] = ()
-
-    @property
-    def relation(self) -> str:
-        """The name in SQL."""
-        return self.asset.replace("/", ".")
-
-
-DIALECTS: dict[str, dict[str, str]] = {
-    "duckdb": {
-        "hash": "hash({0})",
-        # Of several that are as frequent the smallest: without an order it would be any, another one each time.
-        "mode": "mode({0} order by {0})",
-        "quantile": "quantile_cont({0}, {1})",
-        "text": "cast({0} as varchar)",
-        "double": "cast({0} as double)",
-        "day": "cast({0} as date)",
-        "days_between": "({1} - {0})",
-        "add_days": "({0} + cast({1} as integer))",
-        "bit_xor": "bit_xor({0})",
-        "row": "struct_pack({0})",
-        "field": "{0} := {1}",
-        "median": "median({0})",
-        "week": "date_trunc('week', {0})",
-        "about_distinct": "approx_count_distinct({0})",
-    },
-}
-
-
-def kind_of(column_type: str) -> str:
-    """Return `number`, `time`, `flag` or `text` for a warehouse's type."""
-    upper = column_type.upper()
-    if _TIME.match(upper):
-        return "time"
-    if upper.startswith("BOOL"):
-        return "flag"
-    return "number" if _NUMERIC.match(upper) else "text"
-
-
-def census_sql(source: TableSource, dialect: str = "duckdb") -> str:
-    """Return one statement, a row a column: column_name, distinct_values, lives, row_count. Run it on healthy history.
-
-    `lives` is the mean number of weeks in which one value is seen; null in a snapshot. One scan.
-    """
-    words = _Words(DIALECTS[dialect])
-    names = [name for name in source.columns if not _TECHNICAL.search(name)]
-    week = words("week", "t_") if source.time_sql else ""
-    entries = [
-        words(
-            "row",
-            ", ".join(
-                words("field", label, value)
-                for label, value in {
-                    "column_name": f"'{name}'",
-                    "distinct_values": words("about_distinct", name),
-                    "lives": words(
-                        "double",
-                        f"{words('about_distinct', words('hash', f'{name}, w_'))} / "
-                        f"nullif({words('about_distinct', name)}, 0)"
-                        if week
-                        else "null",
-                    ),
-                    "row_count": "count(*)",
-                }.items()
-            ),
-        )
-        for name in names
-    ]
-    lines = f"select *, {source.time_sql or 'null'} as t_ from {source.relation}"
-    return (
-        "select made.column_name, made.distinct_values, made.lives, made.row_count from (select ["
-        + ", ".join(entries)
-        + f"] as entries from (select *{f', {week} as w_' if week else ''} from ({lines}))) as wide, "
-        "unnest(wide.entries) as unnested(made)"
-    )
-
-
-def monitored_tables(sources: Iterable[TableSource]) -> tuple[MonitoredTable, ...]:
-    """Derive what is monitored from what is generally known; see MonitoredTable for the roles.
-
-    An identifier is a column of the primary key, or one whose name ends in `_id`, `_key`, `_code` or alike. What has
-    few values is a category and a segment. Of the key's columns the one whose values live for a week only bundles the
-    rows of one event; of the identifiers outside of the key the one with the most values is the entity.
-    """
-    return tuple(_watch(source) for source in sources)
-
-
-def _watch(source: TableSource) -> MonitoredTable:
-    rows = max(source.rows, 1)
-    named = source.only or tuple(source.columns)
-    names = [name for name in named if not _TECHNICAL.search(name)]
-    known = {name: int(source.distinct.get(name, 0)) for name in names}
-    ids, categories, numbers = [], [], []
-    for name in names:
-        kind = kind_of(source.columns[name])
-        few = 1 < known[name] <= SEGMENT_VALUES and known[name] <= max(FREE_TEXT * rows, 2)
-        if kind == "time" or name == source.group:
-            continue
-        if kind == "number" and 0 < source.lives.get(name, 0) <= CLOCK_LIVES and known[name] <= SEGMENT_VALUES:
-            continue
-        if name in source.keys or _ID.search(name) or name == source.entity:
-            ids.append(name)
-        elif kind == "number":
-            numbers.append(name)
-        elif kind == "flag" or few:
-            categories.append(name)
-        elif known[name] <= FREE_TEXT * rows:
-            ids.append(name)  # texts with many values behave as identifiers
-    entity, group = source.entity, source.group
-    if source.time_sql and not source.of:
-        lived = {name: source.lives.get(name, _NAN) for name in source.keys if name in ids}
-        if not group and len(source.keys) > 1 and lived:
-            shortest = min(lived, key=lambda name: (lived[name] != lived[name], lived[name]))
-            group = shortest if lived[shortest] <= 1.2 else ""
-        outside = [name for name in ids if name not in source.keys]
-        if not entity and outside:
-            entity = max(outside, key=lambda name: known[name])
-    ids = [name for name in ids if name != group]
-    segments = tuple(
-        name
-        for name in [*ids, *categories]
-        if name not in {entity, group} and name not in source.keys and 1 < known[name] <= SEGMENT_VALUES
-    )
-    return MonitoredTable(
-        asset=source.asset,
-        relation=source.relation,
-        columns=dict(source.columns),
-        time_sql=source.time_sql,
-        time_column=source.time_column,
-        keys=source.keys if set(source.keys) <= set(names) | {group} else (),
-        group=group,
-        entity=entity,
-        numbers=tuple(numbers),
-        categories=tuple(categories),
-        ids=tuple(ids),
-        segments=segments if source.time_sql else (),
-        references=source.references,
-        of=source.of,
-    )
-
-
-def fitted(table: MonitoredTable, columns: Mapping[str, str]) -> MonitoredTable:
-    """Return the table with the roles that its present columns still allow.
-
-    A column that went away or changed its type is a matter of `judge_schema`; the others are still measured.
-    """
-
-    def same(name: str) -> bool:
-        return name in columns and kind_of(columns[name]) == kind_of(table.columns[name])
-
-    return replace(
-        table,
-        columns={name: kind for name, kind in table.columns.items() if name in columns},
-        keys=table.keys if all(name in columns for name in table.keys) else (),
-        group=table.group if table.group in columns else "",
-        entity=table.entity if table.entity in columns else "",
-        numbers=tuple(name for name in table.numbers if same(name)),
-        categories=tuple(name for name in table.categories if name in columns),
-        ids=tuple(name for name in table.ids if name in columns),
-        segments=tuple(name for name in table.segments if name in columns),
-        references=tuple(one for one in table.references if one.column in columns),
-    )
 
 
 def as_profile(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -284,7 +38,7 @@ def measure_sql(table: MonitoredTable, first_day: date, last_day: date, dialect:
     give the rows of the measure `rows`, with value 0. For a snapshot `last_day` is ignored: it is measured as it
     stands, dated `first_day`.
     """
-    words = _Words(DIALECTS[dialect])
+    words = SqlFunctions(dialect)
     if not table.time_sql:
         return _snapshot(table, first_day, words)
     days = (last_day - first_day).days + 1
@@ -312,41 +66,17 @@ def measure_sql(table: MonitoredTable, first_day: date, last_day: date, dialect:
     return statements
 
 
-class _Words:
-    """The functions of one engine."""
-
-    def __init__(self, words: Mapping[str, str]) -> None:
-        self._words = words
-
-    def __call__(self, name: str, *arguments: object) -> str:
-        return self._words[name].format(*arguments)
-
-    def rows(self, entries: Sequence[tuple[str, str, str, str, str]]) -> str:
-        """Return an array of (column_name, measure, value_key, n, value), to be unnested."""
-        made = []
-        for column, measure, key, n, value in entries:
-            fields = {
-                "column_name": f"'{column}'",
-                "measure": f"'{measure}'",
-                "value_key": key,
-                "n": f"cast({n} as bigint)",
-                "value": self("double", value),
-            }
-            made.append(self("row", ", ".join(self("field", name, what) for name, what in fields.items())))
-        return "[" + ",\n    ".join(made) + "]"
-
-
-def _long(asset: str, period: str, source: str, array: str) -> str:
+def _long(asset: str, source: str) -> str:
     return (
-        f"select '{asset}' as asset, made.column_name, made.measure, made.value_key, wide.{period} as period_start, "
+        f"select '{asset}' as asset, made.column_name, made.measure, made.value_key, wide.w_ as period_start, "
         f"made.n, made.value\nfrom ({source}) as wide, unnest(wide.entries) as unnested(made)"
-    ).replace("{entries}", array)
+    )
 
 
 class _Plan:
     """The statements for one table and some weeks."""
 
-    def __init__(self, table: MonitoredTable, starts: Sequence[date], words: _Words) -> None:
+    def __init__(self, table: MonitoredTable, starts: Sequence[date], words: SqlFunctions) -> None:
         self.table, self.starts, self.words = table, starts, words
         self.first, self.end = starts[0], starts[-1] + timedelta(days=WEEK)
 
@@ -442,10 +172,10 @@ class _Plan:
             "join lines as l "
             "on l.w_ = weeks.w_ left join modes on modes.w_ = weeks.w_ group by weeks.w_"
         )
-        return _long(table.asset, "w_", inner, "")
+        return _long(table.asset, inner)
 
     def days(self) -> str:
-        """Rows, groups and entities a day, rows by hour of the day, and the last hour of the newest day."""
+        """Rows and entities a day, and rows by hour of the day."""
         table = self.table
         entity = f"count(distinct {table.entity})" if table.entity else "count(*)"
         return (
@@ -572,7 +302,7 @@ class _Plan:
             f"with lines as ({self._lines(REPLAY_BACK)}), weeks as ({self._weeks()}), g as ({seen}), "
             f"a as ({again}) select w_, {words.rows(entries)} as entries from a group by w_"
         )
-        return _long(table.asset, "w_", inner, "")
+        return _long(table.asset, inner)
 
     def repeated_keys(self) -> str:
         """Share of rows whose key is there more than once, is null, or that equal another row but for their key.
@@ -582,7 +312,7 @@ class _Plan:
         table, words = self.table, self.words
         label, key = "+".join(table.keys), ", ".join(table.keys)
         whole = " and ".join(f"{name} is not null" for name in table.keys)
-        rest = ", ".join(name for name in table.columns if name != table.group and not _TECHNICAL.search(name))
+        rest = ", ".join(name for name in table.columns if name != table.group and not TECHNICAL.search(name))
         keyed = f"sum(case when {whole} then 1 else 0 end)"
         entries = [
             (label, "null_key_share", "''", "count(*)", f"1 - {keyed} / count(*)"),
@@ -591,7 +321,7 @@ class _Plan:
         if table.group:
             entries.append((label, "repeated_content_share", "''", keyed, self._repeated(rest, whole, keyed)))
         inner = f"with lines as ({self._lines()}) select w_, {words.rows(entries)} as entries from lines group by w_"
-        return _long(table.asset, "w_", inner, "")
+        return _long(table.asset, inner)
 
     def _repeated(self, columns: str, whole: str, keyed: str) -> str:
         return f"1 - count(distinct case when {whole} then {self.words('hash', columns)} end) / nullif({keyed}, 0)"
@@ -661,7 +391,7 @@ class _Plan:
             f"select l.w_, {words.rows(entries)} as entries from lines as l join modes on mw_ = l.w_ "
             f"where s_ is not null group by l.w_, s_ having count(*) >= {SEGMENT_ROWS}"
         )
-        return _long(table.asset, "w_", inner, "")
+        return _long(table.asset, inner)
 
     def orphans(self, reference: Reference) -> str:
         """Share of rows whose partner is missing."""
@@ -681,10 +411,10 @@ class _Plan:
             + f" as entries from lines as l left join (select distinct {reference.key} as k_ from "
             f"{reference.relation}) as p on p.k_ = l.{reference.column} group by w_"
         )
-        return _long(self.table.asset, "w_", inner, "")
+        return _long(self.table.asset, inner)
 
 
-def _snapshot(table: MonitoredTable, day: date, words: _Words) -> list[str]:
+def _snapshot(table: MonitoredTable, day: date, words: SqlFunctions) -> list[str]:
     """Return the statements for a table that is replaced as a whole."""
     judged = table.judged
     entries = [("", "rows", "''", "count(*)", "count(*)")]
@@ -724,9 +454,7 @@ def _snapshot(table: MonitoredTable, day: date, words: _Words) -> list[str]:
             ("+".join(table.keys), "null_key_share", "''", "count(*)", f"avg(case when {null} then 1 else 0 end)")
         )
     statements = [
-        _long(
-            table.asset, "w_", f"select date '{day}' as w_, {words.rows(entries)} as entries from {table.relation}", ""
-        )
+        _long(table.asset, f"select date '{day}' as w_, {words.rows(entries)} as entries from {table.relation}")
     ]
     statements += [
         f"select '{table.asset}' as asset, '{name}' as column_name, 'value_rows' as measure, "
@@ -748,10 +476,8 @@ def _snapshot(table: MonitoredTable, day: date, words: _Words) -> list[str]:
         statements.append(
             _long(
                 table.asset,
-                "w_",
                 f"select date '{day}' as w_, {words.rows(entry)} as entries from {table.relation} as l left join "
                 f"(select distinct {one.key} as k_ from {one.relation}) as p on p.k_ = l.{one.column}",
-                "",
             )
         )
     return statements

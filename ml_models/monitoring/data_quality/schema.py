@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from datetime import date, timedelta
 
-from ml_models.monitoring.data_quality.profile_sql import WEEK, kind_of
+from ml_models.monitoring.data_quality import messages
+from ml_models.monitoring.data_quality.monitored_tables import kind_of
+from ml_models.monitoring.data_quality.thresholds import WEEK
 from ml_models.monitoring.types import Anomaly
 
 
@@ -21,11 +23,10 @@ def judge_schema(
         if now is not None and kind_of(now) == kind_of(was):
             continue
         if now is not None:
-            what = f"{asset}.{name} has the type {now}, and had {was}; what reads it will fail or misread it."
+            sentence = messages.retyped(asset, name, now, was)
         else:
             alike = [one for one in new if kind_of(columns[one]) == kind_of(was)]
-            hint = f"; {alike[0]} is new and may be its new name" if len(alike) == 1 else ""
-            what = f"{asset} has no column {name} any more ({was}){hint}."
+            sentence = messages.column_gone(asset, name, was, alike[0] if len(alike) == 1 else "")
         start = cutoff - timedelta(days=WEEK)
-        anomalies.append(Anomaly("schema", asset, name, 1.0, 0.0, 0.0, 1, what, start, cutoff - timedelta(days=1)))
+        anomalies.append(Anomaly("schema", asset, name, 1.0, 0.0, 0.0, 1, sentence, start, cutoff - timedelta(days=1)))
     return tuple(anomalies)

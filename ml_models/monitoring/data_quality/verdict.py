@@ -1,4 +1,4 @@
-"""The judgement on one cutoff: which weeks were healthy, what is judged of which table, and what is said about it.
+"""The judgement on one cutoff: which weeks were healthy, what is judged of which table, and what it comes to.
 
 The kinds of judgement are called from here in turn: a later one may take back what an earlier one found.
 """
@@ -11,12 +11,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ml_models.monitoring.data_quality import messages
 from ml_models.monitoring.data_quality.categories import judge_categories
 from ml_models.monitoring.data_quality.history import History
 from ml_models.monitoring.data_quality.hours import judge_hours
-from ml_models.monitoring.data_quality.identities import judge_entities
+from ml_models.monitoring.data_quality.identities import judge_identities
+from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
 from ml_models.monitoring.data_quality.outages import judge_silence, judge_unevenness
-from ml_models.monitoring.data_quality.profile_sql import WEEK, MonitoredTable
 from ml_models.monitoring.data_quality.scalars import judge_scalars
 from ml_models.monitoring.data_quality.segments import judge_segments
 from ml_models.monitoring.data_quality.thresholds import (
@@ -27,6 +28,7 @@ from ml_models.monitoring.data_quality.thresholds import (
     RULES,
     SEVERITY,
     SNAPSHOT_RULES,
+    WEEK,
 )
 from ml_models.monitoring.data_quality.volume import judge_past_days, judge_volume
 from ml_models.monitoring.data_quality.window import Window
@@ -91,16 +93,12 @@ def judge_quality(
         history = History.of(mine, table, cutoff) if mine is not None else None
         if history is not None:
             histories.append(history)
-    known: dict[str, dict[date, tuple[str, ...]]] = {asset: dict(weeks) for asset, weeks in (bad_weeks or {}).items()}
-    for history in histories:
-        asset = history.table.asset
-        if bad_weeks is None:
-            for position in range(MINIMUM_WINDOWS, len(history.weeks) - 1):
-                found = _judge_week(history, position, known.setdefault(asset, {}), None, closed_days)
-                if found:
-                    known[asset][history.weeks[position]] = tuple(
-                        dict.fromkeys(f"{one.kind}:{one.column}" for one in found)
-                    )
+    found_bad: dict[str, dict[date, tuple[str, ...]]] = {
+        asset: dict(weeks) for asset, weeks in (bad_weeks or {}).items()
+    }
+    if bad_weeks is None:
+        for history in histories:
+            _judge_past(history, found_bad.setdefault(history.table.asset, {}), closed_days)
     rows: list[list[object]] = []
     anomalies: list[Anomaly] = []
     judged = 0
@@ -108,24 +106,32 @@ def judge_quality(
         if history.weeks[-1] != start or len(history.weeks) <= MINIMUM_WINDOWS:
             continue
         judged += 1
-        asset = history.table.asset
-        found = _judge_week(history, len(history.weeks) - 1, known.setdefault(asset, {}), rows, closed_days)
+        bad = found_bad.setdefault(history.table.asset, {})
+        found = _judge_week(history, len(history.weeks) - 1, bad, rows, closed_days)
         if found:
-            known[asset][start] = tuple(dict.fromkeys(f"{one.kind}:{one.column}" for one in found))
+            bad[start] = _kinds(found)
         anomalies += found
     table_ = pd.DataFrame(rows, columns=TABLE_COLUMNS)
     if not judged:
-        sentence = (
-            f"Quality at {cutoff} cannot be judged yet: no table was measured in the week before and in at least "
-            f"{MINIMUM_WINDOWS} weeks before that."
-        )
-        return QualityVerdict("insufficient evidence", cutoff, (), table_, sentence, known)
+        sentence = messages.too_little(cutoff, MINIMUM_WINDOWS)
+        return QualityVerdict("insufficient evidence", cutoff, (), table_, sentence, found_bad)
     if anomalies:
-        kinds = ", ".join(dict.fromkeys(f"{one.asset}: {one.kind}" for one in anomalies))
-        sentence = f"{len(anomalies)} faults in what arrived before {cutoff} ({kinds}). First: {anomalies[0].sentence}"
-        return QualityVerdict("fail", cutoff, tuple(anomalies), table_, sentence, known)
-    sentence = f"What arrived before {cutoff} is sound: {judged} tables, {len(table_)} measures within their own past."
-    return QualityVerdict("pass", cutoff, (), table_, sentence, known)
+        kinds = list(dict.fromkeys(f"{one.asset}: {one.kind}" for one in anomalies))
+        sentence = messages.faults(cutoff, len(anomalies), kinds, anomalies[0].sentence)
+        return QualityVerdict("fail", cutoff, tuple(anomalies), table_, sentence, found_bad)
+    return QualityVerdict("pass", cutoff, (), table_, messages.clean(cutoff, judged, len(table_)), found_bad)
+
+
+def _judge_past(history: History, bad: dict[date, tuple[str, ...]], closed_days: Collection[date]) -> None:
+    """Judge the weeks before the newest one in their order, and add those that had anomalies to `bad`."""
+    for position in range(MINIMUM_WINDOWS, len(history.weeks) - 1):
+        found = _judge_week(history, position, bad, None, closed_days)
+        if found:
+            bad[history.weeks[position]] = _kinds(found)
+
+
+def _kinds(anomalies: Sequence[Anomaly]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(f"{one.kind}:{one.column}" for one in anomalies))
 
 
 def _judge_week(
@@ -161,7 +167,7 @@ def _judge_week(
         judge_silence(window)
         judge_unevenness(window)
         judge_segments(window)
-        judge_entities(window)
+        judge_identities(window)
     return _ordered(window.anomalies)
 
 

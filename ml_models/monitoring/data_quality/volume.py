@@ -6,9 +6,19 @@ from datetime import timedelta
 import numpy as np
 import numpy.typing as npt
 
+from ml_models.monitoring.data_quality import messages
 from ml_models.monitoring.data_quality.arithmetic import Array, Mask
-from ml_models.monitoring.data_quality.profile_sql import WEEK
-from ml_models.monitoring.data_quality.thresholds import MADE_UP, MINIMUM_ROWS, RECENT
+from ml_models.monitoring.data_quality.observation import Observation, Replay
+from ml_models.monitoring.data_quality.thresholds import (
+    DAY_ROWS,
+    GROWN_FACTOR,
+    GROWN_WORSE,
+    MADE_UP,
+    MINIMUM_ROWS,
+    RECENT,
+    VOLUME_FACTOR,
+    WEEK,
+)
 from ml_models.monitoring.data_quality.window import Window
 from ml_models.monitoring.types import AnomalyKind
 
@@ -20,49 +30,38 @@ def judge_volume(window: Window) -> None:
     expected_rows = float(np.nanmedian(weekly[window.healthy[-RECENT:]]))
     if expected_rows < MINIMUM_ROWS:
         return
-    difference, _, limit = window.compare(np.log(np.maximum(weekly, 0.5)), math.log(2))
+    difference, _, limit = window.compare(np.log(np.maximum(weekly, 0.5)), math.log(VOLUME_FACTOR))
     limit = limit * window.goes_on("volume", "")
     observed = float(weekly[position, 0])
-    window.note(
-        "volume",
-        "",
-        "",
-        "rows",
-        observed,
-        expected_rows,
-        float(limit[0]),
-        int(observed),
-        bool(abs(difference[0]) > limit[0]),
-    )
+    seen = Observation(observed, expected_rows, float(limit[0]), observed)
+    window.note("volume", "", "rows", seen, abs(difference[0]) > limit[0])
     days = history.daily("day_rows")
     logs = np.log(np.maximum(days, 0.5))
     made_up = made_up_for(window, days)
-    change, centre, day_limit = window.compare(np.where(days > 0, logs, np.nan), math.log(2))
+    change, centre, day_limit = window.compare(np.where(days > 0, logs, np.nan), math.log(VOLUME_FACTOR))
     usual = np.exp(centre)
-    enough = usual >= 50
+    enough = usual >= DAY_ROWS
     gap = np.where(days[position] > 0, change, -np.inf)
     low = enough & (gap < -day_limit) & ~made_up
-    high = enough & (gap > np.maximum(day_limit, math.log(2)))
+    high = enough & (gap > np.maximum(day_limit, math.log(VOLUME_FACTOR)))
     if observed < expected_rows and low.any():
         _missing_days(window, days[position], usual, np.flatnonzero(low))
     elif difference[0] < -limit[0]:
-        share = 1 - observed / expected_rows
-        sentence = (
-            f"{table.asset} received {observed:,.0f} rows from {window.start} to {window.end}, "
-            f"usually {expected_rows:,.0f}."
-        )
-        window.anomaly(
-            "volume", "", sentence, observed, expected_rows, limit[0], observed, rate=share, operation="drop"
-        )
+        sentence = messages.rows_received(table.asset, window.start, window.end, observed, expected_rows)
+        window.anomaly("volume", "", sentence, seen, rate=1 - observed / expected_rows, replay=Replay("drop"))
     if difference[0] > limit[0] or high.sum() >= 1:
         chosen = np.flatnonzero(high) if high.any() else np.arange(WEEK)
         first, last = (window.start + timedelta(days=int(chosen[end])) for end in (0, -1))
-        seen, wanted = float(days[position, chosen].sum()), float(usual[chosen].sum())
-        sentence = f"{table.asset} received {seen:,.0f} rows from {first} to {last}, usually {wanted:,.0f}."
+        got, wanted = float(days[position, chosen].sum()), float(usual[chosen].sum())
         window.anomaly(
-            "volume", "", sentence, seen, wanted, float(day_limit[chosen].max()), seen,
-            rate=min(seen / max(wanted, 1) - 1, 1), first=first, last=last, operation="duplicate", target=table.group,
-        )  # fmt: skip
+            "volume",
+            "",
+            messages.rows_received(table.asset, first, last, got, wanted),
+            Observation(got, wanted, float(day_limit[chosen].max()), got),
+            rate=min(got / max(wanted, 1) - 1, 1),
+            days=(first, last),
+            replay=Replay("duplicate", column=table.group),
+        )
 
 
 def made_up_for(window: Window, days: Array) -> Mask:
@@ -85,25 +84,21 @@ def _missing_days(window: Window, seen: Array, usual: Array, low: npt.NDArray[np
     table = window.table
     dates = [window.start + timedelta(days=int(day)) for day in low]
     got, wanted = float(seen[low].sum()), float(usual[low].sum())
-    listed = ", ".join(f"{one} ({seen[day]:,.0f} of {usual[day]:,.0f})" for one, day in zip(dates, low, strict=True))
-    newest = (
-        int(low[-1]) == WEEK - 1
-        and seen[WEEK - 1] == 0
-        and all(seen[day] == 0 for day in low)
-        and low[-1] - low[0] + 1 == len(low)
-    )
+    together = low[-1] - low[0] + 1 == len(low)
+    newest = bool(int(low[-1]) == WEEK - 1 and all(seen[day] == 0 for day in low) and together)
     kind: AnomalyKind = "stale" if newest else "volume"
-    what = "has not received its newest days" if newest else "lacks rows"
-    sentence = f"{table.asset} {what}: {listed} rows as usual on these weekdays."
-    if low[-1] - low[0] + 1 != len(low):
-        # Days of the week, so that the anomaly can be re-enacted in another week.
-        where = f"extract(isodow from {table.time_sql}) in ({', '.join(str(one.isoweekday()) for one in dates)})"
-    else:
-        where = ""
+    # Days of the week, so that the anomaly can be re-enacted in another week.
+    weekdays = f"extract(isodow from {table.time_sql}) in ({', '.join(str(one.isoweekday()) for one in dates)})"
+    listed = [(one, float(seen[day]), float(usual[day])) for one, day in zip(dates, low, strict=True)]
     window.anomaly(
-        kind, "", sentence, got, wanted, 0.5, wanted, rate=1 - got / max(wanted, 1), first=dates[0], last=dates[-1],
-        operation="drop", where=where,
-    )  # fmt: skip
+        kind,
+        "",
+        messages.missing_days(table.asset, listed, newest),
+        Observation(got, wanted, 1 / VOLUME_FACTOR, wanted),
+        rate=1 - got / max(wanted, 1),
+        days=(dates[0], dates[-1]),
+        replay=Replay("drop", where="" if together else weekdays),
+    )
 
 
 def judge_past_days(window: Window) -> None:
@@ -125,21 +120,22 @@ def judge_past_days(window: Window) -> None:
     grown: list[tuple[int, float, float]] = []
     for back, now in again.items():
         was, expected = recorded.get(back), usual[back % WEEK]
-        if was is None or was < 50 or expected < 50:
+        if was is None or was < DAY_ROWS or expected < DAY_ROWS:
             continue
-        worse = abs(math.log(max(now, 0.5) / expected)) > abs(math.log(was / expected)) + math.log(1.2)
-        if abs(math.log(max(now, 0.5) / was)) > math.log(1.25) and worse:
+        worse = abs(math.log(max(now, 0.5) / expected)) > abs(math.log(was / expected)) + math.log(GROWN_WORSE)
+        if abs(math.log(max(now, 0.5) / was)) > math.log(GROWN_FACTOR) and worse:
             grown.append((back, was, now))
     if not grown:
         return
     first, last = (window.start + timedelta(days=edge(back for back, _, _ in grown)) for edge in (min, max))
     was, now = sum(one[1] for one in grown), sum(one[2] for one in grown)
     more = now > was
-    sentence = (
-        f"Days of {table.asset} that were delivered before changed: {first} to {last} hold "
-        f"{now:,.0f} rows, {was:,.0f} when they came."
-    )
     window.anomaly(
-        "replay" if more else "volume", table.group if more else "", sentence, now, was, 0.25, now,
-        rate=min(abs(now / was - 1), 1), first=first, last=last, operation="duplicate" if more else "drop",
-    )  # fmt: skip
+        "replay" if more else "volume",
+        table.group if more else "",
+        messages.past_days(table.asset, first, last, now, was),
+        Observation(now, was, GROWN_FACTOR - 1, now),
+        rate=min(abs(now / was - 1), 1),
+        days=(first, last),
+        replay=Replay("duplicate" if more else "drop"),
+    )

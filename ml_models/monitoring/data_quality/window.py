@@ -1,9 +1,9 @@
-"""One week of one table under judgement: how it compares with its healthy past, and how its anomalies are written.
+"""One week of one table under judgement: how it compares with its healthy past, and how its anomalies are recorded.
 
-All kinds of judgement compare and tell through it, so that thresholds, first days and re-enactments are made one way.
+All kinds of judgement compare and record through it, so that limits, first days and replays are made one way.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -12,14 +12,18 @@ import numpy.typing as npt
 
 from ml_models.monitoring.data_quality.arithmetic import Array, nanmedian
 from ml_models.monitoring.data_quality.history import History
-from ml_models.monitoring.data_quality.profile_sql import WEEK, MonitoredTable, kind_of
-from ml_models.monitoring.data_quality.thresholds import DEVIATIONS, MINIMUM_WINDOWS, RECENT, STILL
+from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable, kind_of
+from ml_models.monitoring.data_quality.observation import WHOLE_TABLE, Observation, Replay, Segment
+from ml_models.monitoring.data_quality.thresholds import DEVIATIONS, MINIMUM_WINDOWS, RECENT, STILL, WEEK
 from ml_models.monitoring.types import Anomaly, AnomalyKind, Perturbation
 
 
 @dataclass
 class Window:
-    """One week of one table under judgement: the week itself, and which weeks before it were healthy."""
+    """One week of one table under judgement: the week itself, and which weeks before it were healthy.
+
+    `bad` holds the anomalies of earlier weeks as `kind:column`. `rows` collects the verdict's table (None: not wanted).
+    """
 
     history: History
     position: int
@@ -61,20 +65,24 @@ class Window:
         past = values[self.healthy]
         count = (~np.isnan(past)).sum(axis=0)
         recent = past[-RECENT:]
-        known = count >= MINIMUM_WINDOWS
+        enough = count >= MINIMUM_WINDOWS
         with np.errstate(invalid="ignore", divide="ignore"):
             centre = np.full(values.shape[1:], np.nan)
             spread = np.full(values.shape[1:], np.nan)
-            if known.any():
+            if enough.any():
                 few = (~np.isnan(recent)).sum(axis=0) == 0
                 filled = np.where(few[None], past[-1:], recent) if few.any() else recent
-                centre = np.where(known, nanmedian(filled), np.nan)
+                centre = np.where(enough, nanmedian(filled), np.nan)
                 mean = np.nansum(past, axis=0) / np.maximum(count, 1)
                 squares = np.nansum((past - mean) ** 2, axis=0) / np.maximum(count - 1, 1)
                 spread = np.sqrt(squares)
             # Few windows know their own spread badly.
             limit = np.maximum(deviations * spread * (1 + 2 / np.maximum(count, 1)), floor)
-            return values[self.position] - centre, centre, np.where(known, limit, np.nan)
+            return values[self.position] - centre, centre, np.where(enough, limit, np.nan)
+
+    def span(self, kind: str, column: str = "") -> str:
+        """Return the days of an anomaly of this kind, as a sentence names them."""
+        return f"from {self.since(kind, column)} to {self.end}"
 
     def goes_on(self, kind: str, column: str) -> float:
         """Return what a limit is multiplied by: less than 1 where the week before had this anomaly.
@@ -83,86 +91,96 @@ class Window:
         """
         return STILL if f"{kind}:{column}" in self.bad.get(self.start - timedelta(days=WEEK), ()) else 1.0
 
-    def spoilt(self, column: str) -> bool:
-        """Whether the column's own values are wrong this week, so that nothing can be told by them."""
+    def affected(self, column: str) -> bool:
+        """Whether the column's own values are wrong this week, so that nothing can be concluded from them."""
         return any(
             one.column == column and one.kind in ("nulls", "stuck", "categories", "ids") for one in self.anomalies
         )
 
     def drop_losses(self) -> None:
-        """Take back anomalies of rows lost by the table as a whole, when it is known which segments lost them."""
+        """Take back anomalies of rows lost by the table as a whole, once the segments that lost them are found."""
         self.anomalies[:] = [
             one
             for one in self.anomalies
             if one.kind != "volume" or one.segment_values or one.column or one.observed > one.expected
         ]
 
-    def note(self, *row: object) -> None:
+    def note(
+        self,
+        kind: AnomalyKind,
+        column: str,
+        measure: str,
+        seen: Observation,
+        violated: bool | np.bool_,
+        segment: str = "",
+    ) -> None:
         """Keep a row of the verdict's table; weeks of the past keep none."""
         if self.rows is not None:
-            self.rows.append([self.table.asset, *row])
+            self.rows.append(
+                [
+                    self.table.asset,
+                    kind,
+                    column,
+                    segment,
+                    measure,
+                    seen.observed,
+                    seen.expected,
+                    seen.threshold,
+                    int(seen.n),
+                    bool(violated),
+                ]
+            )
 
     def anomaly(
         self,
         kind: AnomalyKind,
         column: str,
         sentence: str,
-        observed: float,
-        expected: float,
-        threshold: float,
-        n: float,
+        seen: Observation,
         *,
         rate: float = 1.0,
-        segment: str = "",
-        values: Iterable[str] = (),
-        first: date | None = None,
-        last: date | None = None,
-        operation: str = "",
-        value: object = None,
-        where: str = "",
-        per: str = "",
-        target: str | None = None,
+        segment: Segment = WHOLE_TABLE,
+        days: tuple[date, date] | None = None,
+        replay: Replay | None = None,
     ) -> None:
-        """Add an anomaly; `operation` "" cannot be re-enacted. `rate` is capped to what a perturbation can say."""
-        segment_values = tuple(values)
-        begin = first or self.since(kind, column)
-        replay = None
-        if operation:
-            clause = where or (_among(segment, segment_values) if segment_values else "")
-            replay = Perturbation(
+        """Record an anomaly.
+
+        `rate` is the share of rows hit, capped to what a perturbation can express. `days` are the first and last day;
+        by default from when it began to the end of the week. `replay` None: it cannot be made again.
+        """
+        first, last = days or (self.since(kind, column), self.end)
+        share = float(min(max(rate, 0.0), 1.0))
+        perturbation = None
+        if replay is not None:
+            perturbation = Perturbation(
                 table=self.table.asset,
-                operation=operation,
-                column=column if target is None else target,
-                where=clause,
-                rate=float(min(max(rate, 0.0), 1.0)),
-                per=per,
-                first_day=begin,
-                last_day=last or self.end,
-                value=value,
+                operation=replay.operation,
+                column=column if replay.column is None else replay.column,
+                where=replay.where or segment.sql(),
+                rate=share,
+                per=replay.per,
+                first_day=first,
+                last_day=last,
+                value=replay.value,
             )
         self.anomalies.append(
             Anomaly(
                 kind=kind,
                 asset=self.table.asset,
                 column=column,
-                observed=float(observed),
-                expected=float(expected),
-                threshold=float(threshold),
-                n=int(n),
+                observed=float(seen.observed),
+                expected=float(seen.expected),
+                threshold=float(seen.threshold),
+                n=int(seen.n),
                 sentence=sentence,
-                first_day=begin,
-                last_day=last or self.end,
-                segment_column=segment if segment_values else "",
-                segment_values=segment_values,
-                rate=float(min(max(rate, 0.0), 1.0)),
-                replay=replay,
+                first_day=first,
+                last_day=last,
+                segment_column=segment.column if segment.values else "",
+                segment_values=segment.values,
+                rate=share,
+                replay=perturbation,
             )
         )
-
-
-def _among(column: str, values: Sequence[str]) -> str:
-    listed = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
-    return f"cast({column} as varchar) in ({listed})"
 
 
 def typed(value: str, column_type: str) -> object:

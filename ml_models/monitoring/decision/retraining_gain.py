@@ -20,14 +20,12 @@ from ml_models.metrics import paired_log_loss
 from ml_models.model_version import Deployed
 from ml_models.monitoring.decision.thresholds import FOLDS, MINIMUM_PER_CLASS, MINIMUM_ROWS
 from ml_models.monitoring.settings import Settings
+from ml_models.monitoring.thresholds import EARLY_LABEL
 from ml_models.monitoring.types import Effect, Window
 from ml_models.problems.contract import Problem
 from ml_models.rows import scored
 
 Array = npt.NDArray[np.float64]
-
-EARLY_LABEL = "lapsed_14d"
-"""The early label's column: whether a customer has not returned within 14 days."""
 
 
 def unknown(note: str, rows: int = 0, cutoffs: Sequence[date] = ()) -> Effect:

@@ -7,14 +7,14 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from ml_models.monitoring.data_quality.profile_sql import (
+from ml_models.monitoring.data_quality.monitored_tables import (
     MonitoredTable,
     Reference,
     TableSource,
     census_sql,
-    measure_sql,
     monitored_tables,
 )
+from ml_models.monitoring.data_quality.profile_sql import measure_sql
 
 FIRST = date(2021, 3, 1)  # a Monday
 WEEKS = 16

@@ -4,13 +4,8 @@ import duckdb
 import pandas as pd
 import pytest
 
-from ml_models.monitoring.data_quality.profile_sql import (
-    MEASURE_COLUMNS,
-    TableSource,
-    fitted,
-    measure_sql,
-    monitored_tables,
-)
+from ml_models.monitoring.data_quality.monitored_tables import TableSource, fitted, monitored_tables
+from ml_models.monitoring.data_quality.profile_sql import MEASURE_COLUMNS, measure_sql
 from tests.unit.monitoring.shop import FIRST, make_shop, measure, sources, watch
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ml_models.faults import altered_sql
 from ml_models.monitoring.data_quality import judge_arrival, judge_quality, judge_schema
-from ml_models.monitoring.data_quality.profile_sql import TableSource
+from ml_models.monitoring.data_quality.monitored_tables import TableSource
 from tests.unit.monitoring.shop import FAULTY_WEEK, FIRST, make_shop, measure, sources, watch
 
 CUTOFF = FAULTY_WEEK + timedelta(days=7)
@@ -21,20 +21,20 @@ def changed(**columns: str) -> str:
     return (
         "select * replace ("
         + ", ".join(f"case when {SINCE} then {sql} else {name} end as {name}" for name, sql in columns.items())
-        + ") from sound"
+        + ") from clean"
     )
 
 
 def without(condition: str) -> str:
-    return f"select * from sound where not ({SINCE} and {condition})"
+    return f"select * from clean where not ({SINCE} and {condition})"
 
 
 @pytest.fixture(scope="module")
 def shop():
     with duckdb.connect() as connection:
         make_shop(connection)
-        connection.execute("create table sound as select * from feed.sales")
-        connection.execute("create table sound_items as select * from feed.items")
+        connection.execute("create table clean as select * from feed.sales")
+        connection.execute("create table clean_items as select * from feed.items")
         yield connection
 
 
@@ -56,7 +56,7 @@ def healthy(shop, tables):
 def judged(shop, tables, healthy):
     """Return a judge of the weeks from the faulty one on, under rows as a query makes them."""
 
-    def judge(sales: str = "select * from sound", items: str = "select * from sound_items", weeks: int = 1):
+    def judge(sales: str = "select * from clean", items: str = "select * from clean_items", weeks: int = 1):
         shop.execute(f"create or replace table feed.sales as {sales}")
         shop.execute(f"create or replace table feed.items as {items}")
         new = measure(shop, tables, FAULTY_WEEK, weeks)
@@ -88,10 +88,10 @@ FAULTS = {
     "another clock": (changed(sold_at="sold_at + interval 5 hour"), "hours", "sold_at"),
     "the hour lost": (changed(sold_at="cast(cast(sold_at as date) as timestamp)"), "hours", "sold_at"),
     "lines lost": (without(third("(receipt, item)".strip("()"))), "volume", "receipt"),
-    "the file twice": (f"select * from sound union all select * from sound where {SINCE}", "keys", "receipt+item"),
+    "the file twice": (f"select * from clean union all select * from clean where {SINCE}", "keys", "receipt+item"),
     "days again under new keys": (
-        "select * from sound union all select * replace (receipt + 9000000 as receipt, sold_at + "
-        f"interval 7 day as sold_at) from sound where sold_at >= date '{FAULTY_WEEK}' - 7 and not {SINCE}",
+        "select * from clean union all select * replace (receipt + 9000000 as receipt, sold_at + "
+        f"interval 7 day as sold_at) from clean where sold_at >= date '{FAULTY_WEEK}' - 7 and not {SINCE}",
         "replay",
         "receipt",
     ),
@@ -102,12 +102,12 @@ FAULTS = {
 }  # fmt: skip
 
 BENIGN = {
-    "nothing": "select * from sound",
+    "nothing": "select * from clean",
     "dearer by a fifth": changed(price="round(price * 1.2, 2)", rebate="round(rebate * 1.2, 2)"),
     "a third of the buyers come less": without(f"{third('buyer_id')} and hash(receipt) % 10 < 6"),
-    "more buyers": "select * from sound union all select * replace (receipt + 9000000 as receipt, "
+    "more buyers": "select * from clean union all select * replace (receipt + 9000000 as receipt, "
     "buyer_id + 100000 as buyer_id, price + 0.1 as price, sold_at + interval 7 minute as sold_at) from "
-    f"sound where {SINCE} and hash(buyer_id) % 7 = 0",
+    f"clean where {SINCE} and hash(buyer_id) % 7 = 0",
     "one till closes and its buyers go next door": changed(till_id="case when till_id = 7 then 8 else till_id end"),
 }
 
@@ -122,7 +122,7 @@ def test_a_fault_is_seen_in_its_first_week(judged, name):
 
 
 @pytest.mark.parametrize("name", BENIGN)
-def test_the_world_may_change(judged, name):
+def test_customers_may_change(judged, name):
     verdict = judged(BENIGN[name])
     assert verdict.anomalies == (), verdict.sentence
     assert verdict.status == "pass"
@@ -131,20 +131,20 @@ def test_the_world_may_change(judged, name):
 def test_renamed_and_collapsed_families_are_seen_on_the_list_of_items(judged):
     renamed = judged(
         items="select * replace (case when family in ('family 1', 'family 5') then upper(family) else "
-        "family end as family) from sound_items"
+        "family end as family) from clean_items"
     )
-    collapsed = judged(items="select * replace ('family 0' as family) from sound_items")
+    collapsed = judged(items="select * replace ('family 0' as family) from clean_items")
     for verdict in (renamed, collapsed):
         assert ("feed/items", "categories") in {(anomaly.asset, anomaly.kind) for anomaly in verdict.anomalies}
 
 
-def test_a_lasting_fault_stays_a_anomaly_and_its_end_is_none(judged):
+def test_a_lasting_fault_stays_an_anomaly_and_its_end_is_none(judged):
     lasting = judged(FAULTS["amounts in another unit"][0], weeks=2)
     assert [verdict.status for verdict in lasting] == ["fail", "fail"]
     assert lasting[1].anomalies[0].first_day == FAULTY_WEEK
     ended = judged(
         f"select * replace (case when {SINCE} and sold_at < date '{CUTOFF}' then price * 100 else price "
-        "end as price) from sound",
+        "end as price) from clean",
         weeks=2,
     )
     assert [verdict.status for verdict in ended] == ["fail", "pass"]
@@ -152,7 +152,7 @@ def test_a_lasting_fault_stays_a_anomaly_and_its_end_is_none(judged):
 
 def test_days_delivered_before_must_not_grow(judged):
     again = (
-        "select * from sound union all select * replace (receipt + 9000000 as receipt) from sound "
+        "select * from clean union all select * replace (receipt + 9000000 as receipt) from clean "
         f"where sold_at >= date '{FAULTY_WEEK}' - 14 and not {SINCE}"
     )
     assert "replay" in {anomaly.kind for anomaly in judged(again).anomalies}
@@ -168,11 +168,11 @@ def test_days_delivered_before_must_not_grow(judged):
         "cut at two",
     ],
 )
-def test_a_anomaly_can_be_made_again_and_looks_the_same(shop, tables, judged, name):
+def test_an_anomaly_can_be_made_again_and_looks_the_same(shop, tables, judged, name):
     sales, kind, column = FAULTS[name]
     anomaly = next(one for one in judged(sales).anomalies if (one.kind, one.column) == (kind, column))
-    shop.execute("create or replace table feed.sales as select * from sound")
-    sql = altered_sql(anomaly.replay, tables[0].columns, "sold_at").replace("{table}", "sound")
+    shop.execute("create or replace table feed.sales as select * from clean")
+    sql = altered_sql(anomaly.replay, tables[0].columns, "sold_at").replace("{table}", "clean")
     again = next(one for one in judged(sql).anomalies if (one.kind, one.column) == (kind, column))
     assert again.observed == pytest.approx(anomaly.observed, rel=0.15)
 
@@ -184,12 +184,12 @@ def test_too_little_is_refused(shop, tables, healthy):
     assert absent.status == "insufficient evidence"
 
 
-def test_the_past_is_judged_anew_when_nobody_remembers_it(judged, tables, healthy):
-    remembered = judge_quality(healthy, tables, CUTOFF, {})
-    assert judge_quality(healthy, tables, CUTOFF).anomalies == remembered.anomalies == ()
+def test_the_past_is_judged_anew_without_its_verdicts(judged, tables, healthy):
+    carried = judge_quality(healthy, tables, CUTOFF, {})
+    assert judge_quality(healthy, tables, CUTOFF).anomalies == carried.anomalies == ()
 
 
-def test_a_missing_or_retyped_column_is_a_anomaly_and_a_new_one_is_not():
+def test_a_missing_or_retyped_column_is_an_anomaly_and_a_new_one_is_not():
     before = {"id": "BIGINT", "amount": "DOUBLE", "at": "TIMESTAMP"}
     assert judge_schema("raw/t", before, {**before, "note": "VARCHAR"}, date(2021, 5, 3)) == ()
     assert judge_schema("raw/t", before, {**before, "id": "INTEGER"}, date(2021, 5, 3)) == ()

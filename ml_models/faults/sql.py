@@ -1,102 +1,15 @@
-"""What can happen to rows, written as SQL (DuckDB's dialect): a drill injects it, attribution re-enacts it.
-
-Each operation is a pure function of the rows: which units are hit is decided by a hash of their values, never at
-random, so the same description gives the same rows on every machine and in every process. Units are chosen by `per`
-alone (not by operation), so two perturbations with the same `per` and `rate` hit the same units: a fault that affects
-three columns of a third of the stores is three perturbations.
-
-`where` is a predicate over the table's columns. In it `{table}` stands for the rows before the perturbation and
-`{first_day}`, `{last_day}` for the perturbation's days as date literals, so that a predicate can look at the past:
-`buyer in (select buyer from {table} where bought_on < {first_day} group by 1 having count(*) > 9)`.
-"""
+"""Perturbations written as SQL (DuckDB's dialect): a select of the rows as they would be."""
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from ml_models.faults.checks import check, replayed_days
+from ml_models.faults.operations import MOMENTS, OPERATIONS, WHOLE, Columns, is_of, names_in
 from ml_models.monitoring.types import Perturbation
 
-Columns = Mapping[str, str]
-"""Column name -> SQL type, in the table's order."""
-
-_MOMENTS = ("TIMESTAMP", "DATE", "DATETIME")
-_NUMBERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT", "UBIGINT", "UINTEGER", "DOUBLE", "FLOAT", "DECIMAL")
-_WHOLE = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT", "UBIGINT", "UINTEGER")
 _BOOKKEEPING = "_airbyte"
-
-
-@dataclass(frozen=True)
-class Operation:
-    """What one operation does, and what its description must and may say.
-
-    `needs` are fields of the perturbation that must be set ("column", "value", "per", "first_day", "time": the table
-    must have a time); `whole_table` operations change the schema, so they take neither `where` nor `rate`; `by_value`
-    hits all rows of a value of `column` together when `per` is empty.
-    """
-
-    meaning: str
-    needs: tuple[str, ...] = ()
-    numeric: bool = False
-    whole_table: bool = False
-    by_value: bool = False
-    as_of: bool = False
-
-
-OPERATIONS: Mapping[str, Operation] = {
-    "drop": Operation("the rows are missing"),
-    "freeze": Operation("the table is not updated any more: rows from first_day on (or `where`) are missing"),
-    "null": Operation("the column is null", ("column",)),
-    "set": Operation("the column becomes `value`, or the expression `{sql = ...}`", ("column", "value")),
-    "scale": Operation("the column is multiplied by `value`", ("column", "value"), numeric=True),
-    "add": Operation("`value` is added to the column", ("column", "value"), numeric=True),
-    "negate": Operation("the column changes its sign", ("column",), numeric=True),
-    "swap": Operation("the column and the column named by `value` exchange their values", ("column", "value")),
-    "shuffle": Operation("the column's values are dealt to other rows: a join gone wrong", ("column",)),
-    "map_values": Operation(
-        "values are renamed, by a table `{old = new}` or a pattern such as 'NEW {}'", ("column", "value"), by_value=True
-    ),
-    "collapse": Operation("values become one: `value`, or the most frequent", ("column",), by_value=True),
-    "rekey": Operation("identifiers are replaced by new ones, one for one", ("column",), by_value=True),
-    "merge": Operation("identifiers are folded together, `value` (default 2) into one", ("column",), by_value=True),
-    "duplicate": Operation(
-        "the rows come twice; the copy has new values of the key `column` if it is given, and in `value` "
-        "`{column = 'expression'}` what else is different in it"
-    ),
-    "replay_days": Operation(
-        "the `value` days before first_day come again, under new values of the key `column` if it is given; with "
-        "`{days = n, shift = n}` they are dated n days later",
-        ("value", "first_day", "time"),
-    ),
-    "add_entities": Operation(
-        "copies of the chosen entities (`per`) appear under new identifiers; `value` lists other keys to renew",
-        ("per",),
-    ),
-    "thin": Operation(
-        "of the chosen units, the share `value` of the values of `column` (else of rows) is missing", ("value",)
-    ),
-    "quit": Operation(
-        "the chosen entities stop for good, the share `value` of those left each week",
-        ("per", "value", "first_day", "time"),
-    ),
-    "regroup_time": Operation(
-        "all that an entity does within `value` weeks moves into the first of them; `column` is the time",
-        ("per", "column", "value", "first_day", "time"),
-    ),
-    "shift_time": Operation(
-        "the time is moved by `value` hours, or from UTC to the clock of a zone", ("column", "value")
-    ),
-    "delay": Operation(
-        "the rows arrive `value` days late (0 days late is the next morning)", ("value", "time"), as_of=True
-    ),
-    "rename_column": Operation("the column is called `value`", ("column", "value"), whole_table=True),
-    "retype": Operation("the column has the type `value`", ("column", "value"), whole_table=True),
-    "drop_column": Operation("the column is not there", ("column",), whole_table=True),
-    "add_column": Operation("there is a new column, null or `value`", ("column",), whole_table=True),
-    "edit_model": Operation("the compiled SQL of a dbt model is edited: `{find = ..., replace = ...}`", ("value",)),
-}
-"""Every operation that a description can name."""
 
 
 def altered_sql(
@@ -117,139 +30,6 @@ def altered_sql(
     """
     check(perturbation, columns, time_sql)
     return _Builder(perturbation, dict(columns), time_sql, relation, as_of).sql()
-
-
-def check(perturbation: Perturbation, columns: Columns | None = None, time_sql: str | None = None) -> None:
-    """Check a description by itself and, when they are given, against a table's columns and time.
-
-    Raises:
-        ValueError: see `altered_sql`.
-    """
-    name = perturbation.operation
-    if name not in OPERATIONS:
-        raise ValueError(f"Expected an operation out of {', '.join(OPERATIONS)}; got {name!r}. Correct its spelling.")
-    operation = OPERATIONS[name]
-    label = f"{name} on {perturbation.table}"
-    schema, _, table = perturbation.table.partition("/")
-    if not schema or not table or "/" in table:
-        raise ValueError(
-            f"Expected a table as 'schema/name', such as raw/orders; got {perturbation.table!r} for {name}."
-        )
-    if isinstance(perturbation.rate, bool) or not isinstance(perturbation.rate, (int, float)):
-        raise ValueError(f"{label}: expected a rate between 0 and 1; got {perturbation.rate!r}.")
-    if not 0 <= perturbation.rate <= 1:
-        raise ValueError(
-            f"{label}: expected a rate between 0 and 1, the share of units that are hit; got {perturbation.rate!r}."
-        )
-    for field in ("column", "value", "per", "first_day"):
-        if field in operation.needs and getattr(perturbation, field) in ("", None):
-            raise ValueError(f"{label}: expected `{field}`, and there is none. In this operation {operation.meaning}.")
-    for field in ("first_day", "last_day"):
-        day = getattr(perturbation, field)
-        if day is not None and (not isinstance(day, date) or isinstance(day, datetime)):
-            raise ValueError(f"{label}: expected {field} to be a date; got {day!r}.")
-    if perturbation.first_day and perturbation.last_day and perturbation.last_day < perturbation.first_day:
-        raise ValueError(
-            f"{label}: expected last_day not before first_day; got {perturbation.first_day} to {perturbation.last_day}."
-        )
-    if operation.whole_table and (perturbation.where or perturbation.rate != 1 or perturbation.per):
-        raise ValueError(f"{label}: it changes the whole column; leave out `where`, `rate` and `per`.")
-    _check_value(perturbation, label)
-    if time_sql is not None and "time" in operation.needs and not time_sql:
-        raise ValueError(f"{label}: expected a table with a time, and {perturbation.table} has none.")
-    if columns is None:
-        return
-    if name == "edit_model":
-        raise ValueError(f"{label}: a model's SQL is edited where models are run, not by selecting from its table.")
-    wanted = [perturbation.column] if name != "add_column" else []
-    wanted += [perturbation.per, str(perturbation.value) if name == "swap" else ""]
-    if name == "add_entities":
-        wanted += _names(perturbation.value)
-    if name == "duplicate":
-        wanted += list(perturbation.value or {})  # type: ignore[call-overload]
-    for column in wanted:
-        if column and column not in columns:
-            raise ValueError(
-                f"{label}: expected a column of the table ({', '.join(columns)}); got {column!r}. Correct it."
-            )
-    if name in ("add_column", "rename_column"):
-        new = perturbation.column if name == "add_column" else str(perturbation.value)
-        if new in columns:
-            raise ValueError(f"{label}: expected a name that the table does not have yet; {new!r} is there already.")
-    if operation.numeric and not _is(columns[perturbation.column], _NUMBERS):
-        raise ValueError(
-            f"{label}: expected a number column; {perturbation.column!r} is {columns[perturbation.column]}. Use `set` "
-            "or `map_values` for text."
-        )
-    if name in ("shift_time", "regroup_time") and not _is(columns[perturbation.column], _MOMENTS):
-        raise ValueError(
-            f"{label}: expected a column that holds a time; {perturbation.column!r} is {columns[perturbation.column]}."
-        )
-
-
-def depends_on_when(perturbation: Perturbation, time_sql: str) -> bool:
-    """Tell whether the altered table differs with the day on which one looks at it.
-
-    It does for rows that arrive late, and for what changes on a day as a whole: a schema, a table without a time.
-    """
-    operation = OPERATIONS[perturbation.operation]
-    whole = not time_sql or operation.whole_table or perturbation.operation == "edit_model"
-    return operation.as_of or (whole and bool(perturbation.first_day or perturbation.last_day))
-
-
-def _check_value(perturbation: Perturbation, label: str) -> None:
-    name, value = perturbation.operation, perturbation.value
-    if name in ("scale", "add", "delay", "thin", "quit", "regroup_time"):
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"{label}: expected a number as `value`; got {value!r}.")
-        if name in ("thin", "quit") and not 0 <= value <= 1:
-            raise ValueError(f"{label}: expected a share between 0 and 1 as `value`; got {value!r}.")
-        if name == "delay" and value < 0:
-            raise ValueError(f"{label}: expected a number of days from 0 on as `value`; got {value!r}.")
-        if name == "regroup_time" and (value < 2 or value != int(value)):
-            raise ValueError(f"{label}: expected a whole number of weeks from 2 on as `value`; got {value!r}.")
-    elif name == "shift_time":
-        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            raise ValueError(f"{label}: expected hours or the name of a time zone as `value`; got {value!r}.")
-    elif name == "merge":
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 2):
-            raise ValueError(f"{label}: expected a whole number from 2 on as `value`; got {value!r}.")
-    elif name == "map_values":
-        if not (isinstance(value, Mapping) and value) and not (isinstance(value, str) and "{}" in value):
-            raise ValueError(
-                f"{label}: expected a table of old and new values, or a pattern with {{}} for the old one, as `value`; "
-                f"got {value!r}."
-            )
-    elif name in ("swap", "rename_column", "retype"):
-        if (
-            not isinstance(value, str)
-            or not value.replace("_", "").replace(" ", "").replace("(", "").replace(")", "").replace(",", "").isalnum()
-        ):
-            raise ValueError(f"{label}: expected a name as `value`; got {value!r}.")
-    elif name == "duplicate":
-        if value is not None and not isinstance(value, Mapping):
-            raise ValueError(f"{label}: expected {{column = 'expression'}} as `value`; got {value!r}.")
-    elif name == "replay_days":
-        days, _ = _replayed(value, label)
-        if days < 1:
-            raise ValueError(f"{label}: expected at least one day as `value`; got {value!r}.")
-    elif name == "edit_model":
-        edits = value if isinstance(value, (list, tuple)) else [value]
-        for edit in edits:
-            if not isinstance(edit, Mapping) or not edit.get("find") or not isinstance(edit.get("replace"), str):
-                raise ValueError(f"{label}: expected {{find = '...', replace = '...'}} as `value`; got {value!r}.")
-
-
-def _replayed(value: object, label: str) -> tuple[int, int]:
-    if isinstance(value, Mapping) and set(value) <= {"days", "shift"} and "days" in value:
-        days, shift = value["days"], value.get("shift", 0)
-    else:
-        days, shift = value, 0
-    if any(isinstance(part, bool) or not isinstance(part, int) for part in (days, shift)):
-        raise ValueError(f"{label}: expected whole days, or {{days = n, shift = n}}, as `value`; got {value!r}.")
-    assert isinstance(days, int)
-    assert isinstance(shift, int)
-    return days, shift
 
 
 class _Builder:
@@ -333,11 +113,11 @@ class _Builder:
         return self.select({self.it.column: f"case when {self.hit(*more)} then {expression} else {column} end"})
 
     def number(self, expression: str) -> str:
-        return f"round({expression})" if _is(self.columns[self.it.column], _WHOLE) else expression
+        return f"round({expression})" if is_of(self.columns[self.it.column], WHOLE) else expression
 
     def fresh(self, column: str) -> str:
         """Return new values of a key, one for one: numbers beyond those that are there, text with a mark."""
-        if _is(self.columns[column], _WHOLE):
+        if is_of(self.columns[column], WHOLE):
             return f"{_q(column)} + (select max({_q(column)}) - min({_q(column)}) + 1 from {self.relation})"
         return f"cast({_q(column)} as varchar) || '-2'"
 
@@ -440,7 +220,7 @@ class _Builder:
         return self.with_copies(changed, self.hit())
 
     def replay_days(self) -> str:
-        days, shift = _replayed(self.it.value, "replay_days")
+        days, shift = replayed_days(self.it.value, "replay_days")
         assert self.it.first_day is not None
         until = _literal(self.it.first_day)
         again = (
@@ -450,12 +230,12 @@ class _Builder:
         changed = {self.it.column: self.fresh(self.it.column)} if self.it.column else {}
         if shift:
             for name, kind in self.columns.items():
-                if _is(kind, _MOMENTS) and not name.startswith(_BOOKKEEPING):
+                if is_of(kind, MOMENTS) and not name.startswith(_BOOKKEEPING):
                     changed[name] = f"{_q(name)} + interval {shift} day"
         return self.with_copies(changed, f"coalesce({again}, false)")
 
     def add_entities(self) -> str:
-        renewed = {name: self.fresh(name) for name in [self.it.per, *_names(self.it.value)]}
+        renewed = {name: self.fresh(name) for name in [self.it.per, *names_in(self.it.value)]}
         return self.with_copies(renewed, self.hit())
 
     def thin(self) -> str:
@@ -564,13 +344,3 @@ def _literal(value: Any) -> str:
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     raise ValueError(f"Expected a value that SQL can write (number, text, date); got {type(value).__name__} {value!r}.")
-
-
-def _names(value: object) -> list[str]:
-    if value is None:
-        return []
-    return [value] if isinstance(value, str) else [str(name) for name in value]  # type: ignore[attr-defined]
-
-
-def _is(kind: str, family: tuple[str, ...]) -> bool:
-    return kind.upper().startswith(family)

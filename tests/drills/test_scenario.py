@@ -1,4 +1,4 @@
-"""What is known on a Monday of an altered world: what the graph would have known, and nothing more."""
+"""What is there on a Monday of a scenario: what the graph would have had by then, and nothing more."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -8,7 +8,7 @@ import pytest
 
 from drills.faults import Dated, Expected, Fault, known
 from drills.run import check_start, drill
-from drills.world import DrilledHistory, record
+from drills.scenario import DrilledHistory, record
 from ml_models.monitoring.data_quality import judge_as_of
 from ml_models.monitoring.diagnosis import NotReplayable
 from ml_models.monitoring.types import Perturbation
@@ -36,23 +36,23 @@ def at(frame, cutoff):
 
 
 def test_when_nothing_is_altered_each_morning_is_as_it_was(year):
-    world, recording = history(year, Perturbation("raw/transactions", "drop", where="false")), year[1]
+    scenario, recording = history(year, Perturbation("raw/transactions", "drop", where="false")), year[1]
     morning = START + WEEK
     rows = recording.features[recording.features.cutoff_date <= pd.Timestamp(morning)]
-    assert world.frame(morning).reset_index(drop=True).equals(rows.reset_index(drop=True))
+    assert scenario.frame(morning).reset_index(drop=True).equals(rows.reset_index(drop=True))
     for found, whole, days in (
-        (world.outcomes(morning), recording.outcomes, 28),
-        (world.early(morning), recording.early, 14),
+        (scenario.outcomes(morning), recording.outcomes, 28),
+        (scenario.early(morning), recording.early, 14),
     ):
         mature = whole[whole.cutoff_date + pd.Timedelta(days=days) <= pd.Timestamp(morning)]
         assert found.reset_index(drop=True).equals(mature.reset_index(drop=True))
     past = recording.measures[recording.measures.period_start < pd.Timestamp(morning)]
-    both = world.profile(morning).merge(past, on=MEASURE, how="outer", suffixes=("", "_then"), indicator=True)
+    both = scenario.profile(morning).merge(past, on=MEASURE, how="outer", suffixes=("", "_then"), indicator=True)
     assert (both._merge == "both").all()
     assert both.value.fillna(-1).sub(both.value_then.fillna(-1)).abs().max() < 1e-6
     assert [
         anomaly.sentence
-        for anomaly in world.anomalies(morning)
+        for anomaly in scenario.anomalies(morning)
         if anomaly.kind in ("schema", "stale", "future", "labels")
     ] == []
 
@@ -67,63 +67,65 @@ def test_a_fault_that_changes_nothing_is_refused_because_nobody_could_notice_it(
 
 
 def test_rows_go_wrong_from_the_first_day_on_and_the_truth_stays(year):
-    world, recording = drilled(year, "amounts_times_100"), year[1]
-    assert at(world.frame(START), START).equals(at(recording.features, START))
+    scenario, recording = drilled(year, "amounts_times_100"), year[1]
+    assert at(scenario.frame(START), START).equals(at(recording.features, START))
     after = START + WEEK
-    before, now = (at(frame, after) for frame in (recording.features, world.frame(after)))
+    before, now = (at(frame, after) for frame in (recording.features, scenario.frame(after)))
     assert now.spend_cents_7d.sum() == 100 * before.spend_cents_7d.sum()
-    assert at(world.frame(after), START).equals(at(recording.features, START))
-    assert at(world.truth(after), after).equals(at(recording.outcomes, after))
+    assert at(scenario.frame(after), START).equals(at(recording.features, START))
+    assert at(scenario.truth(after), after).equals(at(recording.outcomes, after))
 
 
 def test_late_rows_hold_back_cutoff_and_labels_and_come_a_week_later(year):
-    world = drilled(year, "load_three_days_late")
+    scenario = drilled(year, "load_three_days_late")
     late, later = START + WEEK, START + 2 * WEEK
-    assert at(world.frame(late), late).empty
-    assert world.outcomes(late).cutoff_date.max() == pd.Timestamp(START - 4 * WEEK)
-    assert at(world.frame(later), late).equals(at(year[1].features, late))
-    assert any(anomaly.kind == "stale" for anomaly in world.anomalies(late))
+    assert at(scenario.frame(late), late).empty
+    assert scenario.outcomes(late).cutoff_date.max() == pd.Timestamp(START - 4 * WEEK)
+    assert at(scenario.frame(later), late).equals(at(year[1].features, late))
+    assert any(anomaly.kind == "stale" for anomaly in scenario.anomalies(late))
 
 
-def test_a_missing_column_stops_the_graph_and_is_a_anomaly(year):
-    world = drilled(year, "column_renamed")
-    assert at(world.frame(START), START).empty
-    found = [anomaly for anomaly in world.anomalies(START) if anomaly.kind == "schema"]
+def test_a_missing_column_stops_the_graph_and_is_an_anomaly(year):
+    scenario = drilled(year, "column_renamed")
+    assert at(scenario.frame(START), START).empty
+    found = [anomaly for anomaly in scenario.anomalies(START) if anomaly.kind == "schema"]
     assert [(anomaly.asset, anomaly.column) for anomaly in found] == [("raw/transactions", "sales_value")]
-    assert len(world.profile(START)) > len(world.profile(START - WEEK))
+    assert len(scenario.profile(START)) > len(scenario.profile(START - WEEK))
     with pytest.raises(NotReplayable):
-        world.rebuild(START)([], START - 5 * WEEK)
+        scenario.rebuild(START)([], START - 5 * WEEK)
 
 
 def test_a_table_without_a_time_changes_on_the_morning_of_the_first_day(year):
-    world = drilled(year, "taxonomy_collapsed")
-    assert at(world.frame(START - WEEK), START - WEEK).categories_84d.mean() > 20
-    assert (at(world.frame(START), START).categories_84d == at(world.frame(START), START).departments_84d).mean() > 0.9
+    scenario = drilled(year, "taxonomy_collapsed")
+    assert at(scenario.frame(START - WEEK), START - WEEK).categories_84d.mean() > 20
+    assert (
+        at(scenario.frame(START), START).categories_84d == at(scenario.frame(START), START).departments_84d
+    ).mean() > 0.9
 
 
 def test_a_leak_is_in_the_history_that_was_built_again_and_not_in_live_rows(year):
-    world, recording = drilled(year, "leak"), year[1]
+    scenario, recording = drilled(year, "leak"), year[1]
     four_weeks_ago = START - 4 * WEEK
-    pd.testing.assert_frame_equal(at(world.frame(START), START), at(recording.features, START), check_dtype=False)
-    assert not at(world.frame(START), four_weeks_ago).equals(at(recording.features, four_weeks_ago))
-    found = judge_as_of(world.frame(START), world.audit(START), PROBLEM.features, PROBLEM.entity)
+    pd.testing.assert_frame_equal(at(scenario.frame(START), START), at(recording.features, START), check_dtype=False)
+    assert not at(scenario.frame(START), four_weeks_ago).equals(at(recording.features, four_weeks_ago))
+    found = judge_as_of(scenario.frame(START), scenario.audit(START), PROBLEM.features, PROBLEM.entity)
     assert {anomaly.kind for anomaly in found} == {"future"}
-    sound = drilled(year, "amounts_times_100")
-    assert judge_as_of(sound.frame(START), sound.audit(START), PROBLEM.features, PROBLEM.entity) == ()
+    other = drilled(year, "amounts_times_100")
+    assert judge_as_of(other.frame(START), other.audit(START), PROBLEM.features, PROBLEM.entity) == ()
 
 
-def test_when_the_world_changes_the_truth_does_too(year):
+def test_when_customers_change_the_truth_does_too(year):
     stops = Perturbation("raw/transactions", "drop", where="household_id % 32 = 0")
-    world = history(year, stops, kind="concept")
-    gone = at(world.truth(START), START).lapsed[lambda rows: rows.index.astype(int) % 32 == 0]
+    scenario = history(year, stops, kind="concept")
+    gone = at(scenario.truth(START), START).lapsed[lambda rows: rows.index.astype(int) % 32 == 0]
     assert len(gone) > 20
     assert gone.mean() == 1
     assert at(year[1].outcomes, START).lapsed.loc[gone.index].mean() < 0.5
 
 
 def test_a_past_week_is_rebuilt_from_what_is_there_now(year):
-    world = drilled(year, "amounts_times_100")
-    build, day = world.rebuild(START + WEEK), START - 4 * WEEK
+    scenario = drilled(year, "amounts_times_100")
+    build, day = scenario.rebuild(START + WEEK), START - 4 * WEEK
     assert at(build([], day), day)[list(PROBLEM.features)].equals(at(year[1].features, day)[list(PROBLEM.features)])
     doubled = Perturbation("raw/transactions", "scale", "sales_value", value=2.0)
     assert (at(build([doubled], day), day).spend_cents_84d == 2 * at(year[1].features, day).spend_cents_84d).all()

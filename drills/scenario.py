@@ -1,4 +1,4 @@
-"""What was known on each Monday morning of a world in which something goes wrong.
+"""What is there on each Monday morning of a scenario in which something goes wrong.
 
 A `Recording` is the year as it was: features, labels and measures of every week. A `DrilledHistory` is that until FROM;
 from then on each morning is built on its own, in a sandbox that holds the altered rows delivered by then, and it adds
@@ -14,17 +14,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
 
 from drills.faults import Fault
 from ml_models.cutoffs import cutoff_dates
-from ml_models.monitoring import data_quality as quality
-from ml_models.monitoring import drift as drift_package
+from ml_models.monitoring import data_quality, drift
 from ml_models.monitoring.data_quality import judge_arrival, judge_quality, judge_schema
-from ml_models.monitoring.data_quality.profile_sql import WEEK, MonitoredTable, as_profile, fitted, measure_sql
-from ml_models.monitoring.data_quality.thresholds import KEPT_WEEKS
+from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable, fitted
+from ml_models.monitoring.data_quality.profile_sql import as_profile, measure_sql
+from ml_models.monitoring.data_quality.thresholds import KEPT_WEEKS, WEEK
 from ml_models.monitoring.data_quality.verdict import BadWeeks
 from ml_models.monitoring.diagnosis import NotReplayable
 from ml_models.monitoring.drift.weekly import measure_drift
@@ -79,29 +80,29 @@ def record(
     folder = keep / _digest(sandbox, tables, perturbations) if keep else None
     names = ("features", "outcomes", "early", "measures")
     if folder is not None and (folder / "types.json").exists():
-        frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in names}
-        told = json.loads((folder / "types.json").read_text())
-        kept = Recording(**{**frames, "tables": tuple(tables), "types": told})
+        frames = [pd.read_parquet(folder / f"{name}.parquet") for name in names]
+        types = json.loads((folder / "types.json").read_text())
+        kept = Recording(*frames, tables=tuple(tables), types=types)
         return _judged(kept, problem, folder)
-    with sandbox.world(perturbations) as world:
-        types = _types(world, tables)
-        features = _dated(world.read("select * from features.customer_features order by cutoff_date, customer_id"))
-        outcomes = _outcomes(world, problem)
-        early = _early(world, problem)
+    with sandbox.world(perturbations) as scenario:
+        types = _types(scenario, tables)
+        features = _dated(scenario.read("select * from features.customer_features order by cutoff_date, customer_id"))
+        outcomes = _outcomes(scenario, problem)
+        early = _early(scenario, problem)
         first = min(cutoff_dates(features[problem.cutoff])).date()
         last = max(cutoff_dates(features[problem.cutoff])).date()
         begin = first - timedelta(days=WEEK * (int(sandbox.setting("window_days")) // WEEK))
         weeks = [begin + timedelta(days=days) for days in range(0, (last - begin).days, WEEK)]
-        parts = [measure(world, tables, types, begin, last, [table.asset for table in tables if table.time_sql])]
+        parts = [measure(scenario, tables, types, begin, last, [table.asset for table in tables if table.time_sql])]
         # A list without a time is the same each week: measured once, dated by every Monday.
         snapshots = [table.asset for table in tables if not table.time_sql]
         growing = [asset for asset in snapshots if _has_time(types.get(asset, {})) and asset.startswith("raw/")]
-        still = measure(world, tables, types, begin, last, [asset for asset in snapshots if asset not in growing])
+        still = measure(scenario, tables, types, begin, last, [asset for asset in snapshots if asset not in growing])
         parts += [still.assign(period_start=pd.Timestamp(week).as_unit("us")) for week in weeks]
     for week in weeks if growing else ():
         # With dates in it (campaigns), it grows.
-        with sandbox.world(perturbations, until=week + timedelta(days=WEEK), build=[]) as world:
-            parts.append(measure(world, tables, types, week, week + timedelta(days=WEEK), growing))
+        with sandbox.world(perturbations, until=week + timedelta(days=WEEK), build=[]) as scenario:
+            parts.append(measure(scenario, tables, types, week, week + timedelta(days=WEEK), growing))
     measures = _joined(parts)
     made = Recording(features, outcomes, early, measures, tuple(tables), types)
     if folder is not None:
@@ -121,11 +122,11 @@ def _judged(recording: Recording, problem: Problem, folder: Path) -> Recording:
     """
     last = recording.cutoffs[-1]
     columns = hashlib.sha256(repr(problem.features).encode()).hexdigest()[:6]
-    drift_at = folder / f"drift-{columns}-{_code(*sorted(Path(drift_package.__file__).parent.glob('*.py')))}.parquet"
+    drift_at = folder / f"drift-{columns}-{_code(*_files(drift))}.parquet"
     if not drift_at.exists():
         found = measure_drift(problem, recording.features, last, None, "")
         _kept(drift_at, lambda path: found.to_parquet(path))
-    weeks_at = folder / f"bad_weeks-{_code(*sorted(Path(quality.__file__).parent.glob('*.py')))}.json"
+    weeks_at = folder / f"bad_weeks-{_code(*_files(data_quality))}.json"
     if not weeks_at.exists():
         first = recording.measures["period_start"].min().date()
         # As far as the first judgement sees; from there on week by week, as in life.
@@ -134,8 +135,8 @@ def _judged(recording: Recording, problem: Problem, folder: Path) -> Recording:
         while day <= last:
             bad = judge_quality(recording.measures, recording.tables, day, bad).bad_weeks
             day += timedelta(days=WEEK)
-        told = {asset: {str(day): kinds for day, kinds in weeks.items()} for asset, weeks in (bad or {}).items()}
-        _kept(weeks_at, lambda path: path.write_text(json.dumps(told)))
+        text = {asset: {str(day): kinds for day, kinds in weeks.items()} for asset, weeks in (bad or {}).items()}
+        _kept(weeks_at, lambda path: path.write_text(json.dumps(text)))
     read = json.loads(weeks_at.read_text())
     bad_weeks = {
         asset: {date.fromisoformat(day): tuple(kinds) for day, kinds in weeks.items()} for asset, weeks in read.items()
@@ -150,12 +151,16 @@ def _kept(path: Path, write: Callable[[Path], object]) -> None:
     part.replace(path)
 
 
+def _files(package: ModuleType) -> list[Path]:
+    return sorted(Path(str(package.__file__)).parent.glob("*.py"))
+
+
 def _code(*files: Path) -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def measure(
-    world: World,
+    scenario: World,
     tables: Sequence[MonitoredTable],
     types: Mapping[str, Mapping[str, str]],
     first: date,
@@ -168,7 +173,7 @@ def measure(
         if present is not None and monitored.asset not in present:
             continue
         table = fitted(monitored, types.get(monitored.asset, {}))
-        parts += [world.read(sql) for sql in measure_sql(table, first, end - timedelta(days=1))]
+        parts += [scenario.read(sql) for sql in measure_sql(table, first, end - timedelta(days=1))]
     return as_profile(parts)
 
 
@@ -211,7 +216,7 @@ class DrilledHistory:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing changes at FROM: a window of the calendar, or a world that was always so."""
+        """Whether nothing changes at FROM: a window of the calendar, or a scenario that was always so."""
         return all(dated.always for dated in self.fault.perturbations)
 
     def cutoffs(self) -> Sequence[date]:
@@ -258,11 +263,11 @@ class DrilledHistory:
             return None
 
     def outcomes(self, cutoff: date) -> pd.DataFrame:
-        """Return the labels known on this morning."""
+        """Return the labels that are there on this morning."""
         return self._labels("outcomes", cutoff, self.problem.horizon_days)
 
     def early(self, cutoff: date) -> pd.DataFrame:
-        """Return the early labels known on this morning."""
+        """Return the early labels that are there on this morning."""
         return self._labels("early", cutoff, EARLY_DAYS)
 
     def differs(self, cutoff: date) -> bool:
@@ -287,16 +292,16 @@ class DrilledHistory:
     def truth(self, cutoff: date) -> pd.DataFrame:
         """Return what really happened to the customers of one cutoff."""
         rows = self.recording.outcomes
-        if self.fault.changes_the_world and not self.quiet and cutoff >= self.start:
+        if self.fault.changes_the_truth and not self.quiet and cutoff >= self.start:
             if self._truth is None:
                 later = [day for day in self.cutoffs() if day >= self.start]
                 with self.sandbox.world(
                     self.perturbations, cutoffs=later, build=["outcomes/customer_outcomes"]
-                ) as world:
-                    self._truth = _outcomes(world, self.problem)
+                ) as scenario:
+                    self._truth = _outcomes(scenario, self.problem)
                 # Without `until` every cutoff is there, also one whose label lies beyond the recording.
-                known = set(rows[self.problem.cutoff])
-                self._truth = self._truth[self._truth[self.problem.cutoff].isin(known)]
+                recorded = set(rows[self.problem.cutoff])
+                self._truth = self._truth[self._truth[self.problem.cutoff].isin(recorded)]
             rows = self._truth
         return rows[cutoff_dates(rows[self.problem.cutoff]) == pd.Timestamp(cutoff)]
 
@@ -308,9 +313,9 @@ class DrilledHistory:
             drift = drift[cutoff_dates(drift["cutoff_date"]) < pd.Timestamp(begin)]
         if weeks is not None:
             # The week before FROM is measured on FROM.
-            known = begin - timedelta(days=WEEK)
+            measured = begin - timedelta(days=WEEK)
             weeks = {
-                asset: {day: kinds for day, kinds in found.items() if day < known} for asset, found in weeks.items()
+                asset: {day: kinds for day, kinds in found.items() if day < measured} for asset, found in weeks.items()
             }
         return (None if self.fault.rebuild else drift), weeks
 
@@ -341,10 +346,10 @@ class DrilledHistory:
 
     def _labels(self, name: str, cutoff: date, delay: int) -> pd.DataFrame:
         rows = getattr(self.recording, name)
-        known = cutoff_dates(rows[self.problem.cutoff]) + pd.Timedelta(days=delay)
+        mature = cutoff_dates(rows[self.problem.cutoff]) + pd.Timedelta(days=delay)
         if self.quiet or cutoff < self.start:
-            return rows[known <= pd.Timestamp(cutoff)]
-        clean = rows[known < pd.Timestamp(self.start)]
+            return rows[mature <= pd.Timestamp(cutoff)]
+        clean = rows[mature < pd.Timestamp(self.start)]
         return _joined([clean, *(getattr(morning, name) for morning in self._until(cutoff))])
 
     def _until(self, cutoff: date) -> list[_Morning]:
@@ -372,15 +377,15 @@ class DrilledHistory:
         week = morning - timedelta(days=WEEK)
         try:
             if self.fault.rebuild and morning == self.start:
-                with self.sandbox.world(perturbations, until=morning) as world:
-                    self._history = _features(world, None)
-            with self.sandbox.world(perturbations, cutoffs=wanted, until=morning) as world:
-                types = _types(world, self.recording.tables)
+                with self.sandbox.world(perturbations, until=morning) as scenario:
+                    self._history = _features(scenario, None)
+            with self.sandbox.world(perturbations, cutoffs=wanted, until=morning) as scenario:
+                types = _types(scenario, self.recording.tables)
                 return _Morning(
-                    features=_features(world, new["features"]),
-                    outcomes=_of(_outcomes(world, problem), new["outcomes"], cutoff),
-                    early=_of(_early(world, problem), new["early"], cutoff),
-                    measures=measure(world, self.recording.tables, types, week, morning),
+                    features=_features(scenario, new["features"]),
+                    outcomes=_of(_outcomes(scenario, problem), new["outcomes"], cutoff),
+                    early=_of(_early(scenario, problem), new["early"], cutoff),
+                    measures=measure(scenario, self.recording.tables, types, week, morning),
                     anomalies=self._schema(types, morning),
                 )
         except SandboxError as error:
@@ -390,14 +395,14 @@ class DrilledHistory:
         """Build a Monday on which the graph failed: what arrived is there to be measured, nothing else is new."""
         with self.sandbox.world(
             self.perturbations, until=morning, first_day=week - timedelta(days=84), build=[]
-        ) as world:
-            types = _types(world, self.recording.tables)
+        ) as scenario:
+            types = _types(scenario, self.recording.tables)
             raw = [asset for asset in types if asset.startswith("raw/")]
             return _Morning(
                 features=self.recording.features.iloc[:0],
                 outcomes=self.recording.outcomes.iloc[:0],
                 early=self.recording.early.iloc[:0],
-                measures=measure(world, self.recording.tables, types, week, morning, raw),
+                measures=measure(scenario, self.recording.tables, types, week, morning, raw),
                 anomalies=self._schema({asset: types[asset] for asset in raw}, morning),
                 broken=reason,
             )
@@ -410,10 +415,10 @@ class DrilledHistory:
         )
 
 
-def _types(world: World, tables: Sequence[MonitoredTable]) -> dict[str, dict[str, str]]:
+def _types(scenario: World, tables: Sequence[MonitoredTable]) -> dict[str, dict[str, str]]:
     """Return the columns of the monitored tables that are there."""
     found: dict[str, dict[str, str]] = {}
-    rows = world.read(
+    rows = scenario.read(
         "select schema_name || '/' || table_name as asset, column_name, data_type from duckdb_columns() "
         "where database_name = 'memory' order by schema_name, table_name, column_index"
     )
@@ -428,22 +433,22 @@ def _has_time(types: Mapping[str, str]) -> bool:
     return any(kind.startswith(("TIMESTAMP", "DATE")) and not name.startswith("_") for name, kind in types.items())
 
 
-def _features(world: World, cutoffs: Sequence[date] | None) -> pd.DataFrame:
-    frame = _dated(world.read("select * from features.customer_features order by cutoff_date, customer_id"))
+def _features(scenario: World, cutoffs: Sequence[date] | None) -> pd.DataFrame:
+    frame = _dated(scenario.read("select * from features.customer_features order by cutoff_date, customer_id"))
     # A count with nulls in it (a model gone wrong) comes as pandas' nullable integer, which not every fit understands.
     nullable = [name for name, kind in frame.dtypes.items() if str(kind) == "Int64"]
     frame = frame.astype(dict.fromkeys(nullable, "float64"))
     return frame if cutoffs is None else _of(frame, cutoffs, "cutoff_date")
 
 
-def _outcomes(world: World, problem: Problem) -> pd.DataFrame:
+def _outcomes(scenario: World, problem: Problem) -> pd.DataFrame:
     columns = ", ".join([*problem.keys, problem.label])
-    return _dated(world.read(f"select {columns} from outcomes.customer_outcomes order by cutoff_date, customer_id"))
+    return _dated(scenario.read(f"select {columns} from outcomes.customer_outcomes order by cutoff_date, customer_id"))
 
 
-def _early(world: World, problem: Problem) -> pd.DataFrame:
+def _early(scenario: World, problem: Problem) -> pd.DataFrame:
     columns = ", ".join([*problem.keys, "lapsed_14d"])
-    return _dated(world.read(f"select {columns} from outcomes.{EARLY} order by cutoff_date, customer_id"))
+    return _dated(scenario.read(f"select {columns} from outcomes.{EARLY} order by cutoff_date, customer_id"))
 
 
 def _dated(frame: pd.DataFrame) -> pd.DataFrame:
@@ -465,11 +470,9 @@ def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def _digest(sandbox: Sandbox, tables: Sequence[MonitoredTable], perturbations: Sequence[Perturbation]) -> str:
     """Return what a recording depends on, in twelve digits."""
     stat = Path(sandbox.warehouse_path).stat()
-    told = (sandbox.dbt.digest(), stat.st_size, stat.st_mtime_ns, repr(tables), repr(perturbations), _measuring())
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
-
-
-def _measuring() -> str:
-    from ml_models.monitoring.data_quality import profile_sql as measures
-
-    return hashlib.sha256(Path(str(measures.__file__)).read_bytes() + Path(__file__).read_bytes()).hexdigest()
+    # Any week will do: the statements say how a week is measured.
+    monday = date(2024, 1, 1)
+    statements = [measure_sql(table, monday, monday + timedelta(days=WEEK - 1)) for table in tables]
+    code = _code(Path(__file__))
+    basis = (sandbox.dbt.digest(), stat.st_size, stat.st_mtime_ns, repr(tables), repr(perturbations), statements, code)
+    return hashlib.sha256(repr(basis).encode()).hexdigest()[:12]

@@ -1,0 +1,47 @@
+"""The functions of each engine whose names differ, by which the SQL of censuses and profiles is written."""
+
+from collections.abc import Mapping, Sequence
+
+DIALECTS: dict[str, dict[str, str]] = {
+    "duckdb": {
+        "hash": "hash({0})",
+        # Of several that are as frequent the smallest: without an order it would be any, another one each time.
+        "mode": "mode({0} order by {0})",
+        "quantile": "quantile_cont({0}, {1})",
+        "text": "cast({0} as varchar)",
+        "double": "cast({0} as double)",
+        "day": "cast({0} as date)",
+        "days_between": "({1} - {0})",
+        "add_days": "({0} + cast({1} as integer))",
+        "bit_xor": "bit_xor({0})",
+        "row": "struct_pack({0})",
+        "field": "{0} := {1}",
+        "week": "date_trunc('week', {0})",
+        "about_distinct": "approx_count_distinct({0})",
+    },
+}
+
+
+class SqlFunctions:
+    """The functions of one engine; called with a name and arguments, it returns the SQL of that call."""
+
+    def __init__(self, dialect: str) -> None:
+        self._words: Mapping[str, str] = DIALECTS[dialect]
+
+    def __call__(self, name: str, *arguments: object) -> str:
+        """Return the SQL of one function with its arguments."""
+        return self._words[name].format(*arguments)
+
+    def rows(self, entries: Sequence[tuple[str, str, str, str, str]]) -> str:
+        """Return an array of (column_name, measure, value_key, n, value), to be unnested."""
+        made = []
+        for column, measure, key, n, value in entries:
+            fields = {
+                "column_name": f"'{column}'",
+                "measure": f"'{measure}'",
+                "value_key": key,
+                "n": f"cast({n} as bigint)",
+                "value": self("double", value),
+            }
+            made.append(self("row", ", ".join(self("field", name, what) for name, what in fields.items())))
+        return "[" + ",\n    ".join(made) + "]"
