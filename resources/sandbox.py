@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ml_models.faults import altered_sql, check, depends_on_when
 from ml_models.monitoring.types import Perturbation
 from resources.dbt import DbtRunner
-from resources.warehouse.duckdb import quoted
+from resources.warehouse import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -222,7 +222,7 @@ class Sandbox:
         """Attach the warehouse read-only, waiting while a writer holds it."""
         import duckdb
 
-        from resources.warehouse.duckdb import WarehouseBusyError, WarehouseError
+        from resources.warehouse import WarehouseBusyError, WarehouseError
 
         if not Path(self.warehouse_path).exists():
             raise WarehouseError(

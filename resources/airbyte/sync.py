@@ -21,7 +21,7 @@ from typing import IO, Any
 from resources.airbyte import landing
 from resources.airbyte.landing import WHOLE_CONNECTION, Load, State, StreamPlan
 from resources.airbyte.protocol import AirbyteError, Connector, Records
-from resources.warehouse.duckdb import WarehouseError, open_duckdb
+from resources.warehouse import WarehouseError, open_duckdb
 
 COMMIT_BYTES = 256 << 20
 """How much of an incremental stream is collected, at least, before a checkpoint is committed.

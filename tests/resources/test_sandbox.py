@@ -9,7 +9,7 @@ from ml_models.monitoring.types import Perturbation
 from resources.dbt import DbtRunner
 from resources.profiles import ROOT
 from resources.sandbox import FEATURES, Sandbox, SandboxError
-from resources.warehouse.duckdb import DuckDBWarehouse, WarehouseError
+from resources.warehouse import DuckDBWarehouse, WarehouseError
 
 CUTOFF = date(2017, 9, 4)
 AUGUST = date(2017, 8, 7)

@@ -8,7 +8,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from resources.warehouse.duckdb import DuckDBWarehouse, WarehouseBusyError, WarehouseError, open_duckdb
+from resources.warehouse import DuckDBWarehouse, WarehouseBusyError, WarehouseError, open_duckdb
 
 
 @pytest.fixture

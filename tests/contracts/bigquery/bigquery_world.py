@@ -11,8 +11,8 @@ from environments.emulator import PROJECT
 
 from resources.dbt import DbtRunner
 from resources.profiles import ROOT
+from resources.warehouse import DuckDBWarehouse, LocalCopy
 from resources.warehouse.bigquery import BigQueryWarehouse
-from resources.warehouse.duckdb import DuckDBWarehouse
 
 # What Airbyte's own destination makes of the same stream: a time without a zone is a DATETIME there.
 LANDED = {
@@ -50,8 +50,7 @@ class Twins:
             bigquery=BigQueryWarehouse(
                 project=PROJECT,
                 wait_seconds=30,
-                mirror_path=str(folder / "mirror.duckdb"),
-                entity_columns=embedded.entity_columns(),
+                local_copy=LocalCopy(str(folder / "local_copy.duckdb"), embedded.entity_columns()),
             ),
             dbt_duckdb=embedded,
             dbt_bigquery=DbtRunner(

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from environments.emulator import PROJECT
 
+from resources.warehouse import DuckDBWarehouse, Warehouse, WarehouseError
 from resources.warehouse.bigquery import BigQueryWarehouse
-from resources.warehouse.duckdb import DuckDBWarehouse, Warehouse, WarehouseError
 from resources.warehouse.duckdb_source import DuckDBOrigin
 
 pytestmark = pytest.mark.slow
