@@ -30,7 +30,7 @@ from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.monitoring.week import measure_drift
 from ml_models.problems.contract import Problem
 from ml_models.training.splits import cutoff_dates
-from resources.sandbox import Sandbox, SandboxError, World
+from resources.sandbox import Sandbox, SandboxError, Scenario
 
 EARLY = "early_outcomes"
 EARLY_DAYS = 14
@@ -83,25 +83,25 @@ def record(
         told = json.loads((folder / "types.json").read_text())
         kept = Recording(**{**frames, "tables": tuple(tables), "types": told})
         return _judged(kept, problem, folder)
-    with sandbox.world(perturbations) as world:
-        types = _types(world, tables)
-        features = _dated(world.read("select * from features.customer_features order by cutoff_date, customer_id"))
-        outcomes = _outcomes(world, problem)
-        early = _early(world, problem)
+    with sandbox.scenario(perturbations) as scenario:
+        types = _types(scenario, tables)
+        features = _dated(scenario.read("select * from features.customer_features order by cutoff_date, customer_id"))
+        outcomes = _outcomes(scenario, problem)
+        early = _early(scenario, problem)
         first = min(cutoff_dates(features[problem.cutoff])).date()
         last = max(cutoff_dates(features[problem.cutoff])).date()
         begin = first - timedelta(days=WEEK * (int(sandbox.setting("window_days")) // WEEK))
         weeks = [begin + timedelta(days=days) for days in range(0, (last - begin).days, WEEK)]
-        parts = [measure(world, tables, types, begin, last, [table.asset for table in tables if table.time_sql])]
+        parts = [measure(scenario, tables, types, begin, last, [table.asset for table in tables if table.time_sql])]
         # A list without a time is the same each week: measured once, dated by every Monday.
         snapshots = [table.asset for table in tables if not table.time_sql]
         growing = [asset for asset in snapshots if _has_time(types.get(asset, {})) and asset.startswith("raw/")]
-        still = measure(world, tables, types, begin, last, [asset for asset in snapshots if asset not in growing])
+        still = measure(scenario, tables, types, begin, last, [asset for asset in snapshots if asset not in growing])
         parts += [still.assign(period_start=pd.Timestamp(week).as_unit("us")) for week in weeks]
     for week in weeks if growing else ():
         # With dates in it (campaigns), it grows.
-        with sandbox.world(perturbations, until=week + timedelta(days=WEEK), build=[]) as world:
-            parts.append(measure(world, tables, types, week, week + timedelta(days=WEEK), growing))
+        with sandbox.scenario(perturbations, until=week + timedelta(days=WEEK), build=[]) as scenario:
+            parts.append(measure(scenario, tables, types, week, week + timedelta(days=WEEK), growing))
     measures = _joined(parts)
     made = Recording(features, outcomes, early, measures, tuple(tables), types)
     if folder is not None:
@@ -155,7 +155,7 @@ def _code(*files: Path) -> str:
 
 
 def measure(
-    world: World,
+    scenario: Scenario,
     tables: Sequence[MonitoredTable],
     types: Mapping[str, Mapping[str, str]],
     first: date,
@@ -168,7 +168,7 @@ def measure(
         if present is not None and monitored.asset not in present:
             continue
         table = fitted(monitored, types.get(monitored.asset, {}))
-        parts += [world.read(sql) for sql in measure_sql(table, first, end - timedelta(days=1))]
+        parts += [scenario.read(sql) for sql in measure_sql(table, first, end - timedelta(days=1))]
     return as_profile(parts)
 
 
@@ -290,10 +290,10 @@ class DrilledHistory:
         if self.fault.changes_the_world and not self.quiet and cutoff >= self.start:
             if self._truth is None:
                 later = [day for day in self.cutoffs() if day >= self.start]
-                with self.sandbox.world(
+                with self.sandbox.scenario(
                     self.perturbations, cutoffs=later, build=["outcomes/customer_outcomes"]
-                ) as world:
-                    self._truth = _outcomes(world, self.problem)
+                ) as scenario:
+                    self._truth = _outcomes(scenario, self.problem)
                 # Without `until` every cutoff is there, also one whose label lies beyond the recording.
                 known = set(rows[self.problem.cutoff])
                 self._truth = self._truth[self._truth[self.problem.cutoff].isin(known)]
@@ -372,15 +372,15 @@ class DrilledHistory:
         week = morning - timedelta(days=WEEK)
         try:
             if self.fault.rebuild and morning == self.start:
-                with self.sandbox.world(perturbations, until=morning) as world:
-                    self._history = _features(world, None)
-            with self.sandbox.world(perturbations, cutoffs=wanted, until=morning) as world:
-                types = _types(world, self.recording.tables)
+                with self.sandbox.scenario(perturbations, until=morning) as scenario:
+                    self._history = _features(scenario, None)
+            with self.sandbox.scenario(perturbations, cutoffs=wanted, until=morning) as scenario:
+                types = _types(scenario, self.recording.tables)
                 return _Morning(
-                    features=_features(world, new["features"]),
-                    outcomes=_of(_outcomes(world, problem), new["outcomes"], cutoff),
-                    early=_of(_early(world, problem), new["early"], cutoff),
-                    measures=measure(world, self.recording.tables, types, week, morning),
+                    features=_features(scenario, new["features"]),
+                    outcomes=_of(_outcomes(scenario, problem), new["outcomes"], cutoff),
+                    early=_of(_early(scenario, problem), new["early"], cutoff),
+                    measures=measure(scenario, self.recording.tables, types, week, morning),
                     anomalies=self._schema(types, morning),
                 )
         except SandboxError as error:
@@ -388,16 +388,16 @@ class DrilledHistory:
 
     def _broken(self, morning: date, week: date, reason: str) -> _Morning:
         """Build a Monday on which the graph failed: what arrived is there to be measured, nothing else is new."""
-        with self.sandbox.world(
+        with self.sandbox.scenario(
             self.perturbations, until=morning, first_day=week - timedelta(days=84), build=[]
-        ) as world:
-            types = _types(world, self.recording.tables)
+        ) as scenario:
+            types = _types(scenario, self.recording.tables)
             raw = [asset for asset in types if asset.startswith("raw/")]
             return _Morning(
                 features=self.recording.features.iloc[:0],
                 outcomes=self.recording.outcomes.iloc[:0],
                 early=self.recording.early.iloc[:0],
-                measures=measure(world, self.recording.tables, types, week, morning, raw),
+                measures=measure(scenario, self.recording.tables, types, week, morning, raw),
                 anomalies=self._schema({asset: types[asset] for asset in raw}, morning),
                 broken=reason,
             )
@@ -410,10 +410,10 @@ class DrilledHistory:
         )
 
 
-def _types(world: World, tables: Sequence[MonitoredTable]) -> dict[str, dict[str, str]]:
+def _types(scenario: Scenario, tables: Sequence[MonitoredTable]) -> dict[str, dict[str, str]]:
     """Return the columns of the monitored tables that are there."""
     found: dict[str, dict[str, str]] = {}
-    rows = world.read(
+    rows = scenario.read(
         "select schema_name || '/' || table_name as asset, column_name, data_type from duckdb_columns() "
         "where database_name = 'memory' order by schema_name, table_name, column_index"
     )
@@ -428,22 +428,22 @@ def _has_time(types: Mapping[str, str]) -> bool:
     return any(kind.startswith(("TIMESTAMP", "DATE")) and not name.startswith("_") for name, kind in types.items())
 
 
-def _features(world: World, cutoffs: Sequence[date] | None) -> pd.DataFrame:
-    frame = _dated(world.read("select * from features.customer_features order by cutoff_date, customer_id"))
+def _features(scenario: Scenario, cutoffs: Sequence[date] | None) -> pd.DataFrame:
+    frame = _dated(scenario.read("select * from features.customer_features order by cutoff_date, customer_id"))
     # A count with nulls in it (a model gone wrong) comes as pandas' nullable integer, which not every fit understands.
     nullable = [name for name, kind in frame.dtypes.items() if str(kind) == "Int64"]
     frame = frame.astype(dict.fromkeys(nullable, "float64"))
     return frame if cutoffs is None else _of(frame, cutoffs, "cutoff_date")
 
 
-def _outcomes(world: World, problem: Problem) -> pd.DataFrame:
+def _outcomes(scenario: Scenario, problem: Problem) -> pd.DataFrame:
     columns = ", ".join([*problem.keys, problem.label])
-    return _dated(world.read(f"select {columns} from outcomes.customer_outcomes order by cutoff_date, customer_id"))
+    return _dated(scenario.read(f"select {columns} from outcomes.customer_outcomes order by cutoff_date, customer_id"))
 
 
-def _early(world: World, problem: Problem) -> pd.DataFrame:
+def _early(scenario: Scenario, problem: Problem) -> pd.DataFrame:
     columns = ", ".join([*problem.keys, "lapsed_14d"])
-    return _dated(world.read(f"select {columns} from outcomes.{EARLY} order by cutoff_date, customer_id"))
+    return _dated(scenario.read(f"select {columns} from outcomes.{EARLY} order by cutoff_date, customer_id"))
 
 
 def _dated(frame: pd.DataFrame) -> pd.DataFrame:
