@@ -9,11 +9,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from resources.airbyte import EmbeddedAirbyteWorkspace
+from resources.airbyte.server import RemoteAirbyteWorkspace
 from resources.alerts import Alerts
 from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.registry import ModelRegistry
 from resources.warehouse import DuckDBWarehouse, LocalCopy
+from resources.warehouse.bigquery import BigQueryWarehouse
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's root: the folder that holds `pyproject.toml`."""
@@ -56,8 +59,6 @@ def stay_embedded() -> None:
 
 def embedded(home: Path) -> dict[str, Any]:
     """Everything on one machine: a DuckDB file, real Airbyte connectors without a server, MLflow on SQLite."""
-    from resources.airbyte import EmbeddedAirbyteWorkspace
-
     clock = Clock(reads=RECORDING_ENDS)
     file = str(home / "warehouse.duckdb")
     dbt = DbtRunner(project_dir=str(ROOT / "dbt_project"), state_dir=str(home / "dbt"), warehouse_path=file)
@@ -85,9 +86,6 @@ def production(home: Path) -> dict[str, Any]:
     for a registry until a version is asked for that another machine made. No server is asked before something runs;
     what is missing there is said by whoever needs it.
     """
-    from resources.airbyte.server import RemoteAirbyteWorkspace
-    from resources.warehouse.bigquery import BigQueryWarehouse
-
     project = _required("BATON_BIGQUERY_PROJECT", "the Google Cloud project that holds the datasets")
     clock = Clock()
     dbt = DbtRunner(

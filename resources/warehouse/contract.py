@@ -106,6 +106,9 @@ class LocalWarehouse(Protocol):
     def shapes(self, schemas: Collection[str] | None = None) -> dict[tuple[str, str], Shape]:
         """Return columns and row count of every table and view (of these schemas), by (schema, name)."""
 
+    def sampled(self, column: str, share: float) -> str:
+        """Return the condition that a share of a column's values meet."""
+
 
 class Copier(Protocol):
     """What keeps a local copy of a warehouse; the profile hands one in (`resources.warehouse.local_copy`)."""
@@ -128,7 +131,8 @@ class Warehouse(dg.ConfigurableResource[None]):
     `local_copy` keeps what `local` returns. The profile hands it in, because it is made with an engine of its own.
     """
 
-    local_copy: dg.ResourceDependency["Copier | None"] = None
+    # Dagster takes any object so, and hands it on when it copies the resource for a step; its types know no default.
+    local_copy: dg.ResourceDependency["Copier | None"] = None  # type: ignore[assignment]
 
     @property
     @abc.abstractmethod

@@ -10,9 +10,10 @@ import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
-from bigquery_world import Twins, differences
+from bigquery_world import Twins
 from environments.analyzer import check
 from environments.emulator import Emulator
+from same_rows import differences
 from sample import RECORDING_ENDS, load_raw_sample
 
 from commands.session import first_failure
