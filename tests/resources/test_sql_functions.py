@@ -104,3 +104,21 @@ def test_a_score_in_the_other_dialect_is_refused(warehouse) -> None:
     with pytest.raises(WarehouseError, match="compiled to duckdb for this warehouse, got googlesql"):
         publish(warehouse, "lapse", 1, compile_pipeline(fitted(1), FEATURES, "googlesql"))
     assert published(warehouse, "lapse") == Published((), None)
+
+
+class ThirdEngine(DuckDBWarehouse):
+    """An engine whose SQL nobody has described yet."""
+
+    @property
+    def dialect(self) -> str:
+        return "snowflake"
+
+
+def test_an_engine_with_a_dialect_of_its_own_is_not_spoken_to_in_another_one(warehouse) -> None:
+    third = ThirdEngine(path=warehouse.path)
+    with pytest.raises(ValueError, match="Expected a SQL dialect among duckdb, googlesql, got 'snowflake'"):
+        compile_pipeline(fitted(1), FEATURES, third.dialect)
+    with pytest.raises(WarehouseError, match="compiled to snowflake for this warehouse, got googlesql"):
+        publish(third, "lapse", 1, compile_pipeline(fitted(1), FEATURES, "googlesql"))
+    with pytest.raises(WarehouseError, match="whose SQL is one of duckdb, googlesql .*got snowflake"):
+        published(third, "lapse")
