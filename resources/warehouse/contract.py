@@ -31,6 +31,9 @@ POPULATION = ("features", "customer_features")
 JUDGED_CUSTOMERS = 20_000
 """Above it the weekly judgement measures, compares and replays a share of the customers: its cost stays the same."""
 
+EXTRACTED = "_airbyte_extracted_at"
+"""The instant at which Airbyte read a row of a raw table."""
+
 
 class WarehouseError(RuntimeError):
     """Something about the warehouse that a person has to put right; the message says what and how."""
@@ -38,10 +41,6 @@ class WarehouseError(RuntimeError):
 
 class WarehouseBusyError(WarehouseError):
     """Another process holds the warehouse file."""
-
-
-EXTRACTED = "_airbyte_extracted_at"
-"""The instant at which Airbyte read a row of a raw table."""
 
 
 class Shape(NamedTuple):
