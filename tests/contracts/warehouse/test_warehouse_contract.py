@@ -157,8 +157,8 @@ def test_the_same_writes_are_the_same_cells_on_every_engine(warehouse, reference
         one.replace_partitions(p, "t", later.iloc[:1].assign(n=8), column="n", values=[8, 9])
     for sql in (f"select * from {p}.t", f"select * from {p}.t where score > 0", f"select * from {p}.t limit 0"):
         assert differences(reference.read(sql), warehouse.read(sql)) == {}, sql
-    here, there = warehouse.shapes([p])[(p, "t")], reference.shapes([p])[(p, "t")]
-    assert (list(here.columns), here.rows) == (list(there.columns), there.rows)
+    assert warehouse.row_count(p, "t") == reference.row_count(p, "t") == 8
+    assert list(warehouse.shapes([p])[(p, "t")].columns) == list(reference.shapes([p])[(p, "t")].columns)
 
 
 def test_a_text_column_without_a_value_takes_text_later(warehouse, p):
@@ -428,10 +428,11 @@ def test_the_local_file_holds_what_is_judged_whole_or_a_share_of_the_customers(w
     assert share_of(local) == 1.0
     for table in ("raw.lines", "raw.products"):
         assert differences(local.read(f"select * from {table}"), warehouse.read(f"select * from {table}")) == {}
-    landed(2 * MOST_CUSTOMERS)
+    # Up to twice as many are kept, so that who is there seldom changes.
+    landed(2 * MOST_CUSTOMERS + 1)
     local = warehouse.local()
     assert local.path == local_copy.path
-    assert share_of(local) == 0.5
-    judged = f"select * from raw.lines where customer_id is null or {warehouse.sampled('customer_id', 0.5)}"
+    assert share_of(local) == 0.25
+    judged = f"select * from raw.lines where customer_id is null or {warehouse.sampled('customer_id', 0.25)}"
     assert differences(local.read("select * from raw.lines"), warehouse.read(judged)) == {}
     assert local.row_count("raw", "products") == 2
