@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from resources.registry import ModelRegistry
-    from resources.warehouse.duckdb import Warehouse
+    from resources.warehouse import Warehouse
 
 
 def main() -> None:

@@ -235,7 +235,7 @@ def sentences() -> Iterator[None]:
     """Turn expected errors into a sentence and exit code 1; a defect keeps its traceback."""
     from resources.dbt import DbtError
     from resources.registry import RegistryError
-    from resources.warehouse.duckdb import WarehouseError
+    from resources.warehouse import WarehouseError
 
     try:
         yield

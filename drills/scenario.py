@@ -31,7 +31,7 @@ from ml_models.monitoring.diagnosis import NotReplayable
 from ml_models.monitoring.drift.weekly import measure_drift
 from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.problems.contract import Problem
-from resources.sandbox import Sandbox, SandboxError, World
+from resources.sandbox import Sandbox, SandboxError, Scenario
 
 EARLY = "early_outcomes"
 EARLY_DAYS = 14
@@ -80,11 +80,11 @@ def record(
     folder = keep / _digest(sandbox, tables, perturbations) if keep else None
     names = ("features", "outcomes", "early", "measures")
     if folder is not None and (folder / "types.json").exists():
-        frames = [pd.read_parquet(folder / f"{name}.parquet") for name in names]
+        features, outcomes, early, measures = (pd.read_parquet(folder / f"{name}.parquet") for name in names)
         types = json.loads((folder / "types.json").read_text())
-        kept = Recording(*frames, tables=tuple(tables), types=types)
+        kept = Recording(features, outcomes, early, measures, tuple(tables), types)
         return _judged(kept, problem, folder)
-    with sandbox.world(perturbations) as scenario:
+    with sandbox.scenario(perturbations) as scenario:
         types = _types(scenario, tables)
         features = _dated(scenario.read("select * from features.customer_features order by cutoff_date, customer_id"))
         outcomes = _outcomes(scenario, problem)
@@ -101,7 +101,7 @@ def record(
         parts += [still.assign(period_start=pd.Timestamp(week).as_unit("us")) for week in weeks]
     for week in weeks if growing else ():
         # With dates in it (campaigns), it grows.
-        with sandbox.world(perturbations, until=week + timedelta(days=WEEK), build=[]) as scenario:
+        with sandbox.scenario(perturbations, until=week + timedelta(days=WEEK), build=[]) as scenario:
             parts.append(measure(scenario, tables, types, week, week + timedelta(days=WEEK), growing))
     measures = _joined(parts)
     made = Recording(features, outcomes, early, measures, tuple(tables), types)
@@ -160,7 +160,7 @@ def _code(*files: Path) -> str:
 
 
 def measure(
-    scenario: World,
+    scenario: Scenario,
     tables: Sequence[MonitoredTable],
     types: Mapping[str, Mapping[str, str]],
     first: date,
@@ -295,7 +295,7 @@ class DrilledHistory:
         if self.fault.changes_the_truth and not self.quiet and cutoff >= self.start:
             if self._truth is None:
                 later = [day for day in self.cutoffs() if day >= self.start]
-                with self.sandbox.world(
+                with self.sandbox.scenario(
                     self.perturbations, cutoffs=later, build=["outcomes/customer_outcomes"]
                 ) as scenario:
                     self._truth = _outcomes(scenario, self.problem)
@@ -377,9 +377,9 @@ class DrilledHistory:
         week = morning - timedelta(days=WEEK)
         try:
             if self.fault.rebuild and morning == self.start:
-                with self.sandbox.world(perturbations, until=morning) as scenario:
+                with self.sandbox.scenario(perturbations, until=morning) as scenario:
                     self._history = _features(scenario, None)
-            with self.sandbox.world(perturbations, cutoffs=wanted, until=morning) as scenario:
+            with self.sandbox.scenario(perturbations, cutoffs=wanted, until=morning) as scenario:
                 types = _types(scenario, self.recording.tables)
                 return _Morning(
                     features=_features(scenario, new["features"]),
@@ -393,7 +393,7 @@ class DrilledHistory:
 
     def _broken(self, morning: date, week: date, reason: str) -> _Morning:
         """Build a Monday on which the graph failed: what arrived is there to be measured, nothing else is new."""
-        with self.sandbox.world(
+        with self.sandbox.scenario(
             self.perturbations, until=morning, first_day=week - timedelta(days=84), build=[]
         ) as scenario:
             types = _types(scenario, self.recording.tables)
@@ -415,7 +415,7 @@ class DrilledHistory:
         )
 
 
-def _types(scenario: World, tables: Sequence[MonitoredTable]) -> dict[str, dict[str, str]]:
+def _types(scenario: Scenario, tables: Sequence[MonitoredTable]) -> dict[str, dict[str, str]]:
     """Return the columns of the monitored tables that are there."""
     found: dict[str, dict[str, str]] = {}
     rows = scenario.read(
@@ -433,7 +433,7 @@ def _has_time(types: Mapping[str, str]) -> bool:
     return any(kind.startswith(("TIMESTAMP", "DATE")) and not name.startswith("_") for name, kind in types.items())
 
 
-def _features(scenario: World, cutoffs: Sequence[date] | None) -> pd.DataFrame:
+def _features(scenario: Scenario, cutoffs: Sequence[date] | None) -> pd.DataFrame:
     frame = _dated(scenario.read("select * from features.customer_features order by cutoff_date, customer_id"))
     # A count with nulls in it (a model gone wrong) comes as pandas' nullable integer, which not every fit understands.
     nullable = [name for name, kind in frame.dtypes.items() if str(kind) == "Int64"]
@@ -441,12 +441,12 @@ def _features(scenario: World, cutoffs: Sequence[date] | None) -> pd.DataFrame:
     return frame if cutoffs is None else _of(frame, cutoffs, "cutoff_date")
 
 
-def _outcomes(scenario: World, problem: Problem) -> pd.DataFrame:
+def _outcomes(scenario: Scenario, problem: Problem) -> pd.DataFrame:
     columns = ", ".join([*problem.keys, problem.label])
     return _dated(scenario.read(f"select {columns} from outcomes.customer_outcomes order by cutoff_date, customer_id"))
 
 
-def _early(scenario: World, problem: Problem) -> pd.DataFrame:
+def _early(scenario: Scenario, problem: Problem) -> pd.DataFrame:
     columns = ", ".join([*problem.keys, "lapsed_14d"])
     return _dated(scenario.read(f"select {columns} from outcomes.{EARLY} order by cutoff_date, customer_id"))
 

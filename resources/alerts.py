@@ -11,7 +11,7 @@ LOG = logging.getLogger("baton.alerts")
 """The same lines. A container's file goes with it, and what it logs is what a cluster collects."""
 
 
-class Alerts(dg.ConfigurableResource):
+class Alerts(dg.ConfigurableResource[None]):
     """Logs alerts and appends them to a file at `path`, a JSON object a line: at, owner, title, body, next."""
 
     path: str

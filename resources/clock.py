@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 
-class Clock(dg.ConfigurableResource):
+class Clock(dg.ConfigurableResource[None]):
     """The wall clock, or the moment of a recording.
 
     `reads` is empty for the wall clock, or an ISO instant with a zone (`2018-01-01T08:00:00-05:00`). The environment

@@ -88,7 +88,7 @@ def variables_of(project: Path) -> dict[str, Any]:
     return dict(yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))["vars"])
 
 
-class DbtRunner(dg.ConfigurableResource):
+class DbtRunner(dg.ConfigurableResource[None]):
     """Runs dbt commands on one project against one warehouse.
 
     `state_dir` holds the compiled target and the logs of that warehouse, `target` is its name in profiles.yml, and

@@ -9,11 +9,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from resources.airbyte import EmbeddedAirbyteWorkspace
+from resources.airbyte.server import RemoteAirbyteWorkspace
 from resources.alerts import Alerts
 from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.registry import ModelRegistry
-from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse import DuckDBWarehouse, LocalCopy
+from resources.warehouse.bigquery import BigQueryWarehouse
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's root: the folder that holds `pyproject.toml`."""
@@ -21,6 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RECORDING_ENDS = "2018-01-01T08:00:00-05:00"
 """The bundled data is a recording of 2017; the embedded profile's clock stands at the morning after its last day."""
 
+LOCAL_COPY = "local_copy.duckdb"
+"""The file in the home that holds what the weekly judgement measures and replays of a large or remote warehouse."""
 
 MAXIMUM_BYTES_BILLED = 200 * 1024**3
 """What one query may scan in production unless `BATON_BIGQUERY_MAX_BYTES` says otherwise: about a dollar's worth."""
@@ -54,12 +59,12 @@ def stay_embedded() -> None:
 
 def embedded(home: Path) -> dict[str, Any]:
     """Everything on one machine: a DuckDB file, real Airbyte connectors without a server, MLflow on SQLite."""
-    from resources.airbyte import EmbeddedAirbyteWorkspace
-
     clock = Clock(reads=RECORDING_ENDS)
     file = str(home / "warehouse.duckdb")
     dbt = DbtRunner(project_dir=str(ROOT / "dbt_project"), state_dir=str(home / "dbt"), warehouse_path=file)
-    warehouse = DuckDBWarehouse(path=file, mirror_path=str(home / "mirror.duckdb"), entity_columns=dbt.entity_columns())
+    # As patient as the warehouse: both are files that another process may hold.
+    copy = LocalCopy(str(home / LOCAL_COPY), dbt.entity_columns(), wait_seconds=60.0)
+    warehouse = DuckDBWarehouse(path=file, local_copy=copy)
     return {
         "clock": clock,
         "warehouse": warehouse,
@@ -81,9 +86,6 @@ def production(home: Path) -> dict[str, Any]:
     for a registry until a version is asked for that another machine made. No server is asked before something runs;
     what is missing there is said by whoever needs it.
     """
-    from resources.airbyte.server import RemoteAirbyteWorkspace
-    from resources.warehouse.bigquery import BigQueryWarehouse
-
     project = _required("BATON_BIGQUERY_PROJECT", "the Google Cloud project that holds the datasets")
     clock = Clock()
     dbt = DbtRunner(
@@ -98,8 +100,7 @@ def production(home: Path) -> dict[str, Any]:
             project=project,
             location=os.environ.get("BATON_BIGQUERY_LOCATION", "US"),
             maximum_bytes_billed=_bytes("BATON_BIGQUERY_MAX_BYTES", MAXIMUM_BYTES_BILLED),
-            mirror_path=str(home / "mirror.duckdb"),
-            entity_columns=dbt.entity_columns(),
+            local_copy=LocalCopy(str(home / LOCAL_COPY), dbt.entity_columns()),
         ),
         "airbyte": RemoteAirbyteWorkspace(clock=clock),
         "dbt": dbt,

@@ -55,7 +55,7 @@ class ModelVersion:
         return f"models:/{self.name}/{self.version}"
 
 
-class ModelRegistry(dg.ConfigurableResource):
+class ModelRegistry(dg.ConfigurableResource[None]):
     """MLflow tracking and registry for one registered model."""
 
     tracking_uri: str
@@ -181,7 +181,7 @@ class ModelRegistry(dg.ConfigurableResource):
 
     def evidence(self, version: ModelVersion) -> dict[str, Any]:
         """Return what was measured when the version was trained (the run's `evidence.json`)."""
-        return json.loads(self.text(version, "evidence.json"))
+        return dict(json.loads(self.text(version, "evidence.json")))
 
     def load(self, version: ModelVersion) -> "Pipeline":
         """Load a version's fitted pipeline, holding only types that we trust.
@@ -197,11 +197,11 @@ class ModelRegistry(dg.ConfigurableResource):
             with tempfile.TemporaryDirectory() as folder:
                 local = Path(download_artifacts(version.uri, dst_path=folder))
                 file = next(local.rglob("model.skops"))
-                strangers = set(skops.io.get_untrusted_types(file=file)) - set(TRUSTED_TYPES)
-                if strangers:
+                untrusted = set(skops.io.get_untrusted_types(file=file)) - set(TRUSTED_TYPES)
+                if untrusted:
                     raise RegistryError(
                         f"Model {version.name} version {version.version} holds types that are not trusted: "
-                        f"{', '.join(sorted(strangers))}. Someone may have replaced the file; restore the artefact or "
+                        f"{', '.join(sorted(untrusted))}. Someone may have replaced the file; restore the artefact or "
                         "promote another version."
                     )
                 return skops.io.load(file, trusted=list(TRUSTED_TYPES))

@@ -2,7 +2,8 @@
 
 "What would the features be if a third of the stores had not been loaded?" is answered by the SQL that production
 runs, not by a second implementation of it. A drill asks it to inject faults, attribution to re-enact what quality saw,
-and the as-of audit to build a cutoff again from what was known then.
+and the as-of audit to build a cutoff again from what was reported by then. What a perturbation does to rows is told in
+`ml_models.faults`; here belongs how the pipeline runs on them.
 
 What is built is decided by what is asked for: with `cutoffs` only the days that those cutoffs can see are read.
 """
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from ml_models.faults import altered_sql, check, depends_on_when
 from ml_models.monitoring.types import Perturbation
 from resources.dbt import DbtRunner
-from resources.warehouse.duckdb import quoted
+from resources.warehouse import WarehouseBusyError, WarehouseError, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -61,7 +62,7 @@ class Model:
 
 
 @dataclass
-class World:
+class Scenario:
     """Relations as they would be: `raw.*`, `staging.*`, `marts.*`, `features.*`, `outcomes.*`."""
 
     connection: "duckdb.DuckDBPyConnection"
@@ -73,7 +74,7 @@ class World:
         return frame
 
     def exists(self, asset: str) -> bool:
-        """Tell whether a table was built (or is there to be read) in this world."""
+        """Tell whether a table was built (or is there to be read) in this scenario."""
         schema, _, name = asset.partition("/")
         found = self.connection.execute(
             "select 1 from duckdb_tables() where database_name = 'memory' and schema_name = ? and table_name = ? "
@@ -86,7 +87,7 @@ class World:
 
 @dataclass
 class Sandbox:
-    """Builds worlds from one warehouse file; see `world`.
+    """Builds scenarios from one warehouse file; see `scenario`.
 
     `times` says for tables (asset -> SQL expression for a row's local time) what the column types do not: by default
     the first timestamp or date column of a raw table counts, taken as UTC unless it only ever holds midnights.
@@ -102,7 +103,7 @@ class Sandbox:
     _settings: dict[str, Any] | None = None
 
     @contextlib.contextmanager
-    def world(
+    def scenario(
         self,
         perturbations: Sequence[Perturbation] = (),
         first_day: date | None = None,
@@ -111,8 +112,8 @@ class Sandbox:
         until: date | None = None,
         build: Sequence[str] | None = None,
         as_of: date | None = None,
-    ) -> Iterator[World]:
-        """Open a world in which `perturbations` happened, in this order.
+    ) -> Iterator[Scenario]:
+        """Open a scenario in which `perturbations` happened, in this order.
 
         Keep it open briefly: meanwhile the warehouse file cannot be opened for writing.
 
@@ -132,7 +133,7 @@ class Sandbox:
 
         Raises:
             SandboxError: a table cannot be built, or the altered text is not in the model.
-            ValueError: a perturbation cannot be meant (see `perturbations.altered_sql`).
+            ValueError: a perturbation cannot be meant (see `ml_models.faults.altered_sql`).
         """
         import duckdb
 
@@ -154,7 +155,7 @@ class Sandbox:
             made.raw()
             for model in models:
                 made.model(model)
-            yield World(connection)
+            yield Scenario(connection)
 
     def features(
         self,
@@ -164,8 +165,8 @@ class Sandbox:
         as_of: date | None = None,
     ) -> "pd.DataFrame":
         """Return the feature rows of one cutoff, from the rows before it; `cutoff_date` as datetime64[us]."""
-        with self.world(perturbations, cutoffs=[cutoff], customers=customers, build=[FEATURES], as_of=as_of) as world:
-            frame = world.read("select * from features.customer_features")
+        with self.scenario(perturbations, cutoffs=[cutoff], customers=customers, build=[FEATURES], as_of=as_of) as made:
+            frame = made.read("select * from features.customer_features")
         frame["cutoff_date"] = frame["cutoff_date"].astype("datetime64[us]")
         return frame
 
@@ -222,8 +223,6 @@ class Sandbox:
         """Attach the warehouse read-only, waiting while a writer holds it."""
         import duckdb
 
-        from resources.warehouse.duckdb import WarehouseBusyError, WarehouseError
-
         if not Path(self.warehouse_path).exists():
             raise WarehouseError(
                 f"Expected a warehouse file at {self.warehouse_path}, and there is none. Run `make run` to build it."
@@ -251,7 +250,7 @@ class Sandbox:
 
 @dataclass
 class _Building:
-    """One world while it is being made."""
+    """One scenario while it is being made."""
 
     sandbox: Sandbox
     connection: "duckdb.DuckDBPyConnection"

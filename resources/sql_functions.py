@@ -1,23 +1,25 @@
 """Published scores: SQL functions in the warehouse, one a version, and the alias that analysts call.
 
-Plain functions on both engines. The texts come from `ml_models.scoring_sql`; here they are run. On DuckDB all
-statements of a call are one transaction. BigQuery has none for functions: there each statement replaces one function
-whole, and the alias comes last.
+Here belongs how an engine keeps functions, by its SQL dialect. The texts come from `ml_models.scoring_sql`; here they
+are run. On DuckDB all statements of a call are one transaction. BigQuery has none for functions: there each statement
+replaces one function whole, and the alias comes last.
 """
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from resources.warehouse.duckdb import DuckDBWarehouse, Warehouse, WarehouseError
+from resources.warehouse import Warehouse, WarehouseError
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
     from ml_models.scoring_sql import CompiledScore
+    from ml_models.scoring_sql.compiler import DialectName
 
 SCHEMA = "scoring"
 
@@ -41,7 +43,7 @@ class Published:
 class _Functions(Protocol):
     """The functions of the schema `scoring`, on one engine."""
 
-    dialect: Literal["duckdb", "googlesql"]
+    dialect: "DialectName"
     schema: str
 
     def run(self, statement: str) -> None: ...
@@ -67,11 +69,6 @@ def score_in_memory(sql: str, rows: "pd.DataFrame") -> "np.ndarray":
         return connection.execute(sql).fetchdf()["score"].to_numpy(dtype="float64", na_value=float("nan"))
 
 
-def dialect_of(warehouse: Warehouse) -> Literal["duckdb", "googlesql"]:
-    """Return the SQL dialect of a warehouse, as `compile_pipeline` names it."""
-    return "duckdb" if isinstance(warehouse, DuckDBWarehouse) else "googlesql"
-
-
 def publish(
     warehouse: Warehouse,
     problem_name: str,
@@ -88,14 +85,14 @@ def publish(
 
     Raises:
         WarehouseError: the function is there already and computes something else (a version never changes), or
-            `compiled` is in the other engine's dialect. Nothing was changed.
+            `compiled` is in another engine's dialect. Nothing was changed.
     """
     from ml_models.scoring_sql import function_name, function_statements
 
     name = function_name(problem_name, version)
-    if compiled.dialect != dialect_of(warehouse):
+    if compiled.dialect != warehouse.dialect:
         raise WarehouseError(
-            f"Expected a score compiled to {dialect_of(warehouse)} for this warehouse, got {compiled.dialect}. "
+            f"Expected a score compiled to {warehouse.dialect} for this warehouse, got {compiled.dialect}. "
             "Compile the pipeline again with that dialect; nothing was changed."
         )
     with _functions(warehouse) as functions:
@@ -176,24 +173,15 @@ def _published(functions: _Functions, problem_name: str) -> Published:
     return Published(tuple(sorted(int(one.group(1)) for one in found if one)), champion)
 
 
-@contextlib.contextmanager
-def _functions(warehouse: Warehouse, *, read_only: bool = False) -> Iterator[_Functions]:
-    if isinstance(warehouse, DuckDBWarehouse):
-        if read_only:
-            with warehouse.connect() as connection:
-                yield _Macros(connection)
-        else:
-            with warehouse.transaction() as connection:
-                yield _Macros(connection)
-        return
-    from resources.warehouse.bigquery.warehouse import BigQueryWarehouse
-
-    if not isinstance(warehouse, BigQueryWarehouse):
-        raise TypeError(f"Expected a DuckDB or BigQuery warehouse to publish SQL functions in, got {type(warehouse)}.")
-    with warehouse.connect("publishing SQL functions", unchanged=STANDS) as client:
-        if not read_only:
-            warehouse.ensure_dataset(client, SCHEMA)
-        yield _Routines(warehouse, client)
+def _functions(warehouse: Warehouse, *, read_only: bool = False) -> AbstractContextManager[_Functions]:
+    opened = _OPENED.get(warehouse.dialect)
+    if opened is None:
+        raise WarehouseError(
+            f"Expected a warehouse whose SQL is one of {', '.join(sorted(_OPENED))} to publish SQL functions in, got "
+            f"{warehouse.dialect}. Say in resources/sql_functions.py how that engine keeps functions; nothing was "
+            "changed."
+        )
+    return opened(warehouse, read_only)
 
 
 _GIVEN = "_baton_given"
@@ -202,7 +190,7 @@ _GIVEN = "_baton_given"
 class _Macros:
     """DuckDB's macros."""
 
-    dialect: Literal["duckdb", "googlesql"] = "duckdb"
+    dialect: "DialectName" = "duckdb"
     schema = SCHEMA
 
     def __init__(self, connection: Any) -> None:
@@ -229,7 +217,7 @@ class _Macros:
             ).fetchall()
         finally:
             self.connection.execute(f"drop macro temp.{_GIVEN}")
-        return given == definition
+        return bool(given == definition)
 
     def drop(self, name: str) -> None:
         self.connection.execute(f'drop macro "{SCHEMA}"."{name}"')
@@ -238,7 +226,7 @@ class _Macros:
 class _Routines:
     """BigQuery's functions."""
 
-    dialect: Literal["duckdb", "googlesql"] = "googlesql"
+    dialect: "DialectName" = "googlesql"
 
     def __init__(self, warehouse: Any, client: Any) -> None:
         self.warehouse, self.client = warehouse, client
@@ -267,6 +255,26 @@ class _Routines:
     def drop(self, name: str) -> None:
         self.client.delete_routine(f"{self.schema}.{name}", not_found_ok=True, **self.asked)
 
+
+@contextlib.contextmanager
+def _macros(warehouse: Any, read_only: bool) -> Iterator[_Functions]:
+    with warehouse.connect() if read_only else warehouse.transaction() as connection:
+        yield _Macros(connection)
+
+
+@contextlib.contextmanager
+def _routines(warehouse: Any, read_only: bool) -> Iterator[_Functions]:
+    with warehouse.connect("publishing SQL functions", unchanged=STANDS) as client:
+        if not read_only:
+            warehouse.ensure_dataset(client, SCHEMA)
+        yield _Routines(warehouse, client)
+
+
+_OPENED: Mapping[str, Callable[[Any, bool], AbstractContextManager[_Functions]]] = {
+    "duckdb": _macros,
+    "googlesql": _routines,
+}
+"""How the functions of an engine are reached, by its SQL dialect."""
 
 _TOKEN = re.compile(
     r"""'(?:[^'\\]|\\.)*' | `[^`]*` | [0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)? | \w+ | [^\w\s]""", re.VERBOSE

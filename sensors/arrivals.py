@@ -3,7 +3,7 @@
 import dagster as dg
 
 from resources.airbyte import AirbyteError, RawWorkspace
-from resources.warehouse.duckdb import WarehouseBusyError
+from resources.warehouse import WarehouseBusyError
 from sensors.jobs import INGEST_AND_BUILD
 
 WAIT_SECONDS = 1.0

@@ -9,7 +9,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from assets.problem.predictions import CUTOFF_STEP_DAYS
 from resources.clock import Clock
-from resources.warehouse.duckdb import Warehouse, WarehouseBusyError, WarehouseError
+from resources.warehouse import Warehouse, WarehouseBusyError, WarehouseError
 from sensors.arrivals import WAIT_SECONDS
 from sensors.drift import NO_ACTION_DUE
 from sensors.history import completed_evaluations, text

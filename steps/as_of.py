@@ -9,8 +9,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from resources.dbt import DbtRunner
-from resources.warehouse.duckdb import DuckDBWarehouse, Warehouse
-from resources.warehouse.local_copy import share_of
+from resources.warehouse import LocalWarehouse, Warehouse, share_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +68,7 @@ def early_until(warehouse: Warehouse, cutoff: date, share: float) -> "pd.DataFra
 
 
 def rebuilding(
-    dbt: DbtRunner, local: DuckDBWarehouse, as_of: date
+    dbt: DbtRunner, local: LocalWarehouse, as_of: date
 ) -> "Callable[[Sequence[Perturbation], date], pd.DataFrame]":
     """Return how to build a past cutoff's features under perturbations: dbt's own SQL in a sandbox, rows as delivered.
 
@@ -89,7 +88,7 @@ def rebuilding(
     return rebuild
 
 
-def audited(dbt: DbtRunner, warehouse: Warehouse, local: DuckDBWarehouse, cutoff: date) -> "pd.DataFrame | None":
+def audited(dbt: DbtRunner, warehouse: Warehouse, local: LocalWarehouse, cutoff: date) -> "pd.DataFrame | None":
     """Return a past cutoff's features, built again from the days before it only; None where it was not served."""
     from ml_models.monitoring.diagnosis import NotReplayable
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dagster as dg
 
 from resources.registry import ModelRegistry, ModelVersion
-from resources.warehouse.duckdb import DuckDBWarehouse, Warehouse, WarehouseError
+from resources.warehouse import Warehouse, WarehouseError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,6 @@ def _unpublished(warehouse: Warehouse, champion: ModelVersion, error: WarehouseE
 def _kept(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion) -> Publication:
     from ml_models.problems.lapse.problem import PROBLEM
     from resources.sql_functions import (
-        dialect_of,
         move_alias,
         publish,
         published,
@@ -85,7 +84,7 @@ def _kept(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion)
     pipeline, features = registry.load(champion), list(PROBLEM.features)
     try:
         local = compile_pipeline(pipeline, features, "duckdb")
-        compiled = compile_pipeline(pipeline, features, dialect_of(warehouse))
+        compiled = compile_pipeline(pipeline, features, warehouse.dialect)
     except UnsupportedPipelineError as error:
         withdraw_alias(warehouse, PROBLEM.name)
         return Publication(True, f"Version {champion.version} scores by scikit-learn only. {error}")
@@ -321,19 +320,19 @@ def _choice(warehouse: Warehouse, scorer: Scorer, cutoff: date, rows: int, batch
     """Choose the path: small frames without looking further, large ones by measuring where that is free of charge."""
     from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.scoring_sql import UnsupportedPipelineError, choose_path, compile_pipeline
-    from resources.sql_functions import dialect_of, published
+    from resources.sql_functions import published
 
     if rows <= batch_rows:
         return choose_path(None, rows, batch_rows=batch_rows)
     compiled: CompiledScore | None = None
     refusal = ""
     try:
-        compiled = compile_pipeline(scorer.pipeline, list(PROBLEM.features), dialect_of(warehouse))
+        compiled = compile_pipeline(scorer.pipeline, list(PROBLEM.features), warehouse.dialect)
     except UnsupportedPipelineError as error:
         refusal = str(error)
     # The alias is given to a version only when its parity proof passed.
     proved = compiled is not None and published(warehouse, PROBLEM.name).champion == scorer.version.version
-    if not isinstance(warehouse, DuckDBWarehouse):
+    if warehouse.bills_queries:
         choice = choose_path(compiled, rows, refusal=refusal, parity_passed=proved, batch_rows=batch_rows)
         if choice.path == "sql":
             sql, streamed = (

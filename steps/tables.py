@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
 
-from resources.warehouse.duckdb import Warehouse
+from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,7 +16,7 @@ from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.profiles import ROOT
 from resources.registry import ModelRegistry
-from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse import DuckDBWarehouse
 from tools.sample import write_connections, write_sample
 
 AS_OF = "2018-01-01T08:00:00-05:00"

@@ -13,7 +13,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 from pydantic import Field
 
 from resources.dbt import DbtError, DbtRunner
-from resources.warehouse.duckdb import Warehouse, WarehouseError
+from resources.warehouse import Warehouse, WarehouseError
 from steps.ownership import owner_of
 from steps.tables import ensure
 

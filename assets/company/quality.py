@@ -17,8 +17,7 @@ from assets.reporting import table
 from resources.airbyte import RawWorkspace
 from resources.clock import Clock
 from resources.dbt import DbtRunner
-from resources.warehouse.duckdb import POPULATION, DuckDBWarehouse, Warehouse
-from resources.warehouse.local_copy import share_of
+from resources.warehouse import POPULATION, LocalWarehouse, Warehouse, share_of
 from steps.as_of import audited, early_until, frame_until, newest_cutoff, outcomes_until, profile_until
 from steps.monitored_tables import columns_of, monitored_tables, take_census
 from steps.ownership import owner_of
@@ -209,7 +208,7 @@ def monitored_now(warehouse: Warehouse, airbyte: RawWorkspace, dbt: DbtRunner) -
 
 
 def _census(
-    warehouse: Warehouse, local: DuckDBWarehouse, airbyte: RawWorkspace, dbt: DbtRunner
+    warehouse: Warehouse, local: LocalWarehouse, airbyte: RawWorkspace, dbt: DbtRunner
 ) -> "tuple[MonitoredTable, ...]":
     """Count what was not counted yet, and return what is monitored."""
     known = warehouse.read("select * from monitoring.census")
@@ -222,7 +221,7 @@ def _census(
 def _measure(
     context: dg.AssetExecutionContext,
     warehouse: Warehouse,
-    local: DuckDBWarehouse,
+    local: LocalWarehouse,
     share: float,
     tables: "Sequence[MonitoredTable]",
     weeks: "Sequence[date]",
@@ -308,7 +307,7 @@ def _weeks_to_measure(warehouse: Warehouse, *, again: bool = False) -> list[date
 
 
 def arrival_anomalies(
-    warehouse: Warehouse, local: DuckDBWarehouse, tables: "Sequence[MonitoredTable]", cutoff: date
+    warehouse: Warehouse, local: LocalWarehouse, tables: "Sequence[MonitoredTable]", cutoff: date
 ) -> "tuple[Anomaly, ...]":
     """Return which tables lack whole days on the morning of a cutoff."""
     from ml_models.monitoring.data_quality import judge_arrival
@@ -327,7 +326,7 @@ def arrival_anomalies(
     return tuple(anomalies)
 
 
-def schema_anomalies(warehouse: Warehouse, local: DuckDBWarehouse, cutoff: date) -> "tuple[Anomaly, ...]":
+def schema_anomalies(warehouse: Warehouse, local: LocalWarehouse, cutoff: date) -> "tuple[Anomaly, ...]":
     """Return what is wrong with the columns as they are now, by the census taken on healthy history."""
     from ml_models.monitoring.data_quality import judge_schema
 

@@ -9,7 +9,7 @@ import dagster as dg
 from assets.company.dbt import RebuildConfig
 from assets.reporting import column_schema, table
 from resources.clock import Clock
-from resources.warehouse.duckdb import Warehouse
+from resources.warehouse import Warehouse
 from steps.ownership import owner_of
 from steps.shop_time import today
 

@@ -20,8 +20,7 @@ from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry, ModelVersion
-from resources.warehouse.duckdb import Warehouse
-from resources.warehouse.local_copy import share_of
+from resources.warehouse import Warehouse, share_of
 from steps.as_of import (
     audited,
     early_until,

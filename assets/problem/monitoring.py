@@ -11,7 +11,7 @@ from assets.problem.training import CHAMPION, HOLDOUT, OUTCOMES
 from assets.reporting import picture, table
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry
-from resources.warehouse.duckdb import Warehouse
+from resources.warehouse import Warehouse
 from steps.as_of import early_until, frame_until, judged_share, newest_cutoff, outcomes_until
 from steps.ownership import owner_of
 from steps.tables import described, ensure, typed

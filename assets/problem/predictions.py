@@ -11,7 +11,7 @@ from assets.reporting import table
 from resources.clock import Clock
 from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
 from resources.registry import CHAMPION as CHAMPION_ALIAS
-from resources.warehouse.duckdb import Warehouse
+from resources.warehouse import Warehouse
 from steps.ownership import owner_of
 from steps.scoring import REASONS, SHADOW, rows_of, score_cutoff
 from steps.shop_time import today

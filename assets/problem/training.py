@@ -11,7 +11,7 @@ from assets.problem.frame import FEATURE_FRAME
 from assets.reporting import column_schema, picture, table
 from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
 from resources.registry import CHAMPION as CHAMPION_ALIAS
-from resources.warehouse.duckdb import Warehouse, share_within
+from resources.warehouse import Warehouse, share_within
 from steps.ownership import owner_of
 from steps.scoring import SQL_PARITY, Publication, keep_published
 from steps.tables import described, ensure

@@ -6,7 +6,7 @@ import sys
 from resources.airbyte.protocol import AirbyteError
 from resources.airbyte.workspace import EmbeddedAirbyteWorkspace
 from resources.profiles import resources_for
-from resources.warehouse.duckdb import WarehouseError
+from resources.warehouse import WarehouseError
 
 
 def main() -> int:

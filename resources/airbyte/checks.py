@@ -6,7 +6,7 @@ import dagster as dg
 from dagster_airbyte import AirbyteWorkspace
 from dagster_airbyte.utils import clean_name
 
-from resources.airbyte.client import AirbyteGoneError
+from resources.airbyte.answers import AirbyteGoneError
 from resources.airbyte.protocol import AirbyteError
 from resources.airbyte.raw import OWNER, raw_key
 from resources.airbyte.server import SNAPSHOT_CHECK, RemoteAirbyteWorkspace

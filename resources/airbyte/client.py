@@ -6,18 +6,12 @@ when the answer to the first start is lost. This one never ends a job because it
 """
 
 import contextlib
-import html
-import json
-import math
 import random
-import re
 import time
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, NoReturn, TypeVar
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import requests
@@ -26,11 +20,25 @@ from dagster_airbyte.types import AirbyteOutput
 from pydantic import PrivateAttr
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from resources.airbyte.jobs import SYNC, WAITING, AirbyteJobError, Job, JobReport, report_of
+from resources.airbyte.answers import (
+    AirbyteConflictError,
+    AirbyteUnavailableError,
+    Read,
+    Trouble,
+    host_of,
+    in_short,
+    in_words,
+    jobs_of,
+    read_answer,
+    refusal,
+    retry_after,
+    root_of,
+    token_of,
+    without_secrets,
+)
+from resources.airbyte.jobs import SYNC, WAITING, AirbyteJobError, Job, JobReport, failure_of, report_of
 from resources.airbyte.protocol import AirbyteError
 from resources.airbyte.snapshot import streams_of
-
-_Read = TypeVar("_Read")
 
 LEAVE, CANCEL = "leave", "cancel"
 
@@ -39,32 +47,6 @@ LONGEST_WAIT = 60.0
 """Seconds between two tries, unless the server itself asks for more."""
 NEWEST_JOBS = 20
 QUOTE_CHARS = 300
-PAGE_CHARS = 60
-"""How much is quoted of what is not in Airbyte's own words."""
-
-
-class AirbyteUnavailableError(AirbyteError):
-    """The server could not be asked, now; asking later may work. `wait` is what it asked for, in seconds."""
-
-    def __init__(self, message: str, wait: float = 0.0) -> None:
-        super().__init__(message)
-        self.wait = wait
-
-
-class AirbyteConflictError(AirbyteError):
-    """The server refuses because of what runs already (409)."""
-
-
-class AirbyteGoneError(AirbyteError):
-    """Airbyte itself says that it has no such connection, destination or job."""
-
-
-@dataclass(frozen=True)
-class _Trouble:
-    """Why a request should be made again, later."""
-
-    why: str
-    wait: float = 0.0
 
 
 class _Bearer(AuthBase):
@@ -179,7 +161,7 @@ class ServerClient(AirbyteClient):
             # Without an order the API lists the oldest first, and the running one is on some later page.
             params={"connectionId": connection_id, "limit": NEWEST_JOBS, "orderBy": "createdAt|DESC", **only},
             expects=("data",),
-            read=_jobs,
+            read=jobs_of,
             about=f"connection {connection_id}",
             tries=tries,
         )
@@ -229,7 +211,7 @@ class ServerClient(AirbyteClient):
                     self._out_of_time(name, job)
                 incomplete_since = (incomplete_since or now) if job.status == "incomplete" else None
                 if incomplete_since is not None and now - incomplete_since > self.incomplete_limit:
-                    self._failed(name, job, f"stays incomplete for {_seconds(self.incomplete_limit)}")
+                    self._failed(name, job, f"stays incomplete for {in_words(self.incomplete_limit)}")
                 if job.status != said:
                     self._tell(name, job)
                     said = job.status
@@ -329,28 +311,14 @@ class ServerClient(AirbyteClient):
             self._log.info(f"{name}: job {job.id} is {job.status}")
 
     def _failed(self, name: str, job: Job, how: str) -> NoReturn:
-        report = self.report(job.id)
-        reason = report.reason or "Airbyte gave no reason through its API."
-        kept = (
-            "Part of the rows had landed before; streams that were not read to their end are not fresh. "
-            if report.partial
-            else ""
-        )
-        fix = (
-            "Correct the connection in Airbyte, then run again."
-            if report.failure_type == "config_error"
-            else f"Look at job {job.id} of {name} in Airbyte, then run again."
-        )
-        made = f" after {report.attempts} attempts" if report.attempts > 1 else ""
-        message = f"Expected Airbyte to sync {name}, but its job {job.id} {how}{made}. {reason} {kept}{fix}"
-        raise AirbyteJobError(message, report.failure_type, report.streams)
+        raise failure_of(name, job, how, self.report(job.id))
 
     def _out_of_time(self, name: str, job: Job) -> NoReturn:
         fate = f"It was left running: {_next_run(job)}."
         if self.on_poll_timeout == CANCEL and job.kind == SYNC:
             fate = "It was cancelled." if self._cancel(job) else "Cancelling it did not work: end it in Airbyte."
         rows = f", {job.rows:,} rows so far" if job.rows is not None else ""
-        within = _seconds(self.poll_timeout or 0)
+        within = in_words(self.poll_timeout or 0)
         raise AirbyteError(
             f"Expected {_called(job)} of {name} to end within {within}, but it is {job.status}{rows}. {fate} "
             "Look at the job in Airbyte; if it is only slow, raise poll_timeout."
@@ -376,7 +344,7 @@ class ServerClient(AirbyteClient):
         method: str,
         url: str,
         *,
-        read: Callable[[Mapping[str, Any]], _Read],
+        read: Callable[[Mapping[str, Any]], Read],
         data: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
         signed: bool = True,
@@ -384,7 +352,7 @@ class ServerClient(AirbyteClient):
         about: str = "",
         tries: int | None = None,
         outage: float | None = None,
-    ) -> _Read:
+    ) -> Read:
         """Return what `read` makes of the server's answer, an object with the keys `expects`.
 
         The request is made again while that may help, also when `read` raises what an object of another shape raises
@@ -395,21 +363,21 @@ class ServerClient(AirbyteClient):
         most = self.request_max_retries + 1 if tries is None else tries
         while True:
             answer = self._once(method, url, data, params, signed, expects, read, about)
-            if not isinstance(answer, _Trouble):
+            if not isinstance(answer, Trouble):
                 return answer
             wait = max(answer.wait, self._pause(attempt))
             attempt += 1
             away = time.monotonic() - began
             limit = self.outage_limit if outage is None else outage
             if (outage is None and attempt >= most) or away + wait > limit:
-                asked = f" It asks to wait {_seconds(answer.wait)}." if answer.wait else ""
-                times = f" {attempt} times in {_seconds(away)}" if attempt > 1 else ""
+                asked = f" It asks to wait {in_words(answer.wait)}." if answer.wait else ""
+                times = f" {attempt} times in {in_words(away)}" if attempt > 1 else ""
                 raise AirbyteUnavailableError(
                     f"Expected an answer from Airbyte to {self._request(method, url)}, but{times} {answer.why}.{asked} "
                     "See whether the server is up and reachable from here.",
                     answer.wait,
                 ) from None
-            self._log.warning(f"{self._request(method, url)}: {answer.why}; asking again in {_seconds(wait)}")
+            self._log.warning(f"{self._request(method, url)}: {answer.why}; asking again in {in_words(wait)}")
             self._waits(wait)
 
     def _pause(self, attempt: int) -> float:
@@ -424,16 +392,16 @@ class ServerClient(AirbyteClient):
         params: Mapping[str, Any] | None,
         signed: bool,
         expects: Sequence[str],
-        read: Callable[[Mapping[str, Any]], _Read],
+        read: Callable[[Mapping[str, Any]], Read],
         about: str,
-    ) -> _Read | _Trouble:
+    ) -> Read | Trouble:
         fresh = self._access_token_value is None
         while True:
             auth = self._auth() if signed else None
-            if isinstance(auth, _Trouble):
+            if isinstance(auth, Trouble):
                 return auth
             response = self._send(method, url, data, params, auth)
-            if isinstance(response, _Trouble):
+            if isinstance(response, Trouble):
                 return response
             if response.status_code == 401 and isinstance(auth, _Bearer) and not fresh:
                 # The token ended before its time, or the server has other keys since it was restarted.
@@ -443,21 +411,11 @@ class ServerClient(AirbyteClient):
             break
         status = response.status_code
         if status in TRANSIENT:
-            return _Trouble(f"it answered {self._said(response)}", _retry_after(response))
+            return Trouble(f"it answered {self._short(response)}", retry_after(response))
         if status >= 300:
-            self._refused(response, method, url, about, signed)
-        try:
-            answer = response.json()
-        except ValueError:
-            return _Trouble(f"what came is no JSON: {self._said(response)}")
-        missing = [key for key in expects if not isinstance(answer, dict) or answer.get(key) is None]
-        if missing or not isinstance(answer, dict):
-            keys = self._safe(", ".join(sorted(answer)[:8])) if isinstance(answer, dict) else type(answer).__name__
-            return _Trouble(f"what came lacks {', '.join(missing) or 'an object'} (it has: {keys or 'nothing'})")
-        try:
-            return read(answer)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return _Trouble(f"what came cannot be read: {self._safe(str(error))}")
+            request, answered = self._request(method, url), self._short(response)
+            raise refusal(response, request, answered, host_of(url), self._credentials(), about=about, signed=signed)
+        return read_answer(response, expects, read, self._short, self._safe)
 
     def _send(
         self,
@@ -466,7 +424,7 @@ class ServerClient(AirbyteClient):
         data: Mapping[str, Any] | None,
         params: Mapping[str, Any] | None,
         auth: AuthBase | None,
-    ) -> requests.Response | _Trouble:
+    ) -> requests.Response | Trouble:
         try:
             # A redirect would turn a POST into a GET and carry the credentials elsewhere: it is refused.
             return requests.request(
@@ -481,27 +439,27 @@ class ServerClient(AirbyteClient):
             )
         except requests.exceptions.SSLError as error:
             message = (
-                f"Expected a certificate from {_host(url)} that this machine trusts, but: {self._safe(_root(error))}. "
-                "If the server has a certificate of your own authority, name that authority's file in "
-                "REQUESTS_CA_BUNDLE; else correct AIRBYTE_URL."
+                f"Expected a certificate from {host_of(url)} that this machine trusts, but: "
+                f"{self._safe(root_of(error))}. If the server has a certificate of your own authority, name that "
+                "authority's file in REQUESTS_CA_BUNDLE; else correct AIRBYTE_URL."
             )
             raise AirbyteError(message, "config_error") from None
         except requests.exceptions.Timeout:
-            return _Trouble(f"none came within {_seconds(self.request_timeout)}")
+            return Trouble(f"none came within {in_words(self.request_timeout)}")
         except (
             requests.exceptions.ConnectionError,
             requests.exceptions.ChunkedEncodingError,
             requests.exceptions.ContentDecodingError,
         ) as error:
-            return _Trouble(f"the connection failed ({self._safe(_root(error))})")
+            return Trouble(f"the connection failed ({self._safe(root_of(error))})")
         except requests.exceptions.RequestException as error:
             message = (
                 f"Expected AIRBYTE_URL to be the address of an Airbyte server, such as https://airbyte.example.com; "
-                f"{_host(url) or 'it'} cannot be asked: {self._safe(_root(error))}. Correct it."
+                f"{host_of(url) or 'it'} cannot be asked: {self._safe(root_of(error))}. Correct it."
             )
             raise AirbyteError(message, "config_error") from None
 
-    def _auth(self) -> AuthBase | _Trouble | None:
+    def _auth(self) -> AuthBase | Trouble | None:
         """Return how to sign a request.
 
         That no token could be had is the trouble of the request that needs it, whose limits then hold: a job is
@@ -515,59 +473,12 @@ class ServerClient(AirbyteClient):
         if self._needs_refreshed_access_token():
             url = f"{self.rest_api_base_url}/applications/token"
             pair = {"client_id": self.client_id, "client_secret": self.client_secret}
-            token = self._once("POST", url, pair, None, False, ("access_token",), _token, "")
-            if isinstance(token, _Trouble):
+            token = self._once("POST", url, pair, None, False, ("access_token",), token_of, "")
+            if isinstance(token, Trouble):
                 return replace(token, why=f"no token for it came from {self._request('POST', url)}: {token.why}")
             self._access_token_value = token
             self._access_token_timestamp = datetime.now().timestamp()
         return _Bearer(str(self._access_token_value))
-
-    def _refused(self, response: requests.Response, method: str, url: str, about: str, signed: bool) -> NoReturn:
-        request, said, status = self._request(method, url), self._said(response), response.status_code
-        if status < 400:
-            where = _host(response.headers.get("Location") or "")
-            raise AirbyteError(
-                f"Expected an answer from Airbyte to {request}, but it points to {where or 'another address'}. Set "
-                "AIRBYTE_URL to the address where the server itself answers (https or http, host, path).",
-                "config_error",
-            )
-        if status == 401 or (status in (400, 403, 422) and not signed):
-            raise AirbyteError(
-                f"Expected Airbyte to accept {self._credentials()}, but it answered {said} to {request}. Set them to "
-                "an application or a user of this server.",
-                "config_error",
-            )
-        if status == 403:
-            raise AirbyteError(
-                f"Expected {self._credentials()} to be allowed {request}, but Airbyte answered {said}. Give its owner "
-                "a role in the workspace that may run syncs. What belongs to another workspace is refused so, too.",
-                "config_error",
-            )
-        # The public API says 400 where the Configuration API says 404.
-        if status == 404 or "resource-not-found" in said:
-            if about:
-                # A page that says 404 is of a proxy, which does not know what Airbyte has.
-                gone = AirbyteError if _object(response) is None else AirbyteGoneError
-                raise gone(
-                    f"Expected {about} at {_host(url)}, but Airbyte answered {said} to {request}. If it was deleted or "
-                    "made anew, refresh the snapshot by `python -m commands.airbyte`; if the whole server is another, "
-                    "correct AIRBYTE_URL and AIRBYTE_WORKSPACE_ID.",
-                    "config_error",
-                )
-            raise AirbyteError(
-                f"Expected Airbyte's API at {_host(url)}, but it answered {said} to {request}. Set AIRBYTE_URL to the "
-                "server's address without any path of the API, and AIRBYTE_WORKSPACE_ID to a workspace of it.",
-                "config_error",
-            )
-        if status == 409:
-            raise AirbyteConflictError(
-                f"Expected Airbyte to do {request}, but it answered {said}. Look at what runs for {about} in Airbyte."
-            )
-        raise AirbyteError(
-            f"Expected an answer from Airbyte to {request}, but it answered {said}. It may be of a version with "
-            "another API.",
-            "config_error",
-        )
 
     def _credentials(self) -> str:
         if self.username:
@@ -578,22 +489,11 @@ class ServerClient(AirbyteClient):
 
     def _request(self, method: str, url: str) -> str:
         parts = urlsplit(url)
-        return f"{method} {parts.path} at {_host(url)}"
+        return f"{method} {parts.path} at {host_of(url)}"
 
-    def _said(self, response: requests.Response) -> str:
-        """Return an answer in short: the status and Airbyte's own words, or how a page of something else begins."""
-        body = _object(response)
-        if body is not None:
-            inner = body.get("data")
-            words = [body.get("title"), body.get("detail"), body.get("message"), body.get("error")]
-            words.append(inner.get("message") if isinstance(inner, dict) else None)
-            text = ": ".join(dict.fromkeys(str(word) for word in words if word))
-        else:
-            kind = response.headers.get("Content-Type", "no type").split(";")[0]
-            # Masked before it is cut: of half a secret nobody would know that it is one.
-            start = " ".join(self._masked(response.text).split())[:PAGE_CHARS]
-            text = f"{kind} that begins {start!r}"
-        return self._safe(f"{response.status_code} ({text})" if text else str(response.status_code))
+    def _short(self, response: requests.Response) -> str:
+        """Return an answer in short, without this client's secrets."""
+        return self._safe(in_short(response, self._masked))
 
     def _safe(self, text: str) -> str:
         """Return a text without this client's secrets, shortened."""
@@ -602,39 +502,7 @@ class ServerClient(AirbyteClient):
 
     def _masked(self, text: str) -> str:
         pairs = ((self.username, self.password), (self.client_id, self.client_secret))
-        # As a header of basic authentication holds them; whether the padding is kept gives nothing away.
-        headers = [b64encode(f"{name}:{secret}".encode()).decode().rstrip("=") for name, secret in pairs if secret]
-        secrets = [*headers, self.client_secret, self.password, self._access_token_value]
-        # The longest first, as one may be the beginning of another.
-        patterns = [_echo(secret) for secret in sorted(filter(None, secrets), key=len, reverse=True)]
-        # A token that is only just arriving is not known yet.
-        patterns.append(r"(?<=access_token)[\s\\\"']*[:=][\s\\\"']*[^\s\\\"',&}]+")
-        return re.sub("|".join(patterns), "***", text, flags=re.IGNORECASE)
-
-
-def _jobs(answer: Mapping[str, Any]) -> list[Job]:
-    """Return the jobs of a JobsResponse, newest first.
-
-    Raises:
-        ValueError: it lists something else.
-    """
-    listed = answer["data"]
-    # An empty object or text would pass for a connection without jobs, and a second sync be started.
-    if not isinstance(listed, list):
-        raise ValueError(f"its data is no list but {listed!r}")
-    return sorted((Job.of(one) for one in listed), key=lambda job: job.id, reverse=True)
-
-
-def _token(answer: Mapping[str, Any]) -> str:
-    """Return the token of an answer.
-
-    Raises:
-        ValueError: it could not be sent in a header. It is not repeated: it may be a token all the same.
-    """
-    token = answer["access_token"]
-    if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
-        raise ValueError("its access_token is no text that a header can hold")
-    return token
+        return without_secrets(text, pairs, self._access_token_value)
 
 
 def _called(job: Job) -> str:
@@ -643,68 +511,3 @@ def _called(job: Job) -> str:
 
 def _next_run(job: Job) -> str:
     return "the next run attaches to it" if job.kind == SYNC else "the next run waits for its end"
-
-
-def _object(response: requests.Response) -> dict[str, Any] | None:
-    """Return the JSON object that an answer is; None if it is something else."""
-    with contextlib.suppress(ValueError):
-        body = response.json()
-        return body if isinstance(body, dict) else None
-    return None
-
-
-def _echo(secret: str) -> str:
-    """Return a pattern of a text, as it is or as it is written in an address, in JSON, in HTML or by Python."""
-    return "".join(char if char.isascii() and char.isalnum() else _written(char) for char in secret)
-
-
-def _written(char: str) -> str:
-    code = ord(char)
-    forms = {
-        char,
-        json.dumps(char)[1:-1],
-        repr(char)[1:-1],
-        repr(char.encode())[2:-1],
-        f"u{code:04x}",
-        "".join(f"%{one:02x}" for one in char.encode()),
-    }
-    forms |= {html.escape(char), f"&#{code};", f"&#x{code:x};"} | ({"+"} if char == " " else set())
-    # JSON within JSON has more than one backslash before a character.
-    return rf"\\*(?:{'|'.join(re.escape(form) for form in sorted(forms, key=len, reverse=True))})"
-
-
-def _retry_after(response: requests.Response) -> float:
-    """Return the seconds that `Retry-After` asks for, as a number or a date; 0 if it does not ask."""
-    text = response.headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    with contextlib.suppress(ValueError, TypeError):
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    return 0.0
-
-
-def _host(url: str) -> str:
-    """Return scheme, host and port of an address, without credentials."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}" if host else ""
-
-
-def _root(error: BaseException) -> str:
-    """Return the innermost reason of a failed request, without the address that surrounds it."""
-    reason: Any = error
-    while True:
-        inner = getattr(reason, "reason", None) or (reason.args[0] if getattr(reason, "args", ()) else None)
-        if not isinstance(inner, BaseException):
-            break
-        reason = inner
-    text = str(reason.args[-1] if getattr(reason, "args", ()) else reason)
-    return re.sub(r"^<?.*?object at 0x[0-9a-f]+>?: ?", "", text) or type(reason).__name__
-
-
-def _seconds(number: float) -> str:
-    if number >= 7200:
-        return f"{number / 3600:.1f} h"
-    if number >= 120:
-        return f"{number / 60:.0f} min"
-    return f"{number:.3g} s" if number < 10 else f"{math.ceil(number)} s"

@@ -124,6 +124,24 @@ def report_of(answer: Mapping[str, Any], safe: Callable[[str], str]) -> JobRepor
     )
 
 
+def failure_of(name: str, job: Job, how: str, report: JobReport) -> AirbyteJobError:
+    """Return the error of a connection's job that ended badly; `how` says it in a word or two."""
+    reason = report.reason or "Airbyte gave no reason through its API."
+    kept = (
+        "Part of the rows had landed before; streams that were not read to their end are not fresh. "
+        if report.partial
+        else ""
+    )
+    fix = (
+        "Correct the connection in Airbyte, then run again."
+        if report.failure_type == "config_error"
+        else f"Look at job {job.id} of {name} in Airbyte, then run again."
+    )
+    made = f" after {report.attempts} attempts" if report.attempts > 1 else ""
+    message = f"Expected Airbyte to sync {name}, but its job {job.id} {how}{made}. {reason} {kept}{fix}"
+    return AirbyteJobError(message, report.failure_type, report.streams)
+
+
 def _failures(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield type and sentence of each failure that an attempt reports. Its stack trace is left in Airbyte."""
     for one in summary.get("failures") or ():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resources.airbyte.protocol import AirbyteError
-from resources.warehouse.duckdb import quoted
+from resources.warehouse import quoted
 
 if TYPE_CHECKING:
     import duckdb

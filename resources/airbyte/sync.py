@@ -21,7 +21,7 @@ from typing import IO, Any
 from resources.airbyte import landing
 from resources.airbyte.landing import WHOLE_CONNECTION, Load, State, StreamPlan
 from resources.airbyte.protocol import AirbyteError, Connector, Records
-from resources.warehouse.duckdb import WarehouseError, open_duckdb
+from resources.warehouse import WarehouseError, open_duckdb
 
 COMMIT_BYTES = 256 << 20
 """How much of an incremental stream is collected, at least, before a checkpoint is committed.
@@ -144,7 +144,7 @@ def sync(job: Job, reporter: Reporter | None = None) -> SyncResult:
 
 
 @dataclass
-class _Spool:
+class _Buffer:
     """The records of one stream that are not committed yet, in a file, and the newest checkpoint among them."""
 
     path: Path
@@ -195,7 +195,7 @@ class _Run:
     job: Job
     reporter: Reporter
     results: dict[str, StreamResult]
-    spools: dict[str, _Spool] = field(default_factory=dict)
+    buffers: dict[str, _Buffer] = field(default_factory=dict)
     began: dict[str, float] = field(default_factory=dict)
     estimates: dict[str, int] = field(default_factory=dict)
     whole_state: State | None = None
@@ -213,8 +213,8 @@ class _Run:
                 landing.check_columns(connection, stream, self.job.name)
             state = landing.saved_state(connection, self.job.name, self.job.streams)
         with _work_dir(Path(self.job.warehouse_path).parent) as folder:
-            self.spools = {
-                stream.name: _Spool(folder / f"{index}.jsonl") for index, stream in enumerate(self.job.streams)
+            self.buffers = {
+                stream.name: _Buffer(folder / f"{index}.jsonl") for index, stream in enumerate(self.job.streams)
             }
             connector = Connector(self.job.executable, self.job.config, folder, self.job.time_limit)
             catalog = {"streams": [stream.configured() for stream in self.job.streams]}
@@ -254,7 +254,7 @@ class _Run:
         if result.status == "COMPLETE":
             raise AirbyteError(f"Expected no more of stream {records.stream} after it was COMPLETE, but records came.")
         self.began.setdefault(records.stream, time.monotonic())
-        self.spools[records.stream].write(records)
+        self.buffers[records.stream].write(records)
         result.records += records.count
         result.bytes += len(records.lines)
         if result.status in ("NOT_STARTED", "STARTED"):
@@ -264,27 +264,27 @@ class _Run:
         kind = state.get("type") or ("STREAM" if "stream" in state else "LEGACY")
         if kind == "STREAM":
             name = state["stream"]["stream_descriptor"]["name"]
-            spool = self.spools.get(name)
-            if spool is None:
+            buffer = self.buffers.get(name)
+            if buffer is None:
                 return
             expected = (state.get("sourceStats") or {}).get("recordCount")
-            if expected is not None and int(expected) != spool.since_checkpoint:
+            if expected is not None and int(expected) != buffer.since_checkpoint:
                 self._log(
                     "WARN",
                     f"{name}: the source counts {int(expected):,} records since its last state, "
-                    f"{spool.since_checkpoint:,} arrived",
+                    f"{buffer.since_checkpoint:,} arrived",
                 )
-            spool.checkpoint(state["stream"])
-            if self._due(spool.bytes) and self.results[name].plan.incremental:
+            buffer.checkpoint(state["stream"])
+            if self._due(buffer.bytes) and self.results[name].plan.incremental:
                 self._commit([name])
             return
         # One state for all streams: everything sent so far belongs to it, and has to be committed with it.
         self.one_state_for_all = True
         value = state["global"] if kind == "GLOBAL" else state.get("data", {})
         self.whole_state = State(WHOLE_CONNECTION, kind, value)
-        for spool in self.spools.values():
-            spool.checkpoint(None)
-        if self._due(sum(spool.bytes for spool in self.spools.values())):
+        for buffer in self.buffers.values():
+            buffer.checkpoint(None)
+        if self._due(sum(buffer.bytes for buffer in self.buffers.values())):
             self._commit(self._incremental())
 
     def _due(self, collected: int) -> bool:
@@ -303,9 +303,9 @@ class _Run:
         self.began.setdefault(name, time.monotonic())
         result.status = status
         if status == "COMPLETE":
-            spool = self.spools[name]
-            covered = spool.bytes == spool.checkpoint_bytes and not self.one_state_for_all
-            if not result.plan.incremental or (covered and spool.state is not None):
+            buffer = self.buffers[name]
+            covered = buffer.bytes == buffer.checkpoint_bytes and not self.one_state_for_all
+            if not result.plan.incremental or (covered and buffer.state is not None):
                 self._commit([name])
 
     def _incremental(self) -> list[str]:
@@ -314,10 +314,10 @@ class _Run:
     def _commit(self, names: Sequence[str]) -> None:
         loads, states = [], []
         for name in names:
-            spool, plan = self.spools[name], self.results[name].plan
-            loads.append(Load(plan, spool.close(), replace=not plan.incremental))
-            if plan.incremental and spool.state is not None:
-                states.append(State(name, "STREAM", spool.state))
+            buffer, plan = self.buffers[name], self.results[name].plan
+            loads.append(Load(plan, buffer.close(), replace=not plan.incremental))
+            if plan.incremental and buffer.state is not None:
+                states.append(State(name, "STREAM", buffer.state))
         if self.whole_state is not None and any(self.results[name].plan.incremental for name in names):
             states.append(self.whole_state)
             self.whole_state = None
@@ -329,7 +329,7 @@ class _Run:
             result = self.results[name]
             result.rows, result.committed = rows[name], True
             result.seconds = self.committed_at - self.began.get(name, self.committed_at)
-            self.spools[name].clear()
+            self.buffers[name].clear()
             if result.status == "COMPLETE":
                 self.reporter.progress(
                     f"{self.job.name}: {name} complete, {result.records:,} records read, {result.rows:,} rows in "
@@ -363,7 +363,7 @@ class _Run:
         rest = [
             name
             for name in self._incremental()
-            if not self.results[name].committed or self.spools[name].bytes or self.spools[name].state is not None
+            if not self.results[name].committed or self.buffers[name].bytes or self.buffers[name].state is not None
         ]
         if rest or self.whole_state is not None:
             self._commit(rest or self._incremental())
@@ -378,9 +378,9 @@ class _Run:
             if self.whole_state is None or self.rejected:
                 return
         else:
-            names = [name for name in names if self.spools[name].state is not None]
+            names = [name for name in names if self.buffers[name].state is not None]
         for name in names:
-            self.spools[name].forget_after_checkpoint()
+            self.buffers[name].forget_after_checkpoint()
         if names:
             self._commit(names)
 
@@ -432,7 +432,7 @@ def _failure(job: Job, error: Exception, results: Mapping[str, StreamResult]) ->
 
 @contextlib.contextmanager
 def _work_dir(parent: Path) -> Iterator[Path]:
-    """Make a private folder beside the warehouse for configuration and spooled records, and remove it afterwards.
+    """Make a private folder beside the warehouse for configuration and buffered records, and remove it afterwards.
 
     Beside the warehouse, because that disk is the one known to be large. A killed sync cannot remove its folder: the
     next one does, telling the dead from the living by a lock, which the system takes away from the dead.

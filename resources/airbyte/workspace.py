@@ -19,7 +19,7 @@ from resources.airbyte.landing import SCHEMA
 from resources.airbyte.protocol import AirbyteError, Connector
 from resources.airbyte.raw import RawWorkspace, named
 from resources.airbyte.sync import Job, Reporter, StreamResult, SyncFailedError, SyncResult, sync
-from resources.warehouse.duckdb import WarehouseError, open_duckdb
+from resources.warehouse import WarehouseError, open_duckdb
 
 CONNECTION_IDS = uuid.UUID("5b1f3e0e-3a53-4a39-9a0c-2f6a8f0f7f5e")
 DESTINATION = {"destinationId": "duckdb", "destinationType": "duckdb"}

@@ -1,1 +1,35 @@
-"""The warehouse contract and its engines: DuckDB in a file, BigQuery; the local copy that the judgement reads."""
+"""The warehouse: the contract, its engines (DuckDB in a file, BigQuery), and the local copy that the judgement reads.
+
+Other rooms import from here; the modules behind are for each other. BigQuery has a face of its own,
+`resources.warehouse.bigquery`: only the profile that uses it names it. Neither loads an engine's packages.
+"""
+
+from resources.warehouse.contract import (
+    JUDGED_CUSTOMERS,
+    POPULATION,
+    LocalWarehouse,
+    Shape,
+    Warehouse,
+    WarehouseBusyError,
+    WarehouseError,
+    quoted,
+    share_within,
+)
+from resources.warehouse.duckdb import DuckDBWarehouse, open_duckdb
+from resources.warehouse.local_copy import LocalCopy, share_of
+
+__all__ = [
+    "JUDGED_CUSTOMERS",
+    "POPULATION",
+    "DuckDBWarehouse",
+    "LocalCopy",
+    "LocalWarehouse",
+    "Shape",
+    "Warehouse",
+    "WarehouseBusyError",
+    "WarehouseError",
+    "open_duckdb",
+    "quoted",
+    "share_of",
+    "share_within",
+]

@@ -1,147 +1,36 @@
-"""The warehouse contract, and its embedded engine: one DuckDB file. BigQuery's is `resources.warehouse.bigquery`.
+"""The warehouse contract on one DuckDB file, and how that file is opened by everybody who needs it.
 
-Reads never block a writer for longer than their statement, writes are atomic, column names are lower-case, and an empty
-frame is a table with columns and no rows. A killed process leaves the previous tables.
-
-pandas has no calendar date, so the contract gives its two kinds of time a meaning: a naive datetime column is a DATE
-(cutoffs, days), one with a zone is an instant, TIMESTAMP WITH TIME ZONE; a time of day without a zone is refused.
+Reads never block a writer for longer than their statement. A killed process leaves the previous tables. What DuckDB
+does in its own way belongs here; what holds for every engine belongs in `contract`.
 """
 
-import abc
 import contextlib
 import random
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import dagster as dg
+from resources.warehouse.contract import (
+    POPULATION,
+    LocalWarehouse,
+    Shape,
+    Warehouse,
+    WarehouseBusyError,
+    WarehouseError,
+    calendar_days,
+    lower_names,
+    quoted,
+    refuse_unexpected_values,
+)
+from resources.warehouse.duckdb_source import DuckDBSource
+from resources.warehouse.parquet_buffer import Buffered, replace_by_buffer
 
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-
-POPULATION = ("features", "customer_features")
-"""Who is predicted; its newest cutoff tells how many customers there are."""
-
-JUDGED_CUSTOMERS = 20_000
-"""Above it the weekly judgement measures, compares and replays a share of the customers: its cost stays the same."""
-
-
-class WarehouseError(RuntimeError):
-    """Something about the warehouse that a person has to put right; the message says what and how."""
-
-
-class WarehouseBusyError(WarehouseError):
-    """Another process holds the warehouse file."""
-
-
-class Shape(NamedTuple):
-    """Columns of a table or view (name: type, as the engine names it) and its rows; None where counting would cost."""
-
-    columns: dict[str, str]
-    rows: int | None
-
-
-class Warehouse(dg.ConfigurableResource):
-    """What assets may ask of a warehouse, whichever engine it is.
-
-    SQL given to it is what DuckDB and GoogleSQL both understand: `schema.table`, `?` for parameters, `cast`, no quoted
-    names. Types in `create_table` are bigint, double, varchar, boolean, date and timestamp with time zone.
-    """
-
-    @abc.abstractmethod
-    def read(self, sql: str, parameters: Sequence[Any] = ()) -> "pd.DataFrame":
-        """Return the rows of `sql` as a DataFrame with lower-case column names; changes nothing."""
-
-    @abc.abstractmethod
-    def batches(self, sql: str, parameters: Sequence[Any] = ()) -> "Generator[pd.DataFrame, None, None]":
-        """Yield the rows of `sql` in frames as `read` returns them, as they are asked for: memory stays flat.
-
-        Close it, or take all: until then the connection is held. How many rows a frame has is the engine's.
-        """
-
-    @abc.abstractmethod
-    def exists(self, schema: str, table: str) -> bool:
-        """Tell whether a table or view is there (a warehouse that is not there has no tables)."""
-
-    @abc.abstractmethod
-    def row_count(self, schema: str, table: str) -> int:
-        """Count the rows of a table."""
-
-    @abc.abstractmethod
-    def shapes(self, schemas: Collection[str] | None = None) -> dict[tuple[str, str], Shape]:
-        """Return columns and row count of every table and view (of these schemas), by (schema, name)."""
-
-    @abc.abstractmethod
-    def local(self) -> "DuckDBWarehouse":
-        """Return what the weekly judgement measures and replays as a DuckDB file on this machine, up to date.
-
-        It is to be read only: results are written to the warehouse itself.
-        """
-
-    @abc.abstractmethod
-    def create_table(self, schema: str, table: str, columns: Mapping[str, str]) -> None:
-        """Create an empty table with these columns (name: SQL type) unless it is there."""
-
-    @abc.abstractmethod
-    def drop_table(self, schema: str, table: str) -> None:
-        """Remove a table; nothing happens where it is not there."""
-
-    @abc.abstractmethod
-    def replace_table(self, schema: str, table: str, frame: "pd.DataFrame") -> int:
-        """Replace the whole table by `frame` (empty allowed), atomically; return its row count."""
-
-    @abc.abstractmethod
-    def replace_partitions(
-        self, schema: str, table: str, frame: "pd.DataFrame", *, column: str, values: Sequence[Any]
-    ) -> int:
-        """Replace the rows whose `column` is one of `values` by `frame`, atomically; return the table's rows.
-
-        Columns are matched by name, never by position. A column that the table lacks is added; one that `frame` lacks
-        becomes null.
-
-        Raises:
-            WarehouseError: `frame` holds a row outside `values`; nothing was written.
-        """
-
-    @abc.abstractmethod
-    def replace_partitions_by(
-        self, schema: str, table: str, frames: "Iterable[pd.DataFrame]", *, column: str, values: Sequence[Any]
-    ) -> int:
-        """Do as `replace_partitions`, with rows that need not fit in memory together; all or nothing.
-
-        `frames` is taken to its end first and may read this warehouse meanwhile; its rows wait on this machine's disk.
-        All have the columns and types of the first.
-        """
-
-    @abc.abstractmethod
-    def md5_of(self, column: str) -> str:
-        """Return the SQL for the MD5 of a column's text, as 32 lower-case hexadecimal digits."""
-
-    def sampled(self, column: str, share: float) -> str:
-        """Return a SQL condition that about this share (0 to 1) of a column's values meet: the same ones everywhere.
-
-        A hash below a bound, not the n smallest: who is in does not depend on who else is there, nor on the engine.
-        """
-        if share >= 1:
-            return "true"
-        # Hexadecimal digits sort as the numbers do, and what begins with the bound comes after it.
-        return f"{self.md5_of(column)} < '{int(share * 16**8):08x}'"
-
-    def costs(self) -> dict[str, int]:
-        """Return what the present step was charged for since the last call, as metadata.
-
-        An engine of one's own charges nothing.
-        """
-        return {}
-
-    def expected_cost(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, int]:  # noqa: ARG002
-        """Return what reading the rows of `sql` would be charged for, as metadata, without reading them."""
-        return {}
-
+    from ml_models.scoring_sql.compiler import DialectName
 
 BATCH_VECTORS = 98
 """How much DuckDB hands over at a time, in its own unit of 2,048 rows: some 200,000 rows."""
@@ -218,26 +107,22 @@ def _holder(error: Exception) -> str:
     return (found + who.split(" See also")[0]).strip().rstrip(".") or str(error).splitlines()[0]
 
 
-def quoted(name: str) -> str:
-    """Quote a SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 class DuckDBWarehouse(Warehouse):
     """The warehouse contract on one DuckDB file.
 
     `path` is the file, `wait_seconds` how long to wait for another process to let go of it, `memory_limit` DuckDB's own
-    bound (it spills to disk beyond). With more than `judged_customers` at the newest cutoff the weekly judgement
-    measures and replays a share of them, kept in the file `mirror_path`; without such a file, all. `entity_columns` are
-    the names of the customer's identifier.
+    bound (it spills to disk beyond). Where there are more customers than `local_copy` keeps whole, the weekly judgement
+    measures and replays the share that it keeps; without one, all.
     """
 
     path: str
     wait_seconds: float = 60.0
     memory_limit: str = "2GB"
-    mirror_path: str = ""
-    entity_columns: list[str] = ["customer_id"]  # noqa: RUF012 - pydantic copies it
-    judged_customers: int = JUDGED_CUSTOMERS
+
+    @property
+    def dialect(self) -> "DialectName":
+        """Return `duckdb`."""
+        return "duckdb"
 
     @contextlib.contextmanager
     def connect(self, *, read_only: bool = True) -> "Iterator[duckdb.DuckDBPyConnection]":
@@ -290,24 +175,15 @@ class DuckDBWarehouse(Warehouse):
                 if name[0] != "information_schema" and (schemas is None or name[0] in schemas)
             }
 
-    def local(self) -> "DuckDBWarehouse":
+    def local(self) -> LocalWarehouse:
         """Return itself; where there are more customers than are judged, a file that holds the share that is."""
-        if not self.mirror_path or not self.exists(*POPULATION):
+        if self.local_copy is None or not self.exists(*POPULATION):
             return self
         of = ".".join(POPULATION)
         newest = f"select count(*) as n from {of} where cutoff_date = (select max(cutoff_date) from {of})"
-        if self.read(newest)["n"].iloc[0] <= self.judged_customers:
+        if self.read(newest)["n"].iloc[0] <= self.local_copy.most_customers:
             return self
-        from resources.warehouse.duckdb_source import DuckDBOrigin
-        from resources.warehouse.local_copy import Mirror
-
-        return Mirror(
-            DuckDBOrigin(self),
-            self.mirror_path,
-            self.entity_columns,
-            self.judged_customers,
-            wait_seconds=self.wait_seconds,
-        ).refreshed()
+        return self.local_copy.refreshed(DuckDBSource(self))
 
     def create_table(self, schema: str, table: str, columns: Mapping[str, str]) -> None:
         """Create an empty table with these columns (name: SQL type) unless it is there."""
@@ -334,7 +210,7 @@ class DuckDBWarehouse(Warehouse):
     ) -> int:
         """Replace the rows whose `column` is one of `values` by `frame` in one transaction; return the table's rows."""
         frame = lower_names(frame)
-        refuse_strangers(frame, f"{schema}.{table}", column, values)
+        refuse_unexpected_values(frame, f"{schema}.{table}", column, values)
         with self.transaction() as connection:
             _offer(connection, frame)
             return _replace(connection, schema, table, column, values)
@@ -343,19 +219,14 @@ class DuckDBWarehouse(Warehouse):
         self, schema: str, table: str, frames: "Iterable[pd.DataFrame]", *, column: str, values: Sequence[Any]
     ) -> int:
         """Do as `replace_partitions`, with rows that need not fit in memory together; return the table's rows."""
-        from resources.warehouse.parquet_buffer import spooled
 
-        frames = (lower_names(frame) for frame in frames)
-        with spooled(frames, lambda frame: refuse_strangers(frame, f"{schema}.{table}", column, values)) as rows:
-            if rows is None:
-                if not self.exists(schema, table):
-                    return 0
-                nothing = self.read(f"select * from {schema}.{table} limit 0")
-                return self.replace_partitions(schema, table, nothing, column=column, values=values)
+        def put(rows: Buffered) -> int:
             with self.transaction() as connection:
                 file = str(rows.path).replace("'", "''")
                 connection.execute(f"create or replace temp view _new_rows as select * from read_parquet('{file}')")
                 return _replace(connection, schema, table, column, values)
+
+        return replace_by_buffer(self, schema, table, frames, column, values, put)
 
     def md5_of(self, column: str) -> str:
         """Return the SQL for the MD5 of a column's text."""
@@ -376,59 +247,6 @@ class DuckDBWarehouse(Warehouse):
 
 def _name(schema: str, table: str) -> str:
     return f"{quoted(schema)}.{quoted(table)}"
-
-
-def share_within(there: int, limit: int) -> float:
-    """Return the share (1, 1/2, 1/4, ...) of `there` things that is no more than `limit`.
-
-    A power of a half, so that it seldom changes while things become more, and the smaller sample is in the larger.
-    """
-    share = 1.0
-    while there * share > limit:
-        share /= 2
-    return share
-
-
-def lower_names(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Return the frame with lower-case column names."""
-    return frame.rename(columns=str.lower)
-
-
-def refuse_strangers(frame: "pd.DataFrame", table: str, column: str, values: Sequence[Any]) -> None:
-    """Refuse rows whose `column` is none of the `values` that are replaced.
-
-    Raises:
-        WarehouseError: there are such rows.
-    """
-    import pandas as pd
-
-    wanted = {pd.Timestamp(value) if isinstance(value, date) else value for value in values}
-    strangers = set(frame[column].unique()) - wanted
-    if strangers:
-        raise WarehouseError(
-            f"Expected only rows with {column} in {sorted(map(str, wanted))} for {table}, but some have "
-            f"{sorted(map(str, strangers))}. Nothing was written."
-        )
-
-
-def calendar_days(frame: "pd.DataFrame") -> list[str]:
-    """Return the columns that hold calendar dates: naive datetimes.
-
-    Raises:
-        WarehouseError: one of them holds a time of day.
-    """
-    # A zone stands after a comma: datetime64[us, UTC].
-    days = [str(n) for n, kind in frame.dtypes.items() if str(kind).startswith("datetime64") and "," not in str(kind)]
-    for name in days:
-        timed = frame[name].dropna()
-        timed = timed[timed != timed.dt.normalize()]
-        if len(timed):
-            raise WarehouseError(
-                f"Expected calendar dates or instants with a zone in column {name}, but {len(timed)} row(s) have "
-                f"a time of day without a zone, such as {timed.iloc[0]}. Give them a zone, or cut them to the day. "
-                "Nothing was written."
-            )
-    return days
 
 
 def _offer(connection: "duckdb.DuckDBPyConnection", frame: "pd.DataFrame") -> None:

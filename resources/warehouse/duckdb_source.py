@@ -1,11 +1,10 @@
-"""A DuckDB warehouse as what a mirror copies: when there are more customers than the weekly judgement looks at."""
+"""A DuckDB warehouse as the source of a local copy, for when there are more customers than are judged."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from resources.warehouse.duckdb import DuckDBWarehouse, quoted
-from resources.warehouse.local_copy import EXTRACTED, Source
+from resources.warehouse.contract import EXTRACTED, LocalWarehouse, SourceTable, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,20 +13,20 @@ if TYPE_CHECKING:
 BATCH_ROWS = 100_000
 
 
-class DuckDBOrigin:
-    """What `Mirror` asks of its origin, answered by a DuckDB file; instants are read as UTC.
+class DuckDBSource:
+    """What a local copy asks of its source, answered by a DuckDB file; instants are read as UTC.
 
     What tables there are, and in what state, is looked up once: make a new one for each refresh.
     """
 
-    def __init__(self, warehouse: DuckDBWarehouse) -> None:
+    def __init__(self, warehouse: LocalWarehouse) -> None:
         self.warehouse = warehouse
 
     def tables(self, schema: str) -> list[str]:
         """Return the names of a schema's tables and views."""
         return [name for there, name in self._columns if there == schema]
 
-    def describe(self, schema: str, table: str) -> Source | None:
+    def describe(self, schema: str, table: str) -> SourceTable | None:
         """Return a table's description; None if it is not there.
 
         DuckDB keeps no instant of the last change. Of raw tables the number of rows and the newest extraction tell that
@@ -37,7 +36,7 @@ class DuckDBOrigin:
         if columns is None:
             return None
         changed = self._raw_states[table] if schema == "raw" else " ".join(self._raw_states.values())
-        return Source(columns, {name: quoted(name) for name in columns}, changed, "")
+        return SourceTable(columns, {name: quoted(name) for name in columns}, changed, "")
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> "pd.DataFrame":
         """Return the rows of a query."""

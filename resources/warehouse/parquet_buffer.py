@@ -2,18 +2,19 @@
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from resources.warehouse.duckdb import WarehouseError
+from resources.warehouse.arrow import arrow_of
+from resources.warehouse.contract import Warehouse, WarehouseError, lower_names, refuse_unexpected_values
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
 
-class Spooled(NamedTuple):
+class Buffered(NamedTuple):
     """A Parquet file, its columns, and how many rows it has."""
 
     path: Path
@@ -22,7 +23,7 @@ class Spooled(NamedTuple):
 
 
 @contextlib.contextmanager
-def spooled(frames: "Iterable[pd.DataFrame]", check: "Callable[[pd.DataFrame], None]") -> Iterator[Spooled | None]:
+def buffered(frames: "Iterable[pd.DataFrame]", check: "Callable[[pd.DataFrame], None]") -> Iterator[Buffered | None]:
     """Write frames into one file, each when it comes, and yield that; None if no frame came. It is deleted afterwards.
 
     `check` sees each frame before it is written. Nothing of the warehouse is held open but what `frames` itself reads.
@@ -32,8 +33,6 @@ def spooled(frames: "Iterable[pd.DataFrame]", check: "Callable[[pd.DataFrame], N
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-    from resources.warehouse.bigquery.types import arrow_of
 
     with tempfile.TemporaryDirectory(prefix="baton-rows-") as folder:
         path, writer, rows = Path(folder) / "rows.parquet", None, 0
@@ -54,4 +53,31 @@ def spooled(frames: "Iterable[pd.DataFrame]", check: "Callable[[pd.DataFrame], N
         finally:
             if writer is not None:
                 writer.close()
-        yield None if writer is None else Spooled(path, writer.schema, rows)
+        yield None if writer is None else Buffered(path, writer.schema, rows)
+
+
+def replace_by_buffer(
+    warehouse: Warehouse,
+    schema: str,
+    table: str,
+    frames: "Iterable[pd.DataFrame]",
+    column: str,
+    values: Sequence[Any],
+    put: Callable[[Buffered], int],
+) -> int:
+    """Do what `Warehouse.replace_partitions_by` promises, and return the table's rows.
+
+    `put` is what the engine does: it replaces the rows by those of a file, and returns the table's rows.
+
+    Raises:
+        WarehouseError: a frame holds a row outside `values`, or has other columns than the first; nothing was written.
+    """
+    name = f"{schema}.{table}"
+    pieces = (lower_names(frame) for frame in frames)
+    with buffered(pieces, lambda frame: refuse_unexpected_values(frame, name, column, values)) as rows:
+        if rows is not None:
+            return put(rows)
+    if not warehouse.exists(schema, table):
+        return 0
+    nothing = warehouse.read(f"select * from {name} limit 0")
+    return warehouse.replace_partitions(schema, table, nothing, column=column, values=values)

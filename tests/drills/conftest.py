@@ -10,7 +10,7 @@ from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.profiles import ROOT
 from resources.sandbox import Sandbox
-from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse import DuckDBWarehouse
 from steps.monitored_tables import monitored_tables, take_census
 from tools.sample import bundled_data_dir, write_connections
 

@@ -3,8 +3,7 @@
 import pytest
 
 from commands.session import first_failure
-from resources.warehouse.duckdb import DuckDBWarehouse
-from resources.warehouse.local_copy import share_of
+from resources.warehouse import DuckDBWarehouse, LocalCopy, share_of
 
 pytestmark = pytest.mark.slow(minutes=2)
 
@@ -15,9 +14,7 @@ def test_the_weekly_judgement_looks_at_a_share_and_everybody_is_scored(make_bato
     home = tmp_path / "baton"
     warehouse = DuckDBWarehouse(
         path=str(home / "warehouse.duckdb"),
-        mirror_path=str(home / "mirror.duckdb"),
-        entity_columns=["customer_id", "household_id"],
-        judged_customers=MOST,
+        local_copy=LocalCopy(str(home / "local_copy.duckdb"), ["customer_id", "household_id"], most_customers=MOST),
     )
     baton = make_baton(home, warehouse=warehouse)
     result = baton.run()

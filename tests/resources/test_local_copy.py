@@ -1,19 +1,22 @@
-"""A mirror of another warehouse: read again is only what changed, whatever happened to it in between."""
+"""A local copy of another warehouse: read again is only what changed, whatever happened to it in between."""
 
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
 import pytest
 from pydantic import PrivateAttr
 
-from resources.warehouse.duckdb import DuckDBWarehouse, WarehouseError
-from resources.warehouse.duckdb_source import DuckDBOrigin
-from resources.warehouse.local_copy import Mirror, Source, share_of
+from resources.warehouse import DuckDBWarehouse, LocalCopy, WarehouseError, share_of
+from resources.warehouse.bigquery import BigQueryWarehouse
+from resources.warehouse.contract import SourceTable
+from resources.warehouse.duckdb_source import DuckDBSource
+
+CUSTOMER = ("customer_id", "household_id")
 
 LINES = "create table raw.lines (household_id bigint, amount double, _airbyte_extracted_at timestamptz)"
 
@@ -35,7 +38,7 @@ class Elsewhere(DuckDBWarehouse):
     def tables(self, schema: str) -> list[str]:
         return [name for found, name in self.shapes() if found == schema]
 
-    def describe(self, schema: str, table: str) -> Source | None:
+    def describe(self, schema: str, table: str) -> SourceTable | None:
         with self.connect() as connection:
             if not connection.execute(
                 "select 1 from information_schema.tables where table_schema = ? and table_name = ?", [schema, table]
@@ -50,7 +53,7 @@ class Elsewhere(DuckDBWarehouse):
                 "select coalesce(max(comment), '') from duckdb_tables() where schema_name = ? and table_name = ?",
                 [schema, table],
             ).fetchall()
-        return Source(columns, {name: name for name in columns}, str(digest), str(made))
+        return SourceTable(columns, {name: name for name in columns}, str(digest), str(made))
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         with self.connect() as connection:
@@ -58,7 +61,7 @@ class Elsewhere(DuckDBWarehouse):
             return connection.execute(sql, list(parameters)).fetchdf()
 
     def digest_of(self, values: Sequence[str]) -> str:
-        return DuckDBOrigin(self).digest_of(values)
+        return DuckDBSource(self).digest_of(values)
 
     def arrow_batches(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[pa.RecordBatch]:
         with self.connect() as connection:
@@ -77,7 +80,7 @@ class Elsewhere(DuckDBWarehouse):
 
 
 @pytest.fixture
-def origin(tmp_path: Path) -> Elsewhere:
+def source(tmp_path: Path) -> Elsewhere:
     made = Elsewhere(path=str(tmp_path / "elsewhere.duckdb"))
     made.do(
         "create schema raw; create schema staging; create schema features",
@@ -93,15 +96,25 @@ def origin(tmp_path: Path) -> Elsewhere:
     return made
 
 
+class Copied(NamedTuple):
+    """A copy and what it is a copy of."""
+
+    copy: LocalCopy
+    source: Elsewhere
+
+    def refreshed(self) -> DuckDBWarehouse:
+        return self.copy.refreshed(self.source)
+
+
 @pytest.fixture
-def mirror(origin: Elsewhere, tmp_path: Path) -> Mirror:
-    return Mirror(origin, str(tmp_path / "mirror.duckdb"), ("customer_id", "household_id"), wait_seconds=5)
+def copied(source: Elsewhere, tmp_path: Path) -> Copied:
+    return Copied(LocalCopy(str(tmp_path / "local_copy.duckdb"), CUSTOMER, wait_seconds=5), source)
 
 
-def same(mirror: Mirror, *tables: str) -> bool:
-    """Tell whether the mirror holds the rows and types of its origin."""
-    file = mirror.refreshed()
-    with duckdb.connect(file.path, read_only=True) as one, duckdb.connect(mirror.origin.path, read_only=True) as other:
+def same(copied: Copied, *tables: str) -> bool:
+    """Tell whether the copy holds the rows and types of its source."""
+    file = copied.refreshed()
+    with duckdb.connect(file.path, read_only=True) as one, duckdb.connect(copied.source.path, read_only=True) as other:
         for connection in (one, other):
             connection.execute("set timezone = 'UTC'")
         return all(
@@ -111,28 +124,28 @@ def same(mirror: Mirror, *tables: str) -> bool:
         )
 
 
-def test_it_holds_what_is_measured_and_replayed_with_the_same_types(mirror, origin):
-    assert same(mirror, "raw.lines", "raw.products", "staging.stg_products")
-    held = {name for name in mirror.refreshed().shapes() if name[0] != "copied"}
+def test_it_holds_what_is_measured_and_replayed_with_the_same_types(copied, source):
+    assert same(copied, "raw.lines", "raw.products", "staging.stg_products")
+    held = {name for name in copied.refreshed().shapes() if name[0] != "copied"}
     assert held == {("raw", "lines"), ("raw", "products"), ("staging", "stg_products")}
-    assert origin.rows_asked_for() == 110 + 5 + 5
+    assert source.rows_asked_for() == 110 + 5 + 5
 
 
-def test_what_did_not_change_is_not_read_again(mirror, origin):
-    mirror.refreshed()
-    origin.rows_asked_for()
-    mirror.refreshed()
-    assert origin.rows_asked_for() == 0
+def test_what_did_not_change_is_not_read_again(copied, source):
+    copied.refreshed()
+    source.rows_asked_for()
+    copied.refreshed()
+    assert source.rows_asked_for() == 0
 
 
-def test_rows_that_arrived_are_added_those_of_the_newest_instant_too(mirror, origin):
-    mirror.refreshed()
-    origin.rows_asked_for()
-    origin.do(
+def test_rows_that_arrived_are_added_those_of_the_newest_instant_too(copied, source):
+    copied.refreshed()
+    source.rows_asked_for()
+    source.do(
         "insert into raw.lines values (200, 1.5, '2017-09-05 06:00:00Z'), (201, 2.5, '2017-09-06 06:00:00Z')",
     )
-    assert same(mirror, "raw.lines")
-    assert origin.rows_asked_for() == 12, "the day of the newest instant, and the new one"
+    assert same(copied, "raw.lines")
+    assert source.rows_asked_for() == 12, "the day of the newest instant, and the new one"
 
 
 @pytest.mark.parametrize(
@@ -152,24 +165,24 @@ def test_rows_that_arrived_are_added_those_of_the_newest_instant_too(mirror, ori
         "update raw.products set name = 'another' where product_id = 1",
     ],
 )
-def test_rows_that_went_away_or_were_written_anew_are_noticed(mirror, origin, change):
-    mirror.refreshed()
-    origin.do(change)
-    assert same(mirror, "raw.lines", "raw.products")
+def test_rows_that_went_away_or_were_written_anew_are_noticed(copied, source, change):
+    copied.refreshed()
+    source.do(change)
+    assert same(copied, "raw.lines", "raw.products")
 
 
-def test_a_table_that_is_gone_is_gone_here_too(mirror, origin):
-    mirror.refreshed()
-    origin.do("drop table raw.lines")
-    assert ("raw", "lines") not in mirror.refreshed().shapes()
-    origin.do(LINES, "insert into raw.lines values (1, 1, '2017-09-04 06:00:00Z')")
-    assert same(mirror, "raw.lines")
+def test_a_table_that_is_gone_is_gone_here_too(copied, source):
+    copied.refreshed()
+    source.do("drop table raw.lines")
+    assert ("raw", "lines") not in copied.refreshed().shapes()
+    source.do(LINES, "insert into raw.lines values (1, 1, '2017-09-04 06:00:00Z')")
+    assert same(copied, "raw.lines")
 
 
 @pytest.fixture
-def with_order_lines(origin: Elsewhere) -> Elsewhere:
+def with_order_lines(source: Elsewhere) -> Elsewhere:
     """Thirty days of order lines, kept in staging, and the view that adds what the products' list says."""
-    origin.do(
+    source.do(
         "create schema marts",
         "create table staging.stg_order_lines as select cast(i % 50 as varchar) as customer_id, "
         "cast(i % 5 as varchar) as product_id, date '2017-08-01' + cast(i % 30 as integer) as ordered_on, "
@@ -177,16 +190,16 @@ def with_order_lines(origin: Elsewhere) -> Elsewhere:
         "create view marts.order_lines as select l.*, p.name from staging.stg_order_lines as l "
         "left join raw.products as p on cast(p.product_id as varchar) = l.product_id",
     )
-    return origin
+    return source
 
 
-def test_of_order_lines_the_days_that_are_others_are_read(mirror, with_order_lines):
-    origin = with_order_lines
-    assert same(mirror, "staging.stg_order_lines", "marts.order_lines")
-    origin.rows_asked_for()
-    origin.do("insert into staging.stg_order_lines values ('1', '1', '2017-08-31', 5), ('1', '1', '2017-08-01', 5)")
-    assert same(mirror, "staging.stg_order_lines", "marts.order_lines")
-    assert origin.rows_asked_for() == 2 * (1 + 11), "the new day, and the one that a late line came to, of each"
+def test_of_order_lines_the_days_that_are_others_are_read(copied, with_order_lines):
+    source = with_order_lines
+    assert same(copied, "staging.stg_order_lines", "marts.order_lines")
+    source.rows_asked_for()
+    source.do("insert into staging.stg_order_lines values ('1', '1', '2017-08-31', 5), ('1', '1', '2017-08-01', 5)")
+    assert same(copied, "staging.stg_order_lines", "marts.order_lines")
+    assert source.rows_asked_for() == 2 * (1 + 11), "the new day, and the one that a late line came to, of each"
 
 
 @pytest.mark.parametrize(
@@ -206,47 +219,56 @@ def test_of_order_lines_the_days_that_are_others_are_read(mirror, with_order_lin
         "insert into raw.products values (1, 'a product twice')",
     ],
 )
-def test_order_lines_that_are_others_are_noticed(mirror, with_order_lines, change):
-    mirror.refreshed()
+def test_order_lines_that_are_others_are_noticed(copied, with_order_lines, change):
+    copied.refreshed()
     for statement in (change, "delete from staging.stg_order_lines where amount_cents = 100"):
         with_order_lines.do(statement)
-        assert same(mirror, "staging.stg_order_lines", "marts.order_lines")
+        assert same(copied, "staging.stg_order_lines", "marts.order_lines")
 
 
-def test_a_killed_refresh_leaves_whole_tables_and_the_next_one_goes_on(mirror, origin):
-    mirror.refreshed()
-    origin.do("update raw.lines set _airbyte_extracted_at = '2017-09-08 06:00:00Z', amount = -1")
-    dying = Mirror(origin.model_copy(update={"dies_after": 20}), mirror.path, mirror.entity_columns)
+def test_the_file_of_former_days_goes_when_the_copy_is_there(copied, tmp_path):
+    former = [tmp_path / "mirror.duckdb", tmp_path / "mirror.duckdb.wal"]
+    for file in former:
+        file.touch()
+    copied.refreshed()
+    assert not any(file.exists() for file in former)
+    assert Path(copied.copy.path).exists()
+
+
+def test_a_killed_refresh_leaves_whole_tables_and_the_next_one_goes_on(copied, source):
+    copied.refreshed()
+    source.do("update raw.lines set _airbyte_extracted_at = '2017-09-08 06:00:00Z', amount = -1")
+    dying = Copied(copied.copy, source.model_copy(update={"dies_after": 20}))
     process = multiprocessing.get_context("fork").Process(target=dying.refreshed)
     process.start()
     process.join(30)
     assert process.exitcode == 9
-    with duckdb.connect(mirror.path, read_only=True) as connection:
+    with duckdb.connect(copied.copy.path, read_only=True) as connection:
         assert connection.execute("select count(*), min(amount) from raw.lines").fetchall() == [(110, 0.0)]
-    assert same(mirror, "raw.lines", "raw.products")
+    assert same(copied, "raw.lines", "raw.products")
 
 
-def test_above_the_limit_the_same_sample_of_customers_is_everywhere(mirror, origin, tmp_path):
-    origin.do("insert into raw.lines values (null, 1, '2017-09-05 06:00:00Z')")
-    few = Mirror(origin, str(tmp_path / "few.duckdb"), mirror.entity_columns, most_customers=60)
+def test_above_the_limit_the_same_sample_of_customers_is_everywhere(source, tmp_path):
+    source.do("insert into raw.lines values (null, 1, '2017-09-05 06:00:00Z')")
+    few = Copied(LocalCopy(str(tmp_path / "few.duckdb"), CUSTOMER, most_customers=60), source)
     file = few.refreshed()
     assert share_of(file) == 0.5
     kept = {str(one) for one in file.read("select household_id from raw.lines where household_id >= 0")["household_id"]}
-    chosen = origin.read(f"select household_id from raw.lines where {origin.sampled('household_id', 0.5)}")
+    chosen = source.read(f"select household_id from raw.lines where {source.sampled('household_id', 0.5)}")
     assert kept == {str(one) for one in chosen["household_id"]}
     assert 30 < len(kept) < 80
     assert file.row_count("raw", "products") == 5, "names no customer, so it is whole"
     assert len(file.read("select * from raw.lines where household_id is null")) == 1, "a missing name must show"
-    origin.rows_asked_for()
+    source.rows_asked_for()
     few.refreshed()
-    assert origin.rows_asked_for() == 0
+    assert source.rows_asked_for() == 0
 
 
-def test_growth_seldom_changes_who_is_there(mirror, origin, tmp_path):
-    few = Mirror(origin, str(tmp_path / "few.duckdb"), mirror.entity_columns, most_customers=60)
+def test_growth_seldom_changes_who_is_there(source, tmp_path):
+    few = Copied(LocalCopy(str(tmp_path / "few.duckdb"), CUSTOMER, most_customers=60), source)
 
     def customers(number: int) -> None:
-        origin.do(
+        source.do(
             "create or replace table features.customer_features as select cast(i as varchar) as customer_id, "
             f"date '2017-09-11' as cutoff_date from range({number}) as t (i)"
         )
@@ -260,9 +282,7 @@ def test_growth_seldom_changes_who_is_there(mirror, origin, tmp_path):
 
 
 def test_without_a_file_to_keep_it_in_the_setting_is_named():
-    from resources.warehouse.bigquery import BigQueryWarehouse
-
-    with pytest.raises(WarehouseError, match="Expected mirror_path, .* it is not set.* nothing was read"):
+    with pytest.raises(WarehouseError, match="Expected local_copy, .* it is not set.* nothing was read"):
         BigQueryWarehouse(project="some-project").local()
 
 
@@ -270,3 +290,14 @@ def test_a_warehouse_on_this_machine_is_its_own(tmp_path):
     here = DuckDBWarehouse(path=str(tmp_path / "warehouse.duckdb"))
     assert here.local() is here
     assert share_of(here) == 1.0
+
+
+def test_a_warehouse_on_this_machine_is_copied_when_it_has_more_customers_than_are_judged(source, tmp_path):
+    def local_of(most: int) -> DuckDBWarehouse:
+        copy = LocalCopy(str(tmp_path / f"{most}.duckdb"), CUSTOMER, most_customers=most)
+        return DuckDBWarehouse(path=source.path, local_copy=copy).local()
+
+    assert local_of(100).path == source.path
+    assert not (tmp_path / "100.duckdb").exists()
+    assert local_of(99).path == str(tmp_path / "99.duckdb")
+    assert share_of(local_of(99)) == 0.5

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from assets.problem.frame import feature_frame
-from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse import DuckDBWarehouse
 from tests.unit.world import cutoffs_of, make_frame
 
 WORLD = make_frame(customers=150, cutoffs=5).drop(columns="lapsed")

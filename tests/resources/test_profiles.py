@@ -66,5 +66,5 @@ def test_an_instant_without_a_zone_is_refused_with_an_example(text):
 def test_production_keeps_what_is_judged_in_a_file_of_its_home_and_knows_the_customer_by_both_names(tmp_path):
     with variables(PRODUCTION):
         warehouse = PROFILES["production"](tmp_path)["warehouse"]
-    assert warehouse.mirror_path == str(tmp_path / "mirror.duckdb")
-    assert warehouse.entity_columns == ["customer_id", "household_id"]
+    assert warehouse.local_copy.path == str(tmp_path / "local_copy.duckdb")
+    assert warehouse.local_copy.entity_columns == ["customer_id", "household_id"]

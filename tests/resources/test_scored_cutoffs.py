@@ -18,7 +18,7 @@ from ml_models.scoring_sql import compile_pipeline
 from resources.clock import Clock
 from resources.registry import ModelRegistry, ModelVersion
 from resources.sql_functions import publish, published
-from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse import DuckDBWarehouse
 from steps.scoring import SHADOW, Scorer, keep_published, score_cutoff, write_scores
 from tests.unit.world import cutoffs_of, make_frame
 

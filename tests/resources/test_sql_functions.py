@@ -8,8 +8,8 @@ import pytest
 from small_model import FEATURES, fitted
 
 from ml_models.scoring_sql import CompiledScore, compile_pipeline
-from resources.sql_functions import Published, dialect_of, move_alias, publish, published, withdraw_alias
-from resources.warehouse.duckdb import DuckDBWarehouse, WarehouseError
+from resources.sql_functions import Published, move_alias, publish, published, withdraw_alias
+from resources.warehouse import DuckDBWarehouse, WarehouseError
 
 FRAME = pd.DataFrame({"customer_id": ["a", "b", "c"], "recency": [1.0, 9.0, np.nan], "trips": [8, 1, 3]})
 CALL = "select scoring.lapse_champion(f) as score from features.feature_frame f order by f.customer_id"
@@ -100,7 +100,25 @@ def test_problems_do_not_share_functions(warehouse) -> None:
 
 
 def test_a_score_in_the_other_dialect_is_refused(warehouse) -> None:
-    assert dialect_of(warehouse) == "duckdb"
+    assert warehouse.dialect == "duckdb"
     with pytest.raises(WarehouseError, match="compiled to duckdb for this warehouse, got googlesql"):
         publish(warehouse, "lapse", 1, compile_pipeline(fitted(1), FEATURES, "googlesql"))
     assert published(warehouse, "lapse") == Published((), None)
+
+
+class ThirdEngine(DuckDBWarehouse):
+    """An engine whose SQL nobody has described yet."""
+
+    @property
+    def dialect(self) -> str:
+        return "snowflake"
+
+
+def test_an_engine_with_a_dialect_of_its_own_is_not_spoken_to_in_another_one(warehouse) -> None:
+    third = ThirdEngine(path=warehouse.path)
+    with pytest.raises(ValueError, match="Expected a SQL dialect among duckdb, googlesql, got 'snowflake'"):
+        compile_pipeline(fitted(1), FEATURES, third.dialect)
+    with pytest.raises(WarehouseError, match="compiled to snowflake for this warehouse, got googlesql"):
+        publish(third, "lapse", 1, compile_pipeline(fitted(1), FEATURES, "googlesql"))
+    with pytest.raises(WarehouseError, match="whose SQL is one of duckdb, googlesql .*got snowflake"):
+        published(third, "lapse")

@@ -10,7 +10,7 @@ from processes import holding
 
 from definitions import defs
 from resources.clock import Clock
-from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse import DuckDBWarehouse
 from sensors.drift import NO_ACTION_DUE
 from sensors.late import due
 

@@ -5,7 +5,7 @@ import pytest
 
 from assets.problem.frame import data_is_recent
 from resources.clock import Clock
-from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse import DuckDBWarehouse
 from sensors.schedules import SCHEDULES
 from steps.shop_time import time_zone, today
 

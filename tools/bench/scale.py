@@ -293,7 +293,7 @@ def replicate(source: Path, folder: Path, factor: int) -> dict[str, Any]:
     The copy numbered 0 is the original. Tables without customers or orders (products, campaigns, coupons) stay as they
     are: a shop with more customers sells the same things. The held-back week waits in the schema `waiting`.
     """
-    from resources.warehouse.duckdb import open_duckdb
+    from resources.warehouse import open_duckdb
 
     shutil.copyfile(source / "mlflow.db", folder / "mlflow.db")
     target = folder / "warehouse.duckdb"
@@ -347,7 +347,7 @@ def copied(connection: "duckdb.DuckDBPyConnection", table: str, copy: int) -> st
 
 def deliver(folder: Path) -> dict[str, Any]:
     """Land the week that waits, as a sync would; nothing if it was landed before."""
-    from resources.warehouse.duckdb import open_duckdb
+    from resources.warehouse import open_duckdb
 
     with open_duckdb(str(folder / "warehouse.duckdb")) as connection:
         connection.execute("set memory_limit = '2GB'")
@@ -517,7 +517,7 @@ def weights(warehouse: Path) -> list[str]:
     Raises:
         ScaleError: there is no such warehouse.
     """
-    from resources.warehouse.duckdb import open_duckdb
+    from resources.warehouse import open_duckdb
 
     if not warehouse.exists():
         raise ScaleError(f"Expected a warehouse at {warehouse}, and there is none. Run `make run` first.")

@@ -69,7 +69,7 @@ def fit(source: str, folder: str) -> None:
 
     from ml_models.problems.lapse import PROBLEM
     from ml_models.scoring_sql import compile_pipeline, parity
-    from resources.warehouse.duckdb import open_duckdb
+    from resources.warehouse import open_duckdb
 
     with open_duckdb(source, read_only=True) as connection:
         frame = connection.execute(
@@ -102,7 +102,7 @@ def fit(source: str, folder: str) -> None:
 def grow(work: Path, rows: int) -> None:
     """Make a table of `rows` rows."""
     script = (
-        "import sys; from resources.warehouse.duckdb import open_duckdb\n"
+        "import sys; from resources.warehouse import open_duckdb\n"
         "with open_duckdb(sys.argv[1]) as c:\n"
         "    n = c.execute('select count(*) from frame').fetchone()[0]\n"
         f"    c.execute(f'create or replace table big as select frame.* from frame, range({rows} // {{n}} + 1) "
@@ -113,7 +113,7 @@ def grow(work: Path, rows: int) -> None:
 
 def score(path: str, model: str, folder: str) -> None:
     """Score the table by one path; writes `scored`."""
-    from resources.warehouse.duckdb import open_duckdb
+    from resources.warehouse import open_duckdb
 
     database = str(Path(folder) / "rows.duckdb")
     if path == "sql":

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resources.profiles import RECORDING_ENDS, ROOT, stay_embedded
-from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse import DuckDBWarehouse
 
 CONNECTOR = ROOT / "connectors" / "source-complete-journey"
 

@@ -25,9 +25,10 @@ class BigQuery(BigQueryResource):
     def get_client(self) -> Iterator[bigquery.Client]:
         """Yield a client that is closed afterwards."""
         if os.environ.get(EMULATOR):
-            from google.auth.credentials import AnonymousCredentials
+            from google.auth import credentials
 
-            client = bigquery.Client(project=self.project, location=self.location, credentials=AnonymousCredentials())
+            anonymous: Any = credentials.AnonymousCredentials
+            client: Any = bigquery.Client(project=self.project, location=self.location, credentials=anonymous())
         else:
             # dagster-gcp puts the key into a file while the client is made; the client keeps what it read.
             with super().get_client() as made:
@@ -56,9 +57,11 @@ def reading() -> dict[str, Any]:
     if not target:
         return {"create_bqstorage_client": False}
     import grpc
-    from google.cloud.bigquery_storage_v1 import BigQueryReadClient
+    from google.cloud import bigquery_storage_v1
     from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 
     channel = grpc.insecure_channel(target, options=[("grpc.max_receive_message_length", -1)])
-    client = BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
+    # Google's own types say nothing of how it is called.
+    read_client: Any = bigquery_storage_v1.BigQueryReadClient
+    client = read_client(transport=BigQueryReadGrpcTransport(channel=channel))
     return {"bqstorage_client": client, "create_bqstorage_client": False}

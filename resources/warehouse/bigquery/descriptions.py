@@ -1,4 +1,4 @@
-"""What BigQuery says of a table without reading it, as a mirror needs it.
+"""What BigQuery says of a table without reading it, as a local copy needs it.
 
 Its columns as DuckDB has them, and a text that is another one when the rows may be others.
 """
@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from resources.warehouse.bigquery.types import OLD_NAMES
-from resources.warehouse.local_copy import Source
+from resources.warehouse.bigquery.types import current_type
+from resources.warehouse.contract import SourceTable
 
 DUCKDB_TYPES = {
     "INT64": "BIGINT",
@@ -32,11 +32,11 @@ _NAMED = re.compile(r"`([^`]+)`\.`([^`]+)`\.`([^`]+)`|`([^`.]+)\.([^`.]+)\.([^`.
 _READ = re.compile(r"(?i)\b(?:from|join)\s+([`\w][^\s(),]*)")
 
 
-def source_of(table: Any, look_up: Callable[[str], Any]) -> Source:
+def source_of(table: Any, look_up: Callable[[str], Any]) -> SourceTable:
     """Return a table's or view's description; `look_up` gives that of another one by its full name, None if gone."""
     columns, reads = {}, {}
     for field in table.schema:
-        kind = OLD_NAMES.get(field.field_type, field.field_type)
+        kind = current_type(field.field_type)
         name = field.name.lower()
         if field.mode == "REPEATED" or kind not in DUCKDB_TYPES:
             columns[name], reads[name] = "VARCHAR", f"to_json_string(`{field.name}`)"
@@ -44,7 +44,7 @@ def source_of(table: Any, look_up: Callable[[str], Any]) -> Source:
             columns[name] = DUCKDB_TYPES[kind]
             reads[name] = f"cast(`{field.name}` as float64)" if "NUMERIC" in kind else f"`{field.name}`"
     made = table.created.isoformat() if table.table_type == "TABLE" and table.created else ""
-    return Source(columns, reads, _changed(table, look_up), made)
+    return SourceTable(columns, reads, _changed(table, look_up), made)
 
 
 def _changed(table: Any, look_up: Callable[[str], Any]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from resources.secrets import masked
-from resources.warehouse.duckdb import WarehouseError
+from resources.warehouse.contract import WarehouseError
 
 UNCHANGED = "Nothing was changed."
 

@@ -1,7 +1,7 @@
-"""What the columns of a DataFrame become in BigQuery, and back, with the same meaning as in DuckDB.
+"""BigQuery's types for columns and parameters, and what a column that was read becomes in a DataFrame.
 
-A naive datetime is a DATE, one with a zone a TIMESTAMP; NaN and None are NULL; an integer or boolean column with nulls
-comes back as pandas' nullable type.
+The meaning is DuckDB's: NaN and None are NULL, and an integer or boolean column with nulls comes back as pandas'
+nullable type. How a DataFrame becomes Arrow is any engine's matter, and stands in `resources.warehouse.arrow`.
 """
 
 import io
@@ -10,7 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from resources.warehouse.duckdb import WarehouseError, calendar_days, lower_names
+from resources.warehouse.contract import WarehouseError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +31,11 @@ OLD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 """BigQuery's interface still answers with these."""
 
 
+def current_type(field_type: str) -> str:
+    """Return the name that SQL has for a type that BigQuery's interface answered with."""
+    return OLD_NAMES.get(field_type, field_type)
+
+
 def bigquery_type(contract_type: str) -> str:
     """Return GoogleSQL's name of a type of the contract.
 
@@ -43,63 +48,8 @@ def bigquery_type(contract_type: str) -> str:
         raise WarehouseError(f"Expected a type out of {', '.join(TYPES)}; got {contract_type!r}.") from None
 
 
-def arrow_of(frame: "pd.DataFrame") -> "pa.Table":
-    """Return a frame as an Arrow table whose types BigQuery has; column names in lower case.
-
-    Raises:
-        WarehouseError: a column holds something else, or a time of day without a zone.
-    """
-    import pyarrow as pa
-
-    frame = lower_names(frame)
-    twice = sorted(set(frame.columns[frame.columns.duplicated()]))
-    if twice:
-        raise WarehouseError(f"Expected every column once, but {', '.join(twice)} is there twice. Nothing was written.")
-    days = calendar_days(frame)
-    columns = {}
-    for name in frame.columns:
-        try:
-            column = pa.Array.from_pandas(frame[name])
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise WarehouseError(
-                f"Expected one kind of value in column {name}, but {str(error).splitlines()[0]} Nothing was written."
-            ) from error
-        if isinstance(column, pa.ChunkedArray):
-            column = column.combine_chunks()
-        columns[str(name)] = _plain(str(name), column, is_day=str(name) in days)
-    return pa.table(columns)
-
-
-def _plain(name: str, column: "pa.Array", *, is_day: bool) -> "pa.Array":
-    import pyarrow as pa
-
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.dictionary_decode(), kind.value_type
-    if is_day:
-        return column.cast(pa.timestamp("us"), safe=False).cast(pa.date32())
-    if pa.types.is_timestamp(kind):
-        # BigQuery keeps microseconds.
-        return column.cast(pa.timestamp("us", tz="UTC"), safe=False)
-    if pa.types.is_null(kind):
-        # A text column without a value; there is no column of no type.
-        return column.cast(pa.string())
-    if pa.types.is_integer(kind):
-        return column.cast(pa.int64())
-    if pa.types.is_floating(kind):
-        return column.cast(pa.float64())
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return column.cast(pa.string())
-    if pa.types.is_boolean(kind) or pa.types.is_date32(kind):
-        return column
-    raise WarehouseError(
-        f"Expected numbers, text, booleans, dates or instants in column {name}, but it holds {kind}. "
-        "Nothing was written."
-    )
-
-
 def schema_of(schema: "pa.Schema") -> dict[str, str]:
-    """Return GoogleSQL's type of each column of a table that `arrow_of` made."""
+    """Return GoogleSQL's type of each column of a table that `arrow.arrow_of` made."""
     import pyarrow as pa
 
     kinds = {

@@ -16,32 +16,42 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from resources.labels import run_labels
+from resources.warehouse.arrow import arrow_of
+from resources.warehouse.bigquery.charges import Charges
+from resources.warehouse.bigquery.descriptions import source_of
 from resources.warehouse.bigquery.errors import UNCHANGED, ChangedTableError, in_sentences, is_conflict
 from resources.warehouse.bigquery.jobs import CANCELLING_SECONDS, REQUEST_SECONDS, UPLOAD_SECONDS, patience, run_to_end
-from resources.warehouse.duckdb import (
-    JUDGED_CUSTOMERS,
-    DuckDBWarehouse,
+from resources.warehouse.bigquery.statements import create_statement, load_config, merge_statement, table_of
+from resources.warehouse.bigquery.types import (
+    array_parameter,
+    bigquery_type,
+    current_type,
+    frame_of,
+    parameters_of,
+    parquet_of,
+    schema_of,
+)
+from resources.warehouse.contract import (
+    LocalWarehouse,
     Shape,
+    SourceTable,
     Warehouse,
     WarehouseError,
     lower_names,
-    refuse_strangers,
+    refuse_unexpected_values,
 )
-from resources.warehouse.local_copy import Mirror, Source
+from resources.warehouse.parquet_buffer import Buffered, replace_by_buffer
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from ml_models.scoring_sql.compiler import DialectName
+
 STAGING_DATASET = "baton_staging"
 
 STAGED_FOR_MS = 3_600_000
 """What a killed process left in the staging dataset is deleted after an hour, by BigQuery."""
-
-PARTITIONED_BY = ("cutoff_date", "cutoff", "period_start")
-"""A table that Python writes is partitioned by the first of these days that it has, as dbt's are by theirs."""
-
-CLUSTERED_BY = ("customer_id",)
 
 MERGES = 4
 """How often a replacement that another job disturbed is tried."""
@@ -55,8 +65,8 @@ class BigQueryWarehouse(Warehouse):
     `project` is billed and holds the datasets, `location` is where they are. `maximum_bytes_billed` is what one query
     may cost: beyond it BigQuery refuses before it starts. Credentials are Google's application default credentials.
     Requests that fail for a reason that passes are repeated for `wait_seconds`; a job that does not end within
-    `job_seconds` is cancelled. Every job carries the labels `baton_run` and `baton_asset`. `mirror_path` is the DuckDB
-    file that `local` keeps; `entity_columns` and `judged_customers` say whose rows it holds, as `Mirror` does.
+    `job_seconds` is cancelled. Every job carries the labels `baton_run` and `baton_asset`. It is its own `Source` of a
+    local copy: `tables`, `describe`, `arrow_batches` and `digest_of` are for that.
     """
 
     project: str
@@ -64,15 +74,22 @@ class BigQueryWarehouse(Warehouse):
     maximum_bytes_billed: int = 200 * GIB
     wait_seconds: float = 600.0
     job_seconds: float = 3600.0
-    mirror_path: str = ""
-    entity_columns: list[str] = ["customer_id"]  # noqa: RUF012 - pydantic copies it
-    judged_customers: int = JUDGED_CUSTOMERS
 
-    _charged: dict[str, dict[str, int]] = PrivateAttr(default_factory=dict)
+    _charges: Charges = PrivateAttr(default_factory=Charges)
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
     _datasets: set[str] = PrivateAttr(default_factory=set)
     _opened: Any = PrivateAttr(default_factory=lambda: contextlib.ExitStack())
     _kept: Any = PrivateAttr(default=None)
+
+    @property
+    def dialect(self) -> "DialectName":
+        """Return `googlesql`."""
+        return "googlesql"
+
+    @property
+    def bills_queries(self) -> bool:
+        """Tell that each query is charged for, by the bytes that it scans."""
+        return True
 
     @contextlib.contextmanager
     def connect(self, what: str = "connecting", *, unchanged: str = UNCHANGED) -> Iterator[Any]:
@@ -101,7 +118,6 @@ class BigQueryWarehouse(Warehouse):
             WarehouseError: the query is refused, too expensive or wrong; the message says why.
         """
         from resources.warehouse.bigquery.client import reading
-        from resources.warehouse.bigquery.types import frame_of
 
         with self.connect(f"reading `{_short(sql)}`") as client:
             found = self._query(client, sql, parameters).to_arrow(**reading())
@@ -110,8 +126,6 @@ class BigQueryWarehouse(Warehouse):
     def batches(self, sql: str, parameters: Sequence[Any] = ()) -> "Generator[pd.DataFrame, None, None]":
         """Yield the rows of `sql` piece by piece, as the Storage Read API streams them: memory stays flat."""
         import pyarrow as pa
-
-        from resources.warehouse.bigquery.types import frame_of
 
         with contextlib.closing(self.arrow_batches(sql, parameters)) as batches:
             for batch in batches:
@@ -139,8 +153,6 @@ class BigQueryWarehouse(Warehouse):
     def estimate(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Return how many bytes `sql` would scan, without running it: a dry run costs nothing."""
         from google.cloud.bigquery import QueryJobConfig
-
-        from resources.warehouse.bigquery.types import parameters_of
 
         with self.connect(f"estimating `{_short(sql)}`") as client:
             config = QueryJobConfig(
@@ -183,7 +195,7 @@ class BigQueryWarehouse(Warehouse):
                     for listed in client.list_tables(f"{self.project}.{schema}", **self.asked()):
                         with contextlib.suppress(NotFound):
                             table = client.get_table(listed.reference, **self.asked())
-                            columns = {field.name.lower(): _modern(field.field_type) for field in table.schema}
+                            columns = {field.name.lower(): current_type(field.field_type) for field in table.schema}
                             rows = None if table.table_type != "TABLE" else int(table.num_rows or 0)
                             found[(schema, table.table_id)] = Shape(columns, rows)
         return found
@@ -198,11 +210,9 @@ class BigQueryWarehouse(Warehouse):
             except NotFound:
                 return []
 
-    def describe(self, schema: str, table: str) -> Source | None:
+    def describe(self, schema: str, table: str) -> SourceTable | None:
         """Return what BigQuery says of a table without reading it, at no charge; None if it is not there."""
         from google.api_core.exceptions import NotFound
-
-        from resources.warehouse.bigquery.descriptions import source_of
 
         with self.connect(f"describing {schema}.{table}") as client:
 
@@ -221,25 +231,21 @@ class BigQueryWarehouse(Warehouse):
         # Of each hash 32 bits: their sum stays within 64 up to two thousand million rows.
         return f"sum(cast(concat('0x', substr({row}, 1, 8)) as int64))"
 
-    def local(self) -> DuckDBWarehouse:
-        """Bring the mirror of what is measured and replayed up to date, and return it.
+    def local(self) -> LocalWarehouse:
+        """Bring the copy of what is measured and replayed up to date, and return it.
 
         Raises:
-            WarehouseError: no file is named for it, or BigQuery cannot be read.
+            WarehouseError: no local copy was handed in, or BigQuery cannot be read.
         """
-        if not self.mirror_path:
+        if self.local_copy is None:
             raise WarehouseError(
-                "Expected mirror_path, the DuckDB file for what the weekly judgement measures and replays, and it is "
-                "not set. Name a file on a disk that stays; nothing was read."
+                "Expected local_copy, which keeps the DuckDB file for what the weekly judgement measures and replays, "
+                "and it is not set. Give one with a file on a disk that stays; nothing was read."
             )
-        return Mirror(
-            self, self.mirror_path, self.entity_columns, self.judged_customers, wait_seconds=self.wait_seconds
-        ).refreshed()
+        return self.local_copy.refreshed(self)
 
     def create_table(self, schema: str, table: str, columns: Mapping[str, str]) -> None:
         """Create an empty table with these columns (name: type of the contract) unless it is there."""
-        from resources.warehouse.bigquery.types import bigquery_type
-
         kinds = {name.lower(): bigquery_type(kind) for name, kind in columns.items()}
         with self.connect(f"creating {schema}.{table}") as client:
             self.ensure_dataset(client, schema)
@@ -252,8 +258,6 @@ class BigQueryWarehouse(Warehouse):
 
     def replace_table(self, schema: str, table: str, frame: "pd.DataFrame") -> int:
         """Replace the whole table by `frame` (empty allowed) in one job; return its row count."""
-        from resources.warehouse.bigquery.types import arrow_of, parquet_of, schema_of
-
         rows = arrow_of(frame)
         with self.connect(f"replacing {schema}.{table}", unchanged="The previous table is intact.") as client:
             self.ensure_dataset(client, schema)
@@ -261,7 +265,7 @@ class BigQueryWarehouse(Warehouse):
                 self._load(client, parquet_of(rows), self._name(schema, table), schema_of(rows.schema))
             else:
                 # A file without rows is no reliable way to say that there are none.
-                self._run(client, f"create or replace table {self._defined(schema, table, schema_of(rows.schema))}")
+                self._run(client, create_statement(self._name(schema, table), schema_of(rows.schema)))
         return int(rows.num_rows)
 
     def replace_partitions(
@@ -273,10 +277,8 @@ class BigQueryWarehouse(Warehouse):
             ChangedTableError: other jobs kept changing the table; nothing of it was replaced.
             WarehouseError: `frame` holds a row outside `values`, or BigQuery refuses; nothing of it was replaced.
         """
-        from resources.warehouse.bigquery.types import arrow_of, parquet_of, schema_of
-
         frame = lower_names(frame)
-        refuse_strangers(frame, f"{schema}.{table}", column, values)
+        refuse_unexpected_values(frame, f"{schema}.{table}", column, values)
         rows = arrow_of(frame)
         file = parquet_of(rows) if rows.num_rows else None
         return self._replace_patiently(schema, table, schema_of(rows.schema), file, column, values)
@@ -288,18 +290,12 @@ class BigQueryWarehouse(Warehouse):
 
         They are loaded from one file: a load job is atomic, and memory stays flat.
         """
-        from resources.warehouse.bigquery.types import schema_of
-        from resources.warehouse.parquet_buffer import spooled
 
-        frames = (lower_names(frame) for frame in frames)
-        with spooled(frames, lambda frame: refuse_strangers(frame, f"{schema}.{table}", column, values)) as rows:
-            if rows is None:
-                if not self.exists(schema, table):
-                    return 0
-                nothing = self.read(f"select * from {schema}.{table} limit 0")
-                return self.replace_partitions(schema, table, nothing, column=column, values=values)
+        def put(rows: Buffered) -> int:
             with rows.path.open("rb") as file:
                 return self._replace_patiently(schema, table, schema_of(rows.schema), file, column, values)
+
+        return replace_by_buffer(self, schema, table, frames, column, values, put)
 
     def _replace_patiently(
         self,
@@ -327,9 +323,7 @@ class BigQueryWarehouse(Warehouse):
 
     def costs(self) -> dict[str, int]:
         """Return what was billed to the present step since the last call: jobs, bytes, slot milliseconds."""
-        with self._lock:
-            charged = self._charged.pop(_step(), {})
-        return {f"bigquery/{name}": value for name, value in charged.items()}
+        return {f"bigquery/{name}": value for name, value in self._charges.taken().items()}
 
     def _replace(
         self,
@@ -343,8 +337,6 @@ class BigQueryWarehouse(Warehouse):
     ) -> None:
         """Replace rows by those of a Parquet file with columns of these types; by none without a file."""
         from google.api_core.exceptions import BadRequest
-
-        from resources.warehouse.bigquery.types import array_parameter
 
         name = self._name(schema, table)
         with self.connect(what, unchanged="No row was replaced.") as client:
@@ -364,17 +356,7 @@ class BigQueryWarehouse(Warehouse):
                 self._run(client, f"delete from `{name}` where `{column}` in unnest(?)", raw=[wanted])
                 return
             with self._staged(client, schema, table, file, kinds) as staged:
-                # Cast, because a column of nulls arrives as text or double whatever the table's is.
-                given = ", ".join(
-                    f"`{one}`" if kind == have[one] else f"cast(`{one}` as {have[one]}) as `{one}`"
-                    for one, kind in kinds.items()
-                )
-                names = ", ".join(f"`{one}`" for one in kinds)
-                merge = (
-                    f"merge `{name}` as stored using (select {given} from `{staged}`) as given on false "
-                    f"when not matched by source and stored.`{column}` in unnest(?) then delete "
-                    f"when not matched by target then insert ({names}) values ({names})"
-                )
+                merge = merge_statement(name, staged, kinds, have, column)
                 try:
                     self._run(client, merge, raw=[wanted])
                 except BadRequest as error:
@@ -402,21 +384,7 @@ class BigQueryWarehouse(Warehouse):
         self, client: Any, file: BinaryIO, destination: str, kinds: Mapping[str, str], *, laid_out: bool = True
     ) -> None:
         """Replace a table by the rows of a Parquet file, in one load job; loading is free of charge."""
-        from google.cloud.bigquery import LoadJobConfig, SchemaField, TimePartitioning
-
-        partitioned, clustered = layout(kinds) if laid_out else (None, [])
-        config = LoadJobConfig(
-            schema=[SchemaField(name, kind) for name, kind in kinds.items()],
-            source_format="PARQUET",
-            write_disposition="WRITE_TRUNCATE",
-            create_disposition="CREATE_IF_NEEDED",
-            labels=run_labels(),
-            job_timeout_ms=self._timeout_ms(),
-        )
-        if partitioned:
-            config.time_partitioning = TimePartitioning(field=partitioned)
-        if clustered:
-            config.clustering_fields = clustered
+        config = load_config(kinds, run_labels(), self._timeout_ms(), laid_out=laid_out)
         size = file.seek(0, io.SEEK_END)
 
         def start() -> Any:
@@ -436,27 +404,11 @@ class BigQueryWarehouse(Warehouse):
 
     def _create(self, client: Any, schema: str, table: str, kinds: Mapping[str, str]) -> None:
         """Create an empty table unless it is there; no job, and so no charge."""
-        from google.cloud.bigquery import SchemaField, Table, TimePartitioning
-
-        made = Table(self._name(schema, table), schema=[SchemaField(name, kind) for name, kind in kinds.items()])
-        partitioned, clustered = layout(kinds)
-        if partitioned:
-            made.time_partitioning = TimePartitioning(field=partitioned)
-        if clustered:
-            made.clustering_fields = clustered
-        client.create_table(made, exists_ok=True, **self.asked())
-
-    def _defined(self, schema: str, table: str, kinds: Mapping[str, str]) -> str:
-        """Return a table's name, columns and layout as a create statement has them."""
-        partitioned, clustered = layout(kinds)
-        columns = ", ".join(f"`{name}` {kind}" for name, kind in kinds.items())
-        by = f" partition by `{partitioned}`" if partitioned else ""
-        within = f" cluster by {', '.join(clustered)}" if clustered else ""
-        return f"`{self._name(schema, table)}` ({columns}){by}{within}"
+        client.create_table(table_of(self._name(schema, table), kinds), exists_ok=True, **self.asked())
 
     def _columns(self, client: Any, name: str) -> dict[str, str]:
         table = client.get_table(name, **self.asked())
-        return {field.name.lower(): _modern(field.field_type) for field in table.schema}
+        return {field.name.lower(): current_type(field.field_type) for field in table.schema}
 
     def ensure_dataset(self, client: Any, schema: str, expires_ms: int | None = None) -> None:
         """Create the dataset of a schema unless it is there; `expires_ms` after they are made its tables go.
@@ -508,8 +460,6 @@ class BigQueryWarehouse(Warehouse):
         """Run a query within the limit of bytes, note what it cost, and return its rows."""
         from google.cloud.bigquery import QueryJobConfig
 
-        from resources.warehouse.bigquery.types import parameters_of
-
         config = QueryJobConfig(
             query_parameters=[*parameters_of(parameters), *raw],
             maximum_bytes_billed=self.maximum_bytes_billed,
@@ -524,20 +474,8 @@ class BigQueryWarehouse(Warehouse):
             changes=changes,
             pause=patience(self.wait_seconds),
         )
-        self._charge(job)
+        self._charges.note(job)
         return job.result(retry=self._retry(), job_retry=None, timeout=REQUEST_SECONDS)
-
-    def _charge(self, job: Any) -> None:
-        """Note what a job cost, with the step that it was for."""
-        cost = {
-            "jobs": 1,
-            "bytes_processed": int(job.total_bytes_processed or 0),
-            "bytes_billed": int(job.total_bytes_billed or 0),
-            "slot_ms": int(job.slot_millis or 0),
-        }
-        with self._lock:
-            before = self._charged.get(_step(), {})
-            self._charged[_step()] = {name: value + before.get(name, 0) for name, value in cost.items()}
 
     def _run(self, client: Any, sql: str, parameters: Sequence[Any] = (), raw: Sequence[Any] = ()) -> int:
         done = self._query(client, sql, parameters, raw, changes=True)
@@ -558,23 +496,6 @@ class BigQueryWarehouse(Warehouse):
         from google.cloud.bigquery import DEFAULT_RETRY
 
         return DEFAULT_RETRY.with_timeout(self.wait_seconds)
-
-
-def _step() -> str:
-    """Return the label of the asset that is being made; steps of one process are billed apart."""
-    return run_labels().get("baton_asset", "")
-
-
-def layout(kinds: Mapping[str, str]) -> tuple[str | None, list[str]]:
-    """Return the day that a table of Python's is partitioned by, if it has one, and what it is clustered by."""
-    partitioned = next((name for name in PARTITIONED_BY if kinds.get(name) == "DATE"), None)
-    return partitioned, [name for name in CLUSTERED_BY if name in kinds]
-
-
-def _modern(field_type: str) -> str:
-    from resources.warehouse.bigquery.types import OLD_NAMES
-
-    return OLD_NAMES.get(field_type, field_type)
 
 
 def _short(sql: str, most: int = 100) -> str:

@@ -12,7 +12,7 @@ from airbyte_world import World, integer, status, stream
 
 from resources.airbyte import AirbyteError, SyncFailedError
 from resources.airbyte.protocol import Connector, SyncTimeoutError
-from resources.warehouse.duckdb import WarehouseBusyError
+from resources.warehouse import WarehouseBusyError
 
 PEOPLE = stream("people", {"id": integer()})
 ADA, BOB, DONE = ["people", {"id": 1}], ["people", {"id": 2}], status("people", "COMPLETE")
@@ -184,7 +184,7 @@ SMALL_DISK = """
 import resource, sys
 from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.clock import Clock
-from resources.warehouse.duckdb import WarehouseError
+from resources.warehouse import WarehouseError
 
 folder, warehouse = sys.argv[1:]
 # A limit on the size of files stands in for a disk that is full: writing fails half-way, as it would there.

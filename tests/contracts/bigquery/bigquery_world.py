@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
-import pandas as pd
 from environments.emulator import PROJECT
+from same_rows import differences
 
 from resources.dbt import DbtRunner
 from resources.profiles import ROOT
+from resources.warehouse import DuckDBWarehouse, LocalCopy
 from resources.warehouse.bigquery import BigQueryWarehouse
-from resources.warehouse.duckdb import DuckDBWarehouse
 
 # What Airbyte's own destination makes of the same stream: a time without a zone is a DATETIME there.
 LANDED = {
@@ -23,9 +23,6 @@ LANDED = {
     "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
     "JSON": "STRING",
 }
-
-SMALLEST_DIFFERENCE = 1e-12
-"""Sums of doubles may be added in another order; nothing else may differ at all."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,7 @@ class Twins:
             bigquery=BigQueryWarehouse(
                 project=PROJECT,
                 wait_seconds=30,
-                mirror_path=str(folder / "mirror.duckdb"),
-                entity_columns=embedded.entity_columns(),
+                local_copy=LocalCopy(str(folder / "local_copy.duckdb"), embedded.entity_columns()),
             ),
             dbt_duckdb=embedded,
             dbt_bigquery=DbtRunner(
@@ -103,33 +99,3 @@ class Twins:
                 if unequal:
                     found[f"{schema}.{table}"] = unequal
         return found
-
-
-def differences(left: pd.DataFrame, right: pd.DataFrame) -> dict[str, str]:
-    """Return by column what differs between two tables, whatever the order of their rows."""
-    if list(left.columns) != list(right.columns):
-        return {"columns": f"{list(left.columns)} against {list(right.columns)}"}
-    if len(left) != len(right):
-        return {"rows": f"{len(left)} against {len(right)}"}
-    keys = [str(name) for name, kind in left.dtypes.items() if kind.kind != "f"]
-    left, right = (one.sort_values(keys).reset_index(drop=True) for one in (left, right))
-    found = {}
-    for name in left.columns:
-        one, other = left[name], right[name]
-        missing = one.isna() & other.isna()
-        if one.dtype.kind == "f":
-            equal = (one - other).abs() <= SMALLEST_DIFFERENCE * one.abs().clip(lower=1)
-        else:
-            equal = one.astype(object) == other.astype(object)
-        unequal = ~(equal | missing)
-        if unequal.any():
-            first = unequal.idxmax()
-            found[str(name)] = f"{int(unequal.sum())} cells, first {one[first]!r} against {other[first]!r}"
-        elif _kind(one) != _kind(other):
-            found[str(name)] = f"{one.dtype} against {other.dtype}"
-    return found
-
-
-def _kind(column: pd.Series) -> str:
-    """Return the kind of a column; BigQuery has one width of integers, and every zone is UTC."""
-    return str(column.dtype).replace("Etc/UTC", "UTC").replace("int32", "int64")

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from bigquery_world import Twins, differences
+from bigquery_world import Twins
 from environments.analyzer import check
 from environments.emulator import PROJECT
+from same_rows import differences
 from sample import load_raw_sample
 
 pytestmark = pytest.mark.slow(minutes=4)

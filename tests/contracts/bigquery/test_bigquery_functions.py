@@ -19,9 +19,9 @@ from small_model import FEATURES, fitted
 from ml_models.problems.lapse import PROBLEM
 from ml_models.scoring_sql import CompiledScore, compile_pipeline
 from resources.registry import ModelRegistry, ModelVersion
-from resources.sql_functions import Published, dialect_of, move_alias, publish, published, withdraw_alias
+from resources.sql_functions import Published, move_alias, publish, published, withdraw_alias
+from resources.warehouse import WarehouseError
 from resources.warehouse.bigquery import BigQueryWarehouse
-from resources.warehouse.duckdb import WarehouseError
 from steps.scoring import keep_published
 from tests.unit.world import make_frame
 
@@ -66,7 +66,7 @@ def champion_says(warehouse: BigQueryWarehouse) -> list[float]:
 
 
 def test_a_promotion_publishes_and_a_rollback_moves_the_alias_back(warehouse) -> None:
-    assert dialect_of(warehouse) == "googlesql"
+    assert warehouse.dialect == "googlesql"
     assert published(warehouse, "lapse") == Published((), None)
     assert publish(warehouse, "lapse", 1, compiled(1), alias=True) == Published((1,), 1)
     assert publish(warehouse, "lapse", 2, compiled(2)) == Published((1, 2), 1)

@@ -10,9 +10,10 @@ import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
-from bigquery_world import Twins, differences
+from bigquery_world import Twins
 from environments.analyzer import check
 from environments.emulator import Emulator
+from same_rows import differences
 from sample import RECORDING_ENDS, load_raw_sample
 
 from commands.session import first_failure
@@ -22,9 +23,8 @@ from resources.alerts import Alerts
 from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.registry import ModelRegistry
+from resources.warehouse import Warehouse, share_of
 from resources.warehouse.bigquery import BigQueryWarehouse
-from resources.warehouse.duckdb import Warehouse
-from resources.warehouse.local_copy import share_of
 from steps.tables import TABLES
 
 pytestmark = pytest.mark.slow(minutes=8)
@@ -115,7 +115,7 @@ def twins(made: Made) -> Twins:
     return made[0]
 
 
-# Before the graph is there: the mirror would take all of its tables.
+# Before the graph is there: the local copy would take all of its tables.
 def test_structures_and_times_arrive_as_what_the_embedded_profile_has(emulator: Emulator, tmp_path: Path) -> None:
     twins = Twins.in_folder(tmp_path)
     warehouse = twins.bigquery
@@ -207,14 +207,14 @@ def test_the_fault_was_found_and_re_enacted(twins: Twins) -> None:
     assert why["first_bad_asset"].item() == "raw/transactions"
 
 
-def test_the_mirror_has_the_types_that_embedded_landing_gives(twins: Twins) -> None:
-    here, mirrored = twins.duckdb.shapes(), twins.bigquery.local().shapes()
-    for name, shape in mirrored.items():
+def test_the_local_copy_has_the_types_that_embedded_landing_gives(twins: Twins) -> None:
+    here, copied = twins.duckdb.shapes(), twins.bigquery.local().shapes()
+    for name, shape in copied.items():
         if name[0] != "copied":
             # Text and JSON are one where a whole line of a loader's is meant.
             wanted = {column: kind.replace("JSON", "VARCHAR") for column, kind in here[name].columns.items()}
             assert shape.columns == wanted, name
-    assert {name for name in mirrored if name[0] == "raw"} == {name for name in here if name[0] == "raw"}
+    assert {name for name in copied if name[0] == "raw"} == {name for name in here if name[0] == "raw"}
 
 
 def test_a_second_refresh_reads_nothing(twins: Twins) -> None:
@@ -238,7 +238,8 @@ def test_rows_that_arrived_and_rows_that_went_away_are_noticed(twins: Twins) -> 
 
 
 def test_above_the_limit_only_the_sample_is_judged(twins: Twins, tmp_path: Path) -> None:
-    few = twins.bigquery.model_copy(update={"mirror_path": str(tmp_path / "few.duckdb"), "judged_customers": 120})
+    copy = replace(twins.bigquery.local_copy, path=str(tmp_path / "few.duckdb"), most_customers=120)
+    few = twins.bigquery.model_copy(update={"local_copy": copy})
     local = few.local()
     share = share_of(local)
     assert share < 1

@@ -14,9 +14,9 @@ import pytest
 from contracts.bigquery.loopback import Answer, answering, refusal
 from dagster._core.errors import DagsterExecutionInterruptedError
 
+from resources.warehouse import WarehouseError
 from resources.warehouse.bigquery import BigQueryWarehouse
 from resources.warehouse.bigquery.jobs import run_to_end
-from resources.warehouse.duckdb import WarehouseError
 
 PROJECT = "shop"
 DONE: dict[str, Any] = {"state": "DONE"}

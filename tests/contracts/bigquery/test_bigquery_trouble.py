@@ -16,9 +16,9 @@ from certificates import self_signed
 from contracts.bigquery.loopback import Answer, answering, refusal
 
 from resources.environment import variables
+from resources.warehouse import WarehouseError
 from resources.warehouse.bigquery import BigQueryWarehouse
 from resources.warehouse.bigquery.errors import ChangedTableError, in_sentences, said
-from resources.warehouse.duckdb import WarehouseError
 
 PROJECT = "shop"
 

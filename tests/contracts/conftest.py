@@ -1,4 +1,4 @@
-"""An emulator for each file of this folder that needs one."""
+"""An emulator of BigQuery for each file that needs one."""
 
 from collections.abc import Iterator
 
