@@ -116,10 +116,10 @@ def ground(threads: int = 2) -> Ground:
     Raises:
         WarehouseError: there is no warehouse yet.
     """
-    from assets.problem.judgement import lineage_and_owners
     from resources.profiles import home, resources_for
     from resources.sandbox import Sandbox
     from steps.monitored_tables import monitored_tables, take_census
+    from steps.week_evidence import lineage_and_owners
 
     resources = resources_for()
     warehouse, dbt = resources["warehouse"], resources["dbt"]

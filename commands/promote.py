@@ -15,8 +15,8 @@ def main() -> None:
     if not text.isdigit():
         sys.exit(f"error: VERSION must be the number of a registered version, such as 3; it is {text!r}.")
     with sentences():
-        from assets.problem.training import make_champion
-        from steps.scoring import keep_published
+        from steps.champions import make_champion
+        from steps.publishing import keep_published
 
         resources = resources_for()
         registry, warehouse = resources["registry"], resources["warehouse"]

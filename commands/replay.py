@@ -152,9 +152,9 @@ def act_on_drift(opened: "dg.DagsterInstance", definitions: "dg.Definitions", ta
     """Evaluate the drift sensor once and run what it asks for, each run key once, as the daemon would."""
     import dagster as dg
 
-    from assets.problem.training import CANDIDATE
     from commands.session import execute, first_failure
     from sensors.jobs import ROLLBACK
+    from steps.tables import CANDIDATE
 
     location = definitions.get_repository_def()
     with dg.build_sensor_context(instance=opened, repository_def=location) as context:

@@ -14,10 +14,11 @@ from pydantic import Field
 
 from resources.dbt import DbtError, DbtRunner
 from resources.warehouse.duckdb import Warehouse, WarehouseError
+from steps.migrations import ensure
 from steps.ownership import owner_of
-from steps.tables import ensure
+from steps.tables import HOLDOUT, PREDICTIONS
 
-PYTHON_SOURCES = (dg.AssetKey(["predictions", "lapse_predictions"]), dg.AssetKey(["training", "holdout_predictions"]))
+PYTHON_SOURCES = (PREDICTIONS, HOLDOUT)
 """What the serving models read and Python writes."""
 
 POOL = "dbt"
