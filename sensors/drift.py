@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -50,7 +51,7 @@ def act(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     )
 
 
-def requests_of(records: Sequence, now: datetime) -> list[dg.RunRequest]:
+def requests_of(records: Sequence[Any], now: datetime) -> list[dg.RunRequest]:
     """Return the runs that these completed evaluations of NO_ACTION_DUE ask for, one a judgement."""
     horizon = (now - OLDEST).timestamp()
     seen: set[tuple[str, ...]] = set()

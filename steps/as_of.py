@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from ml_models.monitoring.types import Perturbation
 from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.sandbox import Sandbox, SandboxError
@@ -19,8 +20,6 @@ from steps.tables import DRIFT
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ml_models.monitoring.types import Perturbation
 
 HISTORY_CUTOFFS = 60
 """A year and its season."""
@@ -116,7 +115,7 @@ def rebuilding(
 
     sandbox = Sandbox(dbt, local.path)
 
-    def rebuild(perturbations: "Sequence[Perturbation]", cutoff: date) -> "pd.DataFrame":
+    def rebuild(perturbations: Sequence[Perturbation], cutoff: date) -> "pd.DataFrame":
         try:
             return sandbox.features(perturbations, cutoff, as_of=as_of)
         except (SandboxError, ValueError) as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, cast, get_args
 
+from ml_models.monitoring.types import Action
 from resources.airbyte import RawWorkspace
 from resources.clock import Clock
 from resources.dbt import DbtRunner
@@ -21,7 +22,6 @@ from steps.week_evidence import week_evidence
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_models.monitoring.types import Action
     from ml_models.monitoring.week import WeekJudgement
 
 EVENT_TAG, CUTOFF_TAG = "baton/event_id", "baton/cutoff"
@@ -75,9 +75,7 @@ def judge_due_week(
     return newest
 
 
-def _override(override: str, reason: str) -> "Action | None":
-    from ml_models.monitoring.types import Action
-
+def _override(override: str, reason: str) -> Action | None:
     if not override:
         return None
     if override not in get_args(Action):
@@ -90,7 +88,7 @@ def _override(override: str, reason: str) -> "Action | None":
             f"Expected override_reason beside override {override!r}: who reads the ledger later needs to know why a "
             "person decided otherwise. Add a sentence to the run config."
         )
-    return cast("Action", override)
+    return cast(Action, override)
 
 
 def _brought_up_to_date(warehouse: Warehouse, ledger: "pd.DataFrame", finished_run: FinishedRun) -> "pd.DataFrame":

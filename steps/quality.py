@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from ml_models.monitoring.types import Anomaly
 from resources.airbyte import RawWorkspace
 from resources.clock import Clock
 from resources.dbt import DbtRunner
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_models.monitoring.data_quality.profile_sql import MonitoredTable
-    from ml_models.monitoring.types import Anomaly
 
 VERDICT = "verdict"
 """The kind of the one row a week that says what the judgement came to."""
@@ -111,7 +111,7 @@ def bad_weeks(
 
 def arrival_anomalies(
     warehouse: Warehouse, local: DuckDBWarehouse, tables: "Sequence[MonitoredTable]", cutoff: date
-) -> "tuple[Anomaly, ...]":
+) -> tuple[Anomaly, ...]:
     """Return which tables lack whole days on the morning of a cutoff."""
     from ml_models.monitoring.data_quality import judge_arrival
 
@@ -129,7 +129,7 @@ def arrival_anomalies(
     return tuple(anomalies)
 
 
-def schema_anomalies(warehouse: Warehouse, local: DuckDBWarehouse, cutoff: date) -> "tuple[Anomaly, ...]":
+def schema_anomalies(warehouse: Warehouse, local: DuckDBWarehouse, cutoff: date) -> tuple[Anomaly, ...]:
     """Return what is wrong with the columns as they are now, by the census taken on healthy history."""
     from ml_models.monitoring.data_quality import judge_schema
 
@@ -156,7 +156,7 @@ def _cutoffs_of_anomalies(warehouse: Warehouse) -> tuple[set[date], set[date]]:
     return set(days), set(days[anomalies["kind"] == VERDICT])
 
 
-def _anomaly_rows(anomalies: "Sequence[Anomaly]", cutoff: date) -> "pd.DataFrame":
+def _anomaly_rows(anomalies: Sequence[Anomaly], cutoff: date) -> "pd.DataFrame":
     return _rows(
         {
             "cutoff_date": cutoff,
@@ -180,7 +180,7 @@ def _anomaly_rows(anomalies: "Sequence[Anomaly]", cutoff: date) -> "pd.DataFrame
     )
 
 
-def _past_rows(weeks: "Mapping[str, Mapping[date, tuple[str, ...]]]", cutoff: date) -> "pd.DataFrame":
+def _past_rows(weeks: Mapping[str, Mapping[date, tuple[str, ...]]], cutoff: date) -> "pd.DataFrame":
     return _rows(
         {
             "cutoff_date": week + timedelta(days=7),
@@ -203,7 +203,7 @@ def _verdict_row(sentence: str, cutoff: date) -> "pd.DataFrame":
     return _rows([{"cutoff_date": cutoff, "asset": "", "kind": VERDICT, "column_name": "", "sentence": sentence}])
 
 
-def _rows(records: "Iterable[Mapping[str, object]]") -> "pd.DataFrame":
+def _rows(records: Iterable[Mapping[str, object]]) -> "pd.DataFrame":
     import pandas as pd
 
     return typed(pd.DataFrame(list(records), columns=list(TABLES[("monitoring", "anomalies")])), ANOMALIES)

@@ -38,7 +38,8 @@ def predicted(pipeline: Any, frame: "pd.DataFrame") -> "npt.NDArray[np.float64]"
     """Return scikit-learn's probabilities of lapse for rows of the feature frame, in their order."""
     from ml_models.problems.lapse.problem import PROBLEM
 
-    return pipeline.predict_proba(frame[list(PROBLEM.features)])[:, 1]
+    scores: npt.NDArray[np.float64] = pipeline.predict_proba(frame[list(PROBLEM.features)])[:, 1]
+    return scores
 
 
 def scores_of_sql(frame: "pd.DataFrame") -> "npt.NDArray[np.float64]":

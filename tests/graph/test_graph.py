@@ -5,7 +5,7 @@ import json
 import dagster as dg
 import pytest
 
-from assets.company.dbt import UNIT_TEST_PREFIX
+from assets.company.dbt_unit_tests import UNIT_TEST_PREFIX
 from assets.problem.training import candidate
 from ml_models.training.gates import GATES
 from steps.ownership import FRESHNESS, owner_of
