@@ -22,13 +22,15 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 from assets.company.airbyte import airbyte_assets, airbyte_checks
-from assets.company.dbt import dbt_models, unit_test_checks
+from assets.company.dbt import dbt_models
+from assets.company.dbt_unit_tests import unit_test_checks
 from assets.company.quality import quality_assets
 from assets.problem.backtest import backtest
 from assets.problem.frame import FEATURE_ASSETS
 from assets.problem.judgement import JUDGEMENT_ASSETS
 from assets.problem.monitoring import MONITORING_ASSETS
 from assets.problem.predictions import PREDICTION_ASSETS
+from assets.problem.promotion import PROMOTION_ASSETS
 from assets.problem.training import TRAINING_ASSETS
 from resources.profiles import resources_for
 from sensors.alerts import red_check_alert, run_failure_alert, stale_table_alert
@@ -55,18 +57,24 @@ def build_definitions(
         DbtError: the dbt project does not parse.
     """
     resources = {**resources_for(profile), **(overrides or {})}
+    # The company's, once: what arrives, what dbt builds of it, and whether it arrived right.
     landed = airbyte_assets(resources["airbyte"])
-    assets = [
+    company = [
         *landed,
         *airbyte_checks(resources["airbyte"]),
         *dbt_models(resources["dbt"]),
-        *FEATURE_ASSETS,
         *quality_assets(sorted(key for one in landed for key in one.keys)),
+    ]
+    # The problem's, in the order in which its data flows.
+    problem = [
+        *FEATURE_ASSETS,
         *TRAINING_ASSETS,
+        *PROMOTION_ASSETS,
         *PREDICTION_ASSETS,
         *MONITORING_ASSETS,
         *JUDGEMENT_ASSETS,
     ]
+    assets = [*company, *problem]
     jobs = build_jobs(unit_test_checks(assets), assets)
     return dg.Definitions(
         # A checks definition is an assets definition too.

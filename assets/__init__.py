@@ -1,6 +1,8 @@
-"""The graph, in the order in which data flows: airbyte, dbt, features, training, predictions, monitoring.
+"""The graph. An asset reads, calls one step, writes and reports; what it does is in `steps/`.
 
-Assets are thin: read, call one function of `ml_models`, write, report. Beside them are the tables of policy
-(`ownership.py`), the contracts of the tables that Python writes (`tables.py`) and how results
-are shown (`reporting.py`).
+Read it in the order in which data flows. `company/` has what there is once, whatever is predicted: `airbyte` lands the
+raw tables, `dbt` builds canonical tables, features and outcomes, `quality` judges what arrived. `problem/` has what is
+predicted: `frame`, `training`, `promotion`, `predictions`, `monitoring`, `judgement`; beside the graph, `backtest`.
+`reporting` is how results are shown. Who owns what, and what a table holds, is in `steps/ownership.py` and
+`steps/tables.py`.
 """

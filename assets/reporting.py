@@ -1,15 +1,33 @@
-"""How a result is shown in the web UI: tables, pictures and column lists as metadata."""
+"""How a result is shown in the web UI: tables, pictures and column lists as metadata; and what a refusal becomes."""
 
 import base64
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from steps.errors import StepRefusedError
+
 if TYPE_CHECKING:
     import pandas as pd
 
+    Materialized = dg.MaterializeResult[Any]
+else:
+    # Dagster reads annotations, and takes only the class without a parameter for a result that has no value.
+    Materialized = dg.MaterializeResult
+
 TABLE_ROWS = 60
 """A metadata table is read by people; a longer one belongs into the warehouse."""
+
+
+@contextlib.contextmanager
+def without_retries() -> Iterator[None]:
+    """Turn what a step refuses into a failure that Dagster does not try again: only a person can change it."""
+    try:
+        yield
+    except StepRefusedError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
 
 
 def table(frame: "pd.DataFrame", rows: int = TABLE_ROWS) -> dg.TableMetadataValue:
@@ -34,7 +52,7 @@ def column_schema(frame: "pd.DataFrame", about: dict[str, str] | None = None) ->
     )
 
 
-def _kind(column: "pd.Series") -> str:
+def _kind(column: "pd.Series[Any]") -> str:
     kind = str(column.dtype)
     if kind.startswith("datetime64"):
         return "date"
@@ -49,7 +67,8 @@ def _cell(value: Any) -> str | int | float | bool | None:
     if value is None or value != value:
         return None
     if hasattr(value, "isoformat"):
-        return value.isoformat()[:10] if str(value).endswith("00:00:00") else value.isoformat()
+        text = str(value.isoformat())
+        return text[:10] if str(value).endswith("00:00:00") else text
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float):

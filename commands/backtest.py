@@ -16,6 +16,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from assets.problem.backtest import FAULT_COLUMN, compared
+from commands.drill import ground
+from commands.session import instance, quiet, sentences
+from drills.faults import Expected, Fault, known
+from resources.profiles import home, resources_for, stay_embedded
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -44,16 +50,11 @@ def main() -> None:
     arguments.add_argument("--faults", default=",".join(FAULTS), help="faults to detect, by comma; empty: none")
     chosen = [name for name in arguments.parse_args().faults.split(",") if name]
 
-    from resources.profiles import stay_embedded
-
     stay_embedded()
-    from commands.drill import ground
-    from commands.session import quiet, sentences
-    from drills.faults import known
-
-    unknown = [name for name in chosen if name not in known()]
-    if unknown:
-        sys.exit(f"error: there is no fault {unknown[0]!r}. There are {', '.join(known())}.")
+    faults = known()
+    strange = [name for name in chosen if name not in faults]
+    if strange:
+        sys.exit(f"error: there is no fault {strange[0]!r}. There are {', '.join(faults)}.")
     quiet()
     began = time.monotonic()
     with sentences():
@@ -85,9 +86,7 @@ def _run(jobs: list[Job]) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]"
     return pd.concat(parts, ignore_index=True), delays
 
 
-def _nothing() -> Any:
-    from drills.faults import Expected, Fault
-
+def _nothing() -> Fault:
     return Fault("natural_year", "", "benign", (), Expected(("none",), ("continue",)))
 
 
@@ -110,9 +109,6 @@ def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
     """Run one job in a process of its own."""
     import warnings
 
-    from commands.drill import ground
-    from commands.session import quiet
-    from drills.faults import known
     from drills.run import START
     from drills.scenario import DrilledHistory
     from ml_models.policy_backtest import simulate
@@ -150,18 +146,16 @@ def summary(weeks: "pd.DataFrame", delays: dict[tuple[str, str], float], faults:
     import numpy as np
     import pandas as pd
 
-    from assets.problem.backtest import FAULT_COLUMN
-
     rows = []
     for policy in [name for name in POLICIES if name in set(weeks["policy"])]:
         part = weeks[weeks["policy"] == policy]
-        known = part.dropna(subset=["log_loss"])
+        matured = part.dropna(subset=["log_loss"])
         watches = policy in (OURS, "any feature's PSI > .2")
         months = 7 * len(part) / DAYS_A_MONTH
         alarms = part[(part["action"] != "continue") & ~part["scheduled"].astype(bool)]
         row: dict[str, object] = {"policy": policy}
         row |= {
-            name: float(np.average(known[name], weights=known["rows"]))
+            name: float(np.average(matured[name], weights=matured["rows"]))
             for name in ("log_loss", "auc", "calibration_error")
         }
         row |= {
@@ -175,7 +169,6 @@ def summary(weeks: "pd.DataFrame", delays: dict[tuple[str, str], float], faults:
 
 def shown(table: "pd.DataFrame", faults: list[str]) -> str:
     """Return the table for a person."""
-    from assets.problem.backtest import FAULT_COLUMN
 
     def number(value: Any, form: str, without: str = "-") -> str:
         return without if value != value else format(value, form)
@@ -224,10 +217,7 @@ def verdicts(table: "pd.DataFrame") -> list[str]:
 
 def _stored(table: "pd.DataFrame", weeks: "pd.DataFrame") -> str:
     """Write table, weeks and plot under the home, the table to the warehouse, and show it on the asset's page."""
-    from assets.problem.backtest import compared
-    from commands.session import instance
     from ml_models.plots import backtest_plot
-    from resources.profiles import home, resources_for
 
     folder = home() / "backtest"
     folder.mkdir(parents=True, exist_ok=True)

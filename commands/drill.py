@@ -16,8 +16,14 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from commands.session import quiet, sentences
+from drills.faults import Fault, known, read_faults
+from resources.profiles import home, resources_for, stay_embedded
+from resources.sandbox import Sandbox, SandboxError
+from steps.monitored_tables import monitored_tables, take_census
+from steps.week_evidence import lineage_and_owners
+
 if TYPE_CHECKING:
-    from drills.faults import Fault
     from drills.run import Score
     from drills.scenario import Recording
 
@@ -36,21 +42,13 @@ def main() -> None:
     arguments.add_argument("--weeks", default="", help="Mondays after FROM that are judged")
     arguments.add_argument("--all", action="store_true", help="all faults, all benign changes, and the natural year")
     given = arguments.parse_args()
-    from resources.profiles import stay_embedded
-
     stay_embedded()
-
-    from drills.faults import known, read_faults
-
     try:
         faults = read_faults(Path(given.file)) if given.file else known()
     except ValueError as error:
         sys.exit(f"error: {error}")
     chosen = _chosen(given, faults)
     start, weeks = _monday(given.start), _number(given.weeks)
-
-    from commands.session import quiet, sentences
-    from resources.sandbox import SandboxError
 
     quiet()
     with sentences():
@@ -62,7 +60,7 @@ def main() -> None:
     finish(scores, broken)
 
 
-def _chosen(given: argparse.Namespace, faults: "dict[str, Fault]") -> list[str]:
+def _chosen(given: argparse.Namespace, faults: dict[str, Fault]) -> list[str]:
     if given.all:
         # Windows of the calendar without perturbations are part of the natural year.
         return [name for name, fault in faults.items() if fault.perturbations] + [NATURAL]
@@ -102,7 +100,7 @@ class Ground:
     owners: dict[str, str]
     keep: Path
 
-    def recording(self, fault: "Fault | None" = None) -> "Recording":
+    def recording(self, fault: Fault | None = None) -> "Recording":
         """Return the year as it was without what begins at FROM."""
         from drills.scenario import record
         from ml_models.problems.lapse import PROBLEM
@@ -116,11 +114,6 @@ def ground(threads: int = 2) -> Ground:
     Raises:
         WarehouseError: there is no warehouse yet.
     """
-    from assets.problem.judgement import lineage_and_owners
-    from resources.profiles import home, resources_for
-    from resources.sandbox import Sandbox
-    from steps.monitored_tables import monitored_tables, take_census
-
     resources = resources_for()
     warehouse, dbt = resources["warehouse"], resources["dbt"]
     plans = resources["airbyte"].plans()
@@ -134,15 +127,13 @@ def ground(threads: int = 2) -> Ground:
 
 
 def run(
-    names: Sequence[str], faults: "dict[str, Fault]", start: date | None, weeks: int | None
+    names: Sequence[str], faults: dict[str, Fault], start: date | None, weeks: int | None
 ) -> "tuple[list[Score], list[str]]":
     """Drill the named faults, one alone or many in two processes; print each row as it comes.
 
     Returns the scores, and the names of those of many that broke off, with what they said printed: what the others came
     to is not lost.
     """
-    from resources.sandbox import SandboxError
-
     scores: list[Score] = []
     if len(names) == 1:
         scores = [_one((names[0], faults.get(names[0]), start, weeks), sys.stderr.isatty())]
@@ -162,7 +153,7 @@ def run(
 
 
 def _in_processes(
-    jobs: "Sequence[tuple[str, Fault | None, date | None, int | None]]",
+    jobs: Sequence[tuple[str, Fault | None, date | None, int | None]],
 ) -> "Iterator[tuple[str, Score | BaseException]]":
     # Both processes read what this one records.
     ground().recording()
@@ -177,13 +168,12 @@ def _in_processes(
             yield drills[done], done.exception() or done.result()
 
 
-def _one(job: "tuple[str, Fault | None, date | None, int | None]", talk: bool = False) -> "Score":
+def _one(job: tuple[str, Fault | None, date | None, int | None], talk: bool = False) -> "Score":
     """Run one drill; every process has its own sandbox."""
     import warnings
 
     import pandas as pd
 
-    from commands.session import quiet
     from drills.run import START, check_start, drill, natural_year, weeks_of
     from ml_models.problems.lapse import PROBLEM
 
@@ -198,10 +188,10 @@ def _one(job: "tuple[str, Fault | None, date | None, int | None]", talk: bool = 
         check_start(start or START, weeks_of(fault, weeks), recording)
     log = (lambda text: print(f"  {text}", file=sys.stderr, flush=True)) if talk else None
     score, result = drill(fault, recording, made.sandbox, PROBLEM, made.lineage, made.owners, start, weeks, log)
-    told = [judged.why for _, judged in sorted(result.judgements.items())]
+    weeks_of_why = [judged.why for _, judged in sorted(result.judgements.items())]
     folder = made.keep.parent / "why"
     folder.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(told).to_csv(folder / f"{score.name}.csv", index=False)
+    pd.DataFrame(weeks_of_why).to_csv(folder / f"{score.name}.csv", index=False)
     return score
 
 
@@ -235,7 +225,6 @@ def finish(scores: "list[Score]", broken: Sequence[str] = ()) -> None:
     import pandas as pd
 
     from drills.run import bar
-    from resources.profiles import home
 
     folder = home() / "drill"
     folder.mkdir(parents=True, exist_ok=True)

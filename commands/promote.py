@@ -5,6 +5,8 @@ import sys
 
 from commands.session import sentences
 from resources.profiles import resources_for
+from steps.champions import make_champion
+from steps.publishing import keep_published
 
 
 def main() -> None:
@@ -15,9 +17,6 @@ def main() -> None:
     if not text.isdigit():
         sys.exit(f"error: VERSION must be the number of a registered version, such as 3; it is {text!r}.")
     with sentences():
-        from assets.problem.training import make_champion
-        from steps.scoring import keep_published
-
         resources = resources_for()
         registry, warehouse = resources["registry"], resources["warehouse"]
         version = registry.version(int(text))

@@ -17,8 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import dagster as dg
+
+from commands.session import embedded_only, execute, first_failure, instance, quiet, sentences
+from resources.profiles import home, resources_for
+from sensors.jobs import INGEST_AND_BUILD, ROLLBACK, WEEKLY_JUDGE, WEEKLY_SCORE
+from steps.shop_time import time_zone
+from steps.tables import CANDIDATE
+
 if TYPE_CHECKING:
-    import dagster as dg
     import pandas as pd
 
 FIRST_JUDGEABLE = date(2017, 5, 22)
@@ -54,9 +61,6 @@ def main() -> None:
     start, end = _monday(given.start, "FROM"), _monday(given.end, "TO")
     if end < start:
         sys.exit(f"error: TO must not be before FROM; FROM is {start} and TO is {end}.")
-
-    from commands.session import embedded_only, instance, quiet, sentences
-    from resources.profiles import home
 
     quiet()
     with sentences():
@@ -106,7 +110,7 @@ class _State:
         new.replace(self.file)
 
 
-def replay(opened: "dg.DagsterInstance", state: _State, start: date, end: date) -> None:
+def replay(opened: dg.DagsterInstance, state: _State, start: date, end: date) -> None:
     """Run the missing weeks, then print the table and write the plot of accuracy over time."""
     from definitions import build_definitions
 
@@ -122,15 +126,12 @@ def replay(opened: "dg.DagsterInstance", state: _State, start: date, end: date) 
     summarise(Path(state.file).parent)
 
 
-def one_week(opened: "dg.DagsterInstance", definitions: "dg.Definitions", week: date) -> Week:
+def one_week(opened: dg.DagsterInstance, definitions: dg.Definitions, week: date) -> Week:
     """Run one Monday's jobs at that Monday's clock."""
-    from commands.session import execute, first_failure
-    from steps.shop_time import time_zone
-
     began = time.monotonic()
     os.environ["BATON_NOW"] = datetime(week.year, week.month, week.day, 8, tzinfo=ZoneInfo(time_zone())).isoformat()
     tags = {"baton/replay": str(week)}
-    for job in ("ingest_and_build", "weekly_score", "weekly_judge"):
+    for job in (INGEST_AND_BUILD, WEEKLY_SCORE, WEEKLY_JUDGE):
         result = execute(opened, definitions, job, tags=tags, console="CRITICAL")
         if not result.success:
             sys.exit(f"error: replay of {week}, {job}: {first_failure(result)}")
@@ -148,14 +149,8 @@ def one_week(opened: "dg.DagsterInstance", definitions: "dg.Definitions", week: 
     )
 
 
-def act_on_drift(opened: "dg.DagsterInstance", definitions: "dg.Definitions", tags: dict[str, str]) -> list[str]:
+def act_on_drift(opened: dg.DagsterInstance, definitions: dg.Definitions, tags: dict[str, str]) -> list[str]:
     """Evaluate the drift sensor once and run what it asks for, each run key once, as the daemon would."""
-    import dagster as dg
-
-    from assets.problem.training import CANDIDATE
-    from commands.session import execute, first_failure
-    from sensors.jobs import ROLLBACK
-
     location = definitions.get_repository_def()
     with dg.build_sensor_context(instance=opened, repository_def=location) as context:
         tick = location.get_sensor_def("drift_sensor").evaluate_tick(context)
@@ -217,7 +212,7 @@ def _judged(warehouse: Any) -> str:
     return f"judged {str(row.cutoff_date)[:10]} AUC {row.auc:.3f} loss {row.log_loss:.3f}"
 
 
-def _drift(result: "dg.ExecuteInProcessResult") -> str:
+def _drift(result: dg.ExecuteInProcessResult) -> str:
     statuses = [
         str(check.metadata["status"].value)
         for check in result.get_asset_check_evaluations()
@@ -232,7 +227,6 @@ def _drift(result: "dg.ExecuteInProcessResult") -> str:
 def summarise(folder: Path) -> None:
     """Print accuracy over time and write `accuracy_over_time.png` beside the replay's warehouse."""
     from ml_models.plots import accuracy_over_time_plot
-    from resources.profiles import resources_for
 
     frame: pd.DataFrame = resources_for()["warehouse"].read(
         "select cutoff_date, model_version, customers, base_rate, mean_score, auc, recency_rule_auc, log_loss, brier, "

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from commands.session import embedded_only, execute, first_failure, instance, progress_logger, quiet, sentences
 from resources.profiles import home
+from resources.registry import CHAMPION, ModelRegistry
+from resources.warehouse.contract import Warehouse
+from sensors.jobs import EVERYTHING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +31,6 @@ def main() -> None:
         if not only_summary:
             embedded_only("run")
         from definitions import build_definitions
-        from sensors.jobs import EVERYTHING
 
         definitions = build_definitions(loggers={"console": progress_logger})
         resources: Any = definitions.resources
@@ -48,11 +50,9 @@ def main() -> None:
         )
 
 
-def summarise(warehouse: "Warehouse", registry: "ModelRegistry") -> None:
+def summarise(warehouse: Warehouse, registry: ModelRegistry) -> None:
     """Print counts, the model beside its baselines, and the customers most at risk."""
     import pandas as pd
-
-    from resources.registry import CHAMPION
 
     counts = warehouse.read(
         "select (select count(*) from raw.transactions) as lines, (select count(*) from marts.orders) as orders, "
@@ -104,7 +104,7 @@ def _named(comparison: "pd.DataFrame", chosen: str) -> "pd.DataFrame":
     return comparison.assign(model=named)[["model", *columns]]
 
 
-def _most_at_risk(warehouse: "Warehouse") -> str:
+def _most_at_risk(warehouse: Warehouse) -> str:
     rows = warehouse.read(
         "select customer_id, cutoff_date, score, reason_1, reason_2, reason_3 from predictions.lapse_predictions "
         "where cutoff_date = (select max(cutoff_date) from predictions.lapse_predictions) "

@@ -5,7 +5,7 @@ Dagster shows both in its web UI but tells nobody; these sensors do.
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 
@@ -120,7 +120,7 @@ MEMORY = 10
     ),
 )
 def red_check_alert(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SkipReason:
-    """Alert owners of checks that turned red since the last tick; the cursor holds the red ones already told.
+    """Alert owners of checks that turned red since the last tick; the cursor holds the red ones already reported.
 
     None while a check stays red, one again when it was green in between, or when what it is red about is another event
     (evaluations may carry `event_id`). The cursor is bounded: an entry a red check.
@@ -128,8 +128,8 @@ def red_check_alert(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.S
     if context.repository_def is None:
         return dg.SkipReason("no code location, no checks")
     graph = context.repository_def.asset_graph
-    known: dict[str, list] = json.loads(context.cursor or "{}")
-    told: dict[str, list] = {}
+    cursor: dict[str, list[Any]] = json.loads(context.cursor or "{}")
+    reported: dict[str, list[Any]] = {}
     red = new = 0
     for key in sorted(graph.asset_check_keys, key=lambda one: one.to_user_string()):
         name = key.to_user_string()
@@ -142,11 +142,11 @@ def red_check_alert(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.S
             continue
         red += 1
         event = text(evaluation, "event_id")
-        before = known.get(name)
+        before = cursor.get(name)
         if before is not None and before[1] == event:
             since = [one for one in history if one.event.timestamp > before[0]]
             if not any(one.evaluation.passed for one in since):
-                told[name] = [newest.event.timestamp, event]
+                reported[name] = [newest.event.timestamp, event]
                 continue
         new += 1
         stated = text(evaluation, "owner") or str(graph.get_check_spec(key).metadata.get("owner") or "")
@@ -161,8 +161,8 @@ def red_check_alert(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.S
             next_step=f"{advice} ({page})" if advice else f"{page}.",
         )
         if delivered:
-            told[name] = [newest.event.timestamp, event]
-    context.update_cursor(json.dumps(told))
+            reported[name] = [newest.event.timestamp, event]
+    context.update_cursor(json.dumps(reported))
     return dg.SkipReason(f"{red} red check(s) that stopped no run, {new} new")
 
 
@@ -183,12 +183,12 @@ def _keys_of_step(context: dg.RunFailureSensorContext, step: str) -> set[dg.Asse
     description="One alert a table each time its freshness policy starts to fail.",
 )
 def stale_table_alert(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SkipReason:
-    """Alert owners of tables that became stale since the last tick; the cursor holds those already told."""
+    """Alert owners of tables that became stale since the last tick; the cursor holds those already reported."""
     keys = [dg.AssetKey(list(path)) for path in FRESHNESS]
     states = context.instance.get_freshness_state_records(keys)
     stale = {key.to_user_string(): at for key, at in states.items() if at.freshness_state.name == "FAIL"}
-    told = set(filter(None, (context.cursor or "").split(","))) & set(stale)
-    new = sorted(set(stale) - told)
+    reported = set(filter(None, (context.cursor or "").split(","))) & set(stale)
+    new = sorted(set(stale) - reported)
     for name in new:
         delivered = _send(
             context,
@@ -199,8 +199,8 @@ def stale_table_alert(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg
             next_step=f"Open the asset page of {name}; materialise it, or the first stale table upstream of it.",
         )
         if delivered:
-            told.add(name)
-    context.update_cursor(",".join(sorted(told)))
+            reported.add(name)
+    context.update_cursor(",".join(sorted(reported)))
     return dg.SkipReason(f"{len(stale)} stale table(s), {len(new)} new")
 
 

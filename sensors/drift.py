@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from sensors.history import completed_evaluations, text
 from sensors.jobs import RETRAIN, ROLLBACK, learn_from, roll_back
-
-NO_ACTION_DUE = dg.AssetCheckKey(dg.AssetKey(["monitoring", "decisions"]), "no_action_due")
-"""The one check that triggers; drift, performance and growth of labels are evidence that its judgement has weighed."""
+from steps.decisions import CUTOFF_TAG, EVENT_TAG
+from steps.tables import NO_ACTION_DUE
 
 JOB_OF_DECISION = {"improve": RETRAIN, "rollback": ROLLBACK}
 """`inspect` has no run: retraining on what is broken makes it worse. The alert of the red check tells the owner."""
@@ -51,7 +51,7 @@ def act(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     )
 
 
-def requests_of(records: Sequence, now: datetime) -> list[dg.RunRequest]:
+def requests_of(records: Sequence[Any], now: datetime) -> list[dg.RunRequest]:
     """Return the runs that these completed evaluations of NO_ACTION_DUE ask for, one a judgement."""
     horizon = (now - OLDEST).timestamp()
     seen: set[tuple[str, ...]] = set()
@@ -83,8 +83,8 @@ def requests_of(records: Sequence, now: datetime) -> list[dg.RunRequest]:
                 tags={
                     "baton/cause": reason,
                     "baton/decision": decision,
-                    "baton/event_id": event or "none",
-                    "baton/cutoff": cutoff or "unknown",
+                    EVENT_TAG: event or "none",
+                    CUTOFF_TAG: cutoff or "unknown",
                     "baton/evaluation_id": str(record.id),
                     "baton/evaluated_in_run": str(record.run_id or "none"),
                 },

@@ -1,5 +1,7 @@
 """What checks came to, read from Dagster's event log."""
 
+from typing import Any
+
 import dagster as dg
 
 RECENT_EVALUATIONS = 25
@@ -8,8 +10,8 @@ RECENT_EVALUATIONS = 25
 
 def completed_evaluations(
     instance: dg.DagsterInstance, check: dg.AssetCheckKey, limit: int = RECENT_EVALUATIONS
-) -> list:
-    """Return the newest completed evaluations of a check, the one completed last first.
+) -> list[Any]:
+    """Return the records of the newest completed evaluations of a check, the one completed last first.
 
     The one place that touches an interface of Dagster that is not public. The "latest" getters can return a planned
     row without metadata, and row ids are given when a check is planned, so neither they nor a cursor on ids is safe.
@@ -20,8 +22,8 @@ def completed_evaluations(
     found = instance.event_log_storage.get_asset_check_execution_history(
         check, limit=limit, status={Status.SUCCEEDED, Status.FAILED}
     )
-    told = [record for record in found if record.evaluation is not None and record.event is not None]
-    return sorted(told, key=lambda record: (record.event.timestamp, record.id), reverse=True)
+    completed = [record for record in found if record.evaluation is not None and record.event is not None]
+    return sorted(completed, key=lambda record: (record.event.timestamp, record.id), reverse=True)
 
 
 def text(evaluation: dg.AssetCheckEvaluation, name: str, otherwise: str = "") -> str:

@@ -1,13 +1,19 @@
 """The jobs: parts of the one graph that run together."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.problem.monitoring import ACCURACY_OVER_TIME
-from assets.problem.predictions import CUSTOMERS_AT_RISK, PREDICTIONS, SHADOW_PREDICTIONS
-from assets.problem.training import CHAMPION, TRAINING_SET
+from steps.tables import (
+    ACCURACY_OVER_TIME,
+    CHAMPION,
+    CUSTOMERS_AT_RISK,
+    PREDICTIONS,
+    SHADOW_PREDICTIONS,
+    TRAINING_SET,
+)
 
 EVERYTHING = "everything"
 INGEST_AND_BUILD = "ingest_and_build"
@@ -99,24 +105,24 @@ def judgement_checks(assets: Sequence[dg.AssetsDefinition | dg.AssetChecksDefini
     ]
 
 
-def rescore_newest() -> dict:
+def rescore_newest() -> dict[str, Any]:
     """Run configuration that lets a new champion replace the newest, not yet judged, predictions."""
     # Dagster names the step of an asset after its whole key.
     return {"ops": {PREDICTIONS.to_python_identifier(): {"config": {"rescore": True}}}}
 
 
-def learn_from(window: str, exclude_from: str, exclude_to: str, reason: str) -> dict:
+def learn_from(window: str, exclude_from: str, exclude_to: str, reason: str) -> dict[str, Any]:
     """Run configuration of `retrain`: what to learn from, and why; the newest predictions are made again."""
     config = {"window": window, "exclude_from": exclude_from, "exclude_to": exclude_to, "reason": reason}
     return {"ops": {**rescore_newest()["ops"], TRAINING_SET.to_python_identifier(): {"config": config}}}
 
 
-def roll_back(exclude_from: str = "", exclude_to: str = "", reason: str = "") -> dict:
+def roll_back(exclude_from: str = "", exclude_to: str = "", reason: str = "") -> dict[str, Any]:
     """Run configuration of `rollback`: which cutoffs the champion to return to must not have learned from, and why."""
     config = {"rollback": True, "exclude_from": exclude_from, "exclude_to": exclude_to, "reason": reason}
     return {"ops": {**rescore_newest()["ops"], CHAMPION.to_python_identifier(): {"config": config}}}
 
 
-def promote_after_shadow() -> dict:
+def promote_after_shadow() -> dict[str, Any]:
     """Run configuration of `promote`."""
     return {"ops": {**rescore_newest()["ops"], CHAMPION.to_python_identifier(): {"config": {"after_shadow": True}}}}

@@ -7,14 +7,15 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.problem.predictions import CUTOFF_STEP_DAYS
 from resources.clock import Clock
 from resources.warehouse import Warehouse, WarehouseBusyError, WarehouseError
 from sensors.arrivals import WAIT_SECONDS
-from sensors.drift import NO_ACTION_DUE
 from sensors.history import completed_evaluations, text
 from sensors.jobs import WEEKLY_JUDGE, WEEKLY_SCORE
+from steps.as_of import CUTOFF_STEP_DAYS, newest_cutoff
 from steps.shop_time import time_zone
+from steps.tables import NO_ACTION_DUE
+from steps.weekly_scoring import is_scored
 
 SCHEDULES_DONE = time(12)
 """By noon of a cutoff's day the schedules have had their turn; before, a cutoff that waits is not late."""
@@ -75,12 +76,9 @@ def _newest(warehouse: Warehouse) -> tuple[date | None, bool]:
     """Return the newest cutoff of the feature frame, and whether it has predictions (no model: nothing to wait for)."""
     if not warehouse.exists("features", "feature_frame"):
         return None, False
-    newest = warehouse.read("select max(cutoff_date) as newest from features.feature_frame")["newest"].iloc[0]
-    if newest != newest:
+    newest = newest_cutoff(warehouse)
+    if newest is None:
         return None, False
     if not warehouse.exists("training", "champion") or not warehouse.row_count("training", "champion"):
-        return newest.date(), True
-    if not warehouse.exists("predictions", "lapse_predictions"):
-        return newest.date(), False
-    found = warehouse.read("select count(*) as n from predictions.lapse_predictions where cutoff_date = ?", [newest])
-    return newest.date(), bool(found["n"].iloc[0])
+        return newest, True
+    return newest, is_scored(warehouse, newest)

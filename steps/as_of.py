@@ -1,6 +1,6 @@
-"""What was known on the morning of a cutoff: the reads that quality and judgement share.
+"""As of the morning of a cutoff: which cutoff is due, and the reads that quality and judgement share.
 
-Each looks back HISTORY_CUTOFFS at most, so a judgement costs the same however long the history grows; and above
+Each read looks back HISTORY_CUTOFFS at most, so a judgement costs the same however long the history grows; and above
 `judged_customers` it looks at the customers only that are measured and replayed, however many there are.
 """
 
@@ -8,22 +8,52 @@ from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from ml_models.monitoring.types import Perturbation
+from resources.clock import Clock
 from resources.dbt import DbtRunner
+from resources.sandbox import Sandbox, SandboxError
 from resources.warehouse import LocalWarehouse, Warehouse, share_of
+from steps.migrations import ensure
+from steps.shop_time import today
+from steps.tables import DRIFT
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_models.monitoring.types import Perturbation
-
 HISTORY_CUTOFFS = 60
 """A year and its season."""
+
+CUTOFF_STEP_DAYS = 7
 
 
 def newest_cutoff(warehouse: Warehouse) -> date | None:
     """Return the newest cutoff of the feature frame; None before the first."""
     newest = warehouse.read("select max(cutoff_date) as newest from features.feature_frame")["newest"].iloc[0]
     return None if newest != newest else newest.date()
+
+
+def due_cutoff(newest: date | None, clock: Clock) -> date | None:
+    """Return the newest cutoff that the clock asks for, delivered or not; None before the first.
+
+    `newest` is the newest cutoff of the feature frame, None before the first.
+    """
+    if newest is None:
+        return None
+    return newest + timedelta(days=max(0, (today(clock) - newest).days) // CUTOFF_STEP_DAYS * CUTOFF_STEP_DAYS)
+
+
+def stale_feed(newest: date | None, clock: Clock) -> str:
+    """Return why the newest cutoff is not the one that the clock asks for, in words; empty when it is.
+
+    Before the first cutoff there is nothing to be late.
+    """
+    due = due_cutoff(newest, clock)
+    if newest is None or due == newest:
+        return ""
+    return (
+        f"today is {today(clock)} and the cutoff of {due} is due, but the data delivered so far allow none after "
+        f"{newest}; sync the feed, or ask its owner why it stopped"
+    )
 
 
 def profile_until(warehouse: Warehouse, cutoff: date) -> "pd.DataFrame":
@@ -67,6 +97,12 @@ def early_until(warehouse: Warehouse, cutoff: date, share: float) -> "pd.DataFra
     )
 
 
+def drift_history(warehouse: Warehouse) -> "pd.DataFrame":
+    """Return what was measured of drift so far: the columns of `monitoring.drift`."""
+    ensure(warehouse, DRIFT)
+    return warehouse.read("select * from monitoring.drift order by cutoff_date, layer, column_name, segment")
+
+
 def rebuilding(
     dbt: DbtRunner, local: LocalWarehouse, as_of: date
 ) -> "Callable[[Sequence[Perturbation], date], pd.DataFrame]":
@@ -75,11 +111,10 @@ def rebuilding(
     `local` is `Warehouse.local()`. What is returned raises NotReplayable where a perturbation cannot be made.
     """
     from ml_models.monitoring.diagnosis import NotReplayable
-    from resources.sandbox import Sandbox, SandboxError
 
     sandbox = Sandbox(dbt, local.path)
 
-    def rebuild(perturbations: "Sequence[Perturbation]", cutoff: date) -> "pd.DataFrame":
+    def rebuild(perturbations: Sequence[Perturbation], cutoff: date) -> "pd.DataFrame":
         try:
             return sandbox.features(perturbations, cutoff, as_of=as_of)
         except (SandboxError, ValueError) as error:

@@ -20,12 +20,12 @@ CENSUS_COLUMNS = ["asset", "column_name", "column_type", "distinct_values", "liv
 
 
 def take_census(
-    read: Read, plans: Iterable[StreamPlan], variables: Mapping[str, Any], known: "pd.DataFrame | None" = None
+    read: Read, plans: Iterable[StreamPlan], variables: Mapping[str, Any], counted: "pd.DataFrame | None" = None
 ) -> "pd.DataFrame":
     """Return CENSUS_COLUMNS, a row a column of the tables that exist: how many values it has and how long they live.
 
     Roles (identifier, category, number) follow from it, and must not flip because a fault changed a count: what
-    `known` already holds stays, and only tables that it does not know are counted. `read` runs SQL on the warehouse (or
+    `counted` holds already stays, and only tables that it lacks are counted. `read` runs SQL on the warehouse (or
     a sandbox), `plans` are the streams of all connections, `variables` those of dbt_project.yml (`time_zone` is the
     wall clock of the source).
     """
@@ -33,10 +33,10 @@ def take_census(
 
     from ml_models.monitoring.data_quality.monitored_tables import census_sql
 
-    parts = [] if known is None or known.empty else [known]
-    counted = set() if known is None else set(known["asset"])
+    parts = [] if counted is None or counted.empty else [counted]
+    tables = set() if counted is None else set(counted["asset"])
     for source in _sources(plans, str(variables["time_zone"]), columns_of(read)):
-        if source.asset not in counted:
+        if source.asset not in tables:
             census = read(census_sql(source))
             types = census["column_name"].map(source.columns)
             parts.append(census.assign(asset=source.asset, column_type=types)[CENSUS_COLUMNS])

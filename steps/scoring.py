@@ -1,4 +1,4 @@
-"""How a cutoff is scored: by which path, chosen by what it costs. And the champion as a SQL function, for any query."""
+"""How a cutoff is scored: the path, chosen by what it costs; the rows; and SQL's scores held to scikit-learn's."""
 
 import contextlib
 import io
@@ -8,163 +8,17 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import dagster as dg
-
 from resources.registry import ModelRegistry, ModelVersion
-from resources.warehouse import Warehouse, WarehouseError
+from resources.sql_functions import SCHEMA, published
+from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from ml_models.scoring_sql import CompiledScore, PathChoice
     from ml_models.scoring_sql.paths import Path
-
-SQL_PARITY = dg.AssetCheckKey(dg.AssetKey(["training", "champion"]), "sql_parity")
-
-PROVED_ON = 20_000
-"""Rows of the newest cutoff on which SQL and scikit-learn are compared, beside those made to break it."""
-
-
-class Publication(NamedTuple):
-    """Whether SQL's champion is right or rightly absent, why, and how bad it is if not."""
-
-    passed: bool
-    sentence: str
-    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN
-
-
-def keep_published(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion) -> Publication:
-    """Make the alias call the champion, if its SQL says what scikit-learn says.
-
-    Done already, it costs one look. A pipeline that cannot be written as SQL is no fault: then there is no alias,
-    rather than one that calls an older version. SQL that differs is: it is not published. A warehouse that takes no
-    function is one, too, and no reason to undo a promotion.
-    """
-    try:
-        return _kept(warehouse, registry, champion)
-    except WarehouseError as error:
-        return _unpublished(warehouse, champion, error)
-
-
-def _unpublished(warehouse: Warehouse, champion: ModelVersion, error: WarehouseError) -> Publication:
-    """Withdraw the alias: the version that it calls may be the one that was rolled back."""
-    from ml_models.problems.lapse.problem import PROBLEM
-    from resources.sql_functions import withdraw_alias
-
-    failed = f"Version {champion.version} serves, and could not be published as a SQL function. {error}"
-    try:
-        withdraw_alias(warehouse, PROBLEM.name)
-    except WarehouseError as second:
-        return Publication(
-            False,
-            f"{failed} Nor could the alias be withdrawn: it may call a version that no longer serves. {second}",
-            dg.AssetCheckSeverity.ERROR,
-        )
-    return Publication(False, f"{failed} The alias was withdrawn after that, so that it calls no older version.")
-
-
-def _kept(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion) -> Publication:
-    from ml_models.problems.lapse.problem import PROBLEM
-    from resources.sql_functions import (
-        move_alias,
-        publish,
-        published,
-        score_in_memory,
-        withdraw,
-        withdraw_alias,
-    )
-
-    if published(warehouse, PROBLEM.name).champion == champion.version:
-        return Publication(
-            True, f"Version {champion.version} is published; it was proved equal to scikit-learn before."
-        )
-    from ml_models.scoring_sql import UnsupportedPipelineError, compile_pipeline, function_name, parity
-
-    pipeline, features = registry.load(champion), list(PROBLEM.features)
-    try:
-        local = compile_pipeline(pipeline, features, "duckdb")
-        compiled = compile_pipeline(pipeline, features, warehouse.dialect)
-    except UnsupportedPipelineError as error:
-        withdraw_alias(warehouse, PROBLEM.name)
-        return Publication(True, f"Version {champion.version} scores by scikit-learn only. {error}")
-    rows = _newest_rows(warehouse, PROVED_ON)
-    proof = parity(pipeline, local, rows[features], score_in_memory)
-    if not proof.passed:
-        withdraw_alias(warehouse, PROBLEM.name)
-        return Publication(False, f"Version {champion.version} is not published. {proof.sentence}")
-    publish(warehouse, PROBLEM.name, champion.version, compiled)
-    called = ""
-    if compiled.dialect != local.dialect:
-        # Proved was the same model in DuckDB's words: what the warehouse makes of its own is asked before the alias.
-        try:
-            called = _proved_there(warehouse, pipeline, champion)
-        except SqlDiffersError as error:
-            withdraw(warehouse, PROBLEM.name, champion.version)
-            return Publication(False, f"Version {champion.version} is not published: called in the warehouse, {error}.")
-    move_alias(warehouse, PROBLEM.name, champion.version)
-    name = function_name(PROBLEM.name, "champion")
-    return Publication(True, f"Published as {name}, {compiled.bytes:,} bytes of SQL. {proof.sentence}{called}")
-
-
-def _newest_rows(warehouse: Warehouse, most: int, also: str = "") -> "pd.DataFrame":
-    """Return rows of the feature frame's newest cutoff, and beside them what `also` says."""
-    newest = warehouse.read("select max(cutoff_date) as newest from features.feature_frame")["newest"].dropna()
-    # Named, not sorted for: a warehouse that is partitioned by cutoff reads one.
-    condition = f"cutoff_date = date '{newest.iloc[0]:%Y-%m-%d}'" if len(newest) else "false"
-    limited = f"select * from features.feature_frame where {condition} order by customer_id limit {most}"
-    return warehouse.read(f"select f.*{also} from ({limited}) as f")
-
-
-def _proved_there(warehouse: Warehouse, pipeline: Any, champion: ModelVersion) -> str:
-    """Compare what a published version says in the warehouse with what scikit-learn says, and return a sentence on it.
-
-    Raises:
-        SqlDiffersError: they do not say the same.
-    """
-    from ml_models.problems.lapse.problem import PROBLEM
-    from ml_models.scoring_sql import function_name
-    from resources.sql_functions import SCHEMA
-
-    function = f"{SCHEMA}.{function_name(PROBLEM.name, champion.version)}"
-    rows = _newest_rows(warehouse, CHECKED_ROWS, f", {function}(f) as {SQL_SCORE}")
-    difference = _difference(_from_sql(rows), _predicted(pipeline, rows)) if len(rows) else 0.0
-    return f" Called in the warehouse on {len(rows):,} rows it differs by {difference:.1e} at most."
-
-
-def _predicted(pipeline: Any, frame: "pd.DataFrame") -> "np.ndarray":
-    from ml_models.problems.lapse.problem import PROBLEM
-
-    return pipeline.predict_proba(frame[list(PROBLEM.features)])[:, 1]
-
-
-def _from_sql(frame: "pd.DataFrame") -> "np.ndarray":
-    """Return the column `sql_score`.
-
-    Raises:
-        SqlDiffersError: a row has no score; scikit-learn would have one, or refuse the row.
-    """
-    import numpy as np
-
-    given = frame[SQL_SCORE].to_numpy(dtype="float64", na_value=np.nan)
-    if np.isnan(given).any():
-        raise SqlDiffersError(f"SQL has no score for {np.isnan(given).sum():,} row(s)")
-    return given
-
-
-def _difference(given: "np.ndarray", predicted: "np.ndarray") -> float:
-    """Return by how much scores of SQL are off at most.
-
-    Raises:
-        SqlDiffersError: it is more than the parity gate allows.
-    """
-    import numpy as np
-
-    found = float(np.abs(given - predicted).max(initial=0.0))
-    if found > LARGEST_DIFFERENCE:
-        raise SqlDiffersError(f"SQL and scikit-learn differ by {found:.1e} on these rows")
-    return found
-
 
 REASONS = ("reason_1", "reason_2", "reason_3")
 
@@ -178,6 +32,42 @@ LARGEST_DIFFERENCE = 1e-9
 
 class SqlDiffersError(RuntimeError):
     """SQL and scikit-learn do not say the same of a row; nothing was written."""
+
+
+def predicted(pipeline: Any, frame: "pd.DataFrame") -> "npt.NDArray[np.float64]":
+    """Return scikit-learn's probabilities of lapse for rows of the feature frame, in their order."""
+    from ml_models.problems.lapse.problem import PROBLEM
+
+    scores: npt.NDArray[np.float64] = pipeline.predict_proba(frame[list(PROBLEM.features)])[:, 1]
+    return scores
+
+
+def scores_of_sql(frame: "pd.DataFrame") -> "npt.NDArray[np.float64]":
+    """Return the column `sql_score`.
+
+    Raises:
+        SqlDiffersError: a row has no score; scikit-learn would have one, or refuse the row.
+    """
+    import numpy as np
+
+    given = frame[SQL_SCORE].to_numpy(dtype="float64", na_value=np.nan)
+    if np.isnan(given).any():
+        raise SqlDiffersError(f"SQL has no score for {np.isnan(given).sum():,} row(s)")
+    return given
+
+
+def largest_difference(given: "npt.NDArray[np.float64]", expected: "npt.NDArray[np.float64]") -> float:
+    """Return by how much scores of SQL are off at most.
+
+    Raises:
+        SqlDiffersError: it is more than the parity gate allows.
+    """
+    import numpy as np
+
+    found = float(np.abs(given - expected).max(initial=0.0))
+    if found > LARGEST_DIFFERENCE:
+        raise SqlDiffersError(f"SQL and scikit-learn differ by {found:.1e} on these rows")
+    return found
 
 
 @dataclass(frozen=True)
@@ -268,11 +158,11 @@ class Scorer:
         self.seconds_of_reasons += time.perf_counter() - began
         return made.assign(**{name: reasons[name].to_numpy() for name in REASONS})
 
-    def _scores(self, frame: "pd.DataFrame") -> "np.ndarray":
+    def _scores(self, frame: "pd.DataFrame") -> "npt.NDArray[np.float64]":
         if SQL_SCORE not in frame:
-            return _predicted(self.pipeline, frame)
-        given = _from_sql(frame)
-        _difference(given[:CHECKED_ROWS], _predicted(self.pipeline, frame.head(CHECKED_ROWS)))
+            return predicted(self.pipeline, frame)
+        given = scores_of_sql(frame)
+        largest_difference(given[:CHECKED_ROWS], predicted(self.pipeline, frame.head(CHECKED_ROWS)))
         return given
 
 
@@ -320,7 +210,6 @@ def _choice(warehouse: Warehouse, scorer: Scorer, cutoff: date, rows: int, batch
     """Choose the path: small frames without looking further, large ones by measuring where that is free of charge."""
     from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.scoring_sql import UnsupportedPipelineError, choose_path, compile_pipeline
-    from resources.sql_functions import published
 
     if rows <= batch_rows:
         return choose_path(None, rows, batch_rows=batch_rows)
@@ -403,7 +292,6 @@ def _predictions(
 def _query(scorer: Scorer, path: str) -> str:
     from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.scoring_sql import function_name
-    from resources.sql_functions import SCHEMA
 
     wanted, joined = "f.*", ""
     if path == "sql":

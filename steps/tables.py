@@ -1,6 +1,7 @@
-"""The tables that Python writes: their columns, types and meaning, as the web UI shows them and SQL may rely on.
+"""The tables of the graph: the key of each, and of those that Python writes columns, types and meaning.
 
-The tables that dbt writes are documented beside their models.
+A key is `[schema, table]`, the table that a person finds in the warehouse. Columns are as the web UI shows them and as
+SQL may rely on; the tables that dbt writes are documented beside their models.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,42 @@ from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# What arrives and what dbt builds.
+FEED = dg.AssetKey(["raw", "transactions"])
+CANONICAL = (
+    dg.AssetKey(["staging", "stg_order_lines"]),
+    dg.AssetKey(["staging", "stg_products"]),
+    dg.AssetKey(["marts", "order_lines"]),
+)
+"""The canonical tables that are monitored beside the raw ones."""
+CUTOFFS = dg.AssetKey(["features", "cutoffs"])
+CUSTOMER_FEATURES = dg.AssetKey(["features", "customer_features"])
+OUTCOMES = dg.AssetKey(["outcomes", "customer_outcomes"])
+EARLY_OUTCOMES = dg.AssetKey(["outcomes", "early_outcomes"])
+CUSTOMERS_AT_RISK = dg.AssetKey(["marts", "customers_at_risk"])
+ACCURACY_OVER_TIME = dg.AssetKey(["marts", "accuracy_over_time"])
+
+# What Python writes, in the order of the pipeline.
+FEATURE_FRAME = dg.AssetKey(["features", "feature_frame"])
+CENSUS = dg.AssetKey(["monitoring", "census"])
+PROFILE = dg.AssetKey(["monitoring", "profile"])
+ANOMALIES = dg.AssetKey(["monitoring", "anomalies"])
+TRAINING_SET = dg.AssetKey(["training", "training_set"])
+CANDIDATE = dg.AssetKey(["training", "candidate"])
+HOLDOUT = dg.AssetKey(["training", "holdout_predictions"])
+CHAMPION = dg.AssetKey(["training", "champion"])
+PREDICTIONS = dg.AssetKey(["predictions", "lapse_predictions"])
+SHADOW_PREDICTIONS = dg.AssetKey(["predictions", "shadow_predictions"])
+PERFORMANCE = dg.AssetKey(["monitoring", "performance"])
+DRIFT = dg.AssetKey(["monitoring", "drift"])
+DIAGNOSIS = dg.AssetKey(["monitoring", "diagnosis"])
+DECISIONS = dg.AssetKey(["monitoring", "decisions"])
+WHY = dg.AssetKey(["monitoring", "why"])
+BACKTEST = dg.AssetKey(["monitoring", "backtest"])
+
+NO_ACTION_DUE = dg.AssetCheckKey(DECISIONS, "no_action_due")
+"""The one check that triggers runs. Drift, performance and growth of labels are evidence that its judgement weighs."""
 
 
 class Column(NamedTuple):
@@ -204,16 +241,6 @@ def described(warehouse: Warehouse, key: dg.AssetKey) -> dict[str, dg.MetadataVa
     }
 
 
-def ensure(warehouse: Warehouse, *keys: dg.AssetKey) -> None:
-    """Create those tables that are not there yet, empty: before the first model, what reads them must still work."""
-    for key in keys:
-        schema, table = key.path
-        if not warehouse.exists(schema, table):
-            warehouse.create_table(
-                schema, table, {name: column.type for name, column in TABLES[(schema, table)].items()}
-            )
-
-
 def typed(frame: "pd.DataFrame", key: dg.AssetKey) -> "pd.DataFrame":
     """Return a frame with the columns and types that this module promises for a table; missing columns are null."""
     import pandas as pd
@@ -227,6 +254,8 @@ def typed(frame: "pd.DataFrame", key: dg.AssetKey) -> "pd.DataFrame":
             made[name] = made[name].astype("float64")
         elif column.type == "bigint":
             made[name] = made[name].astype("Int64")
+        elif column.type == "timestamp with time zone":
+            made[name] = pd.to_datetime(made[name], utc=True)
         else:
             missing = made[name].isna()
             made[name] = made[name].astype("object")

@@ -23,6 +23,7 @@ FORBIDDEN = {
         "sensors",
     },
     "resources": {"assets", "sensors", "commands", "definitions"},
+    "steps": {"assets", "drills", "sensors", "commands", "definitions", "duckdb", "mlflow", "os"},
     "assets": {"sensors", "commands", "definitions", "duckdb", "mlflow", "os"},
     "drills": {"dagster", "assets", "sensors", "commands", "definitions", "duckdb", "mlflow", "os"},
     "sensors": {"commands", "definitions", "pandas", "sklearn", "numpy"},

@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets.problem.frame import FEATURE_FRAME
 from assets.reporting import column_schema, picture, table
 from steps.ownership import owner_of
+from steps.tables import BACKTEST, FEATURE_FRAME, OUTCOMES
 
 if TYPE_CHECKING:
     import pandas as pd
-
-BACKTEST = dg.AssetKey(["monitoring", "backtest"])
 
 ABOUT = {
     "policy": "When a model is fitted anew.",
@@ -28,7 +26,7 @@ ABOUT_FAULT = "Days from the fault's first day until the policy acts. Null: it n
 
 backtest = dg.AssetSpec(
     key=BACKTEST,
-    deps=[FEATURE_FRAME, dg.AssetKey(["outcomes", "customer_outcomes"])],
+    deps=[FEATURE_FRAME, OUTCOMES],
     group_name="monitoring",
     owners=[owner_of(BACKTEST)],
     kinds={"pandas", "duckdb"},

@@ -1,31 +1,22 @@
 """Who is about to lapse: the newest cutoff, scored by the champion, once."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
+from typing import Any
 
 import dagster as dg
 
-from assets.problem.frame import FEATURE_FRAME
-from assets.problem.training import CANDIDATE, CHAMPION, POOL, obstacle_of
-from assets.reporting import table
+from assets.reporting import Materialized, table, without_retries
 from resources.clock import Clock
-from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
-from resources.registry import CHAMPION as CHAMPION_ALIAS
+from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
+from steps.champions import POOL
 from steps.ownership import owner_of
-from steps.scoring import REASONS, SHADOW, rows_of, score_cutoff
-from steps.shop_time import today
-from steps.tables import described, ensure
+from steps.scoring import REASONS
+from steps.tables import CANDIDATE, CHAMPION, FEATURE_FRAME, FEED, PREDICTIONS, SHADOW_PREDICTIONS, described
+from steps.weekly_scoring import current_cutoff, score_as_shadow, score_due_cutoff
 
-PREDICTIONS = dg.AssetKey(["predictions", "lapse_predictions"])
-SHADOW_PREDICTIONS = dg.AssetKey(["predictions", "shadow_predictions"])
-CUSTOMERS_AT_RISK = dg.AssetKey(["marts", "customers_at_risk"])
 SCORED_CURRENT_CUTOFF = dg.AssetCheckKey(PREDICTIONS, "scored_current_cutoff")
-
-FEED = dg.AssetKey(["raw", "transactions"])
-"""What a current cutoff waits for: its owner is told when there is none."""
-
-CUTOFF_STEP_DAYS = 7
 
 
 class ScoreConfig(dg.Config):
@@ -78,86 +69,27 @@ def lapse_predictions(
     warehouse: Warehouse,
     registry: ModelRegistry,
     clock: Clock,
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[Materialized | dg.AssetCheckResult]:
     """Score one cutoff with the champion; a cutoff that is already there stays as it is."""
-    ensure(warehouse, PREDICTIONS)
-    champion = registry.by_alias(CHAMPION_ALIAS)
-    newest = _newest_cutoff(warehouse)
-    cutoff = date.fromisoformat(config.cutoff) if config.cutoff else newest
-    stale = stale_feed(newest, clock)
-    if champion is None or cutoff is None:
-        why = "no model has been promoted yet" if champion is None else "the feature frame has no cutoff yet"
-        yield _report(context, warehouse, {}, f"nothing to score: {why}")
-    elif stale and not config.cutoff:
-        yield _report(context, warehouse, {}, f"nothing is scored: {stale}")
-    elif _is_scored(warehouse, cutoff) and not config.rescore:
-        yield _report(context, warehouse, {}, f"cutoff {cutoff} was already scored")
-    else:
-        _refuse(warehouse, cutoff, config)
-        scored = score_cutoff(warehouse, registry, champion, cutoff, batch_rows=config.batch_rows)
-        said = f"cutoff {cutoff} scored by version {champion.version}, {scored.choice.path}"
-        record = scored.metadata | {"model_version": champion.version, **_shown(warehouse, cutoff)}
-        yield _report(context, warehouse, record, said)
-    yield _current(warehouse, champion, newest, stale)
-
-
-def stale_feed(newest: date | None, clock: Clock) -> str:
-    """Return why the newest cutoff is not the one that the clock asks for, in words; empty when it is.
-
-    `newest` is the newest cutoff of the feature frame, None before the first: then there is nothing to be late.
-    """
-    due = due_cutoff(newest, clock)
-    if newest is None or due == newest:
-        return ""
-    return (
-        f"today is {today(clock)} and the cutoff of {due} is due, but the data delivered so far allow none after "
-        f"{newest}; sync the feed, or ask its owner why it stopped"
-    )
-
-
-def due_cutoff(newest: date | None, clock: Clock) -> date | None:
-    """Return the newest cutoff that the clock asks for, delivered or not; None before the first."""
-    if newest is None:
-        return None
-    return newest + timedelta(days=max(0, (today(clock) - newest).days) // CUTOFF_STEP_DAYS * CUTOFF_STEP_DAYS)
-
-
-def _refuse(warehouse: Warehouse, cutoff: date, config: ScoreConfig) -> None:
-    if config.batch_rows < 0:
-        raise dg.Failure(
-            f"Expected batch_rows to be a number of rows, or 0 for the usual; got {config.batch_rows}. Correct the run "
-            "config.",
-            allow_retries=False,
+    with without_retries():
+        done = score_due_cutoff(
+            warehouse,
+            registry,
+            clock,
+            cutoff=config.cutoff,
+            rescore=config.rescore,
+            batch_rows=config.batch_rows,
         )
-    if config.rescore and _outcome_is_known(warehouse, cutoff):
-        raise dg.Failure(
-            f"Expected a cutoff whose outcome is still open to score again, but the outcome of {cutoff} is known. "
-            "Score the newest cutoff instead; history stays as it was decided on.",
-            allow_retries=False,
-        )
-    if not rows_of(warehouse, cutoff):
-        raise dg.Failure(
-            f"Expected rows for cutoff {cutoff} in features.feature_frame and found none. Materialise the feature "
-            "frame up to that cutoff (`make run`), or name a cutoff that is there.",
-            allow_retries=False,
-        )
-
-
-def _current(
-    warehouse: Warehouse, champion: ModelVersion | None, newest: date | None, stale: str
-) -> dg.AssetCheckResult:
-    scored = newest is not None and _is_scored(warehouse, newest)
-    waiting = champion is None or newest is None
-    if stale:
-        sentence = f"The feed is stale: {stale}."
-    elif waiting:
-        sentence = "There is nothing to score yet: no model, or no cutoff."
-    else:
-        sentence = f"Cutoff {newest} is current and {'scored' if scored else 'not scored'}."
-    return dg.AssetCheckResult(
+    context.log.info(done.what)
+    metadata: dict[str, Any] = {**described(warehouse, PREDICTIONS), "what_happened": done.what}
+    if done.scored and done.version and done.cutoff:
+        metadata |= done.scored.metadata | {"model_version": done.version.version, **_shown(warehouse, done.cutoff)}
+    yield dg.MaterializeResult(asset_key=PREDICTIONS, metadata=metadata)
+    passed, sentence, newest = current_cutoff(warehouse, registry, clock)
+    yield dg.AssetCheckResult(
         asset_key=PREDICTIONS,
         check_name=SCORED_CURRENT_CUTOFF.name,
-        passed=not stale and (scored or waiting),
+        passed=passed,
         severity=dg.AssetCheckSeverity.WARN,
         description=sentence,
         metadata={"newest_cutoff": str(newest) if newest else "none", "owner": owner_of(FEED)},
@@ -177,54 +109,17 @@ def _current(
 )
 def shadow_predictions(
     context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry
-) -> dg.MaterializeResult:
+) -> Materialized:
     """Score the newest served cutoff with the waiting challenger, if there is one."""
-    ensure(warehouse, PREDICTIONS, SHADOW_PREDICTIONS)
-    challenger, champion = registry.by_alias(CHALLENGER), registry.by_alias(CHAMPION_ALIAS)
-    cutoff = _newest_cutoff(warehouse)
-    waits = challenger is not None and champion is not None and challenger != champion
-    if not waits or challenger is None or cutoff is None or obstacle_of(registry, challenger):
-        context.log.info("no challenger waits for its promotion")
-        return dg.MaterializeResult(
-            metadata={**described(warehouse, SHADOW_PREDICTIONS), "what_happened": "no challenger waits"}
-        )
-    scored = score_cutoff(warehouse, registry, challenger, cutoff, SHADOW)
-    what = f"cutoff {cutoff} scored as a shadow by version {challenger.version}"
-    context.log.info(what)
-    both = warehouse.read(
-        "select score, champion_score from predictions.shadow_predictions "
-        "where cutoff_date = ? and champion_score is not null",
-        [cutoff],
-    )
-    agreement: dict = {}
-    if len(both) > 1:
-        agreement = {
-            "mean_score": round(float(both["score"].mean()), 4),
-            "champions_mean_score": round(float(both["champion_score"].mean()), 4),
-            "rank_correlation": round(float(both["score"].corr(both["champion_score"], method="spearman")), 4),
-        }
-    record = {"what_happened": what, **scored.metadata, **agreement}
-    return dg.MaterializeResult(metadata={**described(warehouse, SHADOW_PREDICTIONS), **record})
+    done = score_as_shadow(warehouse, registry)
+    context.log.info(done.what)
+    metadata: dict[str, Any] = {**described(warehouse, SHADOW_PREDICTIONS), "what_happened": done.what}
+    if done.scored and done.cutoff:
+        metadata |= {**done.scored.metadata, **_agreement(warehouse, done.cutoff)}
+    return dg.MaterializeResult(metadata=metadata)
 
 
-def _newest_cutoff(warehouse: Warehouse) -> date | None:
-    newest = warehouse.read("select max(cutoff_date) as newest from features.feature_frame")["newest"].iloc[0]
-    return None if newest != newest else newest.date()
-
-
-def _is_scored(warehouse: Warehouse, cutoff: date) -> bool:
-    if not warehouse.exists("predictions", "lapse_predictions"):
-        return False
-    found = warehouse.read("select count(*) as n from predictions.lapse_predictions where cutoff_date = ?", [cutoff])
-    return bool(found["n"].iloc[0])
-
-
-def _outcome_is_known(warehouse: Warehouse, cutoff: date) -> bool:
-    found = warehouse.read("select count(*) as n from outcomes.customer_outcomes where cutoff_date = ?", [cutoff])
-    return bool(found["n"].iloc[0])
-
-
-def _shown(warehouse: Warehouse, cutoff: date) -> dict:
+def _shown(warehouse: Warehouse, cutoff: date) -> dict[str, Any]:
     """Return what a person looks at first: the mean score and who is most at risk."""
     mean = warehouse.read(
         "select avg(score) as mean from predictions.lapse_predictions where cutoff_date = ?", [cutoff]
@@ -237,11 +132,20 @@ def _shown(warehouse: Warehouse, cutoff: date) -> dict:
     return {"mean_score": round(float(mean["mean"].iloc[0]), 4), "ten_most_at_risk": table(highest)}
 
 
-def _report(context: dg.AssetExecutionContext, warehouse: Warehouse, record: dict, what: str) -> dg.MaterializeResult:
-    context.log.info(what)
-    return dg.MaterializeResult(
-        asset_key=PREDICTIONS, metadata={**described(warehouse, PREDICTIONS), "what_happened": what, **record}
+def _agreement(warehouse: Warehouse, cutoff: date) -> dict[str, Any]:
+    """Return how far the challenger agrees with the champion on a cutoff that both scored."""
+    both = warehouse.read(
+        "select score, champion_score from predictions.shadow_predictions "
+        "where cutoff_date = ? and champion_score is not null",
+        [cutoff],
     )
+    if len(both) < 2:
+        return {}
+    return {
+        "mean_score": round(float(both["score"].mean()), 4),
+        "champions_mean_score": round(float(both["champion_score"].mean()), 4),
+        "rank_correlation": round(float(both["score"].corr(both["champion_score"], method="spearman")), 4),
+    }
 
 
 PREDICTION_ASSETS = [lapse_predictions, shadow_predictions]

@@ -103,7 +103,7 @@ def evaluate_candidate(
 def judge(
     result: TrainingResult, problem: Problem, compared: Comparison | None = None, policy: GatePolicy = GATE
 ) -> list[GateResult]:
-    """Return the verdicts on a training run, in the order of GATES; promote only if all passed.
+    """Return the verdicts on a training run, in the order of gates.GATES; promote only if all passed.
 
     Without a champion the judged rows are the holdout, scored by the fit that had not seen it. With one they are those
     of the comparison, where the candidate's recipe was fitted without the customers that it scores; the baselines too.
@@ -121,7 +121,7 @@ def judge(
     champion_challenge.grounds). no_slice_worse: no slice is worse than the champion's by more than its margin, beyond
     noise. invariance, directions, extremes: behavioural tests of the pipeline that would be deployed (see behaviour).
 
-    Whether SQL says the same as scikit-learn is no matter of promotion: see steps/scoring.py.
+    Whether SQL says the same as scikit-learn is no matter of promotion: see steps/publishing.py.
     """
     label, entity = problem.label, problem.entity
     holdout = result.holdout_predictions
@@ -144,22 +144,6 @@ def judge(
         _no_slice_worse(compared, problem, policy),
         *_behaviour(result, problem),
     ]
-
-
-GATES = (
-    "enough_evidence",
-    "beats_base_rate",
-    "beats_recency_rule",
-    "beats_rfm_logistic",
-    "calibration",
-    "negative_control",
-    "simpler_is_worse",
-    "beats_champion",
-    "no_slice_worse",
-    "invariance",
-    "directions",
-    "extremes",
-)
 
 
 def _enough_evidence(outcome: npt.NDArray[np.int64], policy: GatePolicy) -> GateResult:

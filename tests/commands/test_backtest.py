@@ -2,9 +2,10 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from assets.problem.backtest import BACKTEST, compared
+from assets.problem.backtest import compared
 from commands.backtest import shown, summary, verdicts
 from ml_models.plots import backtest_plot
+from steps.tables import BACKTEST
 
 WEEKS = pd.date_range("2031-01-06", periods=8, freq="7D")
 

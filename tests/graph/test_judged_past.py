@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 from copies import copy_home
 
-from assets.company.quality import VERDICT, bad_weeks, judge_arrivals
+from steps.quality import VERDICT, bad_weeks, judge_arrivals
 
 NEWEST = date(2018, 1, 1)
 SAID, FOUND, BEFORE = date(2017, 12, 11), date(2017, 11, 27), date(2017, 12, 25)

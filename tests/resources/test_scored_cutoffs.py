@@ -19,7 +19,8 @@ from resources.clock import Clock
 from resources.registry import ModelRegistry, ModelVersion
 from resources.sql_functions import publish, published
 from resources.warehouse import DuckDBWarehouse
-from steps.scoring import SHADOW, Scorer, keep_published, score_cutoff, write_scores
+from steps.publishing import keep_published
+from steps.scoring import SHADOW, Scorer, score_cutoff, write_scores
 from tests.unit.world import cutoffs_of, make_frame
 
 WORLD = make_frame(customers=1200, cutoffs=3)

@@ -16,7 +16,8 @@ from processes import end_group
 from ticking import POINTS
 
 from resources.profiles import ROOT
-from sensors.drift import DRIFT_SENSOR, NO_ACTION_DUE
+from sensors.drift import DRIFT_SENSOR
+from steps.tables import NO_ACTION_DUE
 
 pytestmark = pytest.mark.slow(minutes=6)
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from judged import CRASH, FAIL, PASS, begin, evaluation, finish, report_old
 
 from definitions import defs
-from sensors.drift import NO_ACTION_DUE
 from sensors.jobs import RETRAIN, ROLLBACK
+from steps.tables import NO_ACTION_DUE
 
 IMPROVE = {
     "decision": "improve",

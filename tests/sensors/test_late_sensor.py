@@ -11,8 +11,8 @@ from processes import holding
 from definitions import defs
 from resources.clock import Clock
 from resources.warehouse import DuckDBWarehouse
-from sensors.drift import NO_ACTION_DUE
 from sensors.late import due
+from steps.tables import NO_ACTION_DUE
 
 MONDAY = date(2017, 12, 18)
 

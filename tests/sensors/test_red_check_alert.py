@@ -12,7 +12,7 @@ from judged import CRASH, FAIL, PASS, begin, evaluation, finish
 from definitions import defs
 from resources.alerts import Alerts
 from sensors.alerts import red_check_alert
-from sensors.drift import NO_ACTION_DUE
+from steps.tables import NO_ACTION_DUE
 
 FRAME = dg.AssetKey(["features", "feature_frame"])
 DRIFTS = dg.AssetCheckKey(FRAME, "drifts")

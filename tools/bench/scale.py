@@ -365,10 +365,11 @@ def measure_one_week() -> dict[str, Any]:
     """Take the census, and measure the newest week as if those before it had been measured: each costs the same."""
     import pandas as pd
 
-    from assets.company.quality import PROFILE, SHARE
     from resources.profiles import resources_for
     from steps.as_of import judged_share
-    from steps.tables import ensure, typed
+    from steps.migrations import ensure
+    from steps.profiling import SHARE
+    from steps.tables import PROFILE, typed
 
     warehouse = resources_for()["warehouse"]
     share = judged_share(warehouse)
@@ -385,7 +386,7 @@ def measure_one_week() -> dict[str, Any]:
 def publish_score() -> dict[str, Any]:
     """Prove the home's champion on the copied customers and publish its SQL, as a promotion does."""
     from resources.profiles import resources_for
-    from steps.scoring import keep_published
+    from steps.publishing import keep_published
 
     resources = resources_for()
     champion = resources["registry"].by_alias("champion")

@@ -22,7 +22,7 @@ from resources.registry import ModelRegistry, ModelVersion
 from resources.sql_functions import Published, move_alias, publish, published, withdraw_alias
 from resources.warehouse import WarehouseError
 from resources.warehouse.bigquery import BigQueryWarehouse
-from steps.scoring import keep_published
+from steps.publishing import keep_published
 from tests.unit.world import make_frame
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,8 @@ import pytest
 from ml_models.metrics import row_log_loss
 from ml_models.problems.lapse import FEATURES, PROBLEM
 from ml_models.training.champion_challenge import GROWTH, OLD_DAYS, Champion, Comparison, compare_with_champion, grounds
-from ml_models.training.gate import GATES, GateResult, evaluate_candidate, judge
+from ml_models.training.gate import GateResult, evaluate_candidate, judge
+from ml_models.training.gates import GATES
 from ml_models.training.search import TrainingResult, train
 from ml_models.training.splits import split_training_set
 from tests.unit.world import make_frame

@@ -1,0 +1,151 @@
+"""How dbt's nodes and events become Dagster's: keys and owners by schema, and columns, rows and costs as built."""
+
+from collections.abc import Iterator, Mapping, Set
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
+
+from resources.dbt import DbtError, DbtRunner
+from resources.warehouse.contract import Warehouse, WarehouseError
+from steps.ownership import owner_of
+
+Shapes = Mapping[tuple[str, str], tuple[list[dg.TableColumn], int | None]]
+
+
+class Translator(DagsterDbtTranslator):
+    """dbt's folder names the schema, and so the key's prefix and the group."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True, enable_duplicate_source_asset_keys=True)
+        )
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """Return the written description alone; the stock translator appends the whole SQL."""
+        return dbt_resource_props.get("description") or ""
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        """Key `[schema, name]`, group and owner by schema."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        props = self.get_resource_props(manifest, unique_id)
+        key = dg.AssetKey([props["schema"], props["name"]])
+        return spec.replace_attributes(
+            key=key,
+            # What is built after the model is a group of its own, or the picture of the groups would run in a circle.
+            group_name="serving" if "serving" in props.get("tags", []) else props["schema"],
+            owners=[owner_of(key)] if props["resource_type"] == "model" else [],
+            kinds={"dbt", "duckdb"} if props["resource_type"] == "model" else set(),
+        )
+
+    def get_asset_check_spec(
+        self,
+        asset_spec: dg.AssetSpec,
+        manifest: Mapping[str, Any],
+        unique_id: str,
+        project: DbtProject | None,
+    ) -> dg.AssetCheckSpec | None:
+        """Add the owner of the asset where a repair starts."""
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        if spec is None:
+            return None
+        return spec._replace(metadata={**(spec.metadata or {}), "owner": owner_of(spec.asset_key)})
+
+
+def build(
+    context: dg.AssetExecutionContext,
+    dbt: DbtRunner,
+    warehouse: Warehouse,
+    environment: Mapping[str, str],
+) -> Iterator[Any]:
+    """Build the selected models and run their tests; yield dagster-dbt's own events, with row counts and columns."""
+    from dagster_dbt.asset_utils import (
+        DAGSTER_DBT_EXCLUDE_METADATA_KEY,
+        DAGSTER_DBT_SELECT_METADATA_KEY,
+        get_manifest_and_translator_from_dbt_assets,
+        get_subset_selection_for_context,
+    )
+    from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
+
+    manifest, translator, project = get_manifest_and_translator_from_dbt_assets([context.assets_def])
+    selection, indirect = get_subset_selection_for_context(
+        context=context,
+        manifest=manifest,
+        select=context.op.tags.get(DAGSTER_DBT_SELECT_METADATA_KEY),
+        exclude=context.op.tags.get(DAGSTER_DBT_EXCLUDE_METADATA_KEY),
+        selector=None,
+        dagster_dbt_translator=translator,
+        current_dbt_indirect_selection_env=None,
+    )
+    # `buildable`: a test whose other parent is built after the model waits for that build.
+    environment = {"DBT_INDIRECT_SELECTION": indirect or "buildable", **environment}
+    failure: DbtError | None = None
+    try:
+        # Unit tests are checks of their own, see dbt_unit_tests.
+        events = dbt.invoke(["build", "--exclude-resource-type", "unit_test", *selection], environment)
+    except DbtError as error:
+        failure, events = error, error.events
+    shape = _shapes(
+        context, warehouse, {node["schema"] for node in manifest["nodes"].values() if node["resource_type"] == "model"}
+    )
+    charged = dbt.costs()
+    costs = {
+        (node["schema"], node["alias"]): charged[unique_id]
+        for unique_id, node in manifest["nodes"].items()
+        if unique_id in charged
+    }
+    for event in events:
+        message = DbtCoreCliEventMessage(raw_event=event, event_history_metadata={})
+        for result in message.to_default_asset_events(manifest, translator, context, project=project):
+            yield _with_shape(context, result, shape, costs) if isinstance(result, dg.Output) else result
+    if failure is not None:
+        # Retrying a failed test or a broken model cannot help; only its repair can.
+        raise dg.Failure(str(failure), allow_retries=False)
+
+
+def _shapes(context: dg.AssetExecutionContext, warehouse: Warehouse, schemas: Set[str]) -> Shapes:
+    """Return columns and row count (None: not known without reading) of what was built, by (schema, name).
+
+    Without them the record is poorer; what dbt built and tested must be recorded all the same.
+    """
+    try:
+        shapes = warehouse.shapes(schemas)
+    except WarehouseError as error:
+        context.log.warning(f"What dbt built is recorded without columns and row counts. {error}")
+        return {}
+    return {
+        name: ([dg.TableColumn(column, kind.lower()) for column, kind in shape.columns.items()], shape.rows)
+        for name, shape in shapes.items()
+    }
+
+
+def _with_shape(
+    context: dg.AssetExecutionContext,
+    output: dg.Output[Any],
+    shapes: Shapes,
+    costs: Mapping[tuple[str, str], Mapping[str, int]],
+) -> dg.Output[Any]:
+    """Add row count, table name, the columns as built (with the documented descriptions) and what it cost."""
+    key = context.asset_key_for_output(output.output_name)
+    schema, name = key.path[0], key.path[-1]
+    if (schema, name) not in shapes:
+        return output
+    columns, rows = shapes[(schema, name)]
+    documented = context.assets_def.metadata_by_key.get(key, {}).get("dagster/column_schema")
+    schema_of_docs = getattr(documented, "schema", documented)
+    about = {column.name: column for column in schema_of_docs.columns} if schema_of_docs else {}
+    described = [
+        dg.TableColumn(column.name, column.type, about[column.name].description if column.name in about else None)
+        for column in columns
+    ]
+    return dg.Output(
+        None,
+        output_name=output.output_name,
+        metadata={
+            **output.metadata,
+            **costs.get((schema, name), {}),
+            **({} if rows is None else {"dagster/row_count": rows}),
+            "dagster/table_name": f"{schema}.{name}",
+            "dagster/column_schema": dg.TableSchema(described),
+        },
+    )

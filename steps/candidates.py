@@ -1,0 +1,284 @@
+"""Which rows are learned from, and what a search on them comes to: the training set and the candidate.
+
+A candidate is a registered version with all its evidence; the same data and recipe are not judged twice.
+"""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import date
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ml_models.training.gates import GATES
+from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
+from resources.registry import CHAMPION as CHAMPION_ALIAS
+from resources.warehouse.contract import Warehouse, share_within
+from steps.champions import current_champion
+from steps.errors import StepRefusedError
+from steps.migrations import ensure
+from steps.tables import DECISIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml_models.training.champion_challenge import Comparison
+    from ml_models.training.gate import GateResult
+    from ml_models.training.search import TrainingResult
+    from ml_models.training.splits import TimeSplit
+
+SEED = 0
+
+TRAINING_ROWS = 1_000_000
+"""Beyond it whole customers are left out, always the same ones, and each row stands for `row_weight` of them.
+
+All rows weigh the same then, so nothing that is estimated has to be weighted. The search holds the rows several times:
+some 4 GB at a million."""
+
+WINDOWS = ("expanding", "recent")
+
+
+class TrainingSet(NamedTuple):
+    """What was written: the rows (column `split` says what for), their split, and how they were chosen.
+
+    `share` of the customers, 0 to 1; `quarantined` cutoffs, ascending; `expected_cost` is metadata.
+    """
+
+    frame: "pd.DataFrame"
+    split: "TimeSplit"
+    share: float
+    quarantined: Sequence[date]
+    expected_cost: dict[str, int]
+
+    @property
+    def learned_from(self) -> "pd.DataFrame":
+        """The rows that something is learned from or judged on."""
+        from ml_models.training.splits import KEPT_OUT
+
+        return self.frame[~self.frame["split"].isin(KEPT_OUT)]
+
+
+def make_training_set(
+    warehouse: Warehouse,
+    *,
+    window: str = "expanding",
+    exclude: tuple[date, date] | None = None,
+    repaired: bool = False,
+    most_rows: int = TRAINING_ROWS,
+) -> TrainingSet:
+    """Join features and matured outcomes, keep out what is known to be bad, split, and write `training.training_set`.
+
+    `window` is one of WINDOWS. `exclude`: first and last cutoff to keep out beside those in quarantine. `repaired`:
+    learn from the cutoffs in quarantine too. Of about `most_rows` labelled rows or more, a share of the customers.
+
+    Raises:
+        StepRefusedError: `window` or `most_rows` is none.
+    """
+    from ml_models.cutoffs import RECENT_CUTOFFS
+    from ml_models.problems.lapse.problem import PROBLEM
+    from ml_models.training.splits import split_training_set
+
+    if window not in WINDOWS:
+        raise StepRefusedError(
+            f"Expected window to be one of {', '.join(WINDOWS)}; got {window!r}. Correct the run config."
+        )
+    if most_rows < 1:
+        raise StepRefusedError(
+            f"Expected most_rows to be a number of rows from 1 on; got {most_rows}. Correct the run config."
+        )
+    share = sampled_share(warehouse, most_rows)
+    rows_to_learn_from = (
+        "select f.*, o.lapsed from features.feature_frame f join outcomes.customer_outcomes o "
+        f"using (customer_id, cutoff_date) where {warehouse.sampled('f.customer_id', share)} "
+        "order by f.cutoff_date, f.customer_id"
+    )
+    expected = warehouse.expected_cost(rows_to_learn_from)
+    labelled = warehouse.read(rows_to_learn_from)
+    cutoffs = [stamp.date() for stamp in labelled["cutoff_date"].unique()]
+    bad = set() if repaired else set(quarantined_cutoffs(warehouse, cutoffs))
+    bad |= {day for day in cutoffs if exclude and exclude[0] <= day <= exclude[1]}
+    newest = RECENT_CUTOFFS if window == "recent" else None
+    frame, split = split_training_set(labelled, PROBLEM, newest=newest, quarantined=sorted(bad))
+    warehouse.replace_table("training", "training_set", frame)
+    return TrainingSet(frame, split, share, sorted(bad), expected)
+
+
+def span_of(first: str, last: str) -> tuple[date, date] | None:
+    """Return the dates of a span of cutoffs given as ISO text, None when both are empty.
+
+    Raises:
+        StepRefusedError: only one is given, one is no date, or they are in the wrong order.
+    """
+    if not first and not last:
+        return None
+    try:
+        span = date.fromisoformat(first), date.fromisoformat(last)
+    except ValueError:
+        span = None
+    if span is None or span[1] < span[0]:
+        raise StepRefusedError(
+            f"Expected exclude_from and exclude_to to be the first and last cutoff to keep out, as ISO dates such as "
+            f"2017-09-04; got {first!r} and {last!r}. Correct the run config."
+        )
+    return span
+
+
+def sampled_share(warehouse: Warehouse, most_rows: int) -> float:
+    """Return the share of customers to learn from, so that about `most_rows` labelled rows leave the warehouse."""
+    labelled = warehouse.read(
+        "select count(*) as n from features.feature_frame join outcomes.customer_outcomes "
+        "using (customer_id, cutoff_date)"
+    )
+    return share_within(int(labelled["n"].iloc[0]), most_rows)
+
+
+def quarantined_cutoffs(warehouse: Warehouse, cutoffs: list[date]) -> list[date]:
+    """Return those of the cutoffs whose features or labels the ledger of decisions excludes from training."""
+    from ml_models.monitoring.decision.quarantine import quarantined
+    from ml_models.problems.lapse.problem import PROBLEM
+
+    ensure(warehouse, DECISIONS)
+    ledger = warehouse.read("select * from monitoring.decisions order by cutoff")
+    return quarantined(ledger, cutoffs, PROBLEM.window_days, PROBLEM.horizon_days)
+
+
+def find_candidate(
+    warehouse: Warehouse, registry: ModelRegistry, *, log: Callable[[str], None], run_id: str
+) -> tuple[ModelVersion, str]:
+    """Search, evaluate, compare, fit, register; return the challenger and the fingerprint of its data and recipe."""
+    from ml_models.problems.lapse.problem import PROBLEM
+    from ml_models.training.gate import evaluate_candidate
+
+    rows = warehouse.read("select * from training.training_set order by cutoff_date, customer_id")
+    fingerprint = recipe_fingerprint(rows)
+    version = _judged_before(registry, fingerprint)
+    if version is None:
+        champion = current_champion(registry)
+        result, compared, gates = evaluate_candidate(rows, PROBLEM, champion, seed=SEED, log=log)
+        version = register(registry, result, compared, fingerprint, gates, run_id=run_id)
+        record(warehouse, result, version)
+        log(f"registered as version {version.version}, challenger")
+    else:
+        registry.set_alias(CHALLENGER, version.version)
+        log(f"version {version.version} was trained on exactly these data; nothing to fit")
+    return version, fingerprint
+
+
+def recipe_fingerprint(rows: "pd.DataFrame") -> str:
+    """Identify a training set together with the recipe (code, seed, library): same digits, same model."""
+    import sklearn
+
+    import ml_models.problems.lapse.problem
+    import ml_models.training.search
+    from ml_models.training.fingerprint import frame_fingerprint
+
+    parts = (
+        frame_fingerprint(rows),
+        str(SEED),
+        sklearn.__version__,
+        inspect.getsource(ml_models.problems.lapse.problem),
+        inspect.getsource(ml_models.training.search),
+    )
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+def register(
+    registry: ModelRegistry,
+    result: "TrainingResult",
+    compared: "Comparison | None",
+    fingerprint: str,
+    gates: "Sequence[GateResult]",
+    run_id: str,
+) -> ModelVersion:
+    """Log a training result with all its evidence and make it the challenger."""
+    from ml_models.plots import reliability_plot
+
+    evidence = {
+        "algorithm": result.candidate,
+        "parameters": result.parameters,
+        "selection": result.selection,
+        "inner_split": result.inner,
+        "seed": result.seed,
+        "rows": result.rows,
+        "train": [str(day) for day in result.split.train],
+        "holdout": [str(day) for day in result.split.holdout],
+        "window": result.window,
+        "trained_from": str(result.trained_from),
+        "trained_through": str(result.trained_through),
+        "excluded": [str(day) for day in result.excluded],
+        "judged_against": compared.version if compared else None,
+        "comparison_with_champion": compared.how if compared else "",
+        "metrics": result.metrics,
+        "intervals": {name: asdict(interval) for name, interval in result.intervals.items()},
+        "gates": [asdict(gate) for gate in gates],
+        **{
+            name: getattr(result, name).to_dict("records") for name in ("comparison", "slices", "trials", "calibration")
+        },
+    }
+    baselines = {
+        f"{row['model']}_{name}": row[name]
+        for row in evidence["comparison"]
+        for name in ("auc", "log_loss", "brier")
+        if row["model"] != result.candidate
+    }
+    return registry.log_version(
+        result.pipeline,
+        algorithm=result.candidate,
+        trained_through=result.trained_through,
+        fingerprint=fingerprint,
+        parameters={**result.parameters, "seed": result.seed, "selection": result.selection},
+        metrics={**result.metrics, **baselines},
+        texts={
+            "evidence.json": json.dumps(evidence, default=_plain),
+            # What "typical" means in a reason belongs to the model that gives it.
+            "reference.csv": result.reference.to_csv(),
+        },
+        images={"calibration.png": reliability_plot(result.calibration, f"{result.candidate} on its holdout")},
+        tags={"dagster.run_id": run_id, "data_fingerprint": result.fingerprint, "window": result.window},
+    )
+
+
+def record(warehouse: Warehouse, result: "TrainingResult", version: ModelVersion) -> None:
+    """Write a version's row and its holdout predictions."""
+    row = _candidate_row(version, {"metrics": result.metrics, "parameters": result.parameters})
+    holdout = result.holdout_predictions.assign(model_version=version.version)
+    values = [version.version]
+    warehouse.replace_partitions("training", "holdout_predictions", holdout, column="model_version", values=values)
+    warehouse.replace_partitions("training", "candidate", row, column="model_version", values=values)
+
+
+def _judged_before(registry: ModelRegistry, fingerprint: str) -> ModelVersion | None:
+    """Return the version of exactly these data and recipe if its verdicts still hold.
+
+    They do for the champion itself, and for a version that was held against the present champion by these gates.
+    """
+    version = registry.by_fingerprint(fingerprint)
+    serving = registry.by_alias(CHAMPION_ALIAS)
+    if version is None or version == serving:
+        return version
+    evidence = registry.evidence(version)
+    same_rival = evidence.get("judged_against") == (serving.version if serving else None)
+    return version if same_rival and [gate["name"] for gate in evidence["gates"]] == list(GATES) else None
+
+
+def _candidate_row(version: ModelVersion, evidence: dict[str, Any]) -> "pd.DataFrame":
+    import pandas as pd
+
+    row = {
+        "model_name": version.name,
+        "model_version": version.version,
+        "algorithm": version.algorithm,
+        "trained_through": pd.Timestamp(version.trained_through),
+        **evidence["metrics"],
+        "parameters": json.dumps(evidence["parameters"], default=_plain),
+        "fingerprint": version.fingerprint,
+        "mlflow_run_id": version.run_id,
+    }
+    return pd.DataFrame([row])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, date):
+        return value.isoformat()
+    return value.item()

@@ -1,0 +1,204 @@
+"""Which version serves: promotion, rollback, what stands against a challenger, and the record of every change."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
+from resources.registry import CHAMPION as CHAMPION_ALIAS
+from resources.warehouse.contract import Warehouse
+from steps.errors import StepRefusedError
+from steps.migrations import ensure
+from steps.tables import SHADOW_PREDICTIONS
+
+if TYPE_CHECKING:
+    from ml_models.training.champion_challenge import Champion
+
+ROLLED_BACK = "rolled_back"
+"""The tag of a version that was champion and had to go; it does not return by itself."""
+
+
+POOL = "champion"
+"""Where several runs may go at once: of what changes the champion and what scores with it, one at a time."""
+
+
+def current_champion(registry: ModelRegistry) -> "Champion | None":
+    """Return the serving version with what its evidence says it learned from, None before the first promotion."""
+    from ml_models.training.champion_challenge import Champion
+
+    version = registry.by_alias(CHAMPION_ALIAS)
+    if version is None:
+        return None
+    evidence = registry.evidence(version)
+    trained_from, excluded = training_span(evidence)
+    return Champion(
+        version=version.version,
+        pipeline=registry.load(version),
+        algorithm=version.algorithm,
+        parameters=evidence["parameters"],
+        trained_through=version.trained_through,
+        trained_from=trained_from,
+        excluded=excluded,
+        seed=evidence["seed"],
+    )
+
+
+def promote_challenger(
+    registry: ModelRegistry, warehouse: Warehouse, *, after_shadow: bool = False, reason: str, run_id: str
+) -> str:
+    """Make the challenger the champion unless something stands against it; return what happened, in words.
+
+    `after_shadow`: only one that has scored a cutoff in `predictions.shadow_predictions`.
+
+    Raises:
+        StepRefusedError: there is no challenger.
+    """
+    before, challenger = registry.by_alias(CHAMPION_ALIAS), registry.by_alias(CHALLENGER)
+    if challenger is None:
+        raise StepRefusedError(
+            "Expected a challenger in the model registry and found none. Materialise training/candidate first."
+        )
+    obstacle = obstacle_of(registry, challenger)
+    if not obstacle and after_shadow and not _scored_as_shadow(warehouse, challenger):
+        obstacle = "it has not scored a cutoff as a shadow yet; the next weekly scoring does that"
+    if before == challenger and _last_recorded(warehouse) == challenger.version:
+        return f"version {challenger.version} is the champion already"
+    if obstacle:
+        return f"version {challenger.version} is not promoted: {obstacle}"
+    make_champion(registry, warehouse, challenger, reason=reason, run_id=run_id)
+    return f"champion: {before.version if before else 'none'} -> {challenger.version}"
+
+
+def roll_back(
+    registry: ModelRegistry, warehouse: Warehouse, bad: tuple[date, date] | None, *, reason: str, run_id: str
+) -> str:
+    """Return to the champion before the present one, which then stays away; return what happened, in words.
+
+    `bad` are the first and last cutoff that the champion to return to must not have learned from.
+
+    Raises:
+        StepRefusedError: there is no champion to return to.
+    """
+    before, target = registry.by_alias(CHAMPION_ALIAS), previous_champion(registry, warehouse, bad)
+    if target is None or before is None:
+        raise StepRefusedError(
+            "Expected an earlier champion to return to and found none that did not fail itself"
+            + (" and that learned from none of the bad cutoffs" if bad else "")
+            + ". The present one goes on serving; train a sound candidate (job `retrain`), or name a version: "
+            "`make promote VERSION=<number>`."
+        )
+    cause = f"rollback: {reason}"
+    make_champion(registry, warehouse, target, reason=cause, run_id=run_id)
+    registry.set_tag(before, ROLLED_BACK, cause)
+    return f"rolled back from version {before.version} to version {target.version}"
+
+
+def make_champion(
+    registry: ModelRegistry,
+    warehouse: Warehouse,
+    version: ModelVersion,
+    *,
+    reason: str,
+    run_id: str | None = None,
+) -> ModelVersion | None:
+    """Point the champion's alias to a version and record it; return the version before.
+
+    The one way in which a champion changes: a promotion, a rollback and a person's choice alike. The alias moves
+    first, the record follows; the files are proved readable before anything points to them.
+    """
+    before = registry.by_alias(CHAMPION_ALIAS)
+    registry.load(version)
+    registry.set_alias(CHAMPION_ALIAS, version.version)
+    if registry.tag(version, ROLLED_BACK):
+        # Somebody wants it back: what it was sent away for is history.
+        registry.set_tag(version, ROLLED_BACK, "")
+    record_promotion(warehouse, version, before, reason=reason, at=datetime.now(UTC), run_id=run_id)
+    return before
+
+
+def previous_champion(
+    registry: ModelRegistry, warehouse: Warehouse, bad: tuple[date, date] | None = None
+) -> ModelVersion | None:
+    """Return the newest earlier champion to return to, or None.
+
+    Versions that were rolled back themselves are passed over, and so are those that learned from cutoffs in `bad`.
+    """
+    serving = registry.by_alias(CHAMPION_ALIAS)
+    if serving is None or not warehouse.exists("training", "champion"):
+        return None
+    history = warehouse.read("select model_version from training.champion order by promoted_at desc")["model_version"]
+    for number in dict.fromkeys(int(version) for version in history):
+        if number == serving.version:
+            continue
+        version = registry.version(number)
+        if not registry.tag(version, ROLLED_BACK) and not (bad and _learned_from(registry, version, bad)):
+            return version
+    return None
+
+
+def obstacle_of(registry: ModelRegistry, challenger: ModelVersion) -> str:
+    """Return why a challenger must not be promoted, in words; empty when nothing speaks against it."""
+    failed = [gate["name"] for gate in registry.evidence(challenger)["gates"] if not gate["passed"]]
+    if failed:
+        return f"it failed {', '.join(failed)}"
+    sent_away = registry.tag(challenger, ROLLED_BACK)
+    return f"it was rolled back ({sent_away})" if sent_away else ""
+
+
+def record_promotion(
+    warehouse: Warehouse,
+    version: ModelVersion,
+    before: ModelVersion | None,
+    *,
+    reason: str,
+    at: datetime,
+    run_id: str | None,
+) -> None:
+    """Append a row to `training.champion`."""
+    import pandas as pd
+
+    row = pd.DataFrame(
+        {
+            "model_name": [version.name],
+            "model_version": [version.version],
+            "algorithm": [version.algorithm],
+            "trained_through": [pd.Timestamp(version.trained_through)],
+            "promoted_at": [pd.Timestamp(at)],
+            "reason": [reason],
+            "previous_version": pd.array([before.version if before else None], dtype="Int64"),
+            "run_id": pd.Series([run_id], dtype=object),
+        }
+    )
+    warehouse.replace_partitions("training", "champion", row, column="promoted_at", values=[pd.Timestamp(at)])
+
+
+def training_span(evidence: Mapping[str, Any]) -> tuple[date | None, tuple[date, ...]]:
+    """Return the first cutoff that a version learned from (None: not recorded), and the cutoffs that were kept out."""
+    first = evidence.get("trained_from")
+    excluded = tuple(date.fromisoformat(day) for day in evidence.get("excluded", ()))
+    return date.fromisoformat(first) if first else None, excluded
+
+
+def _learned_from(registry: ModelRegistry, version: ModelVersion, bad: tuple[date, date]) -> bool:
+    """Tell whether a version learned from a cutoff (a Monday each week) inside `bad`."""
+    from ml_models.cutoffs import cutoffs_between
+    from ml_models.model_version import learned_from
+
+    first, excluded = training_span(registry.evidence(version))
+    days = cutoffs_between(*bad, in_step_with=version.trained_through)
+    return bool(learned_from(days, version.trained_through, first, excluded))
+
+
+def _scored_as_shadow(warehouse: Warehouse, version: ModelVersion) -> bool:
+    ensure(warehouse, SHADOW_PREDICTIONS)
+    found = warehouse.read(
+        "select count(*) as n from predictions.shadow_predictions where model_version = ?", [version.version]
+    )
+    return bool(found["n"].iloc[0])
+
+
+def _last_recorded(warehouse: Warehouse) -> int | None:
+    if not warehouse.exists("training", "champion"):
+        return None
+    found = warehouse.read("select model_version from training.champion order by promoted_at desc limit 1")
+    return int(found["model_version"].iloc[0]) if len(found) else None

@@ -1,0 +1,153 @@
+"""The week's judgement and its ledger: judged once, written as three tables, and later told what became of it.
+
+The judgement itself is `ml_models.monitoring.week.judge_week`, a pure function.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import TYPE_CHECKING, cast, get_args
+
+from ml_models.monitoring.types import Action
+from resources.airbyte import RawWorkspace
+from resources.clock import Clock
+from resources.dbt import DbtRunner
+from resources.registry import ModelRegistry
+from resources.warehouse.contract import Warehouse
+from steps.as_of import due_cutoff, newest_cutoff
+from steps.errors import StepRefusedError
+from steps.migrations import ensure
+from steps.tables import CHAMPION, DECISIONS, DIAGNOSIS, WHY, typed
+from steps.week_evidence import week_evidence
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml_models.monitoring.week import WeekJudgement
+
+EVENT_TAG, CUTOFF_TAG = "baton/event_id", "baton/cutoff"
+"""Tags of a run that acts on a decision; the sensor that asks for the run sets them."""
+
+FinishedRun = Callable[[Mapping[str, str]], str | None]
+"""Takes tags and returns the id of the finished run that carries them; None while there is none."""
+
+
+def judge_due_week(
+    warehouse: Warehouse,
+    registry: ModelRegistry,
+    airbyte: RawWorkspace,
+    dbt: DbtRunner,
+    clock: Clock,
+    *,
+    finished_run: FinishedRun,
+    log: Callable[[str], None],
+    override: str = "",
+    override_reason: str = "",
+    again: bool = False,
+) -> date | None:
+    """Judge the week that is due once, and return the newest cutoff that was delivered; None before the first.
+
+    A week that was judged before keeps its decision, unless `again`, or a person's `override` (an Action) with its
+    `override_reason`. A week whose data did not come is judged too, and again when they did.
+
+    Raises:
+        StepRefusedError: `override` is no action, or has no reason.
+    """
+    asked = _override(override, override_reason)
+    ensure(warehouse, DIAGNOSIS, DECISIONS, WHY)
+    ledger = warehouse.read("select * from monitoring.decisions order by cutoff")
+    newest = newest_cutoff(warehouse)
+    cutoff = due_cutoff(newest, clock)
+    if cutoff is None:
+        return newest
+    ledger = _brought_up_to_date(warehouse, ledger, finished_run)
+    stands = ledger[ledger["cutoff"].dt.date == cutoff]
+    if cutoff == newest:
+        stands = stands[~stands["failing_check"].fillna("").str.endswith(":stale")]
+    if len(stands) and not again and asked is None:
+        log(f"{cutoff} was judged before and its decision stands")
+        return newest
+
+    from ml_models.monitoring.week import judge_week
+
+    judged = judge_week(week_evidence(warehouse, registry, airbyte, dbt, cutoff, ledger), override=asked)
+    _write(warehouse, judged, override_reason)
+    log(f"{cutoff}: {judged.decision.action}. {judged.decision.reason}")
+    return newest
+
+
+def _override(override: str, reason: str) -> Action | None:
+    if not override:
+        return None
+    if override not in get_args(Action):
+        raise StepRefusedError(
+            f"Expected override to be one of {', '.join(get_args(Action))}, or empty to let the judgement decide; got "
+            f"{override!r}. Correct the run config."
+        )
+    if not reason:
+        raise StepRefusedError(
+            f"Expected override_reason beside override {override!r}: who reads the ledger later needs to know why a "
+            "person decided otherwise. Add a sentence to the run config."
+        )
+    return cast(Action, override)
+
+
+def _brought_up_to_date(warehouse: Warehouse, ledger: "pd.DataFrame", finished_run: FinishedRun) -> "pd.DataFrame":
+    """Fill in what became of past decisions: the run that was launched, and whether it ended in a promotion."""
+    ensure(warehouse, CHAMPION)
+    promoting = set(warehouse.read("select run_id from training.champion where run_id is not null")["run_id"])
+    filled = ledger.astype({"run_id": "object", "promoted": "object"})
+    for index, row in ledger[ledger["run_id"].isna() & ledger["action"].isin(["improve", "rollback"])].iterrows():
+        tags = {EVENT_TAG: str(row["event_id"]), CUTOFF_TAG: f"{row['cutoff']:%Y-%m-%d}"}
+        run_id = finished_run(tags)
+        if run_id is not None:
+            # A retraining may end well and promote nothing: the gate found it no better.
+            filled.loc[[index], ["run_id", "promoted"]] = [[run_id, str(run_id in promoting).lower()]]
+    if not filled["run_id"].equals(ledger["run_id"]):
+        warehouse.replace_table("monitoring", "decisions", typed(filled, DECISIONS))
+    return filled
+
+
+def _write(warehouse: Warehouse, judged: "WeekJudgement", override_reason: str) -> None:
+    """Write the week's rows: the diagnosis, why, and last the decision that somebody may act on."""
+    import pandas as pd
+
+    from ml_models.monitoring.decision.ledger import append
+
+    day = pd.Timestamp(judged.cutoff)
+    warehouse.replace_partitions(
+        "monitoring", "diagnosis", _diagnosis_rows(judged), column="cutoff_date", values=[judged.cutoff]
+    )
+    why = typed(pd.DataFrame([{**judged.why, "cutoff": day}]), WHY)
+    warehouse.replace_partitions("monitoring", "why", why, column="cutoff", values=[judged.cutoff])
+    row = dict(judged.ledger_row)
+    if override_reason:
+        row["reason"] = f"{override_reason} {row['reason']}"
+    warehouse.replace_table("monitoring", "decisions", typed(append(judged.graded, row), DECISIONS))
+
+
+def _diagnosis_rows(judged: "WeekJudgement") -> "pd.DataFrame":
+    """One row a layer, and one for what they come to."""
+    import pandas as pd
+
+    diagnosis = judged.diagnosis
+    rows: list[dict[str, object]] = [
+        {"layer": name, "status": verdict.status, "sentence": verdict.sentence}
+        for name, verdict in (
+            ("quality", judged.quality),
+            ("drift", judged.drift),
+            ("performance", judged.performance),
+        )
+        if verdict is not None
+    ]
+    rows.append(
+        {
+            "layer": "all",
+            "status": diagnosis.cause,
+            "explained": diagnosis.explained,
+            "first_bad_asset": diagnosis.first_bad_asset,
+            "owner": diagnosis.owner,
+            "failing_check": diagnosis.failing_check,
+            "sentence": diagnosis.sentence,
+        }
+    )
+    return typed(pd.DataFrame(rows).assign(cutoff_date=pd.Timestamp(judged.cutoff)), DIAGNOSIS)

@@ -1,0 +1,182 @@
+"""Do predictions hold, and what drifted: matured outcomes, drift, and the champion's own past, read and judged.
+
+The judgements are pure functions of `ml_models.monitoring`; here they get the rows as of the newest cutoff.
+"""
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from resources.registry import CHAMPION as CHAMPION_ALIAS
+from resources.registry import ModelRegistry
+from resources.warehouse.contract import Warehouse
+from steps.as_of import drift_history, early_until, frame_until, judged_share, newest_cutoff, outcomes_until
+from steps.tables import DRIFT, typed
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    from ml_models.monitoring.drift.result import DriftVerdict
+    from ml_models.monitoring.performance.verdict import PerformanceVerdict
+
+Layer = Literal["features", "scores"]
+
+
+def measure_performance(warehouse: Warehouse) -> "pd.DataFrame":
+    """Judge every matured live prediction and each version's holdout, write `monitoring.performance` and return it."""
+    import pandas as pd
+
+    from ml_models.metrics import evaluate_slices, slices_of
+    from ml_models.problems.lapse.problem import PROBLEM
+
+    parts, share = [], judged_share(warehouse)
+    for evidence, rows in (
+        ("live", _live_rows(warehouse, PROBLEM.horizon_days, share)),
+        ("holdout", _holdout_rows(warehouse, share)),
+    ):
+        for version, judged in rows.groupby("model_version"):
+            slices = evaluate_slices(judged["lapsed"], judged["score"], slices_of(judged, PROBLEM))
+            parts.append(slices.assign(evidence=evidence, model_version=int(str(version))))
+    result = pd.concat(parts, ignore_index=True) if parts else _no_performance()
+    warehouse.replace_table("monitoring", "performance", result)
+    return result
+
+
+def measure_new_drift(warehouse: Warehouse, registry: ModelRegistry) -> int:
+    """Measure the drift of the cutoffs that were not measured yet, add it to `monitoring.drift`, and count them."""
+    from ml_models.monitoring.drift.weekly import measure_drift
+    from ml_models.problems.lapse.problem import PROBLEM
+
+    champion, kept = registry.by_alias(CHAMPION_ALIAS), drift_history(warehouse)
+    cutoff = newest_cutoff(warehouse)
+    if cutoff is None:
+        return 0
+    pipeline = registry.load(champion) if champion else None
+    version = str(champion.version) if champion else ""
+    frame = frame_until(warehouse, cutoff, judged_share(warehouse))
+    whole = measure_drift(PROBLEM, frame, cutoff, pipeline, version, kept)
+    new = whole["cutoff_date"].nunique() - kept["cutoff_date"].nunique()
+    whole = typed(whole.sort_values(["cutoff_date", "layer", "column_name"]), DRIFT)
+    warehouse.replace_table("monitoring", "drift", whole)
+    return new
+
+
+def judge_newest_drift(warehouse: Warehouse, registry: ModelRegistry, layer: Layer) -> "DriftVerdict | None":
+    """Judge the newest measured cutoff of a layer, None before the first; too little history passes, and says so."""
+    from ml_models.monitoring.drift.score_effect import weigh_drift
+    from ml_models.monitoring.drift.verdict import judge_drift
+    from ml_models.monitoring.drift.weekly import judge_scores
+    from ml_models.problems.lapse.problem import PROBLEM
+    from ml_models.rows import scored
+
+    history = drift_history(warehouse)
+    history = history[history["layer"] == layer]
+    if history.empty:
+        return None
+    verdict = judge_drift(history, history["cutoff_date"].max())
+    champion = registry.by_alias(CHAMPION_ALIAS)
+    if verdict.status != "fail" or champion is None:
+        return verdict
+    # What moved and changes no score, or moved by new customers alone, is recorded and alarms nobody.
+    frame = frame_until(warehouse, verdict.cutoff, judged_share(warehouse))
+    pipeline = registry.load(champion)
+    frame = frame[[*PROBLEM.keys, *PROBLEM.features]]
+
+    def predict(rows: "pd.DataFrame") -> "npt.NDArray[np.float64]":
+        return scored(pipeline, rows, PROBLEM)
+
+    if layer == "features":
+        return weigh_drift(verdict, predict, frame, PROBLEM.entity)
+    return judge_scores(history, verdict.cutoff, frame, predict, PROBLEM.entity)
+
+
+def judge_champion(
+    warehouse: Warehouse, registry: ModelRegistry
+) -> "tuple[pd.DataFrame, PerformanceVerdict] | tuple[None, str]":
+    """Judge the champion by the newest outcomes and early labels: the history that it is judged by, and the verdict.
+
+    None, and why in words, where there is nothing to judge.
+    """
+    from ml_models.monitoring.performance.weekly import judge_predictions
+    from ml_models.problems.lapse.problem import PROBLEM
+    from ml_models.rows import scored
+
+    champion, cutoff = registry.by_alias(CHAMPION_ALIAS), newest_cutoff(warehouse)
+    if champion is None or cutoff is None:
+        return None, "there is no champion yet" if champion is None else "there is no cutoff yet"
+    share = judged_share(warehouse)
+    frame = frame_until(warehouse, cutoff, share)
+    pipeline = registry.load(champion)
+    return judge_predictions(
+        frame,
+        lambda rows: scored(pipeline, rows, PROBLEM),
+        outcomes_until(warehouse, cutoff, share),
+        early_until(warehouse, cutoff, share),
+        PROBLEM,
+        champion.trained_through,
+        cutoff,
+    )
+
+
+class LabelGrowth(NamedTuple):
+    """The labelled cutoffs, how many of them the champion learned from, and whether they outgrew it; also in words."""
+
+    matured: int
+    learned_from: int
+    outgrown: bool
+    sentence: str
+
+
+def compare_labels(warehouse: Warehouse, registry: ModelRegistry) -> LabelGrowth:
+    """Compare the labelled cutoffs with those that the champion learned from."""
+    from ml_models.monitoring.settings import SETTINGS
+
+    from ml_models.cutoffs import MINIMUM_CUTOFFS
+
+    champion = registry.by_alias(CHAMPION_ALIAS)
+    through = champion.trained_through if champion else date.min
+    counts = warehouse.read(
+        "select count(distinct cutoff_date) as matured, "
+        "count(distinct case when cutoff_date <= ? then cutoff_date end) as learned from outcomes.customer_outcomes",
+        [through],
+    ).iloc[0]
+    matured, learned = int(counts["matured"]), int(counts["learned"])
+    enough = matured >= MINIMUM_CUTOFFS
+    outgrown = enough and matured >= SETTINGS.growth * learned
+    if not enough:
+        sentence = f"{matured} labelled cutoffs; at least {MINIMUM_CUTOFFS} are needed to train and to judge."
+    elif champion is None:
+        sentence = f"{matured} labelled cutoffs and no champion yet."
+    else:
+        sentence = f"{matured} labelled cutoffs; version {champion.version} learned from {learned}."
+    return LabelGrowth(matured, learned, outgrown, sentence)
+
+
+def _live_rows(warehouse: Warehouse, horizon_days: int, share: float) -> "pd.DataFrame":
+    """Return matured predictions that their model could not have known, with the outcome and the slicing features."""
+    rows = warehouse.read(
+        "select p.customer_id, p.cutoff_date, p.score, p.model_version, p.trained_through, o.lapsed, "
+        "f.active_days_84d "
+        "from predictions.lapse_predictions p "
+        "join outcomes.customer_outcomes o using (customer_id, cutoff_date) "
+        "join features.feature_frame f using (customer_id, cutoff_date) "
+        f"where {warehouse.sampled('p.customer_id', share)} order by p.cutoff_date, p.customer_id"
+    )
+    seen = rows["cutoff_date"] < rows["trained_through"] + timedelta(days=horizon_days)
+    return rows[~seen].drop(columns="trained_through").reset_index(drop=True)
+
+
+def _holdout_rows(warehouse: Warehouse, share: float) -> "pd.DataFrame":
+    return warehouse.read(
+        "select h.customer_id, h.cutoff_date, h.score, h.model_version, h.lapsed, f.active_days_84d "
+        "from training.holdout_predictions h join features.feature_frame f using (customer_id, cutoff_date) "
+        f"where {warehouse.sampled('h.customer_id', share)} order by h.model_version, h.cutoff_date, h.customer_id"
+    )
+
+
+def _no_performance() -> "pd.DataFrame":
+    """Return an empty table with the columns of a full one."""
+    from ml_models.metrics import evaluate_slices
+
+    return evaluate_slices([], [], {}).assign(evidence="", model_version=0)
