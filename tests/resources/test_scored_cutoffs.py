@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
+from support.simulated_shop import cutoffs_of, make_frame
 
 from assets.problem.predictions import lapse_predictions
 from ml_models.explain import reference_values, top_reasons
@@ -20,7 +21,6 @@ from resources.registry import ModelRegistry, ModelVersion
 from resources.sql_functions import publish, published
 from resources.warehouse.duckdb import DuckDBWarehouse
 from steps.scoring import SHADOW, Scorer, keep_published, score_cutoff, write_scores
-from tests.unit.world import cutoffs_of, make_frame
 
 WORLD = make_frame(customers=1200, cutoffs=3)
 CUTOFF = cutoffs_of(3)[-1]

@@ -4,8 +4,8 @@ from datetime import date
 
 import duckdb
 import pytest
-from sample import load_raw_sample
-from test_commands import command
+from support.processes import command
+from support.sample import load_raw_sample
 
 from tools.bench.scale import (
     STAGES,

@@ -8,7 +8,7 @@ import pytest
 from bigquery_world import Twins, differences
 from environments.analyzer import check
 from environments.emulator import PROJECT
-from sample import load_raw_sample
+from support.sample import load_raw_sample
 
 pytestmark = pytest.mark.slow(minutes=4)
 

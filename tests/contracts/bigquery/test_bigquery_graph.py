@@ -13,7 +13,7 @@ import pytest
 from bigquery_world import Twins, differences
 from environments.analyzer import check
 from environments.emulator import Emulator
-from sample import RECORDING_ENDS, load_raw_sample
+from support.sample import load_raw_sample
 
 from commands.session import first_failure
 from definitions import build_definitions
@@ -21,6 +21,7 @@ from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.alerts import Alerts
 from resources.clock import Clock
 from resources.dbt import DbtRunner
+from resources.profiles import RECORDING_ENDS
 from resources.registry import ModelRegistry
 from resources.warehouse.bigquery import BigQueryWarehouse
 from resources.warehouse.duckdb import Warehouse

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
+from support.simulated_shop import cutoffs_of, make_frame
 
 from ml_models.monitoring.drift.verdict import (
     JOINT,
@@ -21,7 +22,6 @@ from ml_models.monitoring.drift.verdict import (
     weigh_drift,
 )
 from ml_models.problems.lapse import FEATURES
-from tests.unit.world import cutoffs_of, make_frame
 
 WEEKS = 22
 CUTOFFS = cutoffs_of(WEEKS)

@@ -3,6 +3,7 @@ from datetime import date, timedelta
 import duckdb
 import pandas as pd
 import pytest
+from support.simulated_feed import FIRST, make_shop, measure, sources, watch
 
 from ml_models.monitoring.data_quality.profile_sql import (
     MEASURE_COLUMNS,
@@ -11,7 +12,6 @@ from ml_models.monitoring.data_quality.profile_sql import (
     measure_sql,
     monitored_tables,
 )
-from tests.unit.monitoring.shop import FIRST, make_shop, measure, sources, watch
 
 
 @pytest.fixture(scope="module")
