@@ -31,7 +31,8 @@ LARGEST_FACTOR = 1_000
 ROOM_FOR_EACH_BYTE = 3
 """Bytes of disk that are asked for to each byte of the copied warehouse: staging, marts, features, and spilling."""
 
-SAID = "said.json"
+RESULT = "result.json"
+"""What a stage leaves of itself for the process that measures it."""
 
 MIB = 1024**2
 
@@ -79,7 +80,7 @@ STAGES = (
     Stage("a week: scoring", ("predictions/lapse_predictions",)),
 )
 
-TOLD = (
+REPORTED = (
     "dagster/row_count",
     "cutoffs_added",
     "rows_scored",
@@ -192,7 +193,7 @@ def measured(stage: Stage, source: Path, folder: Path, factor: int) -> Cost:
     Raises:
         ScaleError: it failed; the message says with what.
     """
-    (folder / SAID).unlink(missing_ok=True)
+    (folder / RESULT).unlink(missing_ok=True)
     begun = folder / "begun"
     # Copying always begins anew.
     resumed = stage.does != "replicate" and begun.exists() and begun.read_text() == stage.name
@@ -230,7 +231,7 @@ def measured(stage: Stage, source: Path, folder: Path, factor: int) -> Cost:
             )
     # Between two looks a short stage may have come and gone; the kernel knows the largest single process.
     peak = max(memory, used.ru_maxrss / 1024)
-    said = json.loads((folder / SAID).read_text())
+    said = json.loads((folder / RESULT).read_text())
     return Cost(peak_mb=peak, disk_mb=max(disk, _size_of(folder)), resumed=resumed, **said)
 
 
@@ -253,7 +254,7 @@ def work_on(name: str, source: str, folder: str, factor: str) -> None:
     }
     said = deeds[stage.does]()
     took = {"wall": time.perf_counter() - began, "cpu": _cpu() - used, "said": said}
-    (Path(folder) / SAID).write_text(json.dumps(took))
+    (Path(folder) / RESULT).write_text(json.dumps(took))
 
 
 def _load() -> None:
@@ -335,9 +336,9 @@ def materialize(assets: Sequence[str]) -> dict[str, Any]:
     said: dict[str, Any] = {}
     for event in result.get_asset_materialization_events():
         found = event.step_materialization_data.materialization.metadata
-        told = {name: found[name].value for name in TOLD if name in found}
-        if told and event.asset_key is not None:
-            said[event.asset_key.to_user_string()] = told
+        reported = {name: found[name].value for name in REPORTED if name in found}
+        if reported and event.asset_key is not None:
+            said[event.asset_key.to_user_string()] = reported
     return said
 
 
