@@ -103,7 +103,8 @@ def newest_cutoff(connection: "duckdb.DuckDBPyConnection", database: str) -> dat
     found = connection.execute(f"select max(cutoff_date) from {database}.features.cutoffs").fetchone()
     if not found or found[0] is None:
         raise ScaleError("Expected a home with cutoffs, and features.cutoffs is empty. Run `make run` first.")
-    return found[0]
+    newest: date = found[0]
+    return newest
 
 
 def _instant(day: date) -> str:
