@@ -45,7 +45,8 @@ def row_log_loss(labels: npt.ArrayLike, scores: npt.ArrayLike) -> Array:
     """Return each row's negative log-likelihood, scores clipped to [1e-15, 1 - 1e-15]."""
     y = np.asarray(labels, dtype="float64")
     p = np.clip(np.asarray(scores, dtype="float64"), _CLIP, 1 - _CLIP)
-    return -(y * np.log(p) + (1 - y) * np.log1p(-p))
+    losses: Array = -(y * np.log(p) + (1 - y) * np.log1p(-p))
+    return losses
 
 
 def auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:

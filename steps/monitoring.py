@@ -130,9 +130,8 @@ class LabelGrowth(NamedTuple):
 
 def compare_labels(warehouse: Warehouse, registry: ModelRegistry) -> LabelGrowth:
     """Compare the labelled cutoffs with those that the champion learned from."""
-    from ml_models.monitoring.settings import SETTINGS
-
     from ml_models.cutoffs import MINIMUM_CUTOFFS
+    from ml_models.monitoring.settings import SETTINGS
 
     champion = registry.by_alias(CHAMPION_ALIAS)
     through = champion.trained_through if champion else date.min

@@ -14,12 +14,10 @@ from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.alerts import Alerts
 from resources.clock import Clock
 from resources.dbt import DbtRunner
-from resources.profiles import ROOT
+from resources.profiles import RECORDING_ENDS, ROOT
 from resources.registry import ModelRegistry
 from resources.warehouse import DuckDBWarehouse
 from tools.sample import write_connections, write_sample
-
-AS_OF = "2018-01-01T08:00:00-05:00"
 
 
 class OneGraphForAFolder(LoadFileScheduling):
@@ -82,7 +80,7 @@ class Baton:
 def make_baton(small_source) -> Callable[..., Baton]:
     """Return a maker of fresh batons: `make_baton(home, now=..., source=...)`."""
 
-    def make(home: Path, now: str = AS_OF, source: Path = small_source, **overrides: Any) -> Baton:
+    def make(home: Path, now: str = RECORDING_ENDS, source: Path = small_source, **overrides: Any) -> Baton:
         home.mkdir(parents=True, exist_ok=True)
         write_connections(home / "connections.json", source)
         clock = Clock(reads=now, override_variable="BATON_NOT_IN_TESTS")

@@ -1,52 +1,137 @@
-"""The rules of the house that an import can break."""
+"""The rules of the house that a file can break: who may import whom, how long a file may be, what loading costs."""
 
 import ast
+import graphlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 import pytest
 
 from resources.profiles import ROOT
 
-FORBIDDEN = {
-    "ml_models": {
-        "dagster",
-        "dagster_dbt",
-        "dagster_airbyte",
-        "duckdb",
-        "mlflow",
-        "os",
-        "resources",
-        "assets",
-        "sensors",
-    },
-    "resources": {"assets", "sensors", "commands", "definitions"},
-    "steps": {"assets", "drills", "sensors", "commands", "definitions", "duckdb", "mlflow", "os"},
-    "assets": {"sensors", "commands", "definitions", "duckdb", "mlflow", "os"},
-    "drills": {"dagster", "assets", "sensors", "commands", "definitions", "duckdb", "mlflow", "os"},
-    "sensors": {"commands", "definitions", "pandas", "sklearn", "numpy"},
+MAY_IMPORT = {
+    "ml_models": set(),
+    "resources": {"ml_models"},
+    "steps": {"ml_models", "resources"},
+    "assets": {"ml_models", "resources", "steps"},
+    "drills": {"ml_models", "resources", "steps"},
+    "sensors": {"ml_models", "resources", "steps", "assets", "drills"},
+    "definitions": {"ml_models", "resources", "steps", "assets", "drills", "sensors"},
+    "commands": {"ml_models", "resources", "steps", "assets", "drills", "sensors", "definitions"},
+    "tools": {"ml_models", "resources", "steps", "assets", "drills", "sensors", "definitions", "commands"},
 }
+"""Each room, from the lowest floor to the highest, and the rooms below it that it may use. Nothing uses tests."""
+
+NOT_IN_ROOM = {
+    "ml_models": {"dagster", "dagster_dbt", "dagster_airbyte", "duckdb", "mlflow", "os"},
+    "steps": {"duckdb", "mlflow", "os"},
+    "assets": {"duckdb", "mlflow", "os"},
+    "drills": {"dagster", "duckdb", "mlflow", "os"},
+    "sensors": {"pandas", "sklearn", "numpy"},
+}
+"""Libraries that a room leaves to another: engines and the environment to `resources`, arithmetic to `ml_models`."""
+
 HEAVY = {"sklearn", "scipy", "mlflow", "pandera", "matplotlib", "skops", "duckdb"}
 
+LONGEST = 520
+"""Lines of a file. Beyond that a reader loses the thread, and a second subject has usually moved in."""
 
-@pytest.mark.parametrize("room", FORBIDDEN)
-def test_a_room_imports_only_what_belongs_there(room):
-    offences = []
-    for file in sorted((ROOT / room).rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names = [node.module or ""]
-            offences += [
-                f"{file.relative_to(ROOT)}:{node.lineno} imports {name}"
-                for name in names
-                if name.split(".")[0] in FORBIDDEN[room]
-            ]
-    assert offences == []
+LONGER = {
+    "ml_models/problems/lapse/features.py": "a table: what each of the features means, and what its values may be",
+    "tests/contracts/airbyte_server/server.py": "an answer beside the other for each path of Airbyte's API",
+}
+"""The files that may be longer, each with its reason."""
+
+
+@cache
+def files() -> dict[str, Path]:
+    """Return every file of the rooms by its module's name; a package is called after its folder."""
+    found = [ROOT / "definitions.py"]
+    for room in MAY_IMPORT:
+        found += sorted((ROOT / room).rglob("*.py"))
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in found}
+
+
+@cache
+def imports(path: Path) -> list[tuple[int, str]]:
+    """Return the line and the full name of everything that a file imports, inside of functions too.
+
+    A relative name is completed; `from package import name` counts as `package.name`, be it a module or not.
+    """
+    package = path.relative_to(ROOT).parent.parts
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            origin = [*above, *([node.module] if node.module else [])]
+            found += [(node.lineno, ".".join([*origin, alias.name])) for alias in node.names]
+    return found
+
+
+def module_of(name: str) -> str | None:
+    """Return the module of ours that holds an imported name; none if it comes from elsewhere."""
+    while name and name not in files():
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def of_room(room: str) -> Iterator[tuple[str, str]]:
+    """Yield each import of a room's files: where it stands, and the full name."""
+    for module, path in files().items():
+        if module.partition(".")[0] == room:
+            for line, name in imports(path):
+                yield f"{path.relative_to(ROOT)}:{line}", name
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_uses_only_rooms_below_it(room):
+    others = set(MAY_IMPORT) - MAY_IMPORT[room] - {room}
+    arrows_up = [f"{where} imports {name}" for where, name in of_room(room) if name.partition(".")[0] in others]
+    assert arrows_up == []
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_no_room_uses_tests(room):
+    tests = {"tests", "conftest", *(path.name for path in (ROOT / "tests").iterdir() if path.is_dir())} - set(
+        MAY_IMPORT
+    )
+    assert [f"{where} imports {name}" for where, name in of_room(room) if name.partition(".")[0] in tests] == []
+
+
+@pytest.mark.parametrize("room", NOT_IN_ROOM)
+def test_a_room_leaves_to_others_what_is_theirs(room):
+    foreign = NOT_IN_ROOM[room]
+    assert [f"{where} imports {name}" for where, name in of_room(room) if name.partition(".")[0] in foreign] == []
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """Circles through a function count, too: whoever reads one of the files has to read all of them."""
+    graph = {
+        module: {used for _, name in imports(path) if (used := module_of(name)) not in (None, module)}
+        for module, path in files().items()
+    }
+    circle = []
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        circle = error.args[1]
+    assert circle == [], f"each imports the one before it: {' <- '.join(circle)}"
+
+
+def test_no_file_is_too_long():
+    python = [path for folder in (*MAY_IMPORT, "connectors", "tests") for path in (ROOT / folder).rglob("*.py")]
+    ours = {path.relative_to(ROOT).as_posix(): path for path in python if ".venv" not in path.parts}
+    lines = {name: len(path.read_text().splitlines()) for name, path in ours.items()}
+    too_long = {name: count for name, count in lines.items() if count > LONGEST and name not in LONGER}
+    assert too_long == {}
+    assert [name for name in LONGER if lines.get(name, 0) <= LONGEST] == [], "no longer long, or gone: strike them"
 
 
 def load_definitions(home):

@@ -87,7 +87,7 @@ def lacking(simulated: str) -> list[str]:
     return re.findall(r"^Inst (lib(?!llvm)\S+) \(", simulated, re.MULTILINE)
 
 
-def said_by(command: list[str]) -> str:
+def output_of(command: list[str]) -> str:
     """Return what a command of Debian's or Ubuntu's printed; nothing if it failed."""
     return _run(command).stdout
 

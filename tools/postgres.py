@@ -87,15 +87,15 @@ def fetch() -> None:
 def _known() -> str:
     """Return what apt-cache says: what the package without a version depends on, and the names of those with one."""
     asked = (["apt-cache", "depends", "postgresql"], ["apt-cache", "pkgnames", "postgresql-"])
-    return "\n".join(debian.said_by(command) for command in asked)
+    return "\n".join(debian.output_of(command) for command in asked)
 
 
-def newest_package(known: str) -> str | None:
-    """Return the package of the release's own version, else the newest that is known; None if none is."""
-    own = re.search(r"^\s*Depends: (postgresql-\d+)$", known, re.MULTILINE)
+def newest_package(listed: str) -> str | None:
+    """Return the package of the release's own version, else the newest of the list; None if it names none."""
+    own = re.search(r"^\s*Depends: (postgresql-\d+)$", listed, re.MULTILINE)
     if own:
         return own[1]
-    names = re.findall(r"^postgresql-\d+$", known, re.MULTILINE)
+    names = re.findall(r"^postgresql-\d+$", listed, re.MULTILINE)
     return max(names, key=lambda name: int(name.rpartition("-")[2]), default=None)
 
 

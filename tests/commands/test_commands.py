@@ -2,28 +2,15 @@
 
 import os
 import subprocess
-import sys
 
 import dagster as dg
 import pytest
+from support.processes import command
 
 from commands.session import rebuild_config
 from definitions import build_definitions
 from resources.profiles import ROOT
 from tools.lock import LOCKS, upgrading
-
-
-def command(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        # Nothing of what this shell may be set to, such as a production profile.
-        env={**{name: value for name, value in os.environ.items() if not name.startswith("BATON_")}, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
 
 
 def test_an_old_python_is_told_what_is_needed():

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from processes import end_group
+from support.processes import end_group
 
 from resources.profiles import ROOT
 from tools.debian import libraries, program

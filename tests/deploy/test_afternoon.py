@@ -9,15 +9,15 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from checkouts import copy_project
 from contracts.airbyte_server.server import AirbyteServer, Connection
 from contracts.bigquery.bigquery_world import Twins
 from environments.emulator import serving as emulating
-from sample import RECORDING_ENDS, load_raw_sample
+from support.checkouts import copy_project
+from support.sample import load_raw_sample
 
 from resources.airbyte.snapshot import SNAPSHOT_FILE, read_snapshot
 from resources.environment import variables
-from resources.profiles import ROOT
+from resources.profiles import RECORDING_ENDS, ROOT
 from tools.debian import libraries, program
 from tools.postgres import free_port
 from tools.postgres import serving as postgres

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from processes import end_group
 from proxying import PEOPLE, proxying
+from support.processes import end_group
 
 from resources.profiles import ROOT
 from tools.postgres import free_port, serving

@@ -1,20 +1,20 @@
 """A small year to drill on: some of the households, built by dbt."""
 
 import pytest
-from sample import load_raw_sample
+from support.sample import load_raw_sample
 
 from drills.scenario import record
 from ml_models.problems.lapse import PROBLEM
 from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.clock import Clock
 from resources.dbt import DbtRunner
-from resources.profiles import ROOT
+from resources.profiles import RECORDING_ENDS, ROOT
 from resources.sandbox import Sandbox
 from resources.warehouse import DuckDBWarehouse
 from steps.monitored_tables import monitored_tables, take_census
 from tools.sample import bundled_data_dir, write_connections
 
-CLOCK = Clock(reads="2018-01-01T08:00:00-05:00", override_variable="BATON_NOT_IN_TESTS")
+CLOCK = Clock(reads=RECORDING_ENDS, override_variable="BATON_NOT_IN_TESTS")
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ import sys
 import dagster as dg
 import duckdb
 import pytest
-from copies import copy_home
-from processes import holding
+from support.copies import copy_home
+from support.processes import holding
 
 from commands.session import first_failure
 from resources.airbyte import EmbeddedAirbyteWorkspace

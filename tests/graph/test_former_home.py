@@ -5,8 +5,8 @@ from datetime import date
 import dagster as dg
 import pandas as pd
 import pytest
-from copies import copy_home
 from pydantic import PrivateAttr
+from support.copies import copy_home
 
 from resources.warehouse.duckdb import DuckDBWarehouse
 from steps.as_of import profile_until

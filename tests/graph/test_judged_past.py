@@ -2,19 +2,10 @@
 
 from datetime import date
 
-import pytest
-from copies import copy_home
-
 from steps.quality import VERDICT, bad_weeks, judge_arrivals
 
 NEWEST = date(2018, 1, 1)
 SAID, FOUND, BEFORE = date(2017, 12, 11), date(2017, 11, 27), date(2017, 12, 25)
-
-
-@pytest.fixture
-def mine(baton, make_baton, tmp_path):
-    """A baton in which everything was materialised once, for this test alone."""
-    return make_baton(copy_home(baton.home, tmp_path / "baton"))
 
 
 def write(mine, cutoff: date, *kinds: str) -> None:

@@ -2,19 +2,13 @@
 
 import dagster as dg
 import pytest
-from copies import copy_home
+from support.copies import copy_home
 
 from commands.session import first_failure
 
 SCORE = "predictions__lapse_predictions"
 TRAIN = "training__training_set"
 PROMOTION = "training__champion"
-
-
-@pytest.fixture
-def mine(baton, make_baton, tmp_path):
-    """A baton in which everything was materialised once, for this test alone."""
-    return make_baton(copy_home(baton.home, tmp_path / "baton"))
 
 
 def run(mine, job, **configs):

@@ -1,19 +1,11 @@
 """What was served stays: predictions are written once, history is rebuilt only when a person asks."""
 
 import dagster as dg
-import pytest
-from copies import copy_home
 
 from assets.company.quality import quality_assets
 from commands.session import first_failure
 
 SCORE = "predictions__lapse_predictions"
-
-
-@pytest.fixture
-def mine(baton, make_baton, tmp_path):
-    """A baton in which everything was materialised once, for this test alone."""
-    return make_baton(copy_home(baton.home, tmp_path / "baton"))
 
 
 def score(mine, **config):

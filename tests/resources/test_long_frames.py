@@ -3,10 +3,10 @@
 import dagster as dg
 import pandas as pd
 import pytest
+from support.simulated_shop import cutoffs_of, make_frame
 
 from assets.problem.frame import feature_frame
 from resources.warehouse import DuckDBWarehouse
-from tests.unit.world import cutoffs_of, make_frame
 
 WORLD = make_frame(customers=150, cutoffs=5).drop(columns="lapsed")
 A_CUTOFF = WORLD.groupby("cutoff_date").size().max()

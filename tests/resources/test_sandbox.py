@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from sample import load_raw_sample
+from support.sample import load_raw_sample
 
 from ml_models.monitoring.types import Perturbation
 from resources.dbt import DbtRunner

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
+from support.simulated_shop import cutoffs_of, make_frame
 
 from assets.problem.predictions import lapse_predictions
 from ml_models.explain import reference_values, top_reasons
@@ -21,7 +22,6 @@ from resources.sql_functions import publish, published
 from resources.warehouse import DuckDBWarehouse
 from steps.publishing import keep_published
 from steps.scoring import SHADOW, Scorer, score_cutoff, write_scores
-from tests.unit.world import cutoffs_of, make_frame
 
 WORLD = make_frame(customers=1200, cutoffs=3)
 CUTOFF = cutoffs_of(3)[-1]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from small_model import FEATURES, fitted
+from support.small_model import FEATURES, fitted
 
 from ml_models.scoring_sql import CompiledScore, compile_pipeline
 from resources.sql_functions import Published, move_alias, publish, published, withdraw_alias

@@ -16,18 +16,6 @@ FEATURE_FRAME = dg.AssetKey(["features", "feature_frame"])
 NOON = datetime(2018, 1, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def shared_instance():
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
-def instance(shared_instance):
-    shared_instance.wipe()
-    return shared_instance
-
-
 @pytest.fixture
 def alerts(tmp_path):
     return Alerts(path=str(tmp_path / "alerts.jsonl"))

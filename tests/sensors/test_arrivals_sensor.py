@@ -7,7 +7,7 @@ from datetime import datetime
 import dagster as dg
 import duckdb
 import pytest
-from processes import holding
+from support.processes import holding
 
 from resources.airbyte import EmbeddedAirbyteWorkspace, landing
 from resources.clock import Clock

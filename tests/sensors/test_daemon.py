@@ -10,9 +10,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from copies import copy_home
 from judged import FAIL, begin, finish
-from processes import end_group
+from support.copies import copy_home
+from support.processes import end_group
 from ticking import POINTS
 
 from resources.profiles import ROOT

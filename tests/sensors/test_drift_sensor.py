@@ -39,18 +39,6 @@ def drift_sensor(location):
 
 
 @pytest.fixture(scope="module")
-def shared_instance():
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
-def instance(shared_instance):
-    shared_instance.wipe()
-    return shared_instance
-
-
-@pytest.fixture(scope="module")
 def tick(drift_sensor, location):
     def evaluate(instance, cursor=None):
         with dg.build_sensor_context(instance=instance, cursor=cursor, repository_def=location) as context:

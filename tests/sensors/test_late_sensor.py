@@ -6,7 +6,7 @@ import dagster as dg
 import duckdb
 import pytest
 from judged import evaluation
-from processes import holding
+from support.processes import holding
 
 from definitions import defs
 from resources.clock import Clock
@@ -41,12 +41,6 @@ def test_what_a_cutoff_still_needs(now, scored, judged, job):
 @pytest.fixture(scope="module")
 def location():
     return defs.get_repository_def()
-
-
-@pytest.fixture
-def instance():
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
 
 
 @pytest.fixture

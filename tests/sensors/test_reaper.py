@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from processes import end_group
+from support.processes import end_group
 
 from commands.session import BEGAN_TAG, PID_TAG, reap
 

@@ -38,18 +38,6 @@ def location():
     return dg.Definitions(assets=[frame], asset_checks=[check_of(DRIFTS, owner=OWNER), check_of(STALE)])
 
 
-@pytest.fixture(scope="module")
-def shared_instance():
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
-def instance(shared_instance):
-    shared_instance.wipe()
-    return shared_instance
-
-
 class Watch:
     """The sensor, ticked as the daemon does: the cursor goes from tick to tick."""
 

@@ -4,22 +4,11 @@ from datetime import date
 
 import duckdb
 import pytest
-from sample import load_raw_sample
-from test_commands import command
+from support.processes import command
+from support.sample import load_raw_sample
 
-from tools.bench.scale import (
-    STAGES,
-    Cost,
-    ScaleError,
-    check,
-    costs_of,
-    deliver,
-    exponent,
-    factor_of,
-    replicate,
-    table,
-    weights,
-)
+from tools.bench.replicated import ScaleError, deliver, replicate, weights
+from tools.bench.scale import STAGES, Cost, check, costs_of, exponent, factor_of, table
 
 COPIES = 3
 

@@ -1,11 +1,11 @@
 import pandas as pd
 import pytest
 from hypothesis import settings
+from support.simulated_shop import make_frame
 
 from ml_models.problems.lapse import PROBLEM
 from ml_models.training.search import TrainingResult, train
 from ml_models.training.splits import split_training_set
-from tests.unit.world import make_frame
 
 # The same examples on every run, and no deadline: a busy core is not a broken promise.
 settings.register_profile("unit", max_examples=40, deadline=None, derandomize=True)

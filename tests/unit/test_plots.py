@@ -6,15 +6,13 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 import pytest
+from support.simulated_outcomes import FIRST, PROBLEM, TRAINED, simulated_outcomes
+from support.simulated_shop import cutoffs_of, make_frame
 
 from ml_models.monitoring.drift import drift_statistics, judge_drift
 from ml_models.monitoring.performance import judge_performance, performance_history
 from ml_models.plots import accuracy_over_time_plot, drift_plot, performance_plot, reliability_plot
 from ml_models.training.search import TrainingResult
-from tests.unit.monitoring.test_performance import FIRST, TRAINED
-from tests.unit.monitoring.test_performance import PROBLEM as PERFORMANCE_PROBLEM
-from tests.unit.monitoring.test_performance import scenario as performance_scenario
-from tests.unit.world import cutoffs_of, make_frame
 
 
 def size_of(png: bytes) -> tuple[int, int]:
@@ -56,7 +54,7 @@ def test_the_same_numbers_give_the_same_bytes(trained: TrainingResult) -> None:
 
 @pytest.mark.parametrize("weeks", [3, 26])
 def test_performance_is_a_picture_with_and_without_evidence(weeks: int) -> None:
-    frame, scores, outcomes, early = performance_scenario()
-    history = performance_history(frame, scores, outcomes, early, PERFORMANCE_PROBLEM, TRAINED)
+    frame, scores, outcomes, early = simulated_outcomes()
+    history = performance_history(frame, scores, outcomes, early, PROBLEM, TRAINED)
     verdict = judge_performance(history, FIRST + timedelta(weeks=weeks))
     assert min(size_of(performance_plot(history, verdict))) > 500

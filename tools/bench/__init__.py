@@ -1,1 +1,6 @@
-"""Measurements: the whole run, a judgement, the instance's database, scoring, scale; each prints ratios of one run."""
+"""Measurements, one file each: every one prints ratios of what ran in turns on one machine, beside their goals.
+
+`whole` compares a run of everything with `bare`, a script that does the same work. `judgement` takes a week's judgement
+apart, `postgres` compares an instance's databases, `scoring` compares SQL with Python. `scale` and `replicated` measure
+a week with many times the customers. A new one prints its own table and becomes a line of `make bench`.
+"""

@@ -9,6 +9,7 @@ import json
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 KINDS = {"integer": "bigint", "number": "double", "string": "varchar"}
 
@@ -34,7 +35,7 @@ def main() -> None:
     model_and_score(connection)
 
 
-def sync(connection: object, plan: dict) -> None:
+def sync(connection: object, plan: dict[str, Any]) -> None:
     """Read every stream of the connector into its table."""
     catalog = json.loads(Path(plan["catalog"]).read_text())
     with tempfile.TemporaryDirectory() as folder:
@@ -59,7 +60,7 @@ def sync(connection: object, plan: dict) -> None:
             )
 
 
-def column_type(about: dict) -> str:
+def column_type(about: dict[str, Any]) -> str:
     """Return the DuckDB type of a stream's property."""
     kind = next(one for one in about["type"] if one != "null") if isinstance(about["type"], list) else about["type"]
     if about.get("format") == "date-time":

@@ -1,4 +1,4 @@
-"""What one weekly judgement costs: a sound week, and one with a fault that has to be explained by replaying it.
+"""What one weekly judgement costs: a clean week, and one with a fault that has to be explained by replaying it.
 
 Measured on a finished home, which is only read: all three layers, attribution with its replays in the sandbox, and the
 decision, as the drill lives through them. Reading the evidence and measuring the week's tables stand apart. `--times 8`
@@ -74,7 +74,7 @@ def copies(rows: "pd.DataFrame", times: int, entity: str) -> "pd.DataFrame":
 
 
 def measured(runs: int, times: int = 1) -> dict[str, Any]:
-    """Return customers, cutoffs, and the seconds of a sound week, a faulty one and of measuring a week's tables."""
+    """Return customers, cutoffs, and the seconds of a clean week, a faulty one and of measuring a week's tables."""
     import warnings
     from collections.abc import Callable, Sequence
 
@@ -142,7 +142,7 @@ def measured(runs: int, times: int = 1) -> dict[str, Any]:
         "customers": times * int(recording.features[PROBLEM.entity].nunique()),
         "cutoffs": sum(day <= START for day in recording.cutoffs),
         "features": len(PROBLEM.features),
-        "sound": [one[1:] for one in weeks if one[0] == "none"],
+        "clean": [one[1:] for one in weeks if one[0] == "none"],
         "explained": [one[1:] for one in weeks if one[0] != "none"],
         "measuring": tables,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -152,7 +152,7 @@ def measured(runs: int, times: int = 1) -> dict[str, Any]:
 def _print(found: dict[str, Any]) -> None:
     print(f"{found['customers']:,} customers x {found['features']} features, {found['cutoffs']} cutoffs behind")
     print(f"{'one weekly judgement':44s} {'wall s':>8s} {'CPU s':>8s}  goal")
-    for name, what in (("sound", "a sound week"), ("explained", "a faulty week, explained by replaying it")):
+    for name, what in (("clean", "a clean week"), ("explained", "a faulty week, explained by replaying it")):
         wall, cpu = (statistics.median(one[place] for one in found[name]) for place in (0, 1))
         print(f"{what:44s} {wall:8.1f} {cpu:8.1f}  ≤ {GOAL_SECONDS} s")
     print(f"{'measuring the tables of a week':44s} {statistics.median(found['measuring']):8.1f}")

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from resources.profiles import RECORDING_ENDS, ROOT, stay_embedded
 from resources.warehouse import DuckDBWarehouse
@@ -80,11 +81,12 @@ def main() -> None:
         print("preparing …", flush=True)
         template, plan = prepare(Path(folder))
         show("what", "ours", "beside", "ratio", "goal")
-        for part in (
+        parts: tuple[Callable[[], list[tuple[str, str, str, str, str]]], ...] = (
             lambda: load_time(runs),
             lambda: whole_run(Path(folder), template, plan, runs),
             lambda: sync_speed(Path(folder), runs),
-        ):
+        )
+        for part in parts:
             for line in part():
                 show(*line)
 
@@ -135,14 +137,14 @@ def warm(home: Path) -> None:
     measure([sys.executable, "-c", code], BATON_HOME=str(home))
 
 
-def in_order(manifest: dict) -> list[dict]:
+def in_order(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the models up to features and outcomes, each after those that it reads."""
     models = {
         name: node
         for name, node in manifest["nodes"].items()
         if node["resource_type"] == "model" and "serving" not in node["tags"]
     }
-    done: dict[str, dict] = {}
+    done: dict[str, dict[str, Any]] = {}
     while len(done) < len(models):
         for name, node in models.items():
             needed = [one for one in node["depends_on"]["nodes"] if one in models]

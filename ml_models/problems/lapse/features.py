@@ -514,9 +514,10 @@ def _column(feature: Feature) -> pa.Column:
     low = -np.inf if feature.low is None else feature.low
     high = np.inf if feature.high is None else feature.high
 
-    def within_bounds(values: pd.Series) -> pd.Series:
+    def within_bounds(values: pd.Series) -> "pd.Series[bool]":
         # One pass for bounds and infinities; pandera drops nulls before it calls a check.
-        return np.isfinite(values) & (values >= low) & (values <= high)
+        within: pd.Series[bool] = np.isfinite(values) & (values >= low) & (values <= high)
+        return within
 
     return pa.Column(
         feature.dtype,

@@ -12,11 +12,21 @@ import pytest
 
 from resources.airbyte import EmbeddedAirbyteWorkspace, Reporter, SyncResult
 from resources.clock import Clock
+from resources.profiles import RECORDING_ENDS, ROOT
 
 HERE = Path(__file__).parent
-CONNECTOR = HERE.parent.parent.parent / "connectors" / "source-complete-journey"
+CONNECTOR = ROOT / "connectors" / "source-complete-journey"
 SAMPLE_HOUSEHOLDS = "household_id % 100 = 7"
-END_OF_RECORDING = "2018-01-01T08:00:00-05:00"
+STREAMS = (
+    "transactions",
+    "products",
+    "demographics",
+    "campaigns",
+    "campaign_descriptions",
+    "coupons",
+    "coupon_redemptions",
+)
+"""What the real connector promises to send, in its order."""
 
 
 def integer(**more: Any) -> dict[str, Any]:
@@ -184,7 +194,7 @@ class Recording:
     def warehouse(self) -> str:
         return str(self.folder / "warehouse.duckdb")
 
-    def workspace(self, now: str = END_OF_RECORDING) -> EmbeddedAirbyteWorkspace:
+    def workspace(self, now: str = RECORDING_ENDS) -> EmbeddedAirbyteWorkspace:
         table = json.loads((CONNECTOR.parent.parent / "resources" / "airbyte" / "connections.json").read_text())
         table["complete_journey"]["config"]["data_dir"] = str(self.data)
         file = self.folder / "connections.json"
@@ -194,7 +204,7 @@ class Recording:
         clock = Clock(reads=now, override_variable="BATON_NOW_OF_THIS_TEST")
         return EmbeddedAirbyteWorkspace(warehouse_path=self.warehouse, clock=clock, connections_file=str(file))
 
-    def sync(self, now: str = END_OF_RECORDING) -> SyncResult:
+    def sync(self, now: str = RECORDING_ENDS) -> SyncResult:
         return self.workspace(now).sync_connection("complete_journey")
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:

@@ -8,19 +8,10 @@ from typing import Any
 
 import duckdb
 import pytest
-from airbyte_world import CONNECTOR, END_OF_RECORDING, Recording
+from airbyte_world import CONNECTOR, STREAMS, Recording
 
 from resources.airbyte import AirbyteError
-
-STREAMS = (
-    "transactions",
-    "products",
-    "demographics",
-    "campaigns",
-    "campaign_descriptions",
-    "coupons",
-    "coupon_redemptions",
-)
+from resources.profiles import RECORDING_ENDS
 
 
 def run(connector: Path, folder: Path, command: str, config: dict[str, Any], **files: Any) -> tuple[int, list[Any]]:
@@ -57,7 +48,7 @@ def test_spec_and_check(connector: Path, sample: Path, tmp_path: Path) -> None:
     code, [spec] = run(connector, tmp_path, "spec", {})
     assert code == 0
     assert set(spec["spec"]["connectionSpecification"]["properties"]) == {"data_dir", "as_of"}
-    assert run(connector, tmp_path, "check", {"data_dir": str(sample), "as_of": END_OF_RECORDING}) == (
+    assert run(connector, tmp_path, "check", {"data_dir": str(sample), "as_of": RECORDING_ENDS}) == (
         0,
         [{"type": "CONNECTION_STATUS", "connectionStatus": {"status": "SUCCEEDED"}}],
     )

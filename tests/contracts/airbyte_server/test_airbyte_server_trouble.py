@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from certificates import self_signed
 from contracts.airbyte_server.remote_world import NOW, QUICK, SHOP, Remote
 from contracts.airbyte_server.server import CLIENT, DESTINATION, USER, AirbyteServer, Fault, Request
+from support.certificates import self_signed
 
 from resources.airbyte import AirbyteError, RemoteAirbyteWorkspace
 from resources.clock import Clock

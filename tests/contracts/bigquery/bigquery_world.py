@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 from environments.emulator import PROJECT
-from same_rows import differences
+from support.same_rows import differences
 
 from resources.dbt import DbtRunner
 from resources.profiles import ROOT

@@ -8,8 +8,8 @@ import pytest
 from bigquery_world import Twins
 from environments.analyzer import check
 from environments.emulator import PROJECT
-from same_rows import differences
-from sample import load_raw_sample
+from support.same_rows import differences
+from support.sample import load_raw_sample
 
 pytestmark = pytest.mark.slow(minutes=4)
 

@@ -14,7 +14,8 @@ import pytest
 from contracts.bigquery.functions_service import LOCATION, FunctionsService, serving
 from environments.analyzer import GoogleSQL, googlesql
 from sklearn.pipeline import Pipeline
-from small_model import FEATURES, fitted
+from support.simulated_shop import make_frame
+from support.small_model import FEATURES, fitted
 
 from ml_models.problems.lapse import PROBLEM
 from ml_models.scoring_sql import CompiledScore, compile_pipeline
@@ -23,7 +24,6 @@ from resources.sql_functions import Published, move_alias, publish, published, w
 from resources.warehouse import WarehouseError
 from resources.warehouse.bigquery import BigQueryWarehouse
 from steps.publishing import keep_published
-from tests.unit.world import make_frame
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ import pytest
 from bigquery_world import Twins
 from environments.analyzer import check
 from environments.emulator import Emulator
-from same_rows import differences
-from sample import RECORDING_ENDS, load_raw_sample
+from support.same_rows import differences
+from support.sample import RECORDING_ENDS, load_raw_sample
 
 from commands.session import first_failure
 from definitions import build_definitions

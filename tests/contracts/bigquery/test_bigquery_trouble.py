@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from certificates import self_signed
 from contracts.bigquery.loopback import Answer, answering, refusal
+from support.certificates import self_signed
 
 from resources.environment import variables
 from resources.warehouse import WarehouseError

@@ -7,6 +7,8 @@ import duckdb
 import pytest
 from dbt_workshop import BEFORE_THE_MODEL, SCORES, StartFrom, Warehouse
 
+from resources.profiles import RECORDING_ENDS
+
 
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
@@ -19,7 +21,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
 def whole_year(workshop: Warehouse) -> Path:
     """All of the recording for every sixteenth household, built with all dbt tests that need no model."""
     workshop.path.unlink(missing_ok=True)
-    workshop.load("2018-01-01T08:00:00-05:00")
+    workshop.load(RECORDING_ENDS)
     workshop.dbt("build", *BEFORE_THE_MODEL)
     return Path(shutil.copy(workshop.path, workshop.path.with_name("whole_year.duckdb")))
 

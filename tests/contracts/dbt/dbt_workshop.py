@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 import pandas as pd
-from sample import load_raw_sample
+from support.sample import load_raw_sample
 
 from resources.dbt import DbtRunner
 

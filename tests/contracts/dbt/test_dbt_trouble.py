@@ -10,9 +10,9 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from certificates import self_signed
 from contracts.bigquery.loopback import Answer, answering, refusal
 from dbt_workshop import ROOT, StartFrom
+from support.certificates import self_signed
 
 from resources.dbt import DbtError, DbtRunner
 from resources.environment import variables

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 from environments.emulator import PROJECT, Emulator
-from same_rows import differences
+from support.same_rows import differences
 
 from resources.warehouse import DuckDBWarehouse, LocalCopy, Warehouse, WarehouseError, share_of
 from resources.warehouse.bigquery import BigQueryWarehouse

@@ -3,10 +3,10 @@ from datetime import date, timedelta
 import duckdb
 import pandas as pd
 import pytest
+from support.simulated_feed import FIRST, make_shop, measure, sources, watch
 
 from ml_models.monitoring.data_quality.monitored_tables import TableSource, fitted, monitored_tables
 from ml_models.monitoring.data_quality.profile_sql import MEASURE_COLUMNS, measure_sql
-from tests.unit.monitoring.shop import FIRST, make_shop, measure, sources, watch
 
 
 @pytest.fixture(scope="module")

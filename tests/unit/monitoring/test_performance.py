@@ -1,60 +1,16 @@
 """Performance is judged where outcomes change and scores do not, and stays silent where weeks merely differ."""
 
-from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
+from support.simulated_outcomes import CUTOFFS, FIRST, ONSET, PROBLEM, TRAINED, WEEKS, simulated_outcomes
 
 from ml_models.metrics import auc
-from ml_models.monitoring.performance import judge_performance, performance_history
-from ml_models.monitoring.performance.history import HISTORY_COLUMNS
+from ml_models.monitoring.performance.history import HISTORY_COLUMNS, performance_history
 from ml_models.monitoring.performance.segments import auc_error
-from ml_models.problems.lapse import PROBLEM as LAPSE
-
-WEEKS, CUSTOMERS = 30, 1500
-FIRST = date(2021, 1, 4)
-CUTOFFS = [FIRST + timedelta(weeks=week) for week in range(WEEKS)]
-TRAINED, ONSET = CUTOFFS[13], CUTOFFS[18]
-# The judgement asks nothing of a problem but its columns, label and horizon.
-PROBLEM = replace(LAPSE, features=("pace", "taste", "age"), slices=(), families={})
-
-
-def scenario(seed: int = 0, quits=None, season: float = 0.1):
-    """Return frame, scores, outcomes, early outcomes; `quits(rows, weeks after onset)` adds to the true risk.
-
-    Customers keep what they are; each week's risk has a common season, and neighbouring outcomes share their draws,
-    as outcomes of 28 days at weekly cutoffs do.
-    """
-    generator = np.random.default_rng(seed)
-    base = pd.DataFrame(
-        {
-            "customer_id": np.array([f"c{number}" for number in range(CUSTOMERS)], dtype=object),
-            "pace": generator.normal(size=CUSTOMERS),
-            "taste": generator.random(CUSTOMERS),
-            "age": generator.gamma(2, 10, CUSTOMERS),
-            "region": generator.choice(["north", "south", "west"], CUSTOMERS, p=[0.45, 0.4, 0.15]),
-        }
-    )
-    common = generator.normal(0, season, WEEKS + 4)
-    luck = generator.random((CUSTOMERS, WEEKS + 4))
-    parts = []
-    for week, cutoff in enumerate(CUTOFFS):
-        rows = base.assign(cutoff_date=pd.Timestamp(cutoff), pace=base["pace"] + generator.normal(0, 0.3, CUSTOMERS))
-        score = 1 / (1 + np.exp(2.2 + 1.2 * rows["pace"]))
-        odds = np.log(score / (1 - score)) + common[week : week + 4].mean()
-        true = 1 / (1 + np.exp(-odds))
-        after = (cutoff - ONSET).days // 7
-        if quits is not None and after >= 0:
-            true = np.maximum(true, quits(rows, after))
-        drawn = luck[np.arange(CUSTOMERS), week + (np.arange(CUSTOMERS) % 4)]
-        parts.append(
-            rows.assign(score=score, lapsed=(drawn < true).astype(int), lapsed_14d=(drawn < true**0.7).astype(int))
-        )
-    frame = pd.concat(parts, ignore_index=True)
-    keys = ["customer_id", "cutoff_date"]
-    return frame, frame["score"].to_numpy(), frame[[*keys, "lapsed"]], frame[[*keys, "lapsed_14d"]]
+from ml_models.monitoring.performance.verdict import judge_performance
 
 
 def history_of(parts, groups=(), **more) -> pd.DataFrame:
@@ -70,19 +26,19 @@ def judged(history: pd.DataFrame) -> dict[int, object]:
 
 @pytest.fixture(scope="module")
 def natural() -> pd.DataFrame:
-    return history_of(scenario(), groups=("region",))
+    return history_of(simulated_outcomes(), groups=("region",))
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_natural_weeks_raise_no_alarm(seed: int) -> None:
-    verdicts = judged(history_of(scenario(seed), groups=("region",)))
+    verdicts = judged(history_of(simulated_outcomes(seed), groups=("region",)))
     assert {verdict.status for verdict in verdicts.values()} == {"pass", "insufficient evidence"}
     assert verdicts[70].status == "pass"
 
 
 def test_a_group_that_quits_with_unchanged_features_is_found_and_named() -> None:
     history = history_of(
-        scenario(quits=lambda rows, after: np.where(rows["taste"] > 0.67, 0.06 * (after + 1), 0).clip(0, 0.3))
+        simulated_outcomes(quits=lambda rows, after: np.where(rows["taste"] > 0.67, 0.06 * (after + 1), 0).clip(0, 0.3))
     )
     verdicts = judged(history)
     first = min(days for days, verdict in verdicts.items() if verdict.status == "fail")
@@ -94,14 +50,14 @@ def test_a_group_that_quits_with_unchanged_features_is_found_and_named() -> None
 
 def test_a_small_region_is_found_by_the_column_that_names_it() -> None:
     quits = lambda rows, after: np.where(rows["region"] == "west", 0.3, 0)  # noqa: E731
-    verdicts = judged(history_of(scenario(quits=quits), groups=("region",)))
+    verdicts = judged(history_of(simulated_outcomes(quits=quits), groups=("region",)))
     assert verdicts[28].status == "fail"
     assert verdicts[28].segments[0] == ("region", "west")
 
 
 def test_a_corner_that_no_band_describes_is_found_by_one_half_and_confirmed_by_the_other() -> None:
     corner = lambda rows, after: np.where((rows["taste"] < 0.5) & (rows["age"] > 18), 0.3, 0)  # noqa: E731
-    history = history_of(scenario(quits=corner))
+    history = history_of(simulated_outcomes(quits=corner))
     table = judge_performance(history, ONSET + timedelta(days=49)).table
     found = table[(table["segment_column"] == "found") & table["alarm"]]
     assert len(found)
@@ -110,7 +66,7 @@ def test_a_corner_that_no_band_describes_is_found_by_one_half_and_confirmed_by_t
 
 def test_the_early_label_comes_first() -> None:
     quits = lambda rows, after: np.where(rows["taste"] > 0.6, 0.4, 0)  # noqa: E731
-    verdicts = judged(history_of(scenario(quits=quits)))
+    verdicts = judged(history_of(simulated_outcomes(quits=quits)))
     first = min(days for days, verdict in verdicts.items() if verdict.status == "fail")
     assert first == 14
     assert verdicts[14].kind == "proxy"
@@ -118,14 +74,14 @@ def test_the_early_label_comes_first() -> None:
 
 
 def test_labels_that_close_too_early_are_a_fall_as_well() -> None:
-    frame, scores, outcomes, early = scenario()
+    frame, scores, outcomes, early = simulated_outcomes()
     late = outcomes["cutoff_date"] >= pd.Timestamp(ONSET)
     outcomes = outcomes.assign(lapsed=np.where(late, early["lapsed_14d"], outcomes["lapsed"]))
     assert judged(history_of((frame, scores, outcomes, early)))[35].status == "fail"
 
 
 def test_scores_that_promise_less_only_warn() -> None:
-    frame, scores, outcomes, early = scenario()
+    frame, scores, outcomes, early = simulated_outcomes()
     late = (frame["cutoff_date"] >= pd.Timestamp(CUTOFFS[-2])).to_numpy()
     verdict = judge_performance(history_of((frame, np.where(late, scores**0.6, scores), outcomes, early)), CUTOFFS[-1])
     assert verdict.status == "warn"
@@ -133,13 +89,13 @@ def test_scores_that_promise_less_only_warn() -> None:
 
 
 def test_windows_that_the_model_learned_from_raise_no_alarm() -> None:
-    frame, scores, outcomes, early = scenario(quits=lambda rows, after: np.full(len(rows), 0.5))
+    frame, scores, outcomes, early = simulated_outcomes(quits=lambda rows, after: np.full(len(rows), 0.5))
     history = performance_history(frame, scores, outcomes, early, PROBLEM, CUTOFFS[-1])
     assert {verdict.status for verdict in judged(history).values()} == {"insufficient evidence"}
 
 
 def test_too_few_rows_are_not_judged() -> None:
-    frame, scores, outcomes, early = scenario()
+    frame, scores, outcomes, early = simulated_outcomes()
     few = (frame["customer_id"].str[1:].astype(int) < 80).to_numpy()
     verdict = judge_performance(history_of((frame[few], scores[few], outcomes, early)), CUTOFFS[-1])
     assert verdict.status == "insufficient evidence"
@@ -154,14 +110,14 @@ def test_later_outcomes_do_not_change_a_judgement(natural: pd.DataFrame) -> None
 
 def test_new_windows_are_added_to_what_is_known(natural: pd.DataFrame) -> None:
     known = natural[natural["known_on"] <= pd.Timestamp(ONSET)]
-    again = history_of(scenario(), groups=("region",), known=known)
+    again = history_of(simulated_outcomes(), groups=("region",), known=known)
     pd.testing.assert_frame_equal(again, natural)
     assert list(natural.columns) == HISTORY_COLUMNS
 
 
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(ValueError, match="shop is missing"):
-        history_of(scenario(), groups=("shop",))
+        history_of(simulated_outcomes(), groups=("shop",))
 
 
 def test_the_error_of_an_auc_is_what_repetition_shows() -> None:

@@ -3,11 +3,11 @@ from datetime import date, timedelta
 import duckdb
 import pandas as pd
 import pytest
+from support.simulated_feed import FAULTY_WEEK, FIRST, make_shop, measure, sources, watch
 
 from ml_models.faults import altered_sql
 from ml_models.monitoring.data_quality import judge_arrival, judge_quality, judge_schema
 from ml_models.monitoring.data_quality.monitored_tables import TableSource
-from tests.unit.monitoring.shop import FAULTY_WEEK, FIRST, make_shop, measure, sources, watch
 
 CUTOFF = FAULTY_WEEK + timedelta(days=7)
 SINCE = f"sold_at >= date '{FAULTY_WEEK}'"

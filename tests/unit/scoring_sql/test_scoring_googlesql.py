@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from environments.analyzer import check, googlesql
-from scoring_world import NUMBERS, TEXTS, make_rows
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
@@ -16,6 +15,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
+from support.random_models import NUMBERS, TEXTS, make_rows
 
 from ml_models.scoring_sql import alias_statements, compile_pipeline, function_statements, parity
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from scoring_world import NUMBERS, make_rows
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from support.random_models import NUMBERS, make_rows
 
 from ml_models.scoring_sql import choose_path, compile_pipeline, gathered, score_streamed
 from ml_models.scoring_sql.paths import BATCH_ROWS

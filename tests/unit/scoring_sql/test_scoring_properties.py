@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scoring_world import NUMBERS, TEXTS, make_rows, one_score, run
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
+from support.random_models import NUMBERS, TEXTS, make_rows, one_score, run
 
 from ml_models.scoring_sql import CompiledScore, compile_pipeline, parity
 from ml_models.scoring_sql.dialects import DIALECTS, DUCKDB

@@ -5,13 +5,13 @@ import re
 import duckdb
 import numpy as np
 import pytest
-from scoring_world import NUMBERS, TEXTS, make_rows
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from support.random_models import NUMBERS, TEXTS, make_rows
 
 from ml_models.scoring_sql import alias_statements, compile_pipeline, function_name, function_statements
 from ml_models.scoring_sql.publishing import aliased_version

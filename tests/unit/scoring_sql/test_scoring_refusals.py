@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scoring_world import NUMBERS, TEXTS, make_rows
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
@@ -20,6 +19,7 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncoder, OrdinalEncoder, RobustScaler
+from support.random_models import NUMBERS, TEXTS, make_rows
 
 from ml_models.scoring_sql import UnsupportedPipelineError, compile_pipeline
 from ml_models.scoring_sql.compiler import DialectName

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from support.simulated_shop import make_frame
 
 from ml_models.metrics import row_log_loss
 from ml_models.problems.lapse import FEATURES, PROBLEM
@@ -13,7 +14,6 @@ from ml_models.training.gate import GateResult, evaluate_candidate, judge
 from ml_models.training.gates import GATES
 from ml_models.training.search import TrainingResult, train
 from ml_models.training.splits import split_training_set
-from tests.unit.world import make_frame
 
 LOGISTIC = PROBLEM.candidates[0]
 

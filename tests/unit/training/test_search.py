@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import skops.io
 from sklearn.metrics import roc_auc_score
+from support.simulated_shop import make_frame
 
 from ml_models.problems.lapse import FEATURES, PROBLEM
 from ml_models.training.baselines import BASELINES, baseline_scores
 from ml_models.training.search import TrainingResult, train
 from ml_models.training.splits import split_training_set
-from tests.unit.world import make_frame
 
 # What a model artefact may consist of besides scikit-learn's own trusted types.
 TRUSTED = {"numpy.dtype", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"}

@@ -6,27 +6,21 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from tools.sample import bundled_data_dir
+from resources.profiles import RECORDING_ENDS
+from tools.sample import bundled_data_dir, sampled_by_household, streams
 
 STORE_TIME_ZONE = ZoneInfo("America/New_York")
-RECORDING_ENDS = "2018-01-01T08:00:00-05:00"
 
 _STARTED = "campaign_id in (select campaign_id from {campaign_descriptions} where start_date <= $day)"
 
-# stream -> (its key, the condition on what `as_of` reveals, the column by which households are sampled)
-_STREAMS: dict[str, tuple[tuple[str, ...], str, str | None]] = {
-    "transactions": (("basket_id", "product_id"), "transaction_timestamp < $instant", "household_id"),
-    "products": (("product_id",), "true", None),
-    "demographics": (("household_id",), "true", "household_id"),
-    "campaigns": (("campaign_id", "household_id"), _STARTED, "household_id"),
-    "campaign_descriptions": (("campaign_id",), "start_date <= $day", None),
-    "coupons": ((), _STARTED, None),
-    "coupon_redemptions": (
-        ("household_id", "coupon_upc", "campaign_id", "redemption_date"),
-        "redemption_date < $day",
-        "household_id",
-    ),
+REVEALED = {
+    "transactions": "transaction_timestamp < $instant",
+    "campaigns": _STARTED,
+    "campaign_descriptions": "start_date <= $day",
+    "coupons": _STARTED,
+    "coupon_redemptions": "redemption_date < $day",
 }
+"""By stream, the condition on what `as_of` reveals; of the others everything is revealed at once."""
 
 
 def load_raw_sample(db_path: Path | str, modulo: int = 16, as_of: str = RECORDING_ENDS) -> None:
@@ -49,9 +43,11 @@ def load_raw_sample(db_path: Path | str, modulo: int = 16, as_of: str = RECORDIN
     utc = instant.astimezone(ZoneInfo("UTC")).strftime("%Y-%m-%d %H:%M:%S")
     with duckdb.connect(str(db_path)) as connection:
         connection.execute("create schema if not exists raw")
-        for stream, (key, visible, sampled_by) in _STREAMS.items():
+        for name, stream in streams().items():
+            key = [part for (part,) in stream["source_defined_primary_key"]]
             condition = (
-                visible.replace("$day", f"date '{day}'")
+                REVEALED.get(name, "true")
+                .replace("$day", f"date '{day}'")
                 .replace("$instant", f"timestamp '{utc}'")
                 .replace("{campaign_descriptions}", f"'{data / 'campaign_descriptions.parquet'}'")
             )
@@ -59,10 +55,10 @@ def load_raw_sample(db_path: Path | str, modulo: int = 16, as_of: str = RECORDIN
                 "select *, cast(uuid() as varchar) as _airbyte_raw_id, "
                 f"timestamptz '{as_of}' as _airbyte_extracted_at, "
                 "cast('{\"changes\":[]}' as json) as _airbyte_meta, cast(0 as bigint) as _airbyte_generation_id "
-                f"from '{data / stream}.parquet' as source where {condition}"
-                + (f" and {sampled_by} % {modulo} = 0" if sampled_by else "")
+                f"from '{data / name}.parquet' as source where {condition}"
+                + (f" and household_id % {modulo} = 0" if sampled_by_household(stream) else "")
             )
-            table = f"raw.{stream}"
+            table = f"raw.{name}"
             if key:
                 connection.execute(f"create table if not exists {table} as select * from ({rows}) limit 0")
                 same = " and ".join(f"known.{column} = source.{column}" for column in key)

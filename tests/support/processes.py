@@ -1,4 +1,4 @@
-"""Other processes that a test needs: one that holds a warehouse, and groups that are ended whatever happens."""
+"""Other processes that a test needs: a command, a holder of a warehouse, and groups that are ended in any case."""
 
 import contextlib
 import os
@@ -8,7 +8,23 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from resources.profiles import ROOT
+
 HOLD = "import duckdb, sys; connection = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+
+
+def command(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python with these arguments in the project's folder, and wait until it ends."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        # Nothing of what this shell may be set to, such as a production profile.
+        env={**{name: value for name, value in os.environ.items() if not name.startswith("BATON_")}, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
 
 
 @contextlib.contextmanager
