@@ -218,9 +218,10 @@ def candidate(
     from ml_models.plots import reliability_plot
     from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.training.gate import evaluate_candidate
+    from ml_models.training.recipe import library_versions, recipe_fingerprint
 
     rows = warehouse.read("select * from training.training_set order by cutoff_date, customer_id")
-    fingerprint = recipe_fingerprint(rows)
+    fingerprint = recipe_fingerprint(rows, PROBLEM, seed=SEED, libraries=library_versions())
     version = _judged_before(registry, fingerprint)
     if version is None:
         serving = champion_known(registry)
@@ -509,27 +510,6 @@ def _judged_before(registry: ModelRegistry, fingerprint: str) -> ModelVersion | 
     evidence = registry.evidence(version)
     same_rival = evidence.get("judged_against") == (serving.version if serving else None)
     return version if same_rival and [gate["name"] for gate in evidence["gates"]] == list(GATES) else None
-
-
-def recipe_fingerprint(rows: "pd.DataFrame") -> str:
-    """Identify a training set together with the recipe (code, seed, library): same digits, same model."""
-    import hashlib
-    import inspect
-
-    import sklearn
-
-    import ml_models.problems.lapse.problem
-    import ml_models.training.search
-    from ml_models.training.fingerprint import frame_fingerprint
-
-    parts = (
-        frame_fingerprint(rows),
-        str(SEED),
-        sklearn.__version__,
-        inspect.getsource(ml_models.problems.lapse.problem),
-        inspect.getsource(ml_models.training.search),
-    )
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
 def register(
