@@ -19,7 +19,11 @@ STEP_DAYS = 7
 
 
 def cutoff_dates(values: Iterable[object]) -> pd.Series:
-    """Return cutoffs of any date type as naive datetime64[us] at midnight, index kept."""
+    """Return cutoffs of any date type as naive datetime64[us] at midnight, index kept.
+
+    >>> cutoff_dates([date(2017, 3, 27), pd.Timestamp("2017-04-03 08:30")]).tolist()
+    [Timestamp('2017-03-27 00:00:00'), Timestamp('2017-04-03 00:00:00')]
+    """
     series = values if isinstance(values, pd.Series) else pd.Series(list(values))
     # Parsing what is parsed already costs more than the rest of a week's bookkeeping.
     moments = series if pd.api.types.is_datetime64_dtype(series) else pd.to_datetime(series)

@@ -3,8 +3,6 @@
 A candidate is a registered version with all its evidence; the same data and recipe are not judged twice.
 """
 
-import hashlib
-import inspect
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -149,9 +147,10 @@ def find_candidate(
     """Search, evaluate, compare, fit, register; return the challenger and the fingerprint of its data and recipe."""
     from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.training.gate import evaluate_candidate
+    from ml_models.training.recipe import library_versions, recipe_fingerprint
 
     rows = warehouse.read("select * from training.training_set order by cutoff_date, customer_id")
-    fingerprint = recipe_fingerprint(rows)
+    fingerprint = recipe_fingerprint(rows, PROBLEM, seed=SEED, libraries=library_versions())
     version = _judged_before(registry, fingerprint)
     if version is None:
         champion = current_champion(registry)
@@ -163,24 +162,6 @@ def find_candidate(
         registry.set_alias(CHALLENGER, version.version)
         log(f"version {version.version} was trained on exactly these data; nothing to fit")
     return version, fingerprint
-
-
-def recipe_fingerprint(rows: "pd.DataFrame") -> str:
-    """Identify a training set together with the recipe (code, seed, library): same digits, same model."""
-    import sklearn
-
-    import ml_models.problems.lapse.problem
-    import ml_models.training.search
-    from ml_models.training.fingerprint import frame_fingerprint
-
-    parts = (
-        frame_fingerprint(rows),
-        str(SEED),
-        sklearn.__version__,
-        inspect.getsource(ml_models.problems.lapse.problem),
-        inspect.getsource(ml_models.training.search),
-    )
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
 def register(

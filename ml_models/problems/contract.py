@@ -89,9 +89,13 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class Problem:
-    """Everything that training, evaluation, gate and reasons need to know about one problem."""
+    """Everything that training, evaluation, gate and reasons need to know about one problem.
+
+    `recipe_version` counts the recipes that the problem has had; see `training.recipe.recipe_fingerprint`.
+    """
 
     name: str
+    recipe_version: int
     label: str
     entity: str
     cutoff: str

@@ -53,6 +53,9 @@ class CompiledScore:
         """Return a query that scores a relation: the key columns and `score`.
 
         `relation` is written into the query as it is: a qualified name, or a query in parentheses.
+
+        >>> CompiledScore("0.25e0", "duckdb", "DummyClassifier", "linear", ()).select("features.frame", ["customer_id"])
+        'select f."customer_id", 0.25e0 as score from features.frame as f'
         """
         dialect = DIALECTS[self.dialect]
         kept = "".join(f"{dialect.column(key)}, " for key in keys)
@@ -68,6 +71,12 @@ def compile_pipeline(pipeline: Any, features: Sequence[str], dialect: DialectNam
         UnsupportedPipelineError: a step, an option or the estimator cannot be written as SQL, or the text is longer
             than the dialect takes; the message names the step and says what is supported.
         ValueError: `features` are not those that the pipeline was fitted with, or there is no such dialect.
+
+    >>> model = HistGradientBoostingClassifier(max_iter=1, max_leaf_nodes=2, min_samples_leaf=1, learning_rate=1.0)
+    >>> fitted = model.fit(np.array([[1.0], [2.0], [8.0], [9.0]]), [0, 0, 1, 1])
+    >>> compiled = compile_pipeline(fitted, ["recency_days"], "duckdb")
+    >>> compiled.cost_class, compiled.columns, compiled.thresholds
+    ('trees', ('recency_days',), {'recency_days': (5.0,)})
     """
     if dialect not in DIALECTS:
         raise ValueError(f"Expected a SQL dialect among {', '.join(sorted(DIALECTS))}, got {dialect!r}.")

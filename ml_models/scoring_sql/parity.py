@@ -40,7 +40,7 @@ EXTREMES: tuple[float, ...] = (
         )
     ),
 )
-STRANGERS = ("", " ", "unseen category", 'O\'Neil \\ "both"', "Ünseen\n文", "null", "NaN")
+UNEXPECTED_VALUES = ("", " ", "unseen category", 'O\'Neil \\ "both"', "Ünseen\n文", "null", "NaN")
 
 Run = Callable[[str, pd.DataFrame], npt.ArrayLike]
 
@@ -66,6 +66,18 @@ def parity(
 
     Raises:
         ValueError: `rows` is empty, or `run` returned another number of scores.
+
+    A model that says a quarter of everybody, and a warehouse that says so too:
+
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from ml_models.scoring_sql.compiler import compile_pipeline
+    >>> rows = pd.DataFrame({"recency_days": [1.0, 2.0, 8.0, 9.0]})
+    >>> model = DummyClassifier(strategy="prior").fit(rows, [0, 0, 0, 1])
+    >>> compiled = compile_pipeline(model, ["recency_days"], "duckdb")
+    >>> parity(model, compiled, rows, lambda sql, frame: np.full(len(frame), 0.25)).passed
+    True
+    >>> parity(model, compiled, rows, lambda sql, frame: np.full(len(frame), 0.26)).passed
+    False
     """
     features = list(getattr(pipeline, "feature_names_in_", compiled.columns))
     if rows.empty:
@@ -143,7 +155,7 @@ def adversarial_rows(
         column[mine] = [value for value, is_mine in zip(values, mine, strict=True) if is_mine]
         whole: list[object] = [None, 1e300, -1e300, 1e-300, _FLOAT32_MAX]
         if not _is_number(frame[name]):
-            whole = [None, *STRANGERS[:4]]
+            whole = [None, *UNEXPECTED_VALUES[:4]]
         changed[name] = _typed(np.concatenate([column, np.array(whole, dtype=object)]), frame[name])
     return pd.DataFrame(changed)
 
@@ -161,7 +173,7 @@ def _tried(
     column: pd.Series, compiled: CompiledScore, name: str, generator: np.random.Generator, most: int
 ) -> list[object]:
     if not _is_number(column):
-        return [*STRANGERS, *compiled.categories.get(name, ())[:most]]
+        return [*UNEXPECTED_VALUES, *compiled.categories.get(name, ())[:most]]
     thresholds = np.array(compiled.thresholds.get(name, ()))
     if len(thresholds) > most:
         thresholds = generator.choice(thresholds, most, replace=False)

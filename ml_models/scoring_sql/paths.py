@@ -63,6 +63,12 @@ def choose_path(
     the estimator's cost class decides: linear models in SQL; trees by scikit-learn beside DuckDB, and in SQL on
     BigQuery, where fetching the rows would cost more. `compiled` is None where the pipeline cannot be written as SQL
     (`refusal` says why), `parity_passed` False where nothing proved that the SQL says the same: then SQL never scores.
+
+    >>> compiled = CompiledScore("0.25e0", "duckdb", "LogisticRegression", "linear", ())
+    >>> choose_path(compiled, 150_000).path, choose_path(compiled, 5_000_000).path
+    ('in memory', 'sql')
+    >>> choose_path(None, 5_000_000, refusal="a step is a spline").reason
+    'scikit-learn scores: a step is a spline'
     """
     if rows <= batch_rows:
         return PathChoice("in memory", f"not measured: {rows:,} rows are one batch (at most {batch_rows:,})")
@@ -119,6 +125,14 @@ def score_streamed(
     Raises:
         KeyError: a batch lacks a feature or a key column.
         ValueError: scikit-learn refuses a row.
+
+    >>> import pyarrow
+    >>> from sklearn.dummy import DummyClassifier
+    >>> model = DummyClassifier(strategy="prior").fit([[1.0], [2.0], [8.0], [9.0]], [0, 0, 0, 1])
+    >>> batch = pyarrow.RecordBatch.from_pydict({"customer_id": ["a", "b", "c"], "recency_days": [1.0, 4.0, 9.0]})
+    >>> scored = score_streamed(model, iter([batch]), features=["recency_days"], keys=["customer_id"], batch_rows=2)
+    >>> [part.to_pydict() for part in scored]
+    [{'customer_id': ['a', 'b'], 'score': [0.25, 0.25]}, {'customer_id': ['c'], 'score': [0.25]}]
     """
     import pyarrow
 
@@ -132,7 +146,12 @@ def score_streamed(
 
 
 def gathered(frames: "Iterable[pd.DataFrame]", rows: int = BATCH_ROWS) -> "Iterator[pd.DataFrame]":
-    """Yield the rows of many small frames in frames of `rows` or a little more: each call of a model has its price."""
+    """Yield the rows of many small frames in frames of `rows` or a little more: each call of a model has its price.
+
+    >>> import pandas as pd
+    >>> [len(frame) for frame in gathered([pd.DataFrame({"trips": [1, 2]})] * 4, rows=3)]
+    [4, 4]
+    """
     import pandas as pd
 
     waiting: list[pd.DataFrame] = []

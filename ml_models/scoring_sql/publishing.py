@@ -22,6 +22,9 @@ def function_name(problem_name: str, version: int | str) -> str:
     Raises:
         ValueError: the problem's name or the alias is no plain lower-case identifier, or the version is no number
             above zero.
+
+    >>> function_name("lapse", 3), function_name("lapse", "champion")
+    ('lapse_v3', 'lapse_champion')
     """
     tail = f"v{version}" if isinstance(version, int) else version
     if not re.fullmatch(r"[a-z][a-z0-9_]*", problem_name) or not re.fullmatch(r"[a-z][a-z0-9_]*", tail):
@@ -49,6 +52,14 @@ def function_statements(
 
     They may be run again at any time. `schema` is the warehouse's schema or dataset, `project.dataset` for BigQuery if
     it is not the connection's default. The alias comes last: a failure before it leaves the old champion.
+
+    >>> compiled = CompiledScore("0.25e0", "duckdb", "DummyClassifier", "linear", ())
+    >>> for statement in function_statements("lapse", 3, compiled, alias=True, description="A quarter."):
+    ...     print(statement)
+    create schema if not exists "scoring"
+    create or replace macro "scoring"."lapse_v3"(f) as (0.25e0)
+    comment on macro "scoring"."lapse_v3" is 'A quarter.'
+    create or replace macro "scoring"."lapse_champion"(f) as ("scoring"."lapse_v3"(f))
     """
     name = _qualified(schema, function_name(problem_name, version), compiled.dialect)
     about = description or (
@@ -68,7 +79,11 @@ def function_statements(
 def alias_statements(
     problem_name: str, version: int, dialect: DialectName, *, alias: str = CHAMPION, schema: str = SCHEMA
 ) -> list[str]:
-    """Return the statements that point an alias to a published version: promotion and rollback alike."""
+    """Return the statements that point an alias to a published version: promotion and rollback alike.
+
+    >>> alias_statements("lapse", 2, "googlesql")[-1]
+    'create or replace function `scoring`.`lapse_champion`(f any type) as (`scoring`.`lapse_v2`(f))'
+    """
     name = _qualified(schema, function_name(problem_name, alias), dialect)
     target = _qualified(schema, function_name(problem_name, version), dialect)
     kind, argument = ("macro", ROW) if dialect == "duckdb" else ("function", f"{ROW} any type")
@@ -76,7 +91,11 @@ def alias_statements(
 
 
 def aliased_version(problem_name: str, definition: str) -> int | None:
-    """Return the version that an alias's definition calls, None when it calls none."""
+    """Return the version that an alias's definition calls, None when it calls none.
+
+    >>> aliased_version("lapse", '("scoring"."lapse_v3"(f))')
+    3
+    """
     found = re.search(rf"\b{re.escape(problem_name)}_v([0-9]+)\b", definition)
     return int(found.group(1)) if found else None
 

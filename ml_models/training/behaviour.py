@@ -68,7 +68,7 @@ def _invariance(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: 
     shuffled[order] = _score(pipeline, frame.iloc[order], problem)
     alone = np.concatenate([_score(pipeline, part, problem) for part in (frame.iloc[:1], frame.iloc[1:]) if len(part)])
     # What the model does not read cannot move it; reading an id or a date would be the defect.
-    strangers = sorted(set(getattr(pipeline, "feature_names_in_", problem.features)) - set(problem.features))
+    unexpected = sorted(set(getattr(pipeline, "feature_names_in_", problem.features)) - set(problem.features))
     money = [name for name in problem.features if problem.catalogue[name].unit in MONEY]
     behaviour = problem.behaviour
     dearer = frame.assign(**{name: frame[name] * behaviour.price_factor for name in money})
@@ -79,10 +79,10 @@ def _invariance(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: 
         _result(
             "invariance",
             "who and when",
-            not strangers,
-            len(strangers),
+            not unexpected,
+            len(unexpected),
             0.0,
-            f"Beside the {len(problem.features)} features the model reads {', '.join(strangers) or 'nothing'}.",
+            f"Beside the {len(problem.features)} features the model reads {', '.join(unexpected) or 'nothing'}.",
         ),
         _result(
             "invariance",

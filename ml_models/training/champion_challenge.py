@@ -79,19 +79,19 @@ class Comparison:
 def grounds(champion: Champion, training_set: pd.DataFrame, problem: Problem) -> str:
     """Return why the champion may go although the candidate is no better, in words; empty if there is no reason.
 
-    It learned from cutoffs that are quarantined by now; or there are GROWTH times the sound cutoffs that it knew; or
-    its newest cutoff is OLD_DAYS older than the candidate's. Read off the training set, not somebody's claim.
+    It learned from cutoffs that are quarantined by now; or there are GROWTH times the clean cutoffs that it learned
+    from; or its newest cutoff is OLD_DAYS older than the candidate's. This is read off the training set, not claimed.
     """
     cutoffs = training_set.assign(**{problem.cutoff: cutoff_dates(training_set[problem.cutoff])})
     cutoffs = cutoffs[[problem.cutoff, "split"]].drop_duplicates().sort_values(problem.cutoff)
     quarantined = [stamp.date() for stamp in cutoffs.loc[cutoffs["split"] == "quarantined", problem.cutoff]]
-    sound = [stamp.date() for stamp in cutoffs.loc[cutoffs["split"] != "quarantined", problem.cutoff]]
-    bad, known = champion.learned(quarantined), champion.learned(sound)
+    clean = [stamp.date() for stamp in cutoffs.loc[cutoffs["split"] != "quarantined", problem.cutoff]]
+    bad, learned = champion.learned(quarantined), champion.learned(clean)
     if bad:
         return f"it learned from {len(bad)} cutoff(s) now known bad ({bad[0]} to {bad[-1]})"
-    if len(sound) >= GROWTH * len(known):
-        return f"it knew {len(known)} of {len(sound)} labelled cutoffs"
-    age = (sound[-1] - champion.trained_through).days
+    if len(clean) >= GROWTH * len(learned):
+        return f"it knew {len(learned)} of {len(clean)} labelled cutoffs"
+    age = (clean[-1] - champion.trained_through).days
     return f"its newest labels are {age} days older than the candidate's" if age >= OLD_DAYS else ""
 
 

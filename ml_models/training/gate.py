@@ -125,18 +125,18 @@ def judge(
     """
     label, entity = problem.label, problem.entity
     holdout = result.holdout_predictions
-    held = {str(name): result.holdout_scores[name].to_numpy() for name in result.holdout_scores}
-    held_outcome, held_groups = holdout[label].to_numpy(), holdout[entity].to_numpy()
-    outcome, groups, scores, score = held_outcome, held_groups, held, held[result.candidate]
+    holdout_scores = {str(name): result.holdout_scores[name].to_numpy() for name in result.holdout_scores}
+    holdout_outcome, holdout_groups = holdout[label].to_numpy(), holdout[entity].to_numpy()
+    outcome, groups, scores, score = holdout_outcome, holdout_groups, holdout_scores, holdout_scores[result.candidate]
     if compared is not None and compared.cross_fitted:
         outcome, groups = compared.rows[label].to_numpy(), compared.rows[entity].to_numpy()
         scores = {str(name): compared.scores[name].to_numpy() for name in compared.scores}
         score = scores[CANDIDATE]
-    control = _beats(held_outcome, held["shuffled_labels"], held, held_groups)
+    control = _beats(holdout_outcome, holdout_scores["shuffled_labels"], holdout_scores, holdout_groups)
     return [
         _enough_evidence(outcome, policy),
         *_beats(outcome, score, scores, groups),
-        _beats_rfm(outcome, score, scores["rfm_logistic"], groups, policy, first=scores is held),
+        _beats_rfm(outcome, score, scores["rfm_logistic"], groups, policy, first=scores is holdout_scores),
         _calibrated(outcome, score, scores.get(CHAMPION), policy),
         _control_fails(control),
         _simpler_is_worse(result, problem),
@@ -298,15 +298,17 @@ def _beats_champion(compared: Comparison | None, problem: Problem, policy: GateP
     difference = paired_log_loss(
         compared.rows[problem.label], *_both(compared), compared.rows[problem.entity].to_numpy()
     )
-    told = f"Log-loss against the champion: {_told(difference)}; {compared.how}."
+    observed = f"Log-loss against the champion: {_told(difference)}; {compared.how}."
     if not compared.grounds:
-        return GateResult("beats_champion", difference.high < 0, difference.high, 0.0, f"{told} It must be below 0.")
+        return GateResult(
+            "beats_champion", difference.high < 0, difference.high, 0.0, f"{observed} It must be below 0."
+        )
     return GateResult(
         "beats_champion",
         difference.low <= 0 and difference.value <= policy.worse_margin,
         difference.value,
         policy.worse_margin,
-        f"{told} The champion may be replaced by what is no worse: {compared.grounds}. The difference must not be "
+        f"{observed} The champion may be replaced by what is no worse: {compared.grounds}. The difference must not be "
         f"above 0 beyond noise, nor above {policy.worse_margin}.",
     )
 

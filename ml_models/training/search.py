@@ -43,8 +43,8 @@ class TrainingResult:
     `trials`: one row a tried parameter set (candidate, parameters as text, log_loss, auc on the inner validation rows).
     `metrics`: the chosen recipe on the holdout, by metric name; `intervals`: customer-clustered 95 % intervals.
     `comparison`: one row a model on the holdout: the candidates, the baselines, the negative control.
-    `slices`: the chosen recipe by cutoff and by the problem's slices (see `evaluation.evaluate_slices`).
-    `calibration`: the reliability curve's points (see `evaluation.calibration_table`).
+    `slices`: the chosen recipe by cutoff and by the problem's slices (see `metrics.evaluate_slices`).
+    `calibration`: the reliability curve's points (see `metrics.calibration_table`).
     `holdout_predictions`: keys, score, label, recency_rule_score; cutoffs as datetime64[us].
     `holdout_scores`: one column a model of `comparison`, aligned with `holdout_predictions`; the gate reads it.
     `pipeline`: fitted on all rows; `evaluated_pipeline`: fitted on the training part only.
@@ -96,10 +96,12 @@ class _Tried:
 def train(training_set: pd.DataFrame, problem: Problem, seed: int = 0, log: Log | None = None) -> TrainingResult:
     """Choose, judge and fit a model on a training set with keys, features, label and `split`.
 
-    `training_set` is what `splits.split_training_set` returns; row order does not matter, and rows that it keeps out
-    (quarantined, before the window) teach nothing. The search is bounded by
-    the candidates' trial counts and the result depends on data and seed only. Raises ValueError when a part is empty
-    or when the training part holds too few rows of either class.
+    `training_set` is what `splits.split_training_set` returns. Row order does not matter, and rows that it keeps out
+    (quarantined, before the window) teach nothing. The search is bounded by the candidates' trial counts, and the
+    result depends on data and seed only.
+
+    Raises:
+        ValueError: a part is empty, or train or holdout has too few rows of either class.
     """
     say = log or _silent
     frame = training_set.assign(**{problem.cutoff: cutoff_dates(training_set[problem.cutoff])})
@@ -233,8 +235,8 @@ def _search(
 def _best_of_each(tried: list[_Tried]) -> list[_Tried]:
     best: dict[str, _Tried] = {}
     for trial in tried:
-        held = best.get(trial.candidate.name)
-        if held is None or trial.log_loss < held.log_loss:
+        former = best.get(trial.candidate.name)
+        if former is None or trial.log_loss < former.log_loss:
             best[trial.candidate.name] = trial
     return sorted(best.values(), key=lambda t: t.candidate.complexity)
 

@@ -1,4 +1,12 @@
-"""Strict time splits by cutoff, with the gap that label maturity demands."""
+"""Strict time splits by cutoff, with the gap that label maturity demands.
+
+A split of seven weekly cutoffs, whose labels take four weeks:
+
+    >>> weeks = pd.date_range("2017-03-27", periods=7, freq="7D")
+    >>> split = split_cutoffs(weeks, horizon_days=28)
+    >>> {part: len(getattr(split, part)) for part in ("train", "gap", "holdout")}
+    {'train': 1, 'gap': 3, 'holdout': 3}
+"""
 
 import math
 from collections.abc import Collection, Iterable, Sequence
@@ -23,7 +31,12 @@ class TimeSplit:
     holdout: tuple[date, ...]
 
     def part_of(self, cutoff: date) -> str:
-        """Return 'train', 'gap' or 'holdout'."""
+        """Return 'train', 'gap' or 'holdout'.
+
+        >>> split = TimeSplit((date(2017, 3, 27),), (date(2017, 4, 3),), (date(2017, 4, 24),))
+        >>> split.part_of(date(2017, 4, 24))
+        'holdout'
+        """
         if cutoff in self.train:
             return "train"
         return "holdout" if cutoff in self.holdout else "gap"
@@ -34,8 +47,14 @@ def split_cutoffs(cutoffs: Iterable[date | pd.Timestamp], horizon_days: int, hol
 
     The holdout is the newest ceil(n * holdout_share) cutoffs, shortened where needed so that at least one training
     cutoff remains; a training cutoff c has c + horizon_days <= the first holdout cutoff, so that no training label
-    overlaps the holdout. Raises ValueError below five cutoffs, or when they lie closer together than the horizon
-    allows.
+    overlaps the holdout.
+
+    Raises:
+        ValueError: there are fewer than five cutoffs, or they lie closer together than the horizon allows.
+
+    >>> split = split_cutoffs(pd.date_range("2017-03-27", periods=7, freq="7D"), horizon_days=28)
+    >>> str(split.train[-1]), str(split.holdout[0])
+    ('2017-03-27', '2017-04-24')
     """
     days = distinct_cutoffs(cutoffs)
     n = len(days)
@@ -56,7 +75,12 @@ def split_cutoffs(cutoffs: Iterable[date | pd.Timestamp], horizon_days: int, hol
 
 
 def assign_split(cutoffs: pd.Series, split: TimeSplit) -> pd.Series:
-    """Return 'train', 'gap' or 'holdout' for each row's cutoff, index kept."""
+    """Return 'train', 'gap' or 'holdout' for each row's cutoff, index kept.
+
+    >>> split = split_cutoffs(pd.date_range("2017-03-27", periods=7, freq="7D"), horizon_days=28)
+    >>> assign_split(pd.Series(["2017-05-08", "2017-03-27", "2017-04-03"]), split).tolist()
+    ['holdout', 'train', 'gap']
+    """
     dates = cutoff_dates(cutoffs)
     names = {stamp: split.part_of(stamp.date()) for stamp in dates.unique()}
     return dates.map(names).astype(object)
@@ -76,6 +100,18 @@ def split_training_set(
     which they are.
 
     Sorting makes every later step independent of the order in which a warehouse returns rows.
+
+    Raises:
+        ValueError: a column is missing, a label is null, or the cutoffs cannot be split (see `split_cutoffs`).
+
+    >>> from dataclasses import replace
+    >>> from ml_models.problems.lapse import PROBLEM
+    >>> weeks = pd.date_range("2017-03-27", periods=8, freq="7D")
+    >>> rows = pd.DataFrame({"customer_id": "c1", "cutoff_date": weeks, "trips_28d": 2, "lapsed": 0})
+    >>> problem = replace(PROBLEM, features=("trips_28d",))
+    >>> frame, split = split_training_set(rows, problem, quarantined=[date(2017, 4, 3)])
+    >>> frame["split"].tolist()
+    ['train', 'quarantined', 'gap', 'gap', 'holdout', 'holdout', 'holdout', 'holdout']
     """
     columns = [*problem.keys, *problem.features, problem.label]
     missing = [name for name in columns if name not in labelled.columns]
@@ -93,8 +129,8 @@ def split_training_set(
     frame = frame.astype({problem.label: "int64"}).sort_values([problem.cutoff, problem.entity], ignore_index=True)
     cutoffs = [stamp.date() for stamp in frame[problem.cutoff].unique()]
     bad = set(quarantined)
-    sound = [day for day in cutoffs if day not in bad]
-    used = sound[-newest:] if newest else sound
+    clean = [day for day in cutoffs if day not in bad]
+    used = clean[-newest:] if newest else clean
     split = split_cutoffs([pd.Timestamp(day) for day in used], problem.horizon_days)
     names = {
         pd.Timestamp(day): "quarantined" if day in bad else split.part_of(day) if day in used else "before window"
@@ -109,6 +145,14 @@ def inner_split(train: pd.DataFrame, problem: Problem) -> tuple[pd.Series, str]:
     The value of the mask is 'fit', 'gap' or 'validate'. With five or more training cutoffs the split is by time, with
     the same maturity gap, a third of the cutoffs validating. With fewer, no gap is left to give: a third of the
     customers (by a stable hash of their id) validates instead, so that at least no customer is on both sides.
+
+    >>> from ml_models.problems.lapse import PROBLEM
+    >>> train = pd.DataFrame({"customer_id": "c1", "cutoff_date": pd.date_range("2017-03-27", periods=8, freq="7D")})
+    >>> sides, how = inner_split(train, PROBLEM)
+    >>> sides.tolist()
+    ['fit', 'fit', 'gap', 'gap', 'gap', 'validate', 'validate', 'validate']
+    >>> how
+    'time: fit 2017-03-27 to 2017-04-03, validate 2017-05-01 to 2017-05-15'
     """
     cutoffs: Sequence[pd.Timestamp] = list(train[problem.cutoff].unique())
     if len(cutoffs) >= MINIMUM_CUTOFFS:

@@ -20,6 +20,10 @@ from sklearn.preprocessing import StandardScaler
 from ml_models.problems.contract import Behaviour, Candidate, Expectation, Problem, SliceRule
 from ml_models.problems.lapse.features import CATALOGUE, FAMILIES, FEATURES, KEYS
 
+RECIPE_VERSION = 1
+"""Raise it with every change to what training does with the same rows: a candidate's pipeline or search space, or the
+splits, baselines, search or gate in `ml_models/training/`. Then no home takes an older model for one of this recipe."""
+
 HORIZON_DAYS = 28
 WINDOW_DAYS = 84
 LABEL = "lapsed"
@@ -66,6 +70,7 @@ def _boosting_parameters(generator: np.random.Generator, trials: int) -> list[di
 
 PROBLEM = Problem(
     name="lapse",
+    recipe_version=RECIPE_VERSION,
     label=LABEL,
     entity=KEYS[0],
     cutoff=KEYS[1],

@@ -19,6 +19,7 @@ from ml_models.problems.contract import Behaviour, Problem
 FEATURES = ("usage", "users", "paid", "tenure", "tickets", "country")
 PROBLEM = Problem(
     name="churn",
+    recipe_version=1,
     label="churned",
     entity="account",
     cutoff="cutoff_date",

@@ -20,7 +20,7 @@ LOGISTIC = PROBLEM.candidates[0]
 
 @pytest.fixture(scope="module")
 def first(training_set: pd.DataFrame) -> TrainingResult:
-    """The first candidate: there is no champion to be held against."""
+    """The first candidate: there is no champion to compare it with."""
     result, compared, _ = evaluate_candidate(training_set, PROBLEM)
     assert compared is None
     return result
@@ -109,13 +109,13 @@ def test_a_model_that_misbehaves_is_not_promoted(first: TrainingResult) -> None:
 # Candidate against champion.
 
 
-def champion_of(world: pd.DataFrame, through: int, *, labels: pd.Series | None = None, **known: object) -> Champion:
+def champion_of(world: pd.DataFrame, through: int, *, labels: pd.Series | None = None) -> Champion:
     """A champion that learned from the cutoffs up to number `through`, perhaps from other labels."""
     days = sorted(world["cutoff_date"].unique())
     rows = world[world["cutoff_date"] <= days[through]]
     outcome = rows["lapsed"] if labels is None else labels.loc[rows.index]
     pipeline = LOGISTIC.build({"C": 0.02}, 0).fit(rows[FEATURES], outcome)
-    return Champion(3, pipeline, "logistic", {"C": 0.02}, days[through].date(), **known)
+    return Champion(3, pipeline, "logistic", {"C": 0.02}, days[through].date())
 
 
 def compare(result: TrainingResult, training_set: pd.DataFrame, champion: Champion) -> Comparison:
@@ -143,58 +143,53 @@ def test_a_champion_that_is_as_good_stays(first, even):
 
 
 def test_both_are_judged_on_the_same_rows_which_neither_fit_had_seen(world, first, even):
-    compared = even
-    assert compared.cross_fitted
-    days = pd.Series(compared.rows["cutoff_date"].unique())
+    assert even.cross_fitted
+    days = pd.Series(even.rows["cutoff_date"].unique())
     assert (days - sorted(world["cutoff_date"].unique())[8] >= pd.Timedelta(days=28)).all()
     assert len(days) == 2  # cutoffs 12 and 13 of 14 begin after all labels that the champion knew
-    assert len(compared.scores) == len(compared.rows)
+    assert len(even.scores) == len(even.rows)
     # A fit that knew a customer's own outcome would be better than the deployed model on new customers can be.
-    seen = first.pipeline.predict_proba(compared.rows[FEATURES])[:, 1]
+    seen = first.pipeline.predict_proba(even.rows[FEATURES])[:, 1]
     assert (
-        row_log_loss(compared.rows["lapsed"], seen).mean()
-        < row_log_loss(compared.rows["lapsed"], compared.scores["candidate"]).mean()
+        row_log_loss(even.rows["lapsed"], seen).mean()
+        < row_log_loss(even.rows["lapsed"], even.scores["candidate"]).mean()
     )
 
 
-def test_a_champion_that_knows_the_world_no_more_is_replaced(first, uneven):
+def test_a_champion_of_a_world_that_is_gone_is_replaced(first, uneven):
     result = judge(first, PROBLEM, uneven)
     assert all(gate.passed for gate in result), [gate for gate in result if not gate.passed]
     assert {gate.name: gate for gate in result}["beats_champion"].observed < -0.05
 
 
 def test_a_candidate_that_is_worse_is_refused_even_where_there_are_grounds(first, even):
-    compared = even
-    scores = compared.scores.assign(candidate=compared.scores["candidate"] * 0.6)
-    verdict = verdicts(first, replace(compared, scores=scores, grounds="it is old"))["beats_champion"]
+    scores = even.scores.assign(candidate=even.scores["candidate"] * 0.6)
+    verdict = verdicts(first, replace(even, scores=scores, grounds="it is old"))["beats_champion"]
     assert not verdict.passed
     assert "The champion may be replaced by what is no worse: it is old." in verdict.sentence
 
 
 def test_grounds_let_an_equal_candidate_through(first, even):
-    compared = even
-    assert verdicts(first, replace(compared, grounds="it is old"))["beats_champion"].passed
+    assert verdicts(first, replace(even, grounds="it is old"))["beats_champion"].passed
 
 
 def test_a_slice_that_pays_for_the_others_stops_the_promotion(first, uneven):
-    compared = uneven
-    light = compared.rows["active_days_84d"].between(6, 11).to_numpy()
-    outcome = compared.rows["lapsed"].to_numpy()
+    light = uneven.rows["active_days_84d"].between(6, 11).to_numpy()
+    outcome = uneven.rows["lapsed"].to_numpy()
     # The champion knew those who come now and then, and only them.
-    champion = np.where(light, 0.1 + 0.8 * outcome, compared.scores["champion"])
-    result = verdicts(first, replace(compared, scores=compared.scores.assign(champion=champion)))
+    champion = np.where(light, 0.1 + 0.8 * outcome, uneven.scores["champion"])
+    result = verdicts(first, replace(uneven, scores=uneven.scores.assign(champion=champion)))
     assert result["beats_champion"].passed
     assert not result["no_slice_worse"].passed
     assert "activity 6-11 stands worst" in result["no_slice_worse"].sentence
 
 
 def test_after_a_change_the_champion_s_own_calibration_is_the_bound(first, even):
-    compared = even
-    off = np.clip(compared.scores["candidate"] * 1.8, 0, 0.99)
-    result = verdicts(first, replace(compared, scores=compared.scores.assign(candidate=off)))
+    off = np.clip(even.scores["candidate"] * 1.8, 0, 0.99)
+    result = verdicts(first, replace(even, scores=even.scores.assign(candidate=off)))
     assert not result["calibration"].passed
-    worse = compared.scores.assign(candidate=off, champion=np.clip(compared.scores["champion"] * 2.5, 0, 0.99))
-    assert verdicts(first, replace(compared, scores=worse))["calibration"].passed
+    worse = even.scores.assign(candidate=off, champion=np.clip(even.scores["champion"] * 2.5, 0, 0.99))
+    assert verdicts(first, replace(even, scores=worse))["calibration"].passed
 
 
 def test_without_new_rows_the_recipes_are_compared_on_the_holdout_and_the_sentence_says_so(world, training_set, first):
@@ -203,12 +198,12 @@ def test_without_new_rows_the_recipes_are_compared_on_the_holdout_and_the_senten
     assert not compared.cross_fitted
     assert set(compared.rows["cutoff_date"].dt.date) == set(first.split.holdout)
     assert "the recipe of version 3 and the candidate's, both fitted on the candidate's train part" in compared.how
-    stranger = compare(first, training_set, replace(champion, algorithm="a recipe of former days"))
-    assert "version 3 as it is, on rows that it may know" in stranger.how
+    retired = compare(first, training_set, replace(champion, algorithm="a recipe of former days"))
+    assert "version 3 as it is, on rows that it may know" in retired.how
 
 
 @pytest.mark.parametrize(
-    ("through", "known", "quarantine", "words"),
+    ("through", "record", "quarantine", "words"),
     [
         (12, {}, (), ""),
         (12, {}, (5, 6), "it learned from 2 cutoff(s) now known bad"),
@@ -218,13 +213,11 @@ def test_without_new_rows_the_recipes_are_compared_on_the_holdout_and_the_senten
         (7, {}, (), ""),
     ],
 )
-def test_grounds_are_anomalies_of_the_training_set(world, first, through, known, quarantine, words):
+def test_grounds_are_anomalies_of_the_training_set(world, first, through, record, quarantine, words):
     days = [stamp.date() for stamp in sorted(world["cutoff_date"].unique())]
-    told = {
-        "excluded": tuple(days[number] for number in known.get("excluded", ())),
-        "trained_from": days[known["from"]] if "from" in known else None,
-    }
-    champion = Champion(3, first.pipeline, "logistic", {}, days[through], **told)
+    excluded = tuple(days[number] for number in record.get("excluded", ()))
+    trained_from = days[record["from"]] if "from" in record else None
+    champion = Champion(3, first.pipeline, "logistic", {}, days[through], trained_from, excluded)
     frame, _ = split_training_set(world, PROBLEM, quarantined=[days[number] for number in quarantine])
     found = grounds(champion, frame, PROBLEM)
     assert found.startswith(words)
@@ -240,7 +233,7 @@ def test_a_champion_of_half_a_year_ago_is_old(first):
     assert "182 days older" in grounds(Champion(3, first.pipeline, "logistic", {}, old), frame, PROBLEM)
 
 
-def test_settling_trains_compares_and_judges_in_one(world, training_set):
+def test_evaluating_a_candidate_trains_compares_and_judges_in_one(world, training_set):
     result, compared, gates = evaluate_candidate(training_set, PROBLEM, champion_of(world, 8))
     assert compared is not None
     assert [gate.name for gate in gates] == list(GATES)

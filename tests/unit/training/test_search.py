@@ -29,15 +29,17 @@ def test_holdout_predictions_are_complete_and_come_from_the_training_part_only(
     trained: TrainingResult, training_set: pd.DataFrame
 ) -> None:
     holdout = training_set[training_set["split"] == "holdout"]
-    told = trained.holdout_predictions
-    assert list(told.columns) == ["customer_id", "cutoff_date", "lapsed", "score", "recency_rule_score"]
-    assert told[["customer_id", "cutoff_date"]].equals(holdout[["customer_id", "cutoff_date"]].reset_index(drop=True))
+    predictions = trained.holdout_predictions
+    assert list(predictions.columns) == ["customer_id", "cutoff_date", "lapsed", "score", "recency_rule_score"]
+    assert predictions[["customer_id", "cutoff_date"]].equals(
+        holdout[["customer_id", "cutoff_date"]].reset_index(drop=True)
+    )
     again = trained.evaluated_pipeline.predict_proba(holdout[FEATURES])[:, 1]
-    np.testing.assert_array_equal(told["score"], again)
-    assert trained.metrics["auc"] == pytest.approx(roc_auc_score(told["lapsed"], told["score"]))
+    np.testing.assert_array_equal(predictions["score"], again)
+    assert trained.metrics["auc"] == pytest.approx(roc_auc_score(predictions["lapsed"], predictions["score"]))
     train_part = training_set[training_set["split"] == "train"]
     refit = _same_recipe(trained).fit(train_part[FEATURES], train_part["lapsed"])
-    np.testing.assert_allclose(refit.predict_proba(holdout[FEATURES])[:, 1], told["score"])
+    np.testing.assert_allclose(refit.predict_proba(holdout[FEATURES])[:, 1], predictions["score"])
 
 
 def test_the_deployed_pipeline_saw_every_matured_row(trained: TrainingResult, training_set: pd.DataFrame) -> None:
@@ -64,7 +66,7 @@ def test_the_same_data_and_seed_give_the_same_model_in_any_row_order() -> None:
     )
 
 
-def test_the_search_is_bounded_and_told(trained: TrainingResult, training_set: pd.DataFrame) -> None:
+def test_the_search_is_bounded_and_reported(trained: TrainingResult, training_set: pd.DataFrame) -> None:
     assert trained.trials.groupby("candidate").size().to_dict() == {c.name: c.trials for c in PROBLEM.candidates}
     heard: list[str] = []
     cheap = replace(PROBLEM, candidates=PROBLEM.candidates[:1])
@@ -74,8 +76,8 @@ def test_the_search_is_bounded_and_told(trained: TrainingResult, training_set: p
 
 def test_the_simpler_candidate_wins_within_noise(training_set: pd.DataFrame) -> None:
     logistic = PROBLEM.candidates[0]
-    twin = replace(logistic, name="twin", complexity=9)
-    result = train(training_set, replace(PROBLEM, candidates=(twin, logistic)))
+    duplicate = replace(logistic, name="duplicate", complexity=9)
+    result = train(training_set, replace(PROBLEM, candidates=(duplicate, logistic)))
     assert result.candidate == "logistic"
 
 
