@@ -274,7 +274,7 @@ def judge_outcomes(
         )
         if not len(both):
             continue
-        mine, theirs = both[label].astype(float).to_numpy(), both["_other"].astype(float).to_numpy()
+        mine, theirs = (np.asarray(both[name].astype(float), dtype=np.float64) for name in (label, "_other"))
         wrong = mine != theirs if column == label else (mine > theirs)
         if wrong.any():
             first, last = both.loc[wrong, "cutoff_date"].min().date(), both.loc[wrong, "cutoff_date"].max().date()
