@@ -80,9 +80,9 @@ def record(
     folder = keep / _digest(sandbox, tables, perturbations) if keep else None
     names = ("features", "outcomes", "early", "measures")
     if folder is not None and (folder / "types.json").exists():
-        frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in names}
+        features, outcomes, early, measures = (pd.read_parquet(folder / f"{name}.parquet") for name in names)
         types = json.loads((folder / "types.json").read_text())
-        kept = Recording(**frames, tables=tuple(tables), types=types)
+        kept = Recording(features, outcomes, early, measures, tuple(tables), types)
         return _judged(kept, problem, folder)
     with sandbox.world(perturbations) as scenario:
         types = _types(scenario, tables)
@@ -345,7 +345,7 @@ class DrilledHistory:
         return build
 
     def _labels(self, name: str, cutoff: date, delay: int) -> pd.DataFrame:
-        rows = getattr(self.recording, name)
+        rows: pd.DataFrame = getattr(self.recording, name)
         mature = cutoff_dates(rows[self.problem.cutoff]) + pd.Timedelta(days=delay)
         if self.quiet or cutoff < self.start:
             return rows[mature <= pd.Timestamp(cutoff)]
