@@ -345,7 +345,7 @@ class DrilledHistory:
         return build
 
     def _labels(self, name: str, cutoff: date, delay: int) -> pd.DataFrame:
-        rows = getattr(self.recording, name)
+        rows: pd.DataFrame = getattr(self.recording, name)
         mature = cutoff_dates(rows[self.problem.cutoff]) + pd.Timedelta(days=delay)
         if self.quiet or cutoff < self.start:
             return rows[mature <= pd.Timestamp(cutoff)]
