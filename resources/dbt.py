@@ -83,7 +83,7 @@ class DbtError(RuntimeError):
 
 def variables_of(project: Path) -> dict[str, Any]:
     """Return the variables of the dbt_project.yml in a folder."""
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     return dict(yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))["vars"])
 
