@@ -38,25 +38,25 @@ def refresh(
     offered = workspace.live_connections()
     live = _chosen(offered, names or list(kept))
     _each_table_once(live)
-    said: list[str] = []
+    differences: list[str] = []
     breaking = False
     for name, connection in live.items():
-        said += _not_planned(connection)
+        differences += _not_planned(connection)
         if name not in kept:
             streams = ", ".join(stream.name for stream in connection.streams)
-            said.append(f"Connection {name} is new: {streams}.")
+            differences.append(f"Connection {name} is new: {streams}.")
             continue
         if connection.id != kept[name].id:
-            said.append(f"Connection {name} has another id: it was made anew, or the server is another.")
+            differences.append(f"Connection {name} has another id: it was made anew, or the server is another.")
         found = changes(kept[name], connection, workspace.offered_streams(connection.id))
-        said += [f"{'! ' if one.breaking else ''}{one.sentence}" for one in found]
+        differences += [f"{'! ' if one.breaking else ''}{one.sentence}" for one in found]
         breaking |= any(one.breaking for one in found)
     for name in kept.keys() - live.keys():
-        said.append(f"! Connection {name} is no longer part of the graph.")
+        differences.append(f"! Connection {name} is no longer part of the graph.")
         breaking = True
     if write:
         write_snapshot(file, live)
-    return said, breaking
+    return differences, breaking
 
 
 def _chosen(offered: Mapping[str, ServerConnection], names: Sequence[str]) -> dict[str, ServerConnection]:
@@ -106,11 +106,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     quiet()
     workspace = RemoteAirbyteWorkspace(clock=Clock(), snapshot_path=options.snapshot)
     try:
-        said, breaking = refresh(workspace, options.connections, write=not options.dry_run)
+        differences, breaking = refresh(workspace, options.connections, write=not options.dry_run)
     except AirbyteError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
-    for sentence in said or ["Nothing differs."]:
+    for sentence in differences or ["Nothing differs."]:
         print(sentence)
     if options.dry_run:
         return 2 if breaking else 0

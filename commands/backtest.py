@@ -199,20 +199,20 @@ def verdicts(table: "pd.DataFrame") -> list[str]:
     if OURS not in set(table["policy"]):
         return []
     named = {"log_loss": (1, "log-loss"), "auc": (-1, "AUC"), "calibration_error": (1, "calibration error")}
-    told = []
+    lines = []
     for name, (sign, words) in named.items():
         values = dict(zip(table["policy"], table[name], strict=True))
         best = min(values, key=lambda policy: sign * values[policy])
         mine, other = values[OURS], values[best]
         if best == OURS:
-            told.append(f"{words}: ours is the best ({mine:.4f}).")
+            lines.append(f"{words}: ours is the best ({mine:.4f}).")
         else:
             fitted, own = (int(table.loc[table["policy"] == one, "retrainings"].iloc[0]) for one in (best, OURS))
-            told.append(
+            lines.append(
                 f"{words}: {best} is better than ours ({other:.4f} against {mine:.4f}), with {fitted} models fitted "
                 f"instead of {own}."
             )
-    return told
+    return lines
 
 
 def _stored(table: "pd.DataFrame", weeks: "pd.DataFrame") -> str:

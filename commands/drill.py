@@ -1,6 +1,6 @@
 """The fault drill: inject a described fault into a copy of the recorded year and see what the judgement makes of it.
 
-Nothing in the warehouse is changed: the rows are altered in memory, and dbt's own SQL makes features and labels of
+Nothing in the warehouse is changed: the rows are perturbed in memory, and dbt's own SQL makes features and labels of
 them. One row of the score table a drill; exit code 1 when something is below the bar.
 """
 

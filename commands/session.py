@@ -14,7 +14,10 @@ from typing import Any
 
 import dagster as dg
 
+from resources.dbt import DbtError
 from resources.profiles import PROFILES, ROOT, ProfileError, home, resources_for
+from resources.registry import RegistryError
+from resources.warehouse import WarehouseError
 from sensors.alerts import sentence_of
 
 PID_TAG = "baton/pid"
@@ -233,10 +236,6 @@ def first_failure(result: dg.ExecuteInProcessResult) -> str:
 @contextlib.contextmanager
 def sentences() -> Iterator[None]:
     """Turn expected errors into a sentence and exit code 1; a defect keeps its traceback."""
-    from resources.dbt import DbtError
-    from resources.registry import RegistryError
-    from resources.warehouse import WarehouseError
-
     try:
         yield
     except (ProfileError, DbtError, RegistryError, WarehouseError) as error:

@@ -16,7 +16,7 @@ FAULTS, BENIGN = HERE / "faults.toml", HERE / "benign.toml"
 
 Kind = Literal["quality", "pipeline", "covariate", "concept", "benign"]
 TRUE_KINDS = frozenset({"covariate", "concept", "benign"})
-"""Kinds in which customers or the business did change: the altered rows are the truth."""
+"""Kinds in which customers or the business did change: the perturbed rows are the truth."""
 
 ALWAYS = "always"
 
@@ -74,7 +74,7 @@ class Fault:
 
     @property
     def changes_the_truth(self) -> bool:
-        """Whether the altered rows are what really happened."""
+        """Whether the perturbed rows are what really happened."""
         return self.kind in TRUE_KINDS
 
     def on(self, start: date) -> tuple[Perturbation, ...]:

@@ -1,7 +1,7 @@
 """What is there on each Monday morning of a scenario in which something goes wrong.
 
 A `Recording` is the year as it was: features, labels and measures of every week. A `DrilledHistory` is that until FROM;
-from then on each morning is built on its own, in a sandbox that holds the altered rows delivered by then, and it adds
+from then on each morning is built on its own, in a sandbox that holds the perturbed rows delivered by then, and it adds
 what the graph would have added that morning: the cutoffs that were not served yet, the labels that matured, the
 week's measures. Nothing that was served or measured before is touched, so late rows and a dimension that is replaced
 on a Tuesday look as they would have looked.
@@ -29,13 +29,12 @@ from ml_models.monitoring.data_quality.thresholds import KEPT_WEEKS, WEEK
 from ml_models.monitoring.data_quality.verdict import BadWeeks
 from ml_models.monitoring.diagnosis import NotReplayable
 from ml_models.monitoring.drift.weekly import measure_drift
+from ml_models.monitoring.thresholds import EARLY_DAYS
 from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.problems.contract import Problem
 from resources.sandbox import Sandbox, SandboxError, Scenario
 
 EARLY = "early_outcomes"
-EARLY_DAYS = 14
-AUDITED_DAYS = 28
 # As many show how distributions and mean losses would be.
 REBUILT_CUSTOMERS = 5000
 # Cutoffs that did not come by then (a feed that stood still) are given up.
@@ -193,8 +192,8 @@ class _Morning:
 class DrilledHistory:
     """The history of one drill, as `ml_models.policy_backtest.History` describes it.
 
-    `start` is FROM, a Monday: days from it on are altered. Mornings are built when they are asked for, in their order,
-    and kept.
+    `start` is FROM, a Monday: days from it on are perturbed. Mornings are built when they are asked for, in order, and
+    kept.
     """
 
     fault: Fault
@@ -245,13 +244,13 @@ class DrilledHistory:
         return _joined([clean, *(morning.features for morning in mornings)])
 
     def audit(self, cutoff: date) -> pd.DataFrame | None:
-        """Return the rows of the cutoff four weeks back, built again by today's SQL from the days before it only."""
+        """Return the rows of the cutoff a horizon back, built again by today's SQL from the days before it only."""
         if cutoff not in self._audits:
             self._audits[cutoff] = self._audit(cutoff)
         return self._audits[cutoff]
 
     def _audit(self, cutoff: date) -> pd.DataFrame | None:
-        day = cutoff - timedelta(days=AUDITED_DAYS)
+        day = cutoff - timedelta(days=self.problem.horizon_days)
         if day not in self.cutoffs():
             return None
         if self.quiet or cutoff < self.start:

@@ -57,14 +57,14 @@ def top_reasons(pipeline: Pipeline, rows: pd.DataFrame, reference: pd.DataFrame,
     reference = reference.loc[list(problem.features)]
     values = rows[list(problem.features)].to_numpy(dtype="float64", na_value=np.nan)
     contributions = family_contributions(pipeline, rows, reference, problem)
-    facts, told = _facts(values, reference, problem)
-    eligible = contributions.where((contributions >= _MINIMUM_CONTRIBUTION) & told).to_numpy()
+    quoted, unusual = _quoted_columns(values, reference, problem)
+    eligible = contributions.where((contributions >= _MINIMUM_CONTRIBUTION) & unusual).to_numpy()
     order = np.argsort(-np.nan_to_num(eligible, nan=-np.inf), axis=1, kind="stable")[:, : len(REASONS)]
     chosen = np.take_along_axis(eligible, order, axis=1)
     result = np.full((len(rows), len(REASONS)), None, dtype=object)
     features = [problem.catalogue[name] for name in problem.features]
     at, position = np.nonzero(~np.isnan(chosen))
-    columns = facts[at, order[at, position]]
+    columns = quoted[at, order[at, position]]
     for column in np.unique(columns):
         here = columns == column
         # A sentence takes longer than all other work on a row; many rows share one.
@@ -114,7 +114,7 @@ def _members(problem: Problem) -> Mapping[str, list[int]]:
     return {family: columns for family, columns in families.items() if columns}
 
 
-def _facts(
+def _quoted_columns(
     values: Array, reference: pd.DataFrame, problem: Problem
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Return, for each row and family, the position of the feature to quote, and whether there is one worth quoting."""
@@ -127,19 +127,19 @@ def _facts(
             deviation[:, position] = np.abs(deviation[:, position])
     deviation = np.nan_to_num(deviation, nan=-np.inf)
     members = _members(problem)
-    facts = np.empty((len(values), len(members)), dtype="int64")
-    told = np.empty((len(values), len(members)), dtype="bool")
+    quoted = np.empty((len(values), len(members)), dtype="int64")
+    unusual = np.empty((len(values), len(members)), dtype="bool")
     for number, columns in enumerate(members.values()):
-        facts[:, number] = np.array(columns)[deviation[:, columns].argmax(axis=1)]
-        told[:, number] = deviation[:, columns].max(axis=1) >= _MINIMUM_DEVIATION
-    return facts, told
+        quoted[:, number] = np.array(columns)[deviation[:, columns].argmax(axis=1)]
+        unusual[:, number] = deviation[:, columns].max(axis=1) >= _MINIMUM_DEVIATION
+    return quoted, unusual
 
 
 def _sentence(feature: Feature, value: float, typical: float) -> str:
-    return f"{feature.phrase.format(value=_told(feature, value))} (typical {_told(feature, typical)})"
+    return f"{feature.phrase.format(value=_text(feature, value))} (typical {_text(feature, typical)})"
 
 
-def _told(feature: Feature, value: float) -> str:
+def _text(feature: Feature, value: float) -> str:
     """Return the value as people read it: money in whole currency units with cents, shares and paces in percent."""
     match feature.unit:
         case "cents":

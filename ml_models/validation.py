@@ -47,7 +47,7 @@ def validate_frame(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> FrameRepo
     """Validate a frame lazily against a schema whose `unique` names its key columns.
 
     All failures are collected: wrong types (text in a numeric column), nulls, infinities and ranges, duplicate keys,
-    missing, renamed and unknown columns, facts between columns. A check that cannot be judged because its column is
+    missing, renamed and unknown columns, rules between columns. A check that cannot be judged because its column is
     missing or of a wrong type is not reported a second time.
     """
     keys = list(schema.unique or [])
@@ -187,7 +187,7 @@ def _check_row(
     if isinstance(output, pd.Series) and output.dtype == bool:
         failing = pd.Series(False, index=frame.index)
         failing[output.index[~output]] = True
-        # A null that must not be is told in its own row; that it breaks a range or a fact as well is no news.
+        # A null that must not be is told in its own row; that it breaks a range or a rule as well is no news.
         needed = [name for name, spec in schema.columns.items() if not spec.nullable and name in frame.columns]
         judged = [column] if column in frame.columns else needed
         failing &= frame[judged].notna().all(axis=1)

@@ -264,11 +264,11 @@ def _mask_logs() -> None:
 def _explain(args: Sequence[str], result: Any, log: Path) -> str:
     """Say in sentences what was expected, which nodes failed and why, and what to do; no secret is repeated."""
     if result.exception is not None:
-        why = _said(str(result.exception))
+        why = _short_message(str(result.exception))
         sentences = [f"Expected `dbt {args[0]}` to go through, but: {why}", _what_to_do(why)]
     else:
         failed = [
-            (node, _said(node.message or "no message"))
+            (node, _short_message(node.message or "no message"))
             for node in getattr(result.result, "results", [])
             if str(node.status) in {"error", "fail", "runtime error"}
         ]
@@ -291,9 +291,9 @@ def _expected(result: Any) -> str:
     return f"Expected the {str(node.resource_type).replace('_', ' ')} {node.name} to pass"
 
 
-def _what_to_do(said: str) -> str:
+def _what_to_do(text: str) -> str:
     """Return the sentence of WHAT_TO_DO; empty if there is none."""
-    return next((remedy for sign, remedy in WHAT_TO_DO.items() if re.search(sign, said.rstrip("."), re.IGNORECASE)), "")
+    return next((remedy for sign, remedy in WHAT_TO_DO.items() if re.search(sign, text.rstrip("."), re.IGNORECASE)), "")
 
 
 def _mend(result: Any) -> str:
@@ -303,7 +303,7 @@ def _mend(result: Any) -> str:
     return "Correct the SQL or what it reads, and run again."
 
 
-def _said(message: str, most: int = 400) -> str:
+def _short_message(message: str, most: int = 400) -> str:
     """Return what a person reads of dbt's message: without its headings, and without anything that looks like a secret.
 
     Of what a database said it is the first line: the others may be pages of HTML, or every candidate function.

@@ -1,4 +1,4 @@
-"""The pipeline on other rows: dbt's own compiled SQL over altered tables, in memory, the warehouse only read.
+"""The pipeline on other rows: dbt's own compiled SQL over perturbed tables, in memory, the warehouse only read.
 
 "What would the features be if a third of the stores had not been loaded?" is answered by the SQL that production
 runs, not by a second implementation of it. A drill asks it to inject faults, attribution to re-enact what quality saw,
@@ -19,7 +19,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml_models.faults import altered_sql, check, depends_on_when
+from ml_models.faults import check, depends_on_when, perturbed_sql
 from ml_models.monitoring.types import Perturbation
 from resources.dbt import DbtRunner
 from resources.warehouse import WarehouseBusyError, WarehouseError, quoted
@@ -35,7 +35,7 @@ _STEPS = "steps"
 
 
 class SandboxError(RuntimeError):
-    """A table could not be built from the altered rows; the message names it and says why. `asset` is the table."""
+    """A table could not be built from the perturbed rows; the message names it and says why. `asset` is the table."""
 
     def __init__(self, asset: str, reason: str) -> None:
         # Both as arguments, so that the error can cross a process's border.
@@ -132,8 +132,8 @@ class Sandbox:
                 by this day. Without any, all changes show.
 
         Raises:
-            SandboxError: a table cannot be built, or the altered text is not in the model.
-            ValueError: a perturbation cannot be meant (see `ml_models.faults.altered_sql`).
+            SandboxError: a table cannot be built, or the perturbed text is not in the model.
+            ValueError: a perturbation cannot be meant (see `ml_models.faults.perturbed_sql`).
         """
         import duckdb
 
@@ -280,34 +280,34 @@ class _Building:
                 f"select count(distinct {quoted(entity)}) from {_ORIGIN}.features.customer_features"
             ).fetchall()[0][0]
             if known and self.customers < known:
-                # A hash below a bound, not the n smallest: an altered identifier is in or out by itself.
+                # A hash below a bound, not the n smallest: a perturbed identifier is in or out by itself.
                 self.sample = f"hash(hash(cast({quoted(entity)} as varchar))) / 18446744073709551616.0 < " + repr(
                     self.customers / known
                 )
 
     def raw(self) -> None:
-        """Offer every raw table: views on the warehouse, altered where that is asked for."""
+        """Offer every raw table: views on the warehouse, perturbed where that is asked for."""
         tables = self.connection.execute(
             f"select table_name from duckdb_tables() where database_name = '{_ORIGIN}' and schema_name = 'raw' "
             f"union select view_name from duckdb_views() where database_name = '{_ORIGIN}' and schema_name = 'raw'"
         ).fetchall()
         self.connection.execute(f"create schema raw; create schema {_STEPS}")
         names = sorted(name for (name,) in tables if not name.startswith("_"))
-        altered = list(dict.fromkeys(it.table for it in self.perturbations if it.table.startswith("raw/")))
-        for asset in altered:
+        perturbed = list(dict.fromkeys(it.table for it in self.perturbations if it.table.startswith("raw/")))
+        for asset in perturbed:
             if asset.removeprefix("raw/") not in names:
                 raise SandboxError(asset, f"there is no such raw table. There are {', '.join(names)}.")
         # Altered ones last: a predicate may look into another raw table.
         for name in [
-            *(name for name in names if f"raw/{name}" not in altered),
-            *(a.removeprefix("raw/") for a in altered),
+            *(name for name in names if f"raw/{name}" not in perturbed),
+            *(a.removeprefix("raw/") for a in perturbed),
         ]:
             self.raw_table(name)
 
     def raw_table(self, name: str) -> None:
         asset, relation = f"raw/{name}", f"{_ORIGIN}.raw.{quoted(name)}"
         column, local = self.time_of(asset, relation)
-        relation = self.altered(asset, relation, local, column)
+        relation = self.perturbed(asset, relation, local, column)
         wanted = []
         if column in self.columns(relation):
             # By the column itself, so that the storage can skip what is out of reach; a zone is less than a day away.
@@ -320,7 +320,7 @@ class _Building:
                 wanted.append(f"({near} or {local} < {_day(self.until)})")
         where = f" where {' and '.join(wanted)}" if wanted else ""
         changed = any(it.table == asset for it in self.perturbations)
-        # Altered rows may cost much (a hash of whole rows) and be read often (staging, each measure). What was only
+        # Perturbed rows may cost much (a hash of whole rows) and be read often (staging, each measure). What was only
         # filtered is as cheap as a table, and one wanted model reads its rows once.
         kind = "table" if changed and not self.read_once else "view"
         self.execute(asset, f"create {kind} raw.{quoted(name)} as select * from {relation}{where}")
@@ -345,7 +345,7 @@ class _Building:
             entity = f"{self.sandbox.setting('entity')}_id"
             if self.sample and model.schema == "staging" and entity in self.columns(base):
                 wanted.append(self.sample)
-            relation = self.altered(model.asset, base, self.model_time(base), "")
+            relation = self.perturbed(model.asset, base, self.model_time(base), "")
         if model.asset == SPINE and self.cutoffs:
             relation = self.spine(relation)
         where = f" where {' and '.join(wanted)}" if wanted else ""
@@ -381,7 +381,7 @@ class _Building:
                 sql = sql.replace(edit["find"], edit["replace"])
         return sql
 
-    def altered(self, asset: str, relation: str, local: str, column: str) -> str:
+    def perturbed(self, asset: str, relation: str, local: str, column: str) -> str:
         """Apply a table's perturbations one after the other; return the last relation."""
         step = 0
         for it in self.perturbations:
@@ -395,12 +395,12 @@ class _Building:
             # A column of the time may itself be gone by now: then only the whole table can be changed.
             there = self.columns(relation)
             clock = local if not column or column in there else ""
-            sql = altered_sql(it, there, clock, relation, self.as_of)
+            sql = perturbed_sql(it, there, clock, relation, self.as_of)
             if step > 1 and sql.count(relation) > 1:
                 # Read twice by each of n steps it would be computed 2^n times.
                 stored = f"{_STEPS}.{quoted(f'{asset}@{step} before')}"
                 self.execute(asset, f"create table {stored} as select * from {relation}")
-                sql = altered_sql(it, there, clock, stored, self.as_of)
+                sql = perturbed_sql(it, there, clock, stored, self.as_of)
             relation = f"{_STEPS}.{quoted(f'{asset}@{step}')}"
             self.execute(asset, f"create view {relation} as {sql}")
         return relation

@@ -1,7 +1,7 @@
 """As of the morning of a cutoff: which cutoff is due, and the reads that quality and judgement share.
 
 Each read looks back HISTORY_CUTOFFS at most, so a judgement costs the same however long the history grows; and above
-`judged_customers` it looks at the customers only that are measured and replayed, however many there are.
+`most_customers` of the local copy it looks only at the customers that are measured and replayed.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from resources.sandbox import Sandbox, SandboxError
 from resources.warehouse import LocalWarehouse, Warehouse, share_of
 from steps.migrations import ensure
 from steps.shop_time import today
-from steps.tables import DRIFT
+from steps.tables import DECISIONS, DRIFT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,6 +95,12 @@ def early_until(warehouse: Warehouse, cutoff: date, share: float) -> "pd.DataFra
         "order by cutoff_date, customer_id",
         [_since(cutoff), cutoff],
     )
+
+
+def ledger(warehouse: Warehouse) -> "pd.DataFrame":
+    """Return the decisions so far: the columns of `monitoring.decisions`, a row a judged cutoff, ascending."""
+    ensure(warehouse, DECISIONS)
+    return warehouse.read("select * from monitoring.decisions order by cutoff")
 
 
 def drift_history(warehouse: Warehouse) -> "pd.DataFrame":

@@ -13,10 +13,9 @@ from ml_models.training.gates import GATES
 from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse.contract import Warehouse, share_within
+from steps.as_of import ledger
 from steps.champions import current_champion
 from steps.errors import StepRefusedError
-from steps.migrations import ensure
-from steps.tables import DECISIONS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,9 +135,7 @@ def quarantined_cutoffs(warehouse: Warehouse, cutoffs: list[date]) -> list[date]
     from ml_models.monitoring.decision.quarantine import quarantined
     from ml_models.problems.lapse.problem import PROBLEM
 
-    ensure(warehouse, DECISIONS)
-    ledger = warehouse.read("select * from monitoring.decisions order by cutoff")
-    return quarantined(ledger, cutoffs, PROBLEM.window_days, PROBLEM.horizon_days)
+    return quarantined(ledger(warehouse), cutoffs, PROBLEM.window_days, PROBLEM.horizon_days)
 
 
 def find_candidate(

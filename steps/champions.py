@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from ml_models.model_version import learned_from
 from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse.contract import Warehouse
@@ -182,7 +183,6 @@ def training_span(evidence: Mapping[str, Any]) -> tuple[date | None, tuple[date,
 def _learned_from(registry: ModelRegistry, version: ModelVersion, bad: tuple[date, date]) -> bool:
     """Tell whether a version learned from a cutoff (a Monday each week) inside `bad`."""
     from ml_models.cutoffs import cutoffs_between
-    from ml_models.model_version import learned_from
 
     first, excluded = training_span(registry.evidence(version))
     days = cutoffs_between(*bad, in_step_with=version.trained_through)

@@ -13,7 +13,7 @@ from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.registry import ModelRegistry
 from resources.warehouse.contract import Warehouse
-from steps.as_of import due_cutoff, newest_cutoff
+from steps.as_of import due_cutoff, ledger, newest_cutoff
 from steps.errors import StepRefusedError
 from steps.migrations import ensure
 from steps.tables import CHAMPION, DECISIONS, DIAGNOSIS, WHY, typed
@@ -53,14 +53,14 @@ def judge_due_week(
         StepRefusedError: `override` is no action, or has no reason.
     """
     asked = _override(override, override_reason)
-    ensure(warehouse, DIAGNOSIS, DECISIONS, WHY)
-    ledger = warehouse.read("select * from monitoring.decisions order by cutoff")
+    ensure(warehouse, DIAGNOSIS, WHY)
+    judged_before = ledger(warehouse)
     newest = newest_cutoff(warehouse)
     cutoff = due_cutoff(newest, clock)
     if cutoff is None:
         return newest
-    ledger = _brought_up_to_date(warehouse, ledger, finished_run)
-    stands = ledger[ledger["cutoff"].dt.date == cutoff]
+    judged_before = _brought_up_to_date(warehouse, judged_before, finished_run)
+    stands = judged_before[judged_before["cutoff"].dt.date == cutoff]
     if cutoff == newest:
         stands = stands[~stands["failing_check"].fillna("").str.endswith(":stale")]
     if len(stands) and not again and asked is None:
@@ -69,7 +69,7 @@ def judge_due_week(
 
     from ml_models.monitoring.week import judge_week
 
-    judged = judge_week(week_evidence(warehouse, registry, airbyte, dbt, cutoff, ledger), override=asked)
+    judged = judge_week(week_evidence(warehouse, registry, airbyte, dbt, cutoff, judged_before), override=asked)
     _write(warehouse, judged, override_reason)
     log(f"{cutoff}: {judged.decision.action}. {judged.decision.reason}")
     return newest
@@ -91,18 +91,20 @@ def _override(override: str, reason: str) -> Action | None:
     return cast(Action, override)
 
 
-def _brought_up_to_date(warehouse: Warehouse, ledger: "pd.DataFrame", finished_run: FinishedRun) -> "pd.DataFrame":
+def _brought_up_to_date(warehouse: Warehouse, decisions: "pd.DataFrame", finished_run: FinishedRun) -> "pd.DataFrame":
     """Fill in what became of past decisions: the run that was launched, and whether it ended in a promotion."""
     ensure(warehouse, CHAMPION)
     promoting = set(warehouse.read("select run_id from training.champion where run_id is not null")["run_id"])
-    filled = ledger.astype({"run_id": "object", "promoted": "object"})
-    for index, row in ledger[ledger["run_id"].isna() & ledger["action"].isin(["improve", "rollback"])].iterrows():
+    filled = decisions.astype({"run_id": "object", "promoted": "object"})
+    for index, row in decisions[
+        decisions["run_id"].isna() & decisions["action"].isin(["improve", "rollback"])
+    ].iterrows():
         tags = {EVENT_TAG: str(row["event_id"]), CUTOFF_TAG: f"{row['cutoff']:%Y-%m-%d}"}
         run_id = finished_run(tags)
         if run_id is not None:
             # A retraining may end well and promote nothing: the gate found it no better.
             filled.loc[[index], ["run_id", "promoted"]] = [[run_id, str(run_id in promoting).lower()]]
-    if not filled["run_id"].equals(ledger["run_id"]):
+    if not filled["run_id"].equals(decisions["run_id"]):
         warehouse.replace_table("monitoring", "decisions", typed(filled, DECISIONS))
     return filled
 

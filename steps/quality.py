@@ -58,7 +58,7 @@ def judge_arrivals(
         frame = frame_until(warehouse, cutoff, share)
         outcomes, early = outcomes_until(warehouse, cutoff, share), early_until(warehouse, cutoff, share)
         found += judge_frame(frame, PROBLEM, cutoff)
-        found += judge_outcomes(outcomes, cutoff, PROBLEM.entity, PROBLEM.label, early=early)
+        found += judge_outcomes(outcomes, PROBLEM, cutoff, early=early)
         rebuilt = audited(dbt, warehouse, local, cutoff - timedelta(days=PROBLEM.horizon_days))
         if rebuilt is not None:
             found += judge_as_of(frame, rebuilt, PROBLEM.features, PROBLEM.entity)

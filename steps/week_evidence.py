@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from ml_models.model_version import Deployed, ModelInfo
 from resources.airbyte import RawWorkspace
 from resources.dbt import DbtRunner
 from resources.registry import CHAMPION as CHAMPION_ALIAS
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
-    from ml_models.model_version import Deployed
     from ml_models.monitoring.week import WeekEvidence
 
 PYTHON_LINEAGE: Mapping[str, tuple[str, ...]] = {
@@ -97,10 +97,8 @@ def _models(warehouse: Warehouse, registry: ModelRegistry) -> "tuple[ModelVersio
     return champion, previous_champion(registry, warehouse)
 
 
-def _deployed(warehouse: Warehouse, registry: ModelRegistry, version: ModelVersion | None) -> "Deployed | None":
+def _deployed(warehouse: Warehouse, registry: ModelRegistry, version: ModelVersion | None) -> Deployed | None:
     """Return a version's pipeline and what the judgement must know about it."""
-    from ml_models.model_version import Deployed, ModelInfo
-
     if version is None:
         return None
     first = warehouse.read(

@@ -74,8 +74,8 @@ def libraries(program: Path) -> dict[str, str]:
 
 
 def _download(package: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    said = _run(["apt-get", "install", "--simulate", "--no-install-recommends", package]).stdout
-    return _run(["apt-get", "download", package, *lacking(said)], folder)
+    simulated = _run(["apt-get", "install", "--simulate", "--no-install-recommends", package]).stdout
+    return _run(["apt-get", "download", package, *lacking(simulated)], folder)
 
 
 def lacking(simulated: str) -> list[str]:

@@ -203,5 +203,5 @@ def _make_database(port: int, server: "subprocess.Popen[bytes]", folder: Path) -
             connection.autocommit = True
             connection.cursor().execute("create database baton")
         return
-    said = (folder / "postgres.log").read_text()[-2000:]
-    raise RuntimeError(f"Expected PostgreSQL to answer on port {port} within a minute, but it said: {said}")
+    log = (folder / "postgres.log").read_text()[-2000:]
+    raise RuntimeError(f"Expected PostgreSQL to answer on port {port} within a minute, but it said: {log}")

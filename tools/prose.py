@@ -100,9 +100,9 @@ def findings(text: str) -> list[Finding]:
                 beginning = " ".join(sentence.split()[:7])
                 what = f"a sentence of {lengths[-1]} words, at most {LONGEST_SENTENCE}: split it ({beginning} …)"
                 found.append((number, what))
-        for pattern, said in FIELD_WORDS.items():
+        for pattern, ours in FIELD_WORDS.items():
             named = re.findall(rf"\b{pattern}\b", paragraph, re.IGNORECASE)
-            found += [(number, f"the field has a word for {match!r}: {said}") for match in named]
+            found += [(number, f"the field has a word for {match!r}: {ours}") for match in named]
     if len(lengths) >= FEW_SENTENCES and sum(lengths) / len(lengths) > LONGEST_AVERAGE:
         average = sum(lengths) / len(lengths)
         found.append((1, f"sentences of {average:.1f} words on average, at most {LONGEST_AVERAGE}: shorten the page"))

@@ -38,10 +38,10 @@ backtest = dg.AssetSpec(
 )
 
 
-def compared(rows: "pd.DataFrame", png: bytes, told: Sequence[str]) -> dg.AssetMaterialization:
+def compared(rows: "pd.DataFrame", png: bytes, sentences: Sequence[str]) -> dg.AssetMaterialization:
     """Return the event that shows a comparison on the asset's page.
 
-    `rows` is one row a policy, `png` the plot, `told` what the rows say in sentences.
+    `rows` is one row a policy, `png` the plot, `sentences` what the rows say.
     """
     about = ABOUT | {name: ABOUT_FAULT for name in rows.columns if name.startswith(FAULT_COLUMN)}
     return dg.AssetMaterialization(
@@ -50,7 +50,7 @@ def compared(rows: "pd.DataFrame", png: bytes, told: Sequence[str]) -> dg.AssetM
             "dagster/row_count": len(rows),
             "dagster/table_name": "monitoring.backtest",
             "dagster/column_schema": column_schema(rows, about),
-            "verdict": dg.MetadataValue.md("\n".join(f"- {line}" for line in told)),
+            "verdict": dg.MetadataValue.md("\n".join(f"- {line}" for line in sentences)),
             "loss_over_time": picture(png, "log-loss of each policy over the recorded history"),
             "policies": table(rows),
         },

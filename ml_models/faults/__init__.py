@@ -14,6 +14,6 @@ three columns of a third of the stores is three perturbations.
 
 from ml_models.faults.checks import check
 from ml_models.faults.operations import OPERATIONS, depends_on_when
-from ml_models.faults.sql import altered_sql
+from ml_models.faults.sql import perturbed_sql
 
-__all__ = ["OPERATIONS", "altered_sql", "check", "depends_on_when"]
+__all__ = ["OPERATIONS", "check", "depends_on_when", "perturbed_sql"]

@@ -86,7 +86,7 @@ OPERATIONS: Mapping[str, Operation] = {
 
 
 def depends_on_when(perturbation: Perturbation, time_sql: str) -> bool:
-    """Tell whether the altered table differs with the day on which one looks at it.
+    """Tell whether the perturbed table differs with the day on which one looks at it.
 
     It does for rows that arrive late, and for what changes on a day as a whole: a schema, a table without a time.
     """

@@ -12,7 +12,7 @@ from ml_models.monitoring.types import Perturbation
 _BOOKKEEPING = "_airbyte"
 
 
-def altered_sql(
+def perturbed_sql(
     perturbation: Perturbation,
     columns: Columns,
     time_sql: str = "",

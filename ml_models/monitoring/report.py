@@ -10,21 +10,6 @@ from ml_models.monitoring.drift.result import DriftVerdict
 from ml_models.monitoring.performance.verdict import PerformanceVerdict
 from ml_models.monitoring.types import Anomaly, Decision
 
-WHY_COLUMNS = (
-    "cutoff",
-    "what_happened",
-    "cause",
-    "percent_explained",
-    "first_bad_asset",
-    "owner",
-    "failing_check",
-    "decision",
-    "reason",
-    "next_command",
-    "event_id",
-)
-"""One row a judged cutoff, in plain words, readable in SQL without Python."""
-
 
 def why_row(
     decision: Decision,
@@ -33,7 +18,7 @@ def why_row(
     performance: PerformanceVerdict | None,
     anomalies: Sequence[Anomaly] = (),
 ) -> dict[str, object]:
-    """Return the one row that explains a week, by WHY_COLUMNS."""
+    """Return the one row that explains a week: the columns of `monitoring.why`, in plain words."""
     diagnosis = decision.diagnosis
     return {
         "cutoff": pd.Timestamp(decision.cutoff),
@@ -80,7 +65,7 @@ def what_happened(
 
 
 def digest(why: pd.DataFrame) -> str:
-    """Return several weeks (WHY_COLUMNS) in words, newest event first: what a reader needs on a Monday morning."""
+    """Return several weeks, rows of `monitoring.why`, in words: newest event first, for a Monday morning."""
     if why.empty:
         return "No week has been judged yet."
     rows = why.assign(cutoff=pd.to_datetime(why["cutoff"])).sort_values("cutoff")

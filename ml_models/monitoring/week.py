@@ -89,7 +89,7 @@ class WeekEvidence:
 class WeekJudgement:
     """The week's verdicts, what explains them, and the decision.
 
-    `score_drift` and `performance` are None while there is no champion. `why` is one row, by report.WHY_COLUMNS.
+    `score_drift` and `performance` are None while there is no champion. `why` is one row (report.why_row).
     `graded` is the ledger with the grades that are known by now, `ledger_row` what to append to it
     (decision.ledger.LEDGER_COLUMNS), before anything is launched. `drift_history` and `performance_history` are to be
     handed to next week's judgement.
@@ -185,7 +185,7 @@ def _made_of_it(evidence: WeekEvidence, past: pd.DataFrame, arrived: Sequence[An
         bad_periods(past, arrived), distinct_cutoffs(evidence.frame[problem.cutoff]), problem.window_days
     )
     anomalies = [*judge_frame(evidence.frame, problem, cutoff, excluded=[day for day in bad if day != cutoff])]
-    anomalies += judge_outcomes(evidence.outcomes, cutoff, problem.entity, problem.label, early=evidence.early)
+    anomalies += judge_outcomes(evidence.outcomes, problem, cutoff, early=evidence.early)
     if evidence.audit is not None:
         # Days that came late make old cutoffs differ from what can be built today, and nobody saw the future.
         days = cutoff_dates(evidence.audit[problem.cutoff])

@@ -108,7 +108,7 @@ def parity(
         wrong = int((differences >= TOLERANCE).sum())
         sentence = (
             f"SQL and scikit-learn differ by {largest:.1e} on row {worst:,} of {len(frame):,} (SQL "
-            f"{_told(got[worst])}, scikit-learn {_told(expected[worst])}), and on {wrong:,} rows by "
+            f"{_text(got[worst])}, scikit-learn {_text(expected[worst])}), and on {wrong:,} rows by "
             f"{TOLERANCE:.0e} or more. The SQL must not score; {compiled.estimator} is scored by scikit-learn."
         )
     return ParityResult(largest, len(frame), passed, sentence)
@@ -192,5 +192,5 @@ def _typed(values: npt.NDArray[np.object_], like: pd.Series) -> pd.Series:
     return series.astype("category") if isinstance(like.dtype, pd.CategoricalDtype) else series
 
 
-def _told(score: float) -> str:
+def _text(score: float) -> str:
     return "no score" if np.isnan(score) else f"{score:.12f}"

@@ -82,7 +82,7 @@ def evaluate_candidate(
     if simpler is not None:
         family, difference = simpler
         say(
-            f"{family} is as good as {result.candidate} on the holdout ({_told(difference)}): the simpler one competes."
+            f"{family} is as good as {result.candidate} on the holdout ({_text(difference)}): the simpler one competes."
         )
         only = tuple(one for one in problem.candidates if one.name == family)
         result = train(training_set, replace(problem, candidates=only), seed=seed, log=log)
@@ -174,14 +174,14 @@ def _beats(
             base.high < 0,
             base.high,
             0.0,
-            f"Log-loss against the base rate: {_told(base)}; must be below 0.",
+            f"Log-loss against the base rate: {_text(base)}; must be below 0.",
         ),
         GateResult(
             "beats_recency_rule",
             rule.high < 0 and auc > rule_auc,
             rule.high,
             0.0,
-            f"Log-loss against the recency rule: {_told(rule)}; must be below 0. AUC {auc:.3f} against {rule_auc:.3f}; "
+            f"Log-loss against the recency rule: {_text(rule)}; must be below 0. AUC {auc:.3f} against {rule_auc:.3f}; "
             "must be higher.",
         ),
     ]
@@ -204,7 +204,7 @@ def _beats_rfm(
             difference.low <= 0 and difference.value <= policy.rfm_margin,
             difference.value,
             policy.rfm_margin,
-            f"Log-loss against the RFM regression: {_told(difference)}; must not be above 0 beyond noise, nor above "
+            f"Log-loss against the RFM regression: {_text(difference)}; must not be above 0 beyond noise, nor above "
             f"{policy.rfm_margin}.",
         )
     return GateResult(
@@ -212,7 +212,7 @@ def _beats_rfm(
         difference.value < 0 and difference.high < policy.rfm_margin,
         difference.value,
         0.0,
-        f"Log-loss against the RFM regression: {_told(difference)}; must be below 0, its upper end below "
+        f"Log-loss against the RFM regression: {_text(difference)}; must be below 0, its upper end below "
         f"{policy.rfm_margin}.",
     )
 
@@ -281,7 +281,7 @@ def _simpler_is_worse(result: TrainingResult, problem: Problem) -> GateResult:
     found = _as_good_and_simpler(result, problem)
     if found is not None:
         family, difference = found
-        sentence = f"Log-loss of {result.candidate} against the simpler {family}: {_told(difference)}; must be below 0."
+        sentence = f"Log-loss of {result.candidate} against the simpler {family}: {_text(difference)}; must be below 0."
         return GateResult("simpler_is_worse", False, difference.high, 0.0, sentence)
     simplest = min(problem.candidates, key=lambda one: one.complexity).name
     sentence = (
@@ -298,7 +298,7 @@ def _beats_champion(compared: Comparison | None, problem: Problem, policy: GateP
     difference = paired_log_loss(
         compared.rows[problem.label], *_both(compared), compared.rows[problem.entity].to_numpy()
     )
-    observed = f"Log-loss against the champion: {_told(difference)}; {compared.how}."
+    observed = f"Log-loss against the champion: {_text(difference)}; {compared.how}."
     if not compared.grounds:
         return GateResult(
             "beats_champion", difference.high < 0, difference.high, 0.0, f"{observed} It must be below 0."
@@ -341,7 +341,7 @@ def _no_slice_worse(compared: Comparison | None, problem: Problem, policy: GateP
         not worse,
         difference.value,
         margin,
-        f"Of {len(verdicts)} slices {slice_name} stands worst against the champion: {_told(difference)}; its margin is "
+        f"Of {len(verdicts)} slices {slice_name} stands worst against the champion: {_text(difference)}; its margin is "
         f"{margin:.4f}, beyond noise.",
     )
 
@@ -366,5 +366,5 @@ def _both(compared: Comparison) -> tuple[npt.NDArray[np.float64], npt.NDArray[np
     return compared.scores[CANDIDATE].to_numpy(), compared.scores[CHAMPION].to_numpy()
 
 
-def _told(interval: Interval) -> str:
+def _text(interval: Interval) -> str:
     return f"{interval.value:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"

@@ -203,7 +203,7 @@ class ServerClient(AirbyteClient):
         """
         began = time.monotonic()
         incomplete_since: float | None = None
-        said = ""
+        status = ""
         try:
             while not job.ended:
                 now = time.monotonic()
@@ -212,9 +212,9 @@ class ServerClient(AirbyteClient):
                 incomplete_since = (incomplete_since or now) if job.status == "incomplete" else None
                 if incomplete_since is not None and now - incomplete_since > self.incomplete_limit:
                     self._failed(name, job, f"stays incomplete for {in_words(self.incomplete_limit)}")
-                if job.status != said:
+                if job.status != status:
                     self._tell(name, job)
-                    said = job.status
+                    status = job.status
                 self._waits(self.poll_interval)
                 job = self._seen_again(name, job)
         except Exception:

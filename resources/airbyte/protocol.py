@@ -186,8 +186,8 @@ class Connector:
                 text += f" ({inside.splitlines()[0][:500]})"
             raise AirbyteError(text, kind)
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        said = " ".join(" | ".join(last_words).split())[-1500:]
-        raise AirbyteError(f"Expected `{name} {command}` to succeed, but it {how}. Its last words: {said or '(none)'}")
+        words = " ".join(" | ".join(last_words).split())[-1500:]
+        raise AirbyteError(f"Expected `{name} {command}` to succeed, but it {how}. Its last words: {words or '(none)'}")
 
     def _blocks(self, process: "subprocess.Popen[bytes]") -> Iterator[bytes]:
         """Yield what the connector writes, and b"" about once a second while it writes nothing."""

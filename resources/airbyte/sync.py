@@ -424,10 +424,10 @@ def _failure(job: Job, error: Exception, results: Mapping[str, StreamResult]) ->
             fate.append(f"{name} is kept up to its last checkpoint ({results[name].rows:,} rows)")
         else:
             fate.append(f"{name} is as it was")
-    told = f" Not complete: {'; '.join(fate)}." if fate else ""
+    incomplete = f" Not complete: {'; '.join(fate)}." if fate else ""
     kind = error.failure_type if isinstance(error, AirbyteError) else "system_error"
     sentence = str(error) if str(error).endswith((".", "!", "?")) else f"{error}."
-    return SyncFailedError(f"Sync {job.name}: {sentence}{told}", kind, results)
+    return SyncFailedError(f"Sync {job.name}: {sentence}{incomplete}", kind, results)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,13 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from commands.drill import ground
+from commands.session import quiet, sentences
+from drills.faults import known
+from ml_models.monitoring.types import Perturbation
+from resources.profiles import resources_for, stay_embedded
+from steps.monitored_tables import columns_of
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -52,11 +59,7 @@ def main() -> None:
     arguments.add_argument("--runs", type=int, default=3, help="how often the weeks are judged")
     arguments.add_argument("--times", type=int, default=1, help="copies of every customer")
     given = arguments.parse_args()
-    from resources.profiles import stay_embedded
-
     stay_embedded()
-
-    from commands.session import quiet, sentences
 
     quiet()
     with sentences():
@@ -80,19 +83,14 @@ def measured(runs: int, times: int = 1) -> dict[str, Any]:
 
     import pandas as pd
 
-    from commands.drill import ground
-    from drills.faults import known
     from drills.run import START
     from drills.scenario import DrilledHistory
     from ml_models.monitoring.data_quality.monitored_tables import fitted
     from ml_models.monitoring.data_quality.profile_sql import measure_sql
     from ml_models.monitoring.data_quality.thresholds import WEEK
-    from ml_models.monitoring.types import Perturbation
     from ml_models.policy_backtest import simulate
     from ml_models.problems.lapse import PROBLEM
     from ml_models.training.search import simplest_recipe
-    from resources.profiles import resources_for
-    from steps.monitored_tables import columns_of
 
     class Many(DrilledHistory):
         """The drilled history of `times` as many customers; what is replayed is built once, and copied too."""
@@ -115,7 +113,7 @@ def measured(runs: int, times: int = 1) -> dict[str, Any]:
 
         def rebuild(self, cutoff: date) -> Callable[[Sequence[Perturbation], date], pd.DataFrame] | None:
             build = super().rebuild(cutoff)
-            return build and (lambda altered, day: copies(build(altered, day), times, PROBLEM.entity))
+            return build and (lambda perturbed, day: copies(build(perturbed, day), times, PROBLEM.entity))
 
     warnings.simplefilter("ignore")
     made = ground()

@@ -11,7 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+
+from commands.run import summarise
+from commands.session import execute, first_failure, progress_logger, quiet
 from resources.profiles import ROOT, home, stay_embedded
+from sensors.jobs import EVERYTHING
 from tools.bench.whole import Cost, alternate, measure, row, show, warm
 from tools.postgres import Server, cpu_seconds, fetch, serving
 
@@ -62,12 +67,7 @@ def whole_run(folder: Path, template: Path, database: Server, runs: int) -> list
 
 def run(configuration: str) -> None:
     """Run everything under `BATON_HOME` on an instance of this configuration, and print the summary."""
-    import dagster as dg
-
-    from commands.run import summarise
-    from commands.session import execute, first_failure, progress_logger, quiet
     from definitions import build_definitions
-    from sensors.jobs import EVERYTHING
 
     quiet()
     folder = home() / "dagster"

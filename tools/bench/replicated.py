@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from resources.warehouse.duckdb import open_duckdb
+from steps.shop_time import time_zone
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -26,8 +29,6 @@ def replicate(source: Path, folder: Path, factor: int) -> dict[str, Any]:
     The copy numbered 0 is the original. Tables without customers or orders (products, campaigns, coupons) stay as they
     are: a shop with more customers sells the same things. The held-back week waits in the schema `waiting`.
     """
-    from resources.warehouse.duckdb import open_duckdb
-
     shutil.copyfile(source / "mlflow.db", folder / "mlflow.db")
     target = folder / "warehouse.duckdb"
     for leftover in (target, folder / "warehouse.duckdb.wal"):
@@ -37,7 +38,7 @@ def replicate(source: Path, folder: Path, factor: int) -> dict[str, Any]:
         path = str(source / "warehouse.duckdb").replace("'", "''")
         connection.execute(f"attach '{path}' as origin (read_only)")
         connection.execute("create schema raw; create schema waiting")
-        held = _instant(newest_cutoff(connection, "origin") - timedelta(days=7))
+        held_from = _instant(newest_cutoff(connection, "origin") - timedelta(days=7))
         tables = connection.execute(
             "select table_name from duckdb_tables() where database_name = 'origin' and schema_name = 'raw' order by 1"
         ).fetchall()
@@ -50,8 +51,8 @@ def replicate(source: Path, folder: Path, factor: int) -> dict[str, Any]:
                 if not rows:
                     continue
                 if name == EVENTS:
-                    connection.execute(f'insert into raw."{name}" {rows} where {EVENT_TIME} < {held}')
-                    connection.execute(f'insert into waiting."{name}" {rows} where {EVENT_TIME} >= {held}')
+                    connection.execute(f'insert into raw."{name}" {rows} where {EVENT_TIME} < {held_from}')
+                    connection.execute(f'insert into waiting."{name}" {rows} where {EVENT_TIME} >= {held_from}')
                 else:
                     connection.execute(f'insert into raw."{name}" {rows}')
         counted = connection.execute(
@@ -80,8 +81,6 @@ def copied(connection: "duckdb.DuckDBPyConnection", table: str, copy: int) -> st
 
 def deliver(folder: Path) -> dict[str, Any]:
     """Land the week that waits, as a sync would; nothing if it was landed before."""
-    from resources.warehouse.duckdb import open_duckdb
-
     with open_duckdb(str(folder / "warehouse.duckdb")) as connection:
         connection.execute("set memory_limit = '2GB'")
         if not connection.execute("select 1 from duckdb_schemas() where schema_name = 'waiting'").fetchone():
@@ -109,8 +108,6 @@ def newest_cutoff(connection: "duckdb.DuckDBPyConnection", database: str) -> dat
 
 def _instant(day: date) -> str:
     """Return midnight of a day in the shops, as the source writes it: in UTC, without a zone."""
-    from steps.shop_time import time_zone
-
     midnight = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(time_zone())).astimezone(UTC)
     return f"timestamp '{midnight:%Y-%m-%d %H:%M:%S}'"
 
@@ -133,8 +130,6 @@ def weights(warehouse: Path) -> list[str]:
     Raises:
         ScaleError: there is no such warehouse.
     """
-    from resources.warehouse.duckdb import open_duckdb
-
     if not warehouse.exists():
         raise ScaleError(f"Expected a warehouse at {warehouse}, and there is none. Run `make run` first.")
     lines = [f"{'table':34s}{'rows':>12s}{'bytes a row':>14s}"]

@@ -23,7 +23,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from resources.profiles import ROOT, home
+from commands.session import first_failure
+from resources.profiles import ROOT, home, resources_for
+from steps.as_of import judged_share
+from steps.migrations import ensure
+from steps.profiling import SHARE
+from steps.publishing import keep_published
+from steps.tables import PROFILE, typed
 from tools.bench.replicated import ScaleError, deliver, replicate, weights
 
 LARGEST_FACTOR = 1_000
@@ -278,12 +284,6 @@ def measure_one_week() -> dict[str, Any]:
     """Take the census, and measure the newest week as if those before it had been measured: each costs the same."""
     import pandas as pd
 
-    from resources.profiles import resources_for
-    from steps.as_of import judged_share
-    from steps.migrations import ensure
-    from steps.profiling import SHARE
-    from steps.tables import PROFILE, typed
-
     warehouse = resources_for()["warehouse"]
     share = judged_share(warehouse)
     newest = warehouse.read("select max(cutoff_date) as newest from features.cutoffs")["newest"].iloc[0]
@@ -298,9 +298,6 @@ def measure_one_week() -> dict[str, Any]:
 
 def publish_score() -> dict[str, Any]:
     """Prove the home's champion on the copied customers and publish its SQL, as a promotion does."""
-    from resources.profiles import resources_for
-    from steps.publishing import keep_published
-
     resources = resources_for()
     champion = resources["registry"].by_alias("champion")
     if champion is None:
@@ -331,8 +328,6 @@ def materialize(assets: Sequence[str]) -> dict[str, Any]:
         raise_on_error=False,
     )
     if not result.success:
-        from commands.session import first_failure
-
         raise ScaleError(first_failure(result))
     said: dict[str, Any] = {}
     for event in result.get_asset_materialization_events():

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from resources.profiles import home
+from resources.warehouse import open_duckdb
 from tools.bench.whole import Cost, measure
 
 PATHS = ("sql", "streamed", "one call")
@@ -69,7 +70,6 @@ def fit(source: str, folder: str) -> None:
 
     from ml_models.problems.lapse import PROBLEM
     from ml_models.scoring_sql import compile_pipeline, parity
-    from resources.warehouse import open_duckdb
 
     with open_duckdb(source, read_only=True) as connection:
         frame = connection.execute(
@@ -113,8 +113,6 @@ def grow(work: Path, rows: int) -> None:
 
 def score(path: str, model: str, folder: str) -> None:
     """Score the table by one path; writes `scored`."""
-    from resources.warehouse import open_duckdb
-
     database = str(Path(folder) / "rows.duckdb")
     if path == "sql":
         statement = (Path(folder) / f"{model}.sql").read_text()

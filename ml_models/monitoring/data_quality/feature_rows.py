@@ -23,7 +23,6 @@ from ml_models.monitoring.data_quality.thresholds import (
     DEVIATIONS,
     FRAME_NULLS,
     HISTORY,
-    MATURITY_DAYS,
     MINIMUM_ROWS,
     MINIMUM_WINDOWS,
     NULLS_OF_OTHERS,
@@ -34,6 +33,7 @@ from ml_models.monitoring.data_quality.thresholds import (
     STUCK_OF_OTHERS,
 )
 from ml_models.monitoring.drift.new_customers import existing_customers
+from ml_models.monitoring.thresholds import EARLY_LABEL
 from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.problems.contract import Problem
 
@@ -237,33 +237,32 @@ def _share_anomaly(
 
 def judge_outcomes(
     outcomes: pd.DataFrame,
+    problem: Problem,
     cutoff: date,
-    entity: str = "customer_id",
-    label: str = "lapsed",
     truth: pd.DataFrame | None = None,
     early: pd.DataFrame | None = None,
     asset: str = "outcomes/customer_outcomes",
-    maturity_days: int = MATURITY_DAYS,
 ) -> tuple[Anomaly, ...]:
-    """Judge outcomes as of `cutoff` (columns: entity, cutoff_date, label).
+    """Judge outcomes as of `cutoff` (columns: the problem's entity and label, cutoff_date).
 
-    Wrong are outcomes of cutoffs younger than `maturity_days`, outcomes that differ from `truth` (the same columns,
-    made from the orders in the horizon again), and more than was possible: who ordered within the first days (`early`:
-    entity, cutoff_date, lapsed_14d) cannot have lapsed, and one who did not order in 14 days may still order until the
-    end; a label that always equals the early one was closed early.
+    Wrong are outcomes of cutoffs younger than the problem's horizon, and outcomes that differ from `truth` (the same
+    columns, made from the orders in the horizon again). Wrong is also what is impossible: who ordered within the first
+    days (`early`: entity, cutoff_date, EARLY_LABEL) cannot have lapsed. Who did not may still order until the end; a
+    label that always equals the early one was closed early.
     """
+    entity, label, horizon_days = problem.entity, problem.label, problem.horizon_days
     dates = cutoff_dates(outcomes["cutoff_date"])
     anomalies: list[Anomaly] = []
-    young = (dates > pd.Timestamp(cutoff) - pd.Timedelta(days=maturity_days)).to_numpy()
+    young = (dates > pd.Timestamp(cutoff) - pd.Timedelta(days=horizon_days)).to_numpy()
     if young.any():
         first, last = dates[young].min().date(), dates[young].max().date()
-        sentence = messages.young_outcomes(asset, int(young.sum()), first, last, maturity_days, cutoff)
+        sentence = messages.young_outcomes(asset, int(young.sum()), first, last, horizon_days, cutoff)
         anomalies.append(
             Anomaly(
                 "labels", asset, label, float(young.mean()), 0.0, 0.0, len(outcomes), sentence, first, last, rate=1.0
             )
         )
-    for other, column in ((truth, label), (early, "lapsed_14d")):
+    for other, column in ((truth, label), (early, EARLY_LABEL)):
         if other is None or not len(other):
             continue
         both = outcomes.assign(cutoff_date=dates).merge(

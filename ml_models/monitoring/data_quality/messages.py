@@ -318,11 +318,11 @@ def feature_range(asset: str, name: str, rows: int, cutoff: date, low: float | N
     return f"{rows} rows of {asset}.{name} at {cutoff} lie outside of {low} to {high}, which its definition allows."
 
 
-def young_outcomes(asset: str, rows: int, first: date, last: date, maturity_days: int, cutoff: date) -> str:
+def young_outcomes(asset: str, rows: int, first: date, last: date, horizon_days: int, cutoff: date) -> str:
     """Describe outcomes that cannot be known yet."""
     return (
         f"{rows} outcomes of {asset} exist for cutoffs {first} to {last}, which "
-        f"are known only {maturity_days} days later, after {cutoff}."
+        f"are known only {horizon_days} days later, after {cutoff}."
     )
 
 

@@ -35,9 +35,6 @@ BLOCKS = 3
 REPLAY_BACK = 35
 """Days within which the content of a group may come again to be called a replay."""
 
-MATURITY_DAYS = 28
-"""Days after a cutoff before its outcome can be known."""
-
 # --- chance ----------------------------------------------------------------------------------------------------------
 
 DEVIATIONS = 4.0

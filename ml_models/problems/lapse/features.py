@@ -1,4 +1,4 @@
-"""The feature frame's contract: 58 columns, their types, ranges, nulls, meaning and cross-column facts.
+"""The feature frame's contract: 58 columns, their types, ranges, nulls, meaning and rules between columns.
 
 Every feature looks at [cutoff - 84 days, cutoff) only, in local dates; money is integer cents. Whoever adds a feature
 adds one line here and one expression to the dbt model `customer_features`.
@@ -444,8 +444,8 @@ def _ordered(*columns: str) -> _Rule:
 # Means and maxima come from different float divisions: allow rounding, not more.
 _ROUNDING = 1e-9
 
-# Facts that tie columns together: each catches a window, a join or a unit that slipped in one column only.
-CROSS_FACTS: dict[str, tuple[str, _Rule]] = {
+# Rules that tie columns together: each catches a window, a join or a unit that slipped in one column only.
+CROSS_COLUMN_RULES: dict[str, tuple[str, _Rule]] = {
     "trip windows nest": (
         "trips_7d <= trips_14d <= trips_28d <= trips_56d <= trips_84d",
         _ordered("trips_7d", "trips_14d", "trips_28d", "trips_56d", "trips_84d"),
@@ -529,7 +529,7 @@ def _column(feature: Feature) -> pa.Column:
     )
 
 
-def _fact(name: str, sentence: str, rule: _Rule) -> pa.Check:
+def _check(name: str, sentence: str, rule: _Rule) -> pa.Check:
     # Few failure cases: pandera repeats a failing row once for each of 60 columns.
     return pa.Check(rule, name=name, error=sentence, n_failure_cases=5)
 
@@ -585,7 +585,7 @@ def frame_schema(
             ),
             **{name: _column(feature) for name, feature in CATALOGUE.items()},
         },
-        checks=[_fact(name, sentence, rule) for name, (sentence, rule) in CROSS_FACTS.items()],
+        checks=[_check(name, sentence, rule) for name, (sentence, rule) in CROSS_COLUMN_RULES.items()],
         unique=KEYS,
         strict=True,
         name="feature_frame",

@@ -65,8 +65,8 @@ def in_sentences(what: str, project: str, location: str, *, unchanged: str = UNC
         raise _translated(error, what, project, location, unchanged) from None
     except OSError as error:
         raise WarehouseError(
-            f"Expected a file or a connection that is needed for {what}, but: {said(error)} Look at the path and who "
-            f"may read it. {unchanged}"
+            f"Expected a file or a connection that is needed for {what}, but: {message_of(error)} Look at the path and "
+            f"who may read it. {unchanged}"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         # The client takes for granted that an answer is BigQuery's.
@@ -86,7 +86,7 @@ def reason_of(error: Exception) -> str:
     return str(first.get("reason", "")) if isinstance(first, dict) else ""
 
 
-def said(error: Exception, most: int = 300) -> str:
+def message_of(error: Exception, most: int = 300) -> str:
     """Return the first line of Google's message, without the request and without secrets."""
     errors: Any = getattr(error, "errors", None)
     first = errors[0] if isinstance(errors, list | tuple) and errors else {}
@@ -124,7 +124,7 @@ def _translated(error: Exception, what: str, project: str, location: str, unchan
         if file:
             return WarehouseError(
                 f"Expected GOOGLE_APPLICATION_CREDENTIALS to be the path of a key file while {what}, but {file} "
-                f"is none: {said(cause)} Correct the path or get the file again. {unchanged}"
+                f"is none: {message_of(cause)} Correct the path or get the file again. {unchanged}"
             )
         return WarehouseError(
             f"Expected credentials for Google Cloud while {what}, and found none. On Google's machines attach a "
@@ -139,8 +139,8 @@ def _translated(error: Exception, what: str, project: str, location: str, unchan
     if isinstance(cause, api.GoogleAPICallError):
         return _answered(cause, what, project, location, unchanged)
     return WarehouseError(
-        f"Expected BigQuery to answer while {what}, but it could not be reached: {said(cause)} Look at the network, "
-        f"and run again. {unchanged}"
+        f"Expected BigQuery to answer while {what}, but it could not be reached: {message_of(cause)} Look at the "
+        f"network, and run again. {unchanged}"
     )
 
 
@@ -170,7 +170,7 @@ def _answered(error: Any, what: str, project: str, location: str, unchanged: str
     """Translate an answer with an error status."""
     from google.api_core import exceptions as api
 
-    reason, message = reason_of(error), said(error)
+    reason, message = reason_of(error), message_of(error)
     lower = message.lower()
     if is_conflict(error):
         return ChangedTableError(

@@ -18,7 +18,7 @@ from support.certificates import self_signed
 from resources.environment import variables
 from resources.warehouse import WarehouseError
 from resources.warehouse.bigquery import BigQueryWarehouse
-from resources.warehouse.bigquery.errors import ChangedTableError, in_sentences, said
+from resources.warehouse.bigquery.errors import ChangedTableError, in_sentences, message_of
 
 PROJECT = "shop"
 
@@ -132,7 +132,7 @@ def test_a_secret_in_an_answer_is_not_repeated(server: Server, warehouse: BigQue
     ],
 )
 def test_whatever_looks_like_a_secret_is_left_out(text: str) -> None:
-    shown = said(ValueError(f"Refused: {text}"))
+    shown = message_of(ValueError(f"Refused: {text}"))
     assert shown.startswith("Refused: ")
     assert "s3cret" not in shown
     assert "MIIabc" not in shown

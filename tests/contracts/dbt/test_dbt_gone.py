@@ -21,8 +21,6 @@ THE_NEWEST_DAYS_DELETED = f"delete from raw.transactions where {LOCAL_DAY} >= da
 
 EVERYTHING_DELETED = "delete from raw.transactions"
 
-ON_THE_DAY = "select count(*) as n from staging.stg_order_lines where ordered_on = date '2017-05-10'"
-
 
 def tables(warehouse: Warehouse, *schemas: str) -> dict[str, pd.DataFrame]:
     """Return the tables and views of these schemas by name, in an order that does not depend on how they were made."""

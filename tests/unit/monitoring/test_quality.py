@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from support.simulated_feed import FAULTY_WEEK, FIRST, make_shop, measure, sources, watch
 
-from ml_models.faults import altered_sql
+from ml_models.faults import perturbed_sql
 from ml_models.monitoring.data_quality import judge_arrival, judge_quality, judge_schema
 from ml_models.monitoring.data_quality.monitored_tables import TableSource
 
@@ -172,7 +172,7 @@ def test_an_anomaly_can_be_made_again_and_looks_the_same(shop, tables, judged, n
     sales, kind, column = FAULTS[name]
     anomaly = next(one for one in judged(sales).anomalies if (one.kind, one.column) == (kind, column))
     shop.execute("create or replace table feed.sales as select * from clean")
-    sql = altered_sql(anomaly.replay, tables[0].columns, "sold_at").replace("{table}", "clean")
+    sql = perturbed_sql(anomaly.replay, tables[0].columns, "sold_at").replace("{table}", "clean")
     again = next(one for one in judged(sql).anomalies if (one.kind, one.column) == (kind, column))
     assert again.observed == pytest.approx(anomaly.observed, rel=0.15)
 

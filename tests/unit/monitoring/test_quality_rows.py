@@ -8,7 +8,6 @@ from ml_models.monitoring.data_quality import judge_as_of, judge_frame, judge_ou
 from ml_models.problems.lapse import PROBLEM
 
 CUTOFF = date(2021, 6, 7)
-FEATURE = "recency_days"
 
 
 @pytest.fixture(scope="module")
@@ -57,17 +56,17 @@ def outcomes() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def test_true_outcomes_raise_nothing():
     late, early = outcomes()
-    assert judge_outcomes(late, CUTOFF, truth=late, early=early) == ()
+    assert judge_outcomes(late, PROBLEM, CUTOFF, truth=late, early=early) == ()
 
 
 def test_outcomes_that_are_young_wrong_or_closed_early_are_seen():
     late, early = outcomes()
     young = late.assign(cutoff_date=late["cutoff_date"] + pd.Timedelta(days=14))
-    assert "28 days" in judge_outcomes(young, CUTOFF)[0].sentence
+    assert "28 days" in judge_outcomes(young, PROBLEM, CUTOFF)[0].sentence
     wrong = late.assign(lapsed=1 - late["lapsed"])
-    assert judge_outcomes(wrong, CUTOFF, truth=late)[0].kind == "labels"
+    assert judge_outcomes(wrong, PROBLEM, CUTOFF, truth=late)[0].kind == "labels"
     closed = late.assign(lapsed=early["lapsed_14d"])
-    (anomaly,) = judge_outcomes(closed, CUTOFF, early=early)
+    (anomaly,) = judge_outcomes(closed, PROBLEM, CUTOFF, early=early)
     assert "closed before" in anomaly.sentence
 
 
