@@ -26,12 +26,14 @@ from assets.company.dbt import dbt_models
 from assets.company.dbt_unit_tests import unit_test_checks
 from assets.company.quality import quality_assets
 from assets.problem.backtest import backtest
+from assets.problem.candidate import candidate
+from assets.problem.drift import DRIFT_ASSETS
 from assets.problem.frame import FEATURE_ASSETS
-from assets.problem.judgement import JUDGEMENT_ASSETS
-from assets.problem.monitoring import MONITORING_ASSETS
+from assets.problem.judgement import judgement
+from assets.problem.performance import PERFORMANCE_ASSETS
 from assets.problem.predictions import PREDICTION_ASSETS
-from assets.problem.promotion import PROMOTION_ASSETS
-from assets.problem.training import TRAINING_ASSETS
+from assets.problem.promotion import champion
+from assets.problem.training_set import training_set
 from resources.profiles import resources_for
 from sensors.alerts import red_check_alert, run_failure_alert, stale_table_alert
 from sensors.arrivals import arrivals_sensor
@@ -68,11 +70,13 @@ def build_definitions(
     # The problem's, in the order in which its data flows.
     problem = [
         *FEATURE_ASSETS,
-        *TRAINING_ASSETS,
-        *PROMOTION_ASSETS,
+        training_set,
+        candidate,
+        champion,
         *PREDICTION_ASSETS,
-        *MONITORING_ASSETS,
-        *JUDGEMENT_ASSETS,
+        *PERFORMANCE_ASSETS,
+        *DRIFT_ASSETS,
+        judgement,
     ]
     assets = [*company, *problem]
     jobs = build_jobs(unit_test_checks(assets), assets)

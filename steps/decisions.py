@@ -5,7 +5,7 @@ The judgement itself is `ml_models.monitoring.week.judge_week`, a pure function.
 
 from collections.abc import Callable, Mapping
 from datetime import date
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, NamedTuple, cast, get_args
 
 from ml_models.monitoring.types import Action
 from resources.airbyte import RawWorkspace
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 EVENT_TAG, CUTOFF_TAG = "baton/event_id", "baton/cutoff"
 """Tags of a run that acts on a decision; the sensor that asks for the run sets them."""
+
+_EVIDENCE = ("event_id", "cause", "owner", "first_bad_asset", "failing_check", "next_command", "window", "reason")
+_QUARANTINED = ("quarantine_from", "quarantine_to")
 
 FinishedRun = Callable[[Mapping[str, str]], str | None]
 """Takes tags and returns the id of the finished run that carries them; None while there is none."""
@@ -73,6 +76,29 @@ def judge_due_week(
     _write(warehouse, judged, override_reason)
     log(f"{cutoff}: {judged.decision.action}. {judged.decision.reason}")
     return newest
+
+
+class Due(NamedTuple):
+    """What the newest decision asks for: an Action, the sentence that says why, and what a sensor needs to act."""
+
+    decision: str
+    sentence: str
+    evidence: dict[str, str]
+
+
+def what_is_due(decisions: "pd.DataFrame", newest: date | None) -> Due:
+    """Return what the newest decision asks for; `decisions` are rows of the ledger, the newest first.
+
+    `newest` is the newest cutoff that was delivered: a decision on a later one waits for its data.
+    """
+    if decisions.empty:
+        return Due("continue", "Nothing was judged yet: there is no cutoff.", {})
+    row = decisions.iloc[0]
+    evidence = {name: str(row[name]) for name in _EVIDENCE}
+    # A week that still waits for its data was not judged in full; the name tells the sensor that looks for such.
+    week = "cutoff" if row["cutoff"].date() == newest else "waiting_for"
+    evidence |= {name: f"{row[name]:%Y-%m-%d}" for name in _QUARANTINED if row[name] == row[name]}
+    return Due(str(row["action"]), f"{row['action']}: {row['reason']}", {week: f"{row['cutoff']:%Y-%m-%d}", **evidence})
 
 
 def _override(override: str, reason: str) -> Action | None:

@@ -5,7 +5,6 @@ They become three tables, a page and the one check that the sensors act on.
 
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -15,7 +14,7 @@ from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
-from steps.decisions import judge_due_week
+from steps.decisions import judge_due_week, what_is_due
 from steps.ownership import owner_of
 from steps.tables import (
     ANOMALIES,
@@ -31,9 +30,6 @@ from steps.tables import (
     WHY,
     described,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DIGEST_WEEKS = 8
 
@@ -146,45 +142,12 @@ def _report(warehouse: Warehouse, newest: date | None) -> Iterator[Materialized 
         asset_key=WHY,
         metadata={**described(warehouse, WHY), "digest": dg.MetadataValue.md(digest(weeks)), "weeks": table(weeks)},
     )
-    yield _due(ledger, newest)
-
-
-def _due(ledger: "pd.DataFrame", newest: date | None) -> dg.AssetCheckResult:
-    """Return the check that sensors act on, from the newest row of the ledger."""
-    if ledger.empty:
-        return dg.AssetCheckResult(
-            asset_key=DECISIONS,
-            check_name=NO_ACTION_DUE.name,
-            passed=True,
-            severity=dg.AssetCheckSeverity.WARN,
-            description="Nothing was judged yet: there is no cutoff.",
-            metadata={"decision": "continue"},
-        )
-    row = ledger.iloc[0]
-    texts = {
-        name: str(row[name])
-        for name in (
-            "event_id",
-            "cause",
-            "owner",
-            "first_bad_asset",
-            "failing_check",
-            "next_command",
-            "window",
-            "reason",
-        )
-    }
-    # A week that still waits for its data was not judged in full; the name tells the sensor that looks for such.
-    week = "cutoff" if row["cutoff"].date() == newest else "waiting_for"
-    days = {name: f"{row[name]:%Y-%m-%d}" for name in ("quarantine_from", "quarantine_to") if row[name] == row[name]}
-    return dg.AssetCheckResult(
+    due = what_is_due(ledger, newest)
+    yield dg.AssetCheckResult(
         asset_key=DECISIONS,
         check_name=NO_ACTION_DUE.name,
-        passed=row["action"] == "continue",
+        passed=due.decision == "continue",
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{row['action']}: {row['reason']}",
-        metadata={"decision": row["action"], week: f"{row['cutoff']:%Y-%m-%d}", **texts, **days},
+        description=due.sentence,
+        metadata={"decision": due.decision, **due.evidence},
     )
-
-
-JUDGEMENT_ASSETS = [judgement]

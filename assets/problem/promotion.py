@@ -92,6 +92,3 @@ def champion(
         description=published.sentence,
     )
     return dg.MaterializeResult(metadata=metadata, check_results=[parity])
-
-
-PROMOTION_ASSETS = [champion]

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from assets.company.dbt_unit_tests import UNIT_TEST_PREFIX
-from assets.problem.training import candidate
+from assets.problem.candidate import candidate
 from ml_models.training.gates import GATES
 from steps.ownership import FRESHNESS, owner_of
 from steps.tables import BACKTEST
