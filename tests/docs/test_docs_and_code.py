@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from test_house_rules import MAY_IMPORT
 
 from ml_models.problems.lapse import PROBLEM
 from resources.profiles import ROOT
@@ -27,6 +28,10 @@ def name_of(page: Path) -> str:
     """Return a page's path in the project."""
     return page.relative_to(ROOT).as_posix()
 
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+FLOORS = re.compile(r"^\| (\d) \| `([\w.]+/?)`", re.MULTILINE)
+"""A line of the table of floors: its number and its room."""
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
@@ -123,3 +128,20 @@ def test_the_number_of_features_is_that_of_the_problem():
         if int(number) != len(PROBLEM.features)
     ]
     assert told == []
+
+
+def test_the_floors_of_the_architecture_page_are_those_of_the_rules():
+    """A room may import every room of a lower floor, and none of its own."""
+    floors = {room.rstrip("/").removesuffix(".py"): int(floor) for floor, room in FLOORS.findall(ARCHITECTURE)}
+    assert set(floors) == set(MAY_IMPORT)
+    assert {room: {one for one in floors if floors[one] < floors[room]} for room in floors} == MAY_IMPORT
+
+
+@pytest.mark.parametrize(
+    "room", ["ml_models/", "ml_models/training/", "resources/", "steps/", "assets/company/", "assets/problem/"]
+)
+def test_every_module_of_a_room_is_named_where_the_page_looks_inside(room):
+    lines = [line for line in ARCHITECTURE.splitlines() if re.match(rf"\| `{room}`(?: itself|,[^|]*)? \|", line)]
+    named = set(re.findall(r"`(\w+)`", "\n".join(lines)))
+    there = {file.stem for file in (ROOT / room).glob("*.py")} - {"__init__"}
+    assert there - named == set(), "name them in docs/architecture.md"
