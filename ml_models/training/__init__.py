@@ -8,7 +8,6 @@ Who calls whom:
         search.train              search, fit, score the holdout; calls splits.inner_split and baselines
         champion_challenge        candidate and champion on the same rows
         gate.judge                the verdicts; calls behaviour
-    gate.promotable               may the candidate be deployed?
 
 `search.simplest_recipe` is for where there is no champion. Import from the files: this package stays empty, because
 `ml_models/monitoring` needs `splits` alone and must not load the rest.

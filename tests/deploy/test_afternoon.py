@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from contracts.airbyte_server.server import AirbyteServer, Connection
-from contracts.bigquery.bigquery_world import Twins
+from contracts.bigquery.bigquery_world import BothEngines
 from environments.emulator import serving as emulating
 from support.checkouts import copy_project
 from support.sample import load_raw_sample
@@ -119,12 +119,12 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         database = stack.enter_context(postgres())
         # Airbyte's destination, as far as rows go: what a sync lands, in the types that it lands, is there already.
         stack.enter_context(variables(emulator.environment()))
-        twins = Twins.in_folder(tmp_path)
-        load_raw_sample(twins.duckdb.path, modulo=8)
-        twins.land()
+        both = BothEngines.in_folder(tmp_path)
+        load_raw_sample(both.duckdb.path, modulo=8)
+        both.land()
 
         def landed(connection: Connection) -> dict[str, int]:
-            return {one.name: twins.duckdb.row_count("raw", one.name) for one in connection.selected}
+            return {one.name: both.duckdb.row_count("raw", one.name) for one in connection.selected}
 
         [kept] = read_snapshot(SNAPSHOT_FILE).values()
         connection = Connection.of_snapshot(kept)

@@ -52,7 +52,7 @@ class Case:
       inside the feature windows.
     - `frame`: feature rows of all cutoffs. `rows`: labelled rows (rows.labelled_rows) of all matured ones.
       `early`: keys and EARLY_LABEL.
-    - `champion`: fitted pipeline with `predict_proba`, None when there is none yet; `champion_info` its origin.
+    - `champion`: fitted pipeline with `predict_proba`, None when there is none yet; `champion_info` about it.
     - `drifted`: columns that alarmed; `drift_alarm`: features or scores did.
     - `performance_alarm`: predictions do not hold; `performance_kind`: by which evidence; `segments`: the alarmed ones,
       as (segment_column, segment_value).

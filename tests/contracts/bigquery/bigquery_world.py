@@ -26,7 +26,7 @@ LANDED = {
 
 
 @dataclass(frozen=True)
-class Twins:
+class BothEngines:
     """One source, two warehouses, and dbt on each."""
 
     duckdb: DuckDBWarehouse
@@ -37,7 +37,7 @@ class Twins:
     """What differed after the first build."""
 
     @classmethod
-    def in_folder(cls, folder: Path) -> "Twins":
+    def in_folder(cls, folder: Path) -> "BothEngines":
         """Return warehouses without tables."""
         duck = DuckDBWarehouse(path=str(folder / "warehouse.duckdb"))
         project = str(ROOT / "dbt_project")

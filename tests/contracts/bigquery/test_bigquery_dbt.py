@@ -5,7 +5,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from bigquery_world import Twins
+from bigquery_world import BothEngines
 from environments.analyzer import check
 from environments.emulator import PROJECT
 from support.same_rows import differences
@@ -35,9 +35,9 @@ where cutoff_date between date '2017-08-07' and date '2017-08-28';
 
 
 @pytest.fixture(scope="module")
-def twins(emulator, tmp_path_factory) -> Twins:
+def both(emulator, tmp_path_factory) -> BothEngines:
     """Both warehouses as of June, and then as of the end of the year: the second build is incremental."""
-    made = Twins.in_folder(tmp_path_factory.mktemp("twins"))
+    made = BothEngines.in_folder(tmp_path_factory.mktemp("both"))
     load_raw_sample(made.duckdb.path, modulo=32, as_of="2017-06-19T08:00:00-04:00")
     made.land()
     made.dbt("run", "--exclude", "tag:serving")
@@ -56,20 +56,20 @@ def twins(emulator, tmp_path_factory) -> Twins:
     return made
 
 
-def test_every_table_of_the_first_build_is_equal_cell_for_cell(twins: Twins) -> None:
-    assert twins.first == {}
+def test_every_table_of_the_first_build_is_equal_cell_for_cell(both: BothEngines) -> None:
+    assert both.first == {}
 
 
-def test_every_table_is_equal_after_new_weeks_were_added_to_it(twins: Twins) -> None:
-    assert twins.differences(DATA) == {}
+def test_every_table_is_equal_after_new_weeks_were_added_to_it(both: BothEngines) -> None:
+    assert both.differences(DATA) == {}
     # Equal because it is there, not because both are empty.
-    assert twins.bigquery.row_count("features", "customer_features") > 1_500
-    assert twins.bigquery.row_count("marts", "customers_at_risk") > 20
-    assert twins.bigquery.row_count("marts", "accuracy_over_time") > 15
+    assert both.bigquery.row_count("features", "customer_features") > 1_500
+    assert both.bigquery.row_count("marts", "customers_at_risk") > 20
+    assert both.bigquery.row_count("marts", "accuracy_over_time") > 15
 
 
-def test_a_cell_that_differs_is_found(twins: Twins) -> None:
-    frame = twins.duckdb.read("select * from features.customer_features")
+def test_a_cell_that_differs_is_found(both: BothEngines) -> None:
+    frame = both.duckdb.read("select * from features.customer_features")
     changed = frame.copy()
     changed.loc[5, "gap_std_days_84d"] += 1e-9
     changed.loc[7, "trips_7d"] += 1
@@ -77,9 +77,9 @@ def test_a_cell_that_differs_is_found(twins: Twins) -> None:
     assert set(differences(frame, changed.assign(trips_7d=frame["trips_7d"]))) == {"gap_std_days_84d"}
 
 
-def test_what_grows_is_partitioned_by_its_day_and_clustered_by_customer(twins: Twins) -> None:
+def test_what_grows_is_partitioned_by_its_day_and_clustered_by_customer(both: BothEngines) -> None:
     laid_out = {}
-    with twins.bigquery.connect() as client:
+    with both.bigquery.connect() as client:
         for name in ("staging.stg_order_lines", "marts.orders", "marts.customer_days", "features.customer_features"):
             table = client.get_table(f"{PROJECT}.{name}")
             laid_out[name] = (table.time_partitioning.field, table.time_partitioning.type_, table.clustering_fields)
@@ -91,15 +91,15 @@ def test_what_grows_is_partitioned_by_its_day_and_clustered_by_customer(twins: T
     }
 
 
-def test_a_rebuild_from_a_cutoff_replaces_whole_partitions(twins: Twins) -> None:
-    before = twins.bigquery.row_count("features", "customer_features")
-    with twins.bigquery.connect() as client:
+def test_a_rebuild_from_a_cutoff_replaces_whole_partitions(both: BothEngines) -> None:
+    before = both.bigquery.row_count("features", "customer_features")
+    with both.bigquery.connect() as client:
         changed = "update features.customer_features set trips_7d = 999 where cutoff_date >= '2017-12-18'"
         client.query_and_wait(changed)
     rebuild = {"BATON_REBUILD_FROM": "2017-12-18"}
-    twins.dbt_bigquery.invoke(["run", "--select", "customer_features"], rebuild)
-    assert twins.bigquery.row_count("features", "customer_features") == before
-    assert twins.differences(["features"]) == {}
+    both.dbt_bigquery.invoke(["run", "--select", "customer_features"], rebuild)
+    assert both.bigquery.row_count("features", "customer_features") == before
+    assert both.differences(["features"]) == {}
 
 
 # By the shops' clock: 11 October, 8 November (moved to the 10th), and 21 December on.
@@ -112,54 +112,54 @@ GONE = (
 )
 
 
-def test_days_and_cutoffs_that_went_away_from_raw_are_gone_there_too(twins: Twins) -> None:
-    with duckdb.connect(twins.duckdb.path) as connection, twins.bigquery.connect() as client:
+def test_days_and_cutoffs_that_went_away_from_raw_are_gone_there_too(both: BothEngines) -> None:
+    with duckdb.connect(both.duckdb.path) as connection, both.bigquery.connect() as client:
         for change in GONE:
             connection.execute(change)
             client.query_and_wait(change)
     made = ["stg_order_lines", "orders", "customer_days", "cutoffs", "customer_features"]
-    for dbt in (twins.dbt_duckdb, twins.dbt_bigquery):
+    for dbt in (both.dbt_duckdb, both.dbt_bigquery):
         dbt.invoke(["run", "--select", *made], {"BATON_REBUILD_FROM": "2017-10-16"})
     by_day = "select ordered_on, count(*) as n, max(order_id) as newest from staging.stg_order_lines group by 1"
-    lines = twins.bigquery.read(by_day)
-    assert differences(twins.duckdb.read(by_day), lines) == {}
+    lines = both.bigquery.read(by_day)
+    assert differences(both.duckdb.read(by_day), lines) == {}
     days = set(lines["ordered_on"].astype(str).str[:10])
     assert {"2017-10-10", "2017-11-10", "2017-12-20"} <= days
     assert days.isdisjoint({"2017-10-11", "2017-11-08", "2017-12-21"})
-    assert twins.differences(["features"]) == {}
-    newest = twins.bigquery.read("select max(cutoff_date) as cutoff_date from features.customer_features")
+    assert both.differences(["features"]) == {}
+    newest = both.bigquery.read("select max(cutoff_date) as cutoff_date from features.customer_features")
     assert str(newest["cutoff_date"][0])[:10] == "2017-12-18", "what it cannot see any more is no cutoff"
 
 
-def test_jobs_of_dbt_carry_the_name_of_the_node(twins: Twins) -> None:
-    with twins.bigquery.connect() as client:
+def test_jobs_of_dbt_carry_the_name_of_the_node(both: BothEngines) -> None:
+    with both.bigquery.connect() as client:
         labels = [job.labels for job in client.list_jobs(max_results=5000)]
     assert {"customer_features", "accuracy_over_time"} <= {found.get("dbt_node") for found in labels}
     assert {found["baton_run"] for found in labels if "dbt_node" in found} == {"outside-a-run"}
 
 
-def test_unit_tests_of_dates_and_numbers_pass_there_too(twins: Twins) -> None:
+def test_unit_tests_of_dates_and_numbers_pass_there_too(both: BothEngines) -> None:
     chosen = "a_day_that_is_not_over_is_not_delivered gaps_between_shopping_days label_edges"
-    events = twins.dbt_bigquery.invoke(["test", "--select", *chosen.split()])
+    events = both.dbt_bigquery.invoke(["test", "--select", *chosen.split()])
     assert [event["data"]["status"] for event in events] == ["pass"] * 3
 
 
 @pytest.fixture(scope="module")
-def columns(twins: Twins) -> dict[str, dict[str, str]]:
+def columns(both: BothEngines) -> dict[str, dict[str, str]]:
     """Columns and types of every table, as BigQuery describes them."""
-    return {f"{schema}.{name}": shape.columns for (schema, name), shape in twins.bigquery.shapes().items()}
+    return {f"{schema}.{name}": shape.columns for (schema, name), shape in both.bigquery.shapes().items()}
 
 
-def compiled(twins: Twins, folder: Path, *options: str) -> dict[str, str]:
+def compiled(both: BothEngines, folder: Path, *options: str) -> dict[str, str]:
     """Return the SQL of every model and test, as dbt would send it."""
-    twins.dbt_bigquery.invoke(["compile", *options], target=folder)
+    both.dbt_bigquery.invoke(["compile", *options], target=folder)
     nodes = json.loads((folder / "manifest.json").read_text())["nodes"]
     return {name: node["compiled_code"] for name, node in nodes.items() if node.get("compiled_code")}
 
 
-def test_every_model_and_test_is_legal_by_googles_analyzer(twins: Twins, columns, tmp_path) -> None:
-    later = compiled(twins, tmp_path / "later")
-    first = compiled(twins, tmp_path / "first", "--full-refresh", "--select", "config.materialized:incremental")
+def test_every_model_and_test_is_legal_by_googles_analyzer(both: BothEngines, columns, tmp_path) -> None:
+    later = compiled(both, tmp_path / "later")
+    first = compiled(both, tmp_path / "first", "--full-refresh", "--select", "config.materialized:incremental")
     statements = {**later, **{f"{name} at first": sql for name, sql in first.items()}}
     assert len([name for name in statements if name.startswith("model.")]) == 18 + 4
     illegal = {

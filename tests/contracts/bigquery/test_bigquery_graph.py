@@ -10,7 +10,7 @@ import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
-from bigquery_world import Twins
+from bigquery_world import BothEngines
 from environments.analyzer import check
 from environments.emulator import Emulator
 from support.same_rows import differences
@@ -87,14 +87,14 @@ def materialize(warehouse: Warehouse, dbt: DbtRunner, folder: Path) -> dg.Execut
     )
 
 
-Made = tuple[Twins, dg.ExecuteInProcessResult]
+Made = tuple[BothEngines, dg.ExecuteInProcessResult]
 
 
 @pytest.fixture(scope="module")
 def made(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     """The same source and the whole graph on both, and the run on BigQuery."""
     folder = tmp_path_factory.mktemp("graph")
-    made = Twins.in_folder(folder)
+    made = BothEngines.in_folder(folder)
     made = replace(made, bigquery=Recorded(**made.bigquery.model_dump()))
     load_raw_sample(made.duckdb.path, modulo=8)
     with duckdb.connect(made.duckdb.path) as connection:
@@ -111,14 +111,14 @@ def made(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def twins(made: Made) -> Twins:
+def both(made: Made) -> BothEngines:
     return made[0]
 
 
 # Before the graph is there: the local copy would take all of its tables.
 def test_structures_and_times_arrive_as_what_the_embedded_profile_has(emulator: Emulator, tmp_path: Path) -> None:
-    twins = Twins.in_folder(tmp_path)
-    warehouse = twins.bigquery
+    both = BothEngines.in_folder(tmp_path)
+    warehouse = both.bigquery
     with warehouse.connect() as client:
         warehouse.ensure_dataset(client, "raw")
     warehouse.execute(
@@ -150,9 +150,9 @@ def test_structures_and_times_arrive_as_what_the_embedded_profile_has(emulator: 
         warehouse.close()
 
 
-def unequal(twins: Twins, schema: str, table: str) -> dict[str, str]:
+def unequal(both: BothEngines, schema: str, table: str) -> dict[str, str]:
     sql = f"select * from {schema}.{table}"
-    found = differences(twins.duckdb.read(sql), twins.bigquery.read(sql))
+    found = differences(both.duckdb.read(sql), both.bigquery.read(sql))
     return {name: what for name, what in found.items() if name not in DIFFER}
 
 
@@ -168,24 +168,24 @@ def unequal(twins: Twins, schema: str, table: str) -> dict[str, str]:
         ("marts", "customers_at_risk"),
     ],
 )
-def test_the_model_and_its_predictions_are_the_same_on_both(twins: Twins, schema: str, table: str) -> None:
-    assert twins.bigquery.row_count(schema, table) > 0
-    assert unequal(twins, schema, table) == {}
+def test_the_model_and_its_predictions_are_the_same_on_both(both: BothEngines, schema: str, table: str) -> None:
+    assert both.bigquery.row_count(schema, table) > 0
+    assert unequal(both, schema, table) == {}
 
 
 @pytest.mark.parametrize(
     "table", ["census", "profile", "anomalies", "drift", "performance", "diagnosis", "decisions", "why"]
 )
-def test_the_weekly_judgement_is_the_same_on_both(twins: Twins, table: str) -> None:
-    assert twins.bigquery.row_count("monitoring", table) > 0
-    assert unequal(twins, "monitoring", table) == {}
+def test_the_weekly_judgement_is_the_same_on_both(both: BothEngines, table: str) -> None:
+    assert both.bigquery.row_count("monitoring", table) > 0
+    assert unequal(both, "monitoring", table) == {}
 
 
-def test_what_the_assets_ask_is_legal_for_google_too(twins: Twins) -> None:
+def test_what_the_assets_ask_is_legal_for_google_too(both: BothEngines) -> None:
     assert len(Recorded.statements) > 60
-    tables = {f"{schema}.{table}": shape.columns for (schema, table), shape in twins.bigquery.shapes().items()}
+    tables = {f"{schema}.{table}": shape.columns for (schema, table), shape in both.bigquery.shapes().items()}
     # Statements name a table with its project or without.
-    tables |= {f"{twins.bigquery.project}.{name}": columns for name, columns in tables.items()}
+    tables |= {f"{both.bigquery.project}.{name}": columns for name, columns in tables.items()}
     assert check(Recorded.statements, tables) == {}
 
 
@@ -201,14 +201,14 @@ def test_what_was_read_and_what_it_would_cost_stands_beside_what_was_made_of_it(
     assert silent == []
 
 
-def test_the_fault_was_found_and_re_enacted(twins: Twins) -> None:
-    why = twins.bigquery.read("select * from monitoring.why")
+def test_the_fault_was_found_and_re_enacted(both: BothEngines) -> None:
+    why = both.bigquery.read("select * from monitoring.why")
     assert (why["cause"].item(), why["decision"].item()) == ("data quality", "inspect")
     assert why["first_bad_asset"].item() == "raw/transactions"
 
 
-def test_the_local_copy_has_the_types_that_embedded_landing_gives(twins: Twins) -> None:
-    here, copied = twins.duckdb.shapes(), twins.bigquery.local().shapes()
+def test_the_local_copy_has_the_types_that_embedded_landing_gives(both: BothEngines) -> None:
+    here, copied = both.duckdb.shapes(), both.bigquery.local().shapes()
     for name, shape in copied.items():
         if name[0] != "copied":
             # Text and JSON are one where a whole line of a loader's is meant.
@@ -217,36 +217,36 @@ def test_the_local_copy_has_the_types_that_embedded_landing_gives(twins: Twins) 
     assert {name for name in copied if name[0] == "raw"} == {name for name in here if name[0] == "raw"}
 
 
-def test_a_second_refresh_reads_nothing(twins: Twins) -> None:
-    twins.bigquery.local()
-    twins.bigquery.costs()
-    twins.bigquery.local()
-    assert twins.bigquery.costs() == {}
+def test_a_second_refresh_reads_nothing(both: BothEngines) -> None:
+    both.bigquery.local()
+    both.bigquery.costs()
+    both.bigquery.local()
+    assert both.bigquery.costs() == {}
 
 
-def test_rows_that_arrived_and_rows_that_went_away_are_noticed(twins: Twins) -> None:
-    local = twins.bigquery.local()
+def test_rows_that_arrived_and_rows_that_went_away_are_noticed(both: BothEngines) -> None:
+    local = both.bigquery.local()
     before = local.row_count("raw", "transactions")
-    twins.bigquery.execute(
+    both.bigquery.execute(
         "insert into raw.transactions (household_id, basket_id, product_id, store_id, transaction_timestamp, "
         "_airbyte_extracted_at) select household_id, -1, product_id, store_id, transaction_timestamp, "
         "timestamp '2018-01-02 13:00:00+00' from raw.transactions limit 5"
     )
-    assert twins.bigquery.local().row_count("raw", "transactions") == before + 5
-    twins.bigquery.execute("delete from raw.transactions where basket_id = -1")
-    assert twins.bigquery.local().row_count("raw", "transactions") == before
+    assert both.bigquery.local().row_count("raw", "transactions") == before + 5
+    both.bigquery.execute("delete from raw.transactions where basket_id = -1")
+    assert both.bigquery.local().row_count("raw", "transactions") == before
 
 
-def test_above_the_limit_only_the_sample_is_judged(twins: Twins, tmp_path: Path) -> None:
-    copy = replace(twins.bigquery.local_copy, path=str(tmp_path / "few.duckdb"), most_customers=120)
-    few = twins.bigquery.model_copy(update={"local_copy": copy})
+def test_above_the_limit_only_the_sample_is_judged(both: BothEngines, tmp_path: Path) -> None:
+    copy = replace(both.bigquery.local_copy, path=str(tmp_path / "few.duckdb"), most_customers=120)
+    few = both.bigquery.model_copy(update={"local_copy": copy})
     local = few.local()
     share = share_of(local)
     assert share < 1
-    sampled = twins.duckdb.read(
-        f"select count(*) as n from staging.stg_order_lines where {twins.duckdb.sampled('customer_id', share)}"
+    sampled = both.duckdb.read(
+        f"select count(*) as n from staging.stg_order_lines where {both.duckdb.sampled('customer_id', share)}"
     )
     assert local.row_count("raw", "transactions") == local.row_count("staging", "stg_order_lines")
     assert local.row_count("staging", "stg_order_lines") == sampled["n"].item()
-    assert local.row_count("raw", "products") == twins.duckdb.row_count("raw", "products")
+    assert local.row_count("raw", "products") == both.duckdb.row_count("raw", "products")
     few.close()
