@@ -1,5 +1,7 @@
 """Published scores on BigQuery: Google's client, Google's interface, Google's analyzer, and what the language computes.
 
+What holds on every engine is in `tests/contracts/warehouse/test_sql_functions_contract.py`.
+
 The service is ours; what it may be asked and may answer is Google's discovery document, and what a statement means is
 said by Google's own analyzer and reference implementation of GoogleSQL.
 """
@@ -14,13 +16,12 @@ import pytest
 from contracts.bigquery.functions_service import LOCATION, FunctionsService, serving
 from environments.analyzer import GoogleSQL, googlesql
 from sklearn.pipeline import Pipeline
+from support.published_scores import CALL, champion_says, compiled, scores_of
 from support.simulated_shop import make_frame
-from support.small_model import FEATURES, fitted
 
 from ml_models.problems.lapse import PROBLEM
-from ml_models.scoring_sql import CompiledScore, compile_pipeline
 from resources.registry import ModelRegistry, ModelVersion
-from resources.sql_functions import Published, move_alias, publish, published, withdraw_alias
+from resources.sql_functions import Published, publish, published
 from resources.warehouse import WarehouseError
 from resources.warehouse.bigquery import BigQueryWarehouse
 from steps.publishing import keep_published
@@ -30,16 +31,6 @@ pytestmark = pytest.mark.slow
 PROJECT = "shop"
 COLUMNS = {"customer_id": "STRING", "recency": "FLOAT64", "trips": "INT64"}
 ROWS = [["a", 1.0, 8], ["b", 9.0, 4], ["c", None, 3]]
-FRAME = pd.DataFrame(ROWS, columns=list(COLUMNS))
-CALL = "select scoring.lapse_champion(f) as score from features.feature_frame as f order by f.customer_id"
-
-
-def compiled(seed: int) -> CompiledScore:
-    return compile_pipeline(fitted(seed), FEATURES, "googlesql")
-
-
-def said_by(seed: int) -> list[float]:
-    return pytest.approx(list(fitted(seed).predict_proba(FRAME[FEATURES])[:, 1]), abs=1e-9)
 
 
 @pytest.fixture(scope="module")
@@ -61,24 +52,9 @@ def warehouse(service: FunctionsService) -> BigQueryWarehouse:
     return BigQueryWarehouse(project=PROJECT, location=LOCATION, wait_seconds=5, job_seconds=5)
 
 
-def champion_says(warehouse: BigQueryWarehouse) -> list[float]:
-    return list(warehouse.read(CALL)["score"])
-
-
-def test_a_promotion_publishes_and_a_rollback_moves_the_alias_back(warehouse) -> None:
-    assert warehouse.dialect == "googlesql"
-    assert published(warehouse, "lapse") == Published((), None)
-    assert publish(warehouse, "lapse", 1, compiled(1), alias=True) == Published((1,), 1)
-    assert publish(warehouse, "lapse", 2, compiled(2)) == Published((1, 2), 1)
-    assert champion_says(warehouse) == said_by(1)
-    assert move_alias(warehouse, "lapse", 2) == Published((1, 2), 2)
-    assert champion_says(warehouse) == said_by(2)
-    assert move_alias(warehouse, "lapse", 1) == Published((1, 2), 1)
-    assert champion_says(warehouse) == said_by(1)
-
-
 def test_anybody_can_call_the_alias_with_a_table_a_query_or_the_projects_name(warehouse, service) -> None:
-    publish(warehouse, "lapse", 1, compiled(1), alias=True)
+    assert warehouse.dialect == "googlesql"
+    publish(warehouse, "lapse", 1, compiled(1, "googlesql"), alias=True)
     with warehouse.connect() as client:
         for call in (
             CALL,
@@ -88,7 +64,7 @@ def test_anybody_can_call_the_alias_with_a_table_a_query_or_the_projects_name(wa
             "select scoring.lapse_v1(f) from (select * from features.feature_frame) as f order by customer_id",
         ):
             # `jobs.query`, as a console and most programs ask.
-            assert [row[0] for row in client.query_and_wait(call)] == said_by(1)
+            assert [row[0] for row in client.query_and_wait(call)] == scores_of(1)
     assert "jobs.query" in service.called
     with pytest.raises(WarehouseError, match="(?i)but it answered: .*lapse_champion"):
         warehouse.read("select scoring.lapse_champion(f) from (select 1 as trips) as f")
@@ -97,21 +73,21 @@ def test_anybody_can_call_the_alias_with_a_table_a_query_or_the_projects_name(wa
 def test_publishing_the_same_again_changes_nothing_and_another_model_under_the_number_is_refused(
     warehouse, service
 ) -> None:
-    first = publish(warehouse, "lapse", 1, compiled(1), alias=True)
+    first = publish(warehouse, "lapse", 1, compiled(1, "googlesql"), alias=True)
     bodies = {name: about["definitionBody"] for name, about in service.routines.items()}
-    assert publish(warehouse, "lapse", 1, compiled(1), alias=True) == first
+    assert publish(warehouse, "lapse", 1, compiled(1, "googlesql"), alias=True) == first
     assert {name: about["definitionBody"] for name, about in service.routines.items()} == bodies
     asked = len(service.statements)
     with pytest.raises(WarehouseError, match="A version never changes"):
-        publish(warehouse, "lapse", 1, compiled(2), alias=True)
+        publish(warehouse, "lapse", 1, compiled(2, "googlesql"), alias=True)
     assert len(service.statements) == asked
-    assert champion_says(warehouse) == said_by(1)
+    assert champion_says(warehouse) == scores_of(1)
 
 
 def test_a_function_that_somebody_made_by_hand_is_not_replaced(warehouse, service) -> None:
     from google.cloud.bigquery import Routine, RoutineArgument
 
-    publish(warehouse, "lapse", 1, compiled(1), alias=True)
+    publish(warehouse, "lapse", 1, compiled(1, "googlesql"), alias=True)
     with warehouse.connect() as client:
         by_hand = Routine(
             "shop.scoring.lapse_v2",
@@ -122,55 +98,32 @@ def test_a_function_that_somebody_made_by_hand_is_not_replaced(warehouse, servic
         )
         client.create_routine(by_hand)
     with pytest.raises(WarehouseError, match=r"scoring\.lapse_v2 .* computes something else.* made by hand"):
-        publish(warehouse, "lapse", 2, compiled(2), alias=True)
+        publish(warehouse, "lapse", 2, compiled(2, "googlesql"), alias=True)
     assert published(warehouse, "lapse") == Published((1, 2), 1)
     assert service.routines["scoring", "lapse_v2"]["definitionBody"] == "r.recency / 28"
 
 
-def test_an_alias_is_not_moved_to_what_is_not_there(warehouse) -> None:
-    publish(warehouse, "lapse", 1, compiled(1), alias=True)
-    with pytest.raises(WarehouseError, match=r"version 7 of lapse .* published are: 1\. Publish it first"):
-        move_alias(warehouse, "lapse", 7)
-    assert published(warehouse, "lapse").champion == 1
-
-
-def test_old_versions_go_and_the_champion_stays_however_old(warehouse, service) -> None:
-    publish(warehouse, "lapse", 1, compiled(1), alias=True)
+def test_old_versions_are_deleted_each_by_one_call(warehouse, service) -> None:
+    publish(warehouse, "lapse", 1, compiled(1, "googlesql"), alias=True)
     for version in range(2, 7):
-        publish(warehouse, "lapse", version, compiled(version), keep=3)
+        publish(warehouse, "lapse", version, compiled(version, "googlesql"), keep=3)
     assert published(warehouse, "lapse") == Published((1, 4, 5, 6), 1)
     assert service.called.count("routines.delete") == 2
-    # A rollback to a version that went publishes it again.
-    assert publish(warehouse, "lapse", 2, compiled(2), alias=True, keep=3) == Published((2, 4, 5, 6), 2)
-    assert champion_says(warehouse) == said_by(2)
 
 
 @pytest.mark.parametrize(
     ("denied", "left"), [("scoring.lapse_v2", Published((1,), 1)), ("scoring.lapse_champion", Published((1, 2), 1))]
 )
 def test_a_permission_that_is_missing_leaves_the_alias(warehouse, service, denied: str, left: Published) -> None:
-    publish(warehouse, "lapse", 1, compiled(1), alias=True)
+    publish(warehouse, "lapse", 1, compiled(1, "googlesql"), alias=True)
     service.denied.add(denied)
     with pytest.raises(
         WarehouseError, match=r"Expected permission .*Access Denied: Routine .*roles/bigquery\.dataEditor"
     ) as raised:
-        publish(warehouse, "lapse", 2, compiled(2), alias=True)
+        publish(warehouse, "lapse", 2, compiled(2, "googlesql"), alias=True)
     assert "The alias calls what it called." in str(raised.value)
     assert published(warehouse, "lapse") == left
-    assert champion_says(warehouse) == said_by(1)
-
-
-def test_a_champion_that_sql_cannot_compute_leaves_no_alias_behind(warehouse) -> None:
-    publish(warehouse, "lapse", 1, compiled(1), alias=True)
-    assert withdraw_alias(warehouse, "lapse") == Published((1,), None)
-    assert withdraw_alias(warehouse, "lapse") == Published((1,), None)
-
-
-def test_problems_do_not_share_functions(warehouse) -> None:
-    publish(warehouse, "lapse", 1, compiled(1), alias=True)
-    publish(warehouse, "lapse_b", 4, compiled(2), alias=True)
-    assert published(warehouse, "lapse") == Published((1,), 1)
-    assert published(warehouse, "lapse_b") == Published((4,), 4)
+    assert champion_says(warehouse) == scores_of(1)
 
 
 def test_what_the_interface_does_not_know_is_found(language: GoogleSQL) -> None:
@@ -233,7 +186,7 @@ def test_a_champion_is_called_in_the_warehouse_before_its_alias_moves(shop, shop
 
 
 def test_a_function_that_says_something_else_in_the_warehouse_gets_no_alias_and_does_not_stay(shop, shops) -> None:
-    publish(shops, "lapse", 3, compiled(3), alias=True)
+    publish(shops, "lapse", 3, compiled(3, "googlesql"), alias=True)
     shop.miscomputed.add("scoring.lapse_v4")
     done = keep_published(shops, SHELF, CHAMPION)
     assert not done.passed
@@ -242,7 +195,7 @@ def test_a_function_that_says_something_else_in_the_warehouse_gets_no_alias_and_
 
 
 def test_a_champion_that_cannot_be_published_leaves_no_alias_to_the_version_before(shop, shops) -> None:
-    publish(shops, "lapse", 3, compiled(3), alias=True)
+    publish(shops, "lapse", 3, compiled(3, "googlesql"), alias=True)
     shop.denied.add("scoring.lapse_v4")
     done = keep_published(shops, SHELF, CHAMPION)
     assert (done.passed, done.severity) == (False, dg.AssetCheckSeverity.WARN)
@@ -251,7 +204,7 @@ def test_a_champion_that_cannot_be_published_leaves_no_alias_to_the_version_befo
 
 
 def test_an_alias_that_cannot_even_be_withdrawn_is_an_error(shop, shops) -> None:
-    publish(shops, "lapse", 3, compiled(3), alias=True)
+    publish(shops, "lapse", 3, compiled(3, "googlesql"), alias=True)
     shop.denied |= {"scoring.lapse_v4", "scoring.lapse_champion"}
     done = keep_published(shops, SHELF, CHAMPION)
     assert (done.passed, done.severity) == (False, dg.AssetCheckSeverity.ERROR)
