@@ -24,7 +24,7 @@ from ml_models.metrics import (
 from ml_models.problems.contract import Problem
 from ml_models.training.behaviour import behaves
 from ml_models.training.champion_challenge import CANDIDATE, CHAMPION, Champion, Comparison, compare_with_champion
-from ml_models.training.search import Log, TrainingResult, train
+from ml_models.training.search import Log, TrainingResult, silent, train
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def evaluate_candidate(
     Where a simpler family of models does as well on the holdout, that family is the candidate. Promote only if
     every verdict passed.
     """
-    say = log or _silent
+    say = log or silent
     result = train(training_set, problem, seed=seed, log=log)
     simpler = _as_good_and_simpler(result, problem)
     if simpler is not None:
@@ -257,10 +257,6 @@ def _control_fails(control: list[GateResult]) -> GateResult:
         )
         + f" {worst.sentence}",
     )
-
-
-def _silent(_message: str) -> None:
-    """Take the place of a log that nobody wants."""
 
 
 def _as_good_and_simpler(result: TrainingResult, problem: Problem) -> tuple[str, Interval] | None:

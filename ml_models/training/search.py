@@ -103,7 +103,7 @@ def train(training_set: pd.DataFrame, problem: Problem, seed: int = 0, log: Log 
     Raises:
         ValueError: a part is empty, or train or holdout has too few rows of either class.
     """
-    say = log or _silent
+    say = log or silent
     frame = training_set.assign(**{problem.cutoff: cutoff_dates(training_set[problem.cutoff])})
     everything = frame.sort_values([problem.cutoff, problem.entity], ignore_index=True)
     kept_out = everything.loc[everything["split"].isin(KEPT_OUT), [problem.cutoff, "split"]].drop_duplicates()
@@ -193,7 +193,7 @@ def simplest_recipe(problem: Problem) -> Callable[[pd.DataFrame], Pipeline]:
     return fit
 
 
-def _silent(_message: str) -> None:
+def silent(_message: str) -> None:
     """Take the place of a log that nobody wants."""
 
 
