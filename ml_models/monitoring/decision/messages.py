@@ -91,7 +91,7 @@ def cooldown_after_action(row: pd.Series, settings: Settings) -> str:
 
 def cooldown_after_promotion(champion: ModelInfo) -> str:
     """Return why nothing is retrained so soon after a promotion."""
-    return f"Cool-down: version {champion.version} serves since {champion.promoted_on} only."
+    return f"Cool-down: version {champion.version} has served only since {champion.promoted_on}."
 
 
 def improved_already(on: pd.Timestamp, diagnosis: Diagnosis) -> str:
