@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -132,6 +133,12 @@ def test_no_file_is_too_long():
     too_long = {name: count for name, count in lines.items() if count > LONGEST and name not in LONGER}
     assert too_long == {}
     assert [name for name in LONGER if lines.get(name, 0) <= LONGEST] == [], "no longer long, or gone: strike them"
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """pytest imports them by their name alone, and collects only the first of two."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py") if ".venv" not in path.parts)
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def load_definitions(home):

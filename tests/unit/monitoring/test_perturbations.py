@@ -7,7 +7,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from ml_models.faults import OPERATIONS, altered_sql, check, depends_on_when
+from ml_models.faults import OPERATIONS, check, depends_on_when, perturbed_sql
 from ml_models.monitoring.types import Perturbation
 
 FIRST = date(2024, 3, 4)
@@ -34,7 +34,7 @@ def columns(connection, relation="sales"):
 
 def altered(connection, operation, time=TIME, as_of=None, **fields):
     perturbation = Perturbation("raw/sales", operation, **fields)
-    return connection.execute(altered_sql(perturbation, columns(connection), time, "sales", as_of)).fetchdf()
+    return connection.execute(perturbed_sql(perturbation, columns(connection), time, "sales", as_of)).fetchdf()
 
 
 def before(connection):
@@ -60,7 +60,7 @@ def test_two_perturbations_of_the_same_unit_hit_the_same_ones_and_a_text_key_is_
     assert hit == set(scaled[scaled.cents >= 10_000].buyer)
     shop.execute("create or replace view texts as select * replace (cast(buyer as varchar) as buyer) from sales")
     text = Perturbation("staging/texts", "null", column="kind", per="buyer", rate=0.3)
-    found = shop.execute(altered_sql(text, columns(shop, "texts"), TIME, "texts")).fetchdf()
+    found = shop.execute(perturbed_sql(text, columns(shop, "texts"), TIME, "texts")).fetchdf()
     assert {str(buyer) for buyer in hit} == set(found[found.kind.isna()].buyer)
     assert len(hit) == pytest.approx(120, abs=30)
 
@@ -222,7 +222,7 @@ def test_every_operation_runs_and_is_the_same_twice(shop):
         what = Perturbation("raw/sales", name, column, per=per, value=value, first_day=FIRST)
         if OPERATIONS[name].whole_table:
             what = replace(what, first_day=None)
-        sql = altered_sql(what, known, TIME, "sales", date(2024, 4, 1))
+        sql = perturbed_sql(what, known, TIME, "sales", date(2024, 4, 1))
         once, again = (sorted(shop.execute(sql).fetchall(), key=str) for _ in range(2))
         assert once == again, name
 
@@ -264,7 +264,7 @@ def test_only_late_rows_and_what_changes_as_a_whole_depend_on_when_one_looks():
 )
 def test_a_description_that_cannot_be_meant_is_refused_in_a_sentence(shop, fields, sentence):
     with pytest.raises(ValueError, match="(?s).*") as error:
-        altered_sql(Perturbation(**{"table": "raw/sales", **fields}), columns(shop), TIME, "sales")
+        perturbed_sql(Perturbation(**{"table": "raw/sales", **fields}), columns(shop), TIME, "sales")
     assert sentence in str(error.value)
 
 
