@@ -81,9 +81,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "trained_through": Column("date", "Newest cutoff whose outcomes the version saw."),
         **_METRICS,
         "parameters": Column("varchar", "Chosen hyper-parameters, JSON."),
-        "fingerprint": Column(
-            "varchar", "Identifies training data, recipe, seed and libraries; equal digits, equal model."
-        ),
+        "fingerprint": Column("varchar", "Identifies data, recipe, seed and libraries; equal digits, equal model."),
         "mlflow_run_id": Column("varchar", "The run in MLflow that holds all evidence."),
     },
     ("training", "holdout_predictions"): {
