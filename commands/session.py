@@ -16,6 +16,7 @@ import dagster as dg
 
 from resources.profiles import PROFILES, ROOT, ProfileError, home, resources_for
 from sensors.alerts import sentence_of
+from steps.errors import StepRefusedError
 
 PID_TAG = "baton/pid"
 BEGAN_TAG = "baton/process_began"
@@ -239,7 +240,7 @@ def sentences() -> Iterator[None]:
 
     try:
         yield
-    except (ProfileError, DbtError, RegistryError, WarehouseError) as error:
+    except (ProfileError, DbtError, RegistryError, StepRefusedError, WarehouseError) as error:
         sys.exit(f"error: {error}")
     except ValueError as error:
         if "BATON_" not in str(error):
