@@ -109,9 +109,9 @@ def compare_with_champion(
 
     Rows: the newest COMPARED_CUTOFFS cutoffs at least a horizon after `champion.trained_through`. Where they are too
     few (fewer than `minimum_rows` rows, or than `minimum_positives` of either class), or lack a feature that the
-    champion was fitted on, the champion's recipe is fitted again on the candidate's training part, and both are compared
-    on the candidate's holdout. A recipe that the problem does not know any more is judged there as it is: rows that it
-    may have learned from favour the champion.
+    champion was fitted on, the champion's recipe is fitted again on the candidate's training part, and both are
+    compared on the candidate's holdout. A recipe that the problem does not know any more is judged there as it is: rows
+    that it may have learned from favour the champion.
 
     A champion that cannot score these rows may be replaced by what is no worse than its recipe.
 

@@ -1,4 +1,4 @@
-"""A feature is added or taken away while a champion serves: it is asked with its own features, or it is said why not."""
+"""A feature is added or taken away while a champion serves: it is asked with its own, or it is said why not."""
 
 from dataclasses import replace
 from typing import Any
@@ -81,7 +81,7 @@ def test_a_champion_whose_feature_is_gone_is_compared_by_its_recipe_and_may_be_r
     world: pd.DataFrame, training_set: pd.DataFrame, after: Pipeline
 ) -> None:
     gone = training_set.drop(columns=CHANGED)
-    result, compared, gates = evaluate_candidate(gone, WITHOUT, champion(world, after))
+    result, _, gates = evaluate_candidate(gone, WITHOUT, champion(world, after))
     assert features_of(result.pipeline, WITHOUT) == OTHERS
     verdict = next(one for one in gates if one.name == "beats_champion")
     assert verdict.passed
