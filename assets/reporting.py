@@ -26,7 +26,11 @@ def without_retries() -> Iterator[None]:
     """Turn what a step refuses into a failure that Dagster does not try again: only a person can change it."""
     try:
         yield
-    except StepRefusedError as error:
+    except ValueError as error:
+        from ml_models.rows import MissingFeaturesError
+
+        if not isinstance(error, StepRefusedError | MissingFeaturesError):
+            raise
         raise dg.Failure(str(error), allow_retries=False) from None
 
 

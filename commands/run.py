@@ -95,8 +95,8 @@ def _named(comparison: "pd.DataFrame", chosen: str) -> "pd.DataFrame":
         "base_rate": "base rate",
         "recency_rule": "recency rule",
         "rfm_logistic": "logistic, 3 RFM features",
-        "logistic": "logistic, 58 features",
-        "boosting": "gradient boosting, 58 features",
+        "logistic": "logistic, all features",
+        "boosting": "gradient boosting, all features",
         "shuffled_labels": "negative control: shuffled labels",
     }
     named = [words.get(name, name) + (" (chosen)" if name == chosen else "") for name in comparison["model"]]

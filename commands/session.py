@@ -19,6 +19,7 @@ from resources.profiles import PROFILES, ROOT, ProfileError, home, resources_for
 from resources.registry import RegistryError
 from resources.warehouse import WarehouseError
 from sensors.alerts import sentence_of
+from steps.errors import StepRefusedError
 
 PID_TAG = "baton/pid"
 BEGAN_TAG = "baton/process_began"
@@ -238,7 +239,7 @@ def sentences() -> Iterator[None]:
     """Turn expected errors into a sentence and exit code 1; a defect keeps its traceback."""
     try:
         yield
-    except (ProfileError, DbtError, RegistryError, WarehouseError) as error:
+    except (ProfileError, DbtError, RegistryError, StepRefusedError, WarehouseError) as error:
         sys.exit(f"error: {error}")
     except ValueError as error:
         if "BATON_" not in str(error):

@@ -1,6 +1,6 @@
 """Why a customer's score is what it is, in words: at most three facts a row.
 
-Attribution is by family of features (recency, frequency, rhythm, …), because many of the 58 features say the same
+Attribution is by family of features (recency, frequency, rhythm, …), because many features say the same
 thing and splitting one fact over ten correlated coefficients would make each of them meaningless. A family's
 contribution is the change in log-odds when all its features go from the typical value to the row's value:
 
@@ -13,7 +13,7 @@ typical (in standard deviations) on the side that goes with risk; a family witho
 with fewer than three such families gets None in the remaining columns: no reason is better than an invented one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from ml_models.problems.contract import Feature, Problem
+from ml_models.rows import features_of, missing_features, require_features
 
 REASONS = ("reason_1", "reason_2", "reason_3")
 # Contributions below this many log-odds (about 1 % of the odds) and facts nearer to typical than this many standard
@@ -42,27 +43,31 @@ def reference_values(frame: pd.DataFrame) -> pd.DataFrame:
 def top_reasons(pipeline: Pipeline, rows: pd.DataFrame, reference: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     """Return reason_1, reason_2, reason_3 (text or None) for each row, index of `rows`, strongest first.
 
-    `rows` holds at least the problem's features; `reference` comes from `reference_values`, preferably of the rows
-    that the model was trained on, and is what "typical" means in the sentences. Raises ValueError when a feature is
-    missing.
+    `rows` and `reference` hold at least the features that the pipeline was fitted on; other columns give no reason.
+    `reference` comes from `reference_values`, preferably of the rows that the model was trained on, and is what
+    "typical" means in the sentences.
+
+    Raises:
+        MissingFeaturesError: the rows lack a feature of the pipeline.
+        ValueError: the reference lacks one.
     """
-    missing = [name for name in problem.features if name not in rows.columns or name not in reference.index]
+    features = require_features(pipeline, rows.columns, problem)
+    missing = missing_features(pipeline, reference.index, problem)
     if missing:
         raise ValueError(
-            f"Expected the {len(problem.features)} features of {problem.name} in the rows and in the reference, but "
-            f"{', '.join(missing)} is missing; score with the frame that the model was trained for."
+            f"Expected typical values of the {len(features)} features that the model was fitted on, but the reference "
+            f"has no {', '.join(missing)}; give the reference that was kept with this model."
         )
     if rows.empty:
         return pd.DataFrame({name: pd.Series(dtype=object) for name in REASONS}, index=rows.index)
-    reference = reference.loc[list(problem.features)]
-    values = rows[list(problem.features)].to_numpy(dtype="float64", na_value=np.nan)
+    reference = reference.loc[features]
+    values = rows[features].to_numpy(dtype="float64", na_value=np.nan)
     contributions = family_contributions(pipeline, rows, reference, problem)
     quoted, unusual = _quoted_columns(values, reference, problem)
     eligible = contributions.where((contributions >= _MINIMUM_CONTRIBUTION) & unusual).to_numpy()
     order = np.argsort(-np.nan_to_num(eligible, nan=-np.inf), axis=1, kind="stable")[:, : len(REASONS)]
     chosen = np.take_along_axis(eligible, order, axis=1)
     result = np.full((len(rows), len(REASONS)), None, dtype=object)
-    features = [problem.catalogue[name] for name in problem.features]
     at, position = np.nonzero(~np.isnan(chosen))
     columns = quoted[at, order[at, position]]
     for column in np.unique(columns):
@@ -70,8 +75,8 @@ def top_reasons(pipeline: Pipeline, rows: pd.DataFrame, reference: pd.DataFrame,
         # A sentence takes longer than all other work on a row; many rows share one.
         # Adding zero makes one zero of the two that there are.
         different, which = np.unique(values[at[here], column] + 0.0, return_inverse=True)
-        typical = reference["typical"].iloc[column]
-        sentences = np.array([_sentence(features[column], value, typical) for value in different], dtype=object)
+        quoted, typical = problem.catalogue[features[column]], reference["typical"].iloc[column]
+        sentences = np.array([_sentence(quoted, value, typical) for value in different], dtype=object)
         result[at[here], position[here]] = sentences[which]
     return pd.DataFrame(result, index=rows.index, columns=list(REASONS))
 
@@ -80,10 +85,10 @@ def family_contributions(
     pipeline: Pipeline, rows: pd.DataFrame, reference: pd.DataFrame, problem: Problem
 ) -> pd.DataFrame:
     """Return each family's contribution to each row's log-odds against the typical customer, columns = families."""
-    features = list(problem.features)
+    features = features_of(pipeline, problem)
     frame = rows[features].astype("float64")
     typical = reference.loc[features, "typical"]
-    members = _members(problem)
+    members = _members(features, problem)
     model = pipeline[-1]
     if isinstance(model, LogisticRegression):
         before = pipeline[:-1]
@@ -107,10 +112,12 @@ def _log_odds(probability: Array) -> Array:
     return np.log(clipped) - np.log1p(-clipped)
 
 
-def _members(problem: Problem) -> Mapping[str, list[int]]:
+def _members(features: Sequence[str], problem: Problem) -> Mapping[str, list[int]]:
+    """Return the positions of each family's features; one that the problem has no words for any more is in none."""
     families: dict[str, list[int]] = {family: [] for family in problem.families}
-    for position, name in enumerate(problem.features):
-        families[problem.catalogue[name].family].append(position)
+    for position, name in enumerate(features):
+        if name in problem.catalogue:
+            families[problem.catalogue[name].family].append(position)
     return {family: columns for family, columns in families.items() if columns}
 
 
@@ -119,14 +126,14 @@ def _quoted_columns(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Return, for each row and family, the position of the feature to quote, and whether there is one worth quoting."""
     deviation = (values - reference["typical"].to_numpy()) / reference["spread"].to_numpy()
-    for position, name in enumerate(problem.features):
-        risk = problem.catalogue[name].risk
+    for position, name in enumerate(reference.index):
+        risk = problem.catalogue[name].risk if name in problem.catalogue else ""
         if risk == "low":
             deviation[:, position] *= -1
         elif risk == "either":
             deviation[:, position] = np.abs(deviation[:, position])
     deviation = np.nan_to_num(deviation, nan=-np.inf)
-    members = _members(problem)
+    members = _members(list(reference.index), problem)
     quoted = np.empty((len(values), len(members)), dtype="int64")
     unusual = np.empty((len(values), len(members)), dtype="bool")
     for number, columns in enumerate(members.values()):

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+RETRAIN_COMMAND = "dagster job execute -m definitions -j retrain"
+"""The command that trains a new version and lets it serve if it passes the gate."""
+
 
 def learned_from(
     cutoffs: Iterable[date], trained_through: date, trained_from: date | None = None, excluded: Collection[date] = ()

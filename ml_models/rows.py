@@ -1,5 +1,10 @@
-"""Rows that models are judged on: features joined to their labels, and the scores that a model gives them."""
+"""Rows that models are judged on: features joined to their labels, and the scores that a model gives them.
 
+A model is asked with the features that it was fitted on, in its own order. They are not always those of the problem: a
+feature that was added or taken away changes what the next model learns, not what this one knows.
+"""
+
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -7,7 +12,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from ml_models.cutoffs import cutoff_dates
+from ml_models.model_version import RETRAIN_COMMAND
 from ml_models.problems.contract import Problem
+
+
+class MissingFeaturesError(ValueError):
+    """Rows lack features that a model was fitted on, so that it cannot score them."""
 
 
 def labelled_rows(frame: pd.DataFrame, outcomes: pd.DataFrame, problem: Problem) -> pd.DataFrame:
@@ -20,6 +30,41 @@ def labelled_rows(frame: pd.DataFrame, outcomes: pd.DataFrame, problem: Problem)
     return rows.sort_values([problem.cutoff, problem.entity], ignore_index=True)
 
 
-def scored(model: Any, rows: pd.DataFrame, problem: Problem) -> npt.NDArray[np.float64]:
-    """Return the model's probability (0 to 1) for each row; `model` is fitted and has `predict_proba`."""
-    return np.asarray(model.predict_proba(rows[list(problem.features)])[:, 1], dtype="float64")
+def features_of(model: Any, problem: Problem) -> list[str]:
+    """Return the features that a fitted model is asked with, in its order; the problem's if it does not know them."""
+    return [str(name) for name in getattr(model, "feature_names_in_", problem.features)]
+
+
+def missing_features(model: Any, columns: Iterable[str], problem: Problem) -> list[str]:
+    """Return the features that the model was fitted on and that are not among `columns`."""
+    there = set(columns)
+    return [name for name in features_of(model, problem) if name not in there]
+
+
+def require_features(model: Any, columns: Iterable[str], problem: Problem, name: str = "the model") -> list[str]:
+    """Return `features_of(model)`, all of which are among `columns`. `name` says in a message which model it is.
+
+    Raises:
+        MissingFeaturesError: some are not; the message names the model and the columns, and says what to do.
+    """
+    features, gone = features_of(model, problem), missing_features(model, columns, problem)
+    if gone:
+        raise MissingFeaturesError(
+            f"Expected the {len(features)} features that {name} of {problem.name} was fitted on, but the rows have no "
+            f"{', '.join(gone)}. Train a model that does without (`{RETRAIN_COMMAND}`). Until it serves, put the "
+            "column back into the SQL, its documentation and the schema."
+        )
+    return features
+
+
+def scored(model: Any, rows: pd.DataFrame, problem: Problem, name: str = "the model") -> npt.NDArray[np.float64]:
+    """Return the model's probability (0 to 1) for each row, (n,).
+
+    `model` is fitted and has `predict_proba`; other columns of `rows` than its own features are left alone. `name` says
+    in a message which model it is.
+
+    Raises:
+        MissingFeaturesError: the rows lack a feature that the model was fitted on.
+    """
+    features = require_features(model, rows.columns, problem, name)
+    return np.asarray(model.predict_proba(rows[features])[:, 1], dtype="float64")

@@ -106,9 +106,18 @@ def make_champion(
 
     The one way in which a champion changes: a promotion, a rollback and a person's choice alike. The alias moves
     first, the record follows; the files are proved readable before anything points to them.
+
+    Raises:
+        StepRefusedError: the version was fitted on a feature that there is no longer.
     """
+    from ml_models.problems.lapse.problem import PROBLEM
+    from ml_models.rows import MissingFeaturesError, require_features
+
     before = registry.by_alias(CHAMPION_ALIAS)
-    registry.load(version)
+    try:
+        require_features(registry.load(version), PROBLEM.features, PROBLEM, f"version {version.version}")
+    except MissingFeaturesError as error:
+        raise StepRefusedError(f"{error} The champion stays.") from None
     registry.set_alias(CHAMPION_ALIAS, version.version)
     if registry.tag(version, ROLLED_BACK):
         # Somebody wants it back: what it was sent away for is history.
@@ -143,7 +152,13 @@ def obstacle_of(registry: ModelRegistry, challenger: ModelVersion) -> str:
     if failed:
         return f"it failed {', '.join(failed)}"
     sent_away = registry.tag(challenger, ROLLED_BACK)
-    return f"it was rolled back ({sent_away})" if sent_away else ""
+    if sent_away:
+        return f"it was rolled back ({sent_away})"
+    from ml_models.problems.lapse.problem import PROBLEM
+    from ml_models.rows import missing_features
+
+    gone = missing_features(registry.load(challenger), PROBLEM.features, PROBLEM)
+    return f"it was fitted on {', '.join(gone)}, which there is no longer" if gone else ""
 
 
 def record_promotion(

@@ -84,7 +84,7 @@ def judge_newest_drift(warehouse: Warehouse, registry: ModelRegistry, layer: Lay
     frame = frame[[*PROBLEM.keys, *PROBLEM.features]]
 
     def predict(rows: "pd.DataFrame") -> "npt.NDArray[np.float64]":
-        return scored(pipeline, rows, PROBLEM)
+        return scored(pipeline, rows, PROBLEM, f"version {champion.version}")
 
     if layer == "features":
         return weigh_drift(verdict, predict, frame, PROBLEM.entity)
@@ -110,7 +110,7 @@ def judge_champion(
     pipeline = registry.load(champion)
     return judge_predictions(
         frame,
-        lambda rows: scored(pipeline, rows, PROBLEM),
+        lambda rows: scored(pipeline, rows, PROBLEM, f"version {champion.version}"),
         outcomes_until(warehouse, cutoff, share),
         early_until(warehouse, cutoff, share),
         PROBLEM,

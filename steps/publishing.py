@@ -69,9 +69,11 @@ def _kept(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion)
         return Publication(
             True, f"Version {champion.version} is published; it was proved equal to scikit-learn before."
         )
+    from ml_models.rows import MissingFeaturesError, features_of, require_features
     from ml_models.scoring_sql import UnsupportedPipelineError, compile_pipeline, function_name, parity
 
-    pipeline, features = registry.load(champion), list(PROBLEM.features)
+    pipeline = registry.load(champion)
+    features = features_of(pipeline, PROBLEM)
     try:
         local = compile_pipeline(pipeline, features, "duckdb")
         compiled = compile_pipeline(pipeline, features, warehouse.dialect)
@@ -79,6 +81,11 @@ def _kept(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion)
         withdraw_alias(warehouse, PROBLEM.name)
         return Publication(True, f"Version {champion.version} scores by scikit-learn only. {error}")
     rows = newest_rows(warehouse, PROVED_ON)
+    try:
+        require_features(pipeline, rows.columns, PROBLEM, f"version {champion.version}")
+    except MissingFeaturesError as error:
+        withdraw_alias(warehouse, PROBLEM.name)
+        return Publication(False, f"Version {champion.version} is not published. {error}")
     proof = parity(pipeline, local, rows[features], score_in_memory)
     if not proof.passed:
         withdraw_alias(warehouse, PROBLEM.name)
@@ -108,5 +115,5 @@ def _proved_there(warehouse: Warehouse, pipeline: Any, champion: ModelVersion) -
 
     function = f"{SCHEMA}.{function_name(PROBLEM.name, champion.version)}"
     rows = newest_rows(warehouse, CHECKED_ROWS, f", {function}(f) as {SQL_SCORE}")
-    difference = largest_difference(scores_of_sql(rows), predicted(pipeline, rows)) if len(rows) else 0.0
+    difference = largest_difference(scores_of_sql(rows), predicted(pipeline, champion, rows)) if len(rows) else 0.0
     return f" Called in the warehouse on {len(rows):,} rows it differs by {difference:.1e} at most."

@@ -34,12 +34,16 @@ class SqlDiffersError(RuntimeError):
     """SQL and scikit-learn do not say the same of a row; nothing was written."""
 
 
-def predicted(pipeline: Any, frame: "pd.DataFrame") -> "npt.NDArray[np.float64]":
-    """Return scikit-learn's probabilities of lapse for rows of the feature frame, in their order."""
-    from ml_models.problems.lapse.problem import PROBLEM
+def predicted(pipeline: Any, version: ModelVersion, frame: "pd.DataFrame") -> "npt.NDArray[np.float64]":
+    """Return scikit-learn's probabilities of lapse for rows of the feature frame, in their order.
 
-    scores: npt.NDArray[np.float64] = pipeline.predict_proba(frame[list(PROBLEM.features)])[:, 1]
-    return scores
+    Raises:
+        MissingFeaturesError: the frame lacks a feature that the version was fitted on.
+    """
+    from ml_models.problems.lapse.problem import PROBLEM
+    from ml_models.rows import scored
+
+    return scored(pipeline, frame, PROBLEM, f"version {version.version}")
 
 
 def scores_of_sql(frame: "pd.DataFrame") -> "npt.NDArray[np.float64]":
@@ -160,9 +164,9 @@ class Scorer:
 
     def _scores(self, frame: "pd.DataFrame") -> "npt.NDArray[np.float64]":
         if SQL_SCORE not in frame:
-            return predicted(self.pipeline, frame)
+            return predicted(self.pipeline, self.version, frame)
         given = scores_of_sql(frame)
-        largest_difference(given[:CHECKED_ROWS], predicted(self.pipeline, frame.head(CHECKED_ROWS)))
+        largest_difference(given[:CHECKED_ROWS], predicted(self.pipeline, self.version, frame.head(CHECKED_ROWS)))
         return given
 
 
@@ -181,13 +185,19 @@ def score_cutoff(
     so the rows leave the warehouse on every path; what SQL saves is scikit-learn's scoring.
 
     Raises:
-        ValueError: scikit-learn refuses a row; nothing was written.
+        ValueError: scikit-learn refuses a row, or the frame lacks a feature that the version was fitted on
+            (MissingFeaturesError); nothing was written.
     """
+    from ml_models.problems.lapse.problem import PROBLEM
+    from ml_models.rows import require_features
     from ml_models.scoring_sql.paths import BATCH_ROWS
 
     batch_rows = batch_rows or BATCH_ROWS
     began = time.perf_counter()
     scorer = Scorer(version, registry, target)
+    # SQL would name a column that is gone in an error of its own.
+    columns = warehouse.shapes(["features"])["features", "feature_frame"].columns
+    require_features(scorer.pipeline, columns, PROBLEM, f"version {version.version}")
     rows, loaded = rows_of(warehouse, cutoff), time.perf_counter()
     choice = _choice(warehouse, scorer, cutoff, rows, batch_rows)
     charged = warehouse.expected_cost(_query(scorer, choice.path), [cutoff])
@@ -209,6 +219,7 @@ def rows_of(warehouse: Warehouse, cutoff: date) -> int:
 def _choice(warehouse: Warehouse, scorer: Scorer, cutoff: date, rows: int, batch_rows: int) -> "PathChoice":
     """Choose the path: small frames without looking further, large ones by measuring where that is free of charge."""
     from ml_models.problems.lapse.problem import PROBLEM
+    from ml_models.rows import features_of
     from ml_models.scoring_sql import UnsupportedPipelineError, choose_path, compile_pipeline
 
     if rows <= batch_rows:
@@ -216,7 +227,7 @@ def _choice(warehouse: Warehouse, scorer: Scorer, cutoff: date, rows: int, batch
     compiled: CompiledScore | None = None
     refusal = ""
     try:
-        compiled = compile_pipeline(scorer.pipeline, list(PROBLEM.features), warehouse.dialect)
+        compiled = compile_pipeline(scorer.pipeline, features_of(scorer.pipeline, PROBLEM), warehouse.dialect)
     except UnsupportedPipelineError as error:
         refusal = str(error)
     # The alias is given to a version only when its parity proof passed.

@@ -147,6 +147,8 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
     def quality(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
         """Show the newest anomalies on the tables that they are about."""
         found = newest_anomalies(warehouse)
+        # A judged week has a row at least, its verdict.
+        nothing = "As its own past leads to expect." if len(found) else "Nothing was judged yet."
         for key in keys:
             if key not in context.selected_asset_check_keys:
                 continue
@@ -157,7 +159,7 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
                 check_name=key.name,
                 passed=failing.empty,
                 severity=dg.AssetCheckSeverity.WARN,
-                description=" ".join(failing["sentence"]) or "As its own past leads to expect.",
+                description=" ".join(failing["sentence"]) or nothing,
                 metadata={"anomalies": table(failing), "repair_starts_at": key.asset_key.to_user_string()}
                 if len(failing)
                 else {},

@@ -17,7 +17,7 @@ from steps.tables import CHAMPION, DRIFT, FEATURE_FRAME, PREDICTIONS, described
     owners=[owner_of(DRIFT)],
     kinds={"scipy", "duckdb"},
     description=(
-        "One row a cutoff and column (58 features, all of them jointly, and the champion's score): how far it moved "
+        "One row a cutoff and column (each feature, all of them jointly, and the champion's score): how far it moved "
         "against the weeks before. Its own history sets its threshold in the checks `feature_drift` and `score_drift`."
     ),
 )

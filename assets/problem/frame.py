@@ -36,7 +36,7 @@ class FrameConfig(RebuildConfig):
             owners=[owner_of(FEATURE_FRAME)],
             kinds={"pandera", "pandas", "duckdb"},
             description=(
-                "What the model is fed: one row a customer and weekly cutoff, 58 features, validated against the "
+                "What the model is fed: one row a customer and weekly cutoff, validated against the "
                 "pandera schema in `ml_models/problems/lapse/features.py`. Only new cutoffs are validated and added; a "
                 "cutoff that fails is not written, and the previous frame stays. Used by the training set, by "
                 "scoring and by the drift checks."

@@ -29,7 +29,7 @@ from ml_models.monitoring.report import why_row
 from ml_models.monitoring.settings import SETTINGS, Settings
 from ml_models.monitoring.types import Action, Anomaly, Decision, Diagnosis, Effect, Perturbation, Situation
 from ml_models.problems.contract import Problem
-from ml_models.rows import labelled_rows, scored
+from ml_models.rows import labelled_rows, missing_features, require_features, scored
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,11 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
 
     A function of its arguments alone: judging a week again gives the same answer. `override`: what a person wants done
     instead of what the judgement asks for; it is recorded.
+
+    Raises:
+        MissingFeaturesError: the champion was fitted on a feature that the frame does not have.
     """
+    evidence = _askable(evidence)
     problem, cutoff = evidence.problem, evidence.cutoff
     past = before(evidence.ledger, cutoff)
     rows = labelled_rows(evidence.frame, evidence.outcomes, problem)
@@ -163,6 +167,16 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
         drift_history=drift_history,
         performance_history=performance_history,
     )
+
+
+def _askable(evidence: WeekEvidence) -> WeekEvidence:
+    """Return the evidence with models that can score the frame; a predecessor that cannot is none to return to."""
+    champion, previous, columns = evidence.champion, evidence.previous, evidence.frame.columns
+    if champion is not None:
+        require_features(champion.pipeline, columns, evidence.problem, f"version {champion.info.version}")
+    if previous is not None and missing_features(previous.pipeline, columns, evidence.problem):
+        return replace(evidence, previous=None)
+    return evidence
 
 
 def _quality(evidence: WeekEvidence, past: pd.DataFrame) -> tuple[QualityVerdict, tuple[Anomaly, ...]]:

@@ -23,6 +23,7 @@ from ml_models.cutoffs import cutoff_dates
 from ml_models.model_version import learned_from
 from ml_models.monitoring.settings import SETTINGS
 from ml_models.problems.contract import Problem
+from ml_models.rows import missing_features, scored
 from ml_models.training.baselines import baseline_scores
 from ml_models.training.search import TrainingResult
 from ml_models.training.splits import KEPT_OUT
@@ -107,45 +108,50 @@ def compare_with_champion(
     """Compare a training run's recipe with the champion; `training_set` is what the run was trained on.
 
     Rows: the newest COMPARED_CUTOFFS cutoffs at least a horizon after `champion.trained_through`. Where they are too
-    few (fewer than `minimum_rows` rows, or than `minimum_positives` of either class), the champion's recipe is fitted
-    again on the candidate's training part, and both are compared on the candidate's holdout. A recipe that the problem
-    does not know any more is judged there as it is: rows that it may have learned from favour the champion.
+    few (fewer than `minimum_rows` rows, or than `minimum_positives` of either class), or lack a feature that the
+    champion was fitted on, the champion's recipe is fitted again on the candidate's training part, and both are
+    compared on the candidate's holdout. A recipe that the problem does not know any more is judged there as it is: rows
+    that it may have learned from favour the champion.
+
+    A champion that cannot score these rows may be replaced by what is no worse than its recipe.
+
+    Raises:
+        MissingFeaturesError: the champion can neither score these rows nor be fitted again.
     """
     used = training_set.assign(**{problem.cutoff: cutoff_dates(training_set[problem.cutoff])})
     used = used[~used["split"].isin(KEPT_OUT)].sort_values([problem.cutoff, problem.entity], ignore_index=True)
+    name, gone = f"version {champion.version}", missing_features(champion.pipeline, used.columns, problem)
     reason = grounds(champion, training_set, problem)
+    if gone:
+        reason = f"it cannot score without {', '.join(gone)}, which the feature frame no longer has"
     first = pd.Timestamp(champion.trained_through) + pd.Timedelta(days=problem.horizon_days)
     unseen = sorted(used.loc[used[problem.cutoff] >= first, problem.cutoff].unique())[-COMPARED_CUTOFFS:]
     rows = used[used[problem.cutoff].isin(unseen)]
     positives = int(rows[problem.label].sum())
     features = list(problem.features)
     recipes = {candidate.name: candidate for candidate in problem.candidates}
-    if len(rows) >= minimum_rows and min(positives, len(rows) - positives) >= minimum_positives:
+    if not gone and len(rows) >= minimum_rows and min(positives, len(rows) - positives) >= minimum_positives:
         scores = _cross_fitted(used, rows, recipes[result.candidate].build, result, problem)
-        scores[CHAMPION] = champion.pipeline.predict_proba(rows[features])[:, 1]
+        scores[CHAMPION] = scored(champion.pipeline, rows, problem, name)
         how = (
-            f"version {champion.version} as it is against the candidate fitted without the customers it scores, on "
-            f"{len(rows):,} rows of cutoffs {unseen[0].date()} to {unseen[-1].date()} that version {champion.version} "
-            "never saw"
+            f"{name} as it is against the candidate fitted without the customers it scores, on "
+            f"{len(rows):,} rows of cutoffs {unseen[0].date()} to {unseen[-1].date()} that {name} never saw"
         )
         return Comparison(champion.version, rows.reset_index(drop=True), scores, True, how, reason)
     rows, part = used[used["split"] == "holdout"], used[used["split"] == "train"]
     if champion.algorithm in recipes:
         build = recipes[champion.algorithm].build
         pipeline = build(champion.parameters, champion.seed).fit(part[features], part[problem.label])
-        what = (
-            f"the recipe of version {champion.version} and the candidate's, both fitted on the candidate's train part"
-        )
+        what = f"the recipe of {name} and the candidate's, both fitted on the candidate's train part"
     else:
         pipeline = champion.pipeline
-        what = (
-            f"version {champion.version} as it is, on rows that it may know, against the candidate's fit that does not"
-        )
-    how = f"{what}, on its holdout of {len(rows):,} rows (too few rows are new to version {champion.version})"
+        what = f"{name} as it is, on rows that it may know, against the candidate's fit that does not"
+    why = f"the rows have no {', '.join(gone)}, which it needs" if gone else f"too few rows are new to {name}"
+    how = f"{what}, on its holdout of {len(rows):,} rows ({why})"
     scores = pd.DataFrame(
         {
-            CANDIDATE: result.evaluated_pipeline.predict_proba(rows[features])[:, 1],
-            CHAMPION: pipeline.predict_proba(rows[features])[:, 1],
+            CANDIDATE: scored(result.evaluated_pipeline, rows, problem),
+            CHAMPION: scored(pipeline, rows, problem, name),
         }
     )
     return Comparison(champion.version, rows.reset_index(drop=True), scores, False, how, reason)
@@ -165,7 +171,7 @@ def _cross_fitted(
         model = build(result.parameters, result.seed).fit(train[features], train[problem.label])
         # The baselines learn from as much, or they would be judged on less than the candidate.
         part = baseline_scores(train, test, problem)
-        parts.append(part.assign(**{CANDIDATE: model.predict_proba(test[features])[:, 1]}))
+        parts.append(part.assign(**{CANDIDATE: scored(model, test, problem)}))
     return pd.concat(parts).loc[rows.index].reset_index(drop=True)
 
 

@@ -218,3 +218,13 @@ def test_a_command_that_fails_ends_with_the_sentence_and_a_nonzero_code(home):
     assert "The tables that were there before are intact." in ended.stderr
     assert "Traceback" not in ended.stderr
     assert contents(home) == before
+
+
+def test_one_raw_asset_in_an_empty_home_lands_and_its_checks_have_nothing_to_say_yet(make_baton, tmp_path):
+    empty = make_baton(tmp_path / "empty")
+    result = empty.run(asset_selection=[dg.AssetKey(["raw", "products"])])
+    assert result.success, first_failure(result)
+    [[rows]] = empty.read("select count(*) from raw.products")
+    assert rows > 0
+    found = [one for one in result.get_asset_check_evaluations() if one.check_name == "values_as_usual"]
+    assert [(one.passed, one.description) for one in found] == [(True, "Nothing was judged yet.")]

@@ -1,6 +1,7 @@
 """A cutoff is scored by the path that costs least; the path changes nothing about the predictions, and is recorded."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -15,11 +16,14 @@ from support.simulated_shop import cutoffs_of, make_frame
 from assets.problem.predictions import lapse_predictions
 from ml_models.explain import reference_values, top_reasons
 from ml_models.problems.lapse import FEATURES, PROBLEM
+from ml_models.rows import MissingFeaturesError
 from ml_models.scoring_sql import compile_pipeline
 from resources.clock import Clock
 from resources.registry import ModelRegistry, ModelVersion
 from resources.sql_functions import publish, published
 from resources.warehouse import DuckDBWarehouse
+from steps.champions import make_champion, obstacle_of
+from steps.errors import StepRefusedError
 from steps.publishing import keep_published
 from steps.scoring import SHADOW, Scorer, score_cutoff, write_scores
 
@@ -52,11 +56,17 @@ class Shelf(ModelRegistry):
     def text(self, version: ModelVersion, name: str) -> str:
         return REFERENCE
 
+    def evidence(self, version: ModelVersion) -> dict[str, Any]:
+        return {"gates": []}
 
-def fitted(candidate: int) -> Pipeline:
+    def tag(self, version: ModelVersion, name: str) -> str:
+        return ""
+
+
+def fitted(candidate: int, features: Sequence[str] = FEATURES) -> Pipeline:
     one = PROBLEM.candidates[candidate]
     pipeline = one.build(one.sample(np.random.default_rng(1), 1)[0], 0)
-    return pipeline.fit(WORLD[FEATURES], WORLD["lapsed"])
+    return pipeline.fit(WORLD.assign(returns_84d=WORLD["trips_84d"] % 3)[list(features)], WORLD["lapsed"])
 
 
 @pytest.fixture(scope="module", params=[0, 1], ids=["logistic", "boosting"])
@@ -199,3 +209,63 @@ def test_a_challenger_in_the_shadow_is_streamed_too_beside_what_the_champion_sai
         np.testing.assert_array_equal(shadow["champion_score"].iloc[:-3], known["score"].iloc[:-3])
         assert shadow["champion_score"].iloc[-3:].isna().all()
         assert "reason_1" not in shadow
+
+
+FEWER = FEATURES[:0:-1]
+"""What a version of the time before the first feature was added knows; its columns were in another order then."""
+
+MORE = [*FEATURES, "returns_84d"]
+"""What a version knows that was fitted before a feature was taken away."""
+
+GONE = "version 4 of lapse was fitted on, but the rows have no returns_84d"
+
+
+def test_a_version_that_does_not_know_a_feature_scores_by_its_own_on_every_path(warehouse) -> None:
+    model = fitted(0, FEWER)
+    expected = model.predict_proba(NEWEST[FEWER])[:, 1]
+    published_now = keep_published(warehouse, Shelf.with_(model), CHAMPION)
+    assert published_now.passed
+    assert published(warehouse, "lapse").champion == 4
+    called = warehouse.read(
+        "select scoring.lapse_champion(f) as score from features.feature_frame f "
+        f"where cutoff_date = date '{CUTOFF}' order by customer_id"
+    )
+    np.testing.assert_allclose(called["score"], expected, rtol=0, atol=1e-9)
+    for path in ("in memory", "streamed", "sql"):
+        write_scores(warehouse, Scorer(CHAMPION, Shelf.with_(model)), CUTOFF, path, 100)
+        found = warehouse.read(READ)
+        np.testing.assert_allclose(found["score"], expected, rtol=0, atol=1e-9)
+        assert found["reason_1"].notna().any()
+    assert score(warehouse, model, batch_rows=100).rows == len(NEWEST)
+
+
+def test_champion_and_shadow_of_different_features_stand_side_by_side(warehouse) -> None:
+    score(warehouse, fitted(0, FEWER))
+    challenger = fitted(1)
+    score_cutoff(warehouse, Shelf.with_(challenger), replace(CHAMPION, version=5), CUTOFF, SHADOW)
+    shadow = warehouse.read("select * from predictions.shadow_predictions order by customer_id")
+    np.testing.assert_allclose(shadow["score"], challenger.predict_proba(NEWEST[FEATURES])[:, 1], rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(shadow["champion_score"], warehouse.read(READ)["score"])
+
+
+def test_a_version_whose_feature_is_gone_scores_nothing_and_it_is_said_what_to_do(warehouse, linear) -> None:
+    score(warehouse, linear)
+    before = warehouse.read(READ)
+    keep_published(warehouse, Shelf.with_(linear), replace(CHAMPION, version=3))
+    model = fitted(0, MORE)
+    for rows in (100, 0):
+        with pytest.raises(MissingFeaturesError, match=f"{GONE}.*-j retrain"):
+            score(warehouse, model, batch_rows=rows)
+    pd.testing.assert_frame_equal(warehouse.read(READ), before)
+    # An alias that calls the version before would tell of a model that no longer serves.
+    refused = keep_published(warehouse, Shelf.with_(model), CHAMPION)
+    assert not refused.passed
+    assert GONE in refused.sentence
+    assert published(warehouse, "lapse").champion is None
+
+
+def test_a_version_whose_feature_is_gone_does_not_become_the_champion(warehouse) -> None:
+    registry = Shelf.with_(fitted(1, MORE))
+    assert obstacle_of(registry, CHAMPION) == "it was fitted on returns_84d, which there is no longer"
+    with pytest.raises(StepRefusedError, match=f"{GONE}.*The champion stays"):
+        make_champion(registry, warehouse, CHAMPION, reason="a person asked for it")

@@ -1,18 +1,36 @@
 """A small simulated shop: customers who come at their own pace, sometimes fall silent, and leave a valid feature frame.
 
 Deterministic for a seed. Visits and spend are computed from the simulated days, so that all facts
-between columns hold; what is bought and when is drawn once a customer and jittered.
+between columns hold; what is bought and when is drawn once a customer and jittered. A feature that has no formula here
+is drawn as its schema line allows, by a generator of its own: the other columns stay as they were before it came.
 """
 
+import zlib
 from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 
-from ml_models.problems.lapse import FEATURES, KEYS
+from ml_models.problems.contract import Feature
+from ml_models.problems.lapse import CATALOGUE, FEATURES, KEYS
 
 FIRST_CUTOFF = date(2017, 3, 27)
 WINDOW, HORIZON, POPULATION = 84, 28, 28
+
+HABITS = (
+    "top_store_share_84d",
+    "private_label_share_84d",
+    "produce_share_84d",
+    "meat_share_84d",
+    "drug_share_84d",
+    "fuel_share_84d",
+    "fuel_trip_share_84d",
+    "discount_rate_84d",
+    "coupon_line_share_84d",
+    "weekend_share_84d",
+    "evening_share_84d",
+)
+"""Shares that are drawn once a customer and jittered each week. Their order is the order of the draws."""
 
 
 def cutoffs_of(count: int) -> list[date]:
@@ -20,7 +38,43 @@ def cutoffs_of(count: int) -> list[date]:
 
 
 def make_frame(customers: int = 400, cutoffs: int = 14, seed: int = 7) -> pd.DataFrame:
-    """Return keys, the 58 features and `lapsed` for weekly cutoffs, all of them matured."""
+    """Return keys, the problem's features and `lapsed` for weekly cutoffs, all of them matured."""
+    parts = []
+    for computed in _computed(customers, cutoffs, seed):
+        columns = computed | _drawn(computed, seed)
+        parts.append(pd.DataFrame({name: columns[name] for name in [*KEYS, *FEATURES, "lapsed"]}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def computed_features() -> list[str]:
+    """Return the problem's features that have a formula here, in their order."""
+    [columns] = _computed(customers=20, cutoffs=1, seed=7)
+    return [name for name in FEATURES if name in columns]
+
+
+def drawn(feature: Feature, rows: int, generator: np.random.Generator) -> np.ndarray:
+    """Return values that the feature's schema line allows: of its type, inside its bounds, null where it may be."""
+    low, high = feature.low, feature.high
+    if low is None:
+        low = 0.0 if high is None else high - 100
+    high = low + 100 if high is None else high
+    if feature.dtype == "int64":
+        return generator.integers(int(np.ceil(low)), int(high), size=rows, endpoint=True)
+    values = generator.uniform(low, high, size=rows)
+    return np.where(generator.random(rows) < 0.05, np.nan, values) if feature.nullable else values
+
+
+def _drawn(columns, seed):
+    week, rows = int(columns["cutoff_date"][0].astype("datetime64[D]").astype("int64")), len(columns["cutoff_date"])
+    return {
+        name: drawn(CATALOGUE[name], rows, np.random.default_rng([seed, week, zlib.crc32(name.encode())]))
+        for name in FEATURES
+        if name not in columns
+    }
+
+
+def _computed(customers, cutoffs, seed):
+    """Return keys, `lapsed` and the features that have a formula: a dictionary of columns each cutoff."""
     generator = np.random.default_rng(seed)
     days = WINDOW + 7 * (cutoffs - 1) + HORIZON
     pace = np.exp(generator.normal(-1.7, 0.9, size=customers)).clip(0.03, 0.9)
@@ -35,14 +89,11 @@ def make_frame(customers: int = 400, cutoffs: int = 14, seed: int = 7) -> pd.Dat
         np.where(trips > 0, basket * np.exp(generator.normal(0, 0.4, size=trips.shape)), 0).round().astype("int64")
     )
     spend = largest + np.where(trips > 1, (trips - 1) * (largest // 2), 0)
-    habits = {
-        name: generator.beta(2, 5, size=customers) for name in FEATURES if name.endswith(("_share_84d", "rate_84d"))
-    }
-    parts = [
+    habits = {name: generator.beta(2, 5, size=customers) for name in HABITS}
+    return [
         _at(cutoff, WINDOW + 7 * week, trips, spend, largest, habits, generator)
         for week, cutoff in enumerate(cutoffs_of(cutoffs))
     ]
-    return pd.concat(parts, ignore_index=True)[[*KEYS, *FEATURES, "lapsed"]]
 
 
 def _at(cutoff, end, trips, spend, largest, habits, generator):
@@ -104,5 +155,4 @@ def _at(cutoff, end, trips, spend, largest, habits, generator):
     for name, values in habits.items():
         f[name] = np.clip(values[here] + generator.normal(0, 0.02, size=n), 0, 1)
     f["discount_rate_28d"] = f["discount_rate_84d"]
-    frame = pd.DataFrame({name: f[name] for name in [*KEYS, *FEATURES, "lapsed"]})
-    return frame.reset_index(drop=True)
+    return f

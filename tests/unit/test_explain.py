@@ -1,5 +1,7 @@
 """Reasons name facts that push the risk up, in words a shopkeeper understands."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ from sklearn.pipeline import Pipeline
 
 from ml_models.explain import REASONS, family_contributions, reference_values, top_reasons
 from ml_models.problems.lapse import FEATURES, PROBLEM
+from ml_models.rows import MissingFeaturesError
 
 
 @pytest.fixture(scope="module", params=[0, 1], ids=["logistic", "boosting"])
@@ -103,8 +106,30 @@ def test_no_rows_are_no_reasons(fitted: Pipeline, world: pd.DataFrame, reference
 
 
 def test_a_missing_feature_is_named(fitted: Pipeline, world: pd.DataFrame, reference: pd.DataFrame) -> None:
-    with pytest.raises(ValueError, match="stores_84d is missing"):
+    with pytest.raises(MissingFeaturesError, match="the rows have no stores_84d"):
         top_reasons(fitted, world.drop(columns="stores_84d"), reference, PROBLEM)
+    with pytest.raises(ValueError, match="the reference has no stores_84d"):
+        top_reasons(fitted, world, reference.drop(index="stores_84d"), PROBLEM)
+
+
+def test_reasons_quote_what_the_model_knows_and_the_catalogue_has_words_for(
+    training_set: pd.DataFrame, world: pd.DataFrame, reference: pd.DataFrame
+) -> None:
+    rows, other = world.head(300), [name for name in FEATURES if name != "recency_days"]
+    model = PROBLEM.candidates[0].build({"C": 0.1}, 0).fit(training_set[other], training_set["lapsed"])
+    told = top_reasons(model, rows, reference, PROBLEM)
+    assert told["reason_1"].notna().any()
+    assert not told.stack().str.startswith("last visit").any()
+    # The other way round: the model knows a feature that was taken out of the catalogue.
+    whole = PROBLEM.candidates[0].build({"C": 0.1}, 0).fit(training_set[FEATURES], training_set["lapsed"])
+    without = replace(
+        PROBLEM,
+        features=tuple(other),
+        catalogue={name: PROBLEM.catalogue[name] for name in other},
+    )
+    told = top_reasons(whole, rows, reference, without)
+    assert told["reason_1"].notna().any()
+    assert not told.stack().str.startswith("last visit").any()
 
 
 def test_a_reference_survives_being_written_as_text(reference: pd.DataFrame) -> None:

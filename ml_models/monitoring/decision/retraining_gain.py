@@ -85,7 +85,6 @@ def retraining_gain(
     learn = days.isin([pd.Timestamp(day) for day in window]).to_numpy()
     matured = (days <= pd.Timestamp(min(judged)) - timedelta(days=problem.horizon_days)).to_numpy()
     fold = pd.util.hash_pandas_object(rows[problem.entity].astype(str), index=False).to_numpy() % folds
-    features = list(problem.features)
     score = np.full(len(rows), np.nan)
     for number in range(folds):
         seen = learn & (matured | (fold != number))
@@ -95,7 +94,7 @@ def retraining_gain(
         asked = judge & (fold == number)
         if asked.any():
             model = refit(rows[seen])
-            score[asked] = model.predict_proba(rows.loc[asked, features])[:, 1]
+            score[asked] = scored(model, rows[asked], problem)
     part = rows[judge]
     return compared(outcome[judge], score[judge], scored(champion, part, problem), part, problem)
 

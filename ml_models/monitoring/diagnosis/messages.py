@@ -5,8 +5,6 @@ from datetime import date
 
 from ml_models.monitoring.diagnosis.thresholds import MINIMUM_ROWS, REASON_LENGTH
 
-RETRAIN_COMMAND = "dagster job execute -m definitions -j retrain"
-
 NO_HEALTHY_WEEK = "There is no healthy week before it to replay it on."
 NOT_VISIBLE = "It has not reached the features visibly."
 NOTHING_MOVED = "Nothing moved."

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ml_models.cutoffs import cutoff_dates
-from ml_models.model_version import ModelInfo
+from ml_models.model_version import RETRAIN_COMMAND, ModelInfo
 from ml_models.monitoring.decision.quarantine import BadPeriod, bad_period
 from ml_models.monitoring.diagnosis import messages
 from ml_models.monitoring.diagnosis.case import Case, Replayed, among, cutoffs_of, row_losses
@@ -26,6 +26,7 @@ from ml_models.monitoring.diagnosis.thresholds import EXPLAINED, PARTLY, REFEREN
 from ml_models.monitoring.thresholds import EARLY_LABEL
 from ml_models.monitoring.types import Anomaly, Cause, Diagnosis
 from ml_models.problems.contract import Problem
+from ml_models.rows import features_of
 
 CHAMPION_ASSET = "training/champion"
 
@@ -82,7 +83,7 @@ def champion_diagnosis(
     `reason`: the sentence that says why. `previous`: the version to go back to, None: train anew. `behind`: what
     explains the week's evidence beside it.
     """
-    command = messages.promote(previous.version) if previous else messages.RETRAIN_COMMAND
+    command = messages.promote(previous.version) if previous else RETRAIN_COMMAND
     return Diagnosis(
         cause="pipeline",
         explained=math.nan,
@@ -163,7 +164,7 @@ def _plain(case: Case, cause: Cause, explained: float, sentence: str, split: Los
         first_bad_asset="" if model else asset,
         owner=case.owners.get(asset, "") if asset else "",
         failing_check=check,
-        next_command=messages.RETRAIN_COMMAND if model else "",
+        next_command=RETRAIN_COMMAND if model else "",
         sentence=sentence,
         evidence=evidence,
     )
@@ -194,7 +195,8 @@ def split_of(case: Case) -> LossSplit | None:
     unseen = [day for day in old if day > through]
     old = unseen or old
     now, then = (rows[among(rows, part, problem)].reset_index(drop=True) for part in (current, old))
-    names = list(problem.features)
+    # The loss depends on what the champion sees; a feature that it never learned could only blur the windows.
+    names = features_of(case.champion, problem)
     return split_loss_change(
         then[names],
         row_losses(then, case),

@@ -58,7 +58,7 @@ def measure_drift(
             segments = {name: frame[name] for name in groups if name in frame.columns}
             new = drift_statistics(frame, missing, list(problem.features), entity=problem.entity, segments=segments)
         else:
-            scores = frame[[problem.cutoff]].assign(**{SCORE: scored(champion, frame, problem)})
+            scores = frame[[problem.cutoff]].assign(**{SCORE: scored(champion, frame, problem, f"version {version}")})
             new = drift_statistics(scores, missing, [SCORE])
         parts.append(new.assign(layer=layer, model_version=model))
     return pd.concat(parts, ignore_index=True)

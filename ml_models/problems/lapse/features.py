@@ -1,4 +1,4 @@
-"""The feature frame's contract: 58 columns, their types, ranges, nulls, meaning and rules between columns.
+"""The feature frame's contract: its columns, their types, ranges, nulls, meaning and rules between columns.
 
 Every feature looks at [cutoff - 84 days, cutoff) only, in local dates; money is integer cents. Whoever adds a feature
 adds one line here and one expression to the dbt model `customer_features`.
@@ -589,5 +589,5 @@ def frame_schema(
         unique=KEYS,
         strict=True,
         name="feature_frame",
-        description="One row a customer and cutoff: the 58 features that training and scoring see.",
+        description="One row a customer and cutoff: the features that training and scoring see.",
     )

@@ -43,7 +43,7 @@ _WHOLE = {"max_leaf_nodes", "min_samples_leaf", "max_iter"}
 def _logistic(parameters: Mapping[str, Any], seed: int) -> Pipeline:
     return Pipeline(
         [
-            # An all-null column stays (as zeros), so that the scored frame keeps its 58 positions.
+            # An all-null column stays (as zeros), so that the scored frame keeps its positions.
             ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
             ("scale", StandardScaler()),
             ("model", LogisticRegression(C=parameters["C"], max_iter=500, random_state=seed)),

@@ -1,7 +1,8 @@
-"""The 58 features again, from their definitions, one customer and cutoff at a time, in pandas.
+"""Features again, from their definitions, one customer and cutoff at a time, in pandas.
 
 Shares nothing with the SQL: it starts from the raw tables, converts time zones with pandas, loops where SQL joins, and
-fits lines with numpy. It is slow and meant to be read.
+fits lines with numpy. It is slow and meant to be read. A new feature may come without a definition here; one that is
+worth doubting gets one.
 """
 
 import itertools
@@ -59,7 +60,7 @@ def _over(numerator: float, denominator: float) -> float:
 
 
 def features(lines: pd.DataFrame, customer: str, cutoff: date) -> dict[str, float]:
-    """Return the 58 features of one customer at one cutoff, in their order; nan where a feature is undefined."""
+    """Return the defined features of one customer at one cutoff, in their order; nan where a feature is undefined."""
     mine = lines[lines["customer"] == customer]
 
     def last(days: int, frame: pd.DataFrame = mine) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from ml_models.training.gate import evaluate_candidate
 from ml_models.training.recipe import LIBRARIES, library_versions, recipe_fingerprint
 from ml_models.training.search import train
 from ml_models.training.splits import split_training_set
-from tests.support.simulated_shop import make_frame
+from tests.support.simulated_shop import computed_features, make_frame
 
 LOGISTIC = PROBLEM.candidates[0]
 VERSIONS = dict.fromkeys(LIBRARIES, "1.0")
@@ -98,7 +98,12 @@ HOW_TO_MEND = (
 
 
 def produce(problem: Problem) -> dict[str, object]:
-    """What search, splits, baselines, gate and comparison come to on a small simulated shop that has a champion."""
+    """What search, splits, baselines, gate and comparison come to on a small simulated shop that has a champion.
+
+    A new feature is data of the problem, which the fingerprint holds, and no other recipe: only the features that the
+    shop computes are asked for, not those that it draws.
+    """
+    problem = replace(problem, features=tuple(computed_features()))
     world = make_frame(customers=600, cutoffs=18)
     days = sorted(world["cutoff_date"].unique())
     rows, split = split_training_set(world, problem, quarantined=[days[2].date()])
