@@ -9,7 +9,7 @@ from datetime import date
 import pandas as pd
 
 from ml_models.model_version import ModelInfo
-from ml_models.monitoring.decision.quarantine import BadPeriod
+from ml_models.monitoring.bad_periods import BadPeriod
 from ml_models.monitoring.settings import Settings
 from ml_models.monitoring.types import Action, Diagnosis, Effect, Window
 

@@ -20,10 +20,11 @@ from datetime import date
 import pandas as pd
 
 from ml_models.model_version import ModelInfo
+from ml_models.monitoring.bad_periods import BadPeriod
 from ml_models.monitoring.decision import messages
 from ml_models.monitoring.decision.events import event_of, model_topic, open_event
 from ml_models.monitoring.decision.ledger import before
-from ml_models.monitoring.decision.quarantine import BadPeriod, bad_periods, clean_cutoffs, quarantine_range
+from ml_models.monitoring.decision.quarantine import bad_periods, clean_cutoffs, quarantine_range
 from ml_models.monitoring.decision.rollback import champion_fault
 from ml_models.monitoring.decision.waiting import cooldown, still_grows
 from ml_models.monitoring.settings import SETTINGS, Settings

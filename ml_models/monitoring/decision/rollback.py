@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ml_models.model_version import ModelInfo
+from ml_models.monitoring.bad_periods import BadPeriod
 from ml_models.monitoring.decision import messages
-from ml_models.monitoring.decision.quarantine import BadPeriod, contamination
+from ml_models.monitoring.decision.quarantine import contamination
 from ml_models.monitoring.decision.thresholds import CLEANER
 from ml_models.monitoring.settings import SETTINGS, Settings
 from ml_models.monitoring.types import Situation

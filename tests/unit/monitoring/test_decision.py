@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_models.model_version import ModelInfo
+from ml_models.monitoring.bad_periods import bad_period
 from ml_models.monitoring.decision import decide, grade, ledger_row, quarantined
 from ml_models.monitoring.decision.grading import promotion_effects
 from ml_models.monitoring.decision.ledger import (
@@ -19,7 +20,7 @@ from ml_models.monitoring.decision.ledger import (
     read_anomalies,
     write_anomalies,
 )
-from ml_models.monitoring.decision.quarantine import bad_period, bad_periods
+from ml_models.monitoring.decision.quarantine import bad_periods
 from ml_models.monitoring.settings import SETTINGS
 from ml_models.monitoring.types import Anomaly, Diagnosis, Effect, Perturbation, Situation
 
