@@ -54,6 +54,13 @@ def contaminated(champion: ModelInfo, share: float) -> str:
     return f"Version {champion.version} learned from rows now known to be bad ({share:.0%} of its training days)"
 
 
+def cleaner(previous: ModelInfo, share: float) -> str:
+    """Return that the predecessor learned from no bad rows, or from fewer, without the full stop."""
+    if not share:
+        return f"version {previous.version} did not"
+    return f"version {previous.version} learned from fewer ({share:.1%})"
+
+
 def did_harm(champion: ModelInfo, previous: ModelInfo, effect: Effect) -> str:
     """Return that the champion does worse than its predecessor would have done."""
     return (

@@ -26,7 +26,8 @@ def champion_fault(
     """Return why the champion should not serve, None when it should.
 
     It learned from rows now known to be bad; or, on clean rows that neither model knew, it does worse than its
-    predecessor since the promotion.
+    predecessor since the promotion. A clean predecessor is one whose share of bad training days is below CLEANER times
+    the champion's.
     """
     champion, previous = situation.champion, situation.previous
     if champion is None:
@@ -34,8 +35,10 @@ def champion_fault(
     share = contamination(champion, situation, periods)
     if share > settings.contaminated_share:
         reason = messages.contaminated(champion, share)
-        if previous is not None and contamination(previous, situation, periods) < share * CLEANER:
-            return ChampionFault(f"{reason}; version {previous.version} did not.", previous)
+        if previous is not None:
+            before = contamination(previous, situation, periods)
+            if before < share * CLEANER:
+                return ChampionFault(f"{reason}; {messages.cleaner(previous, before)}.", previous)
         return ChampionFault(f"{reason}.", None)
     effect = situation.effect
     compared = (situation.cutoff - champion.promoted_on).days <= settings.comparison_days

@@ -1,6 +1,7 @@
 """One decision a week: situations and what must be done in them, and what must hold over every sequence of weeks."""
 
 import math
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -144,6 +145,16 @@ def test_a_situation_has_one_decision(name):
     decision = decide(given_, empty_ledger() if ledger is None else ledger)
     assert decision.action == action, decision.reason
     assert decision.reason
+
+
+def test_a_rollback_says_whether_the_predecessor_learned_from_none_or_from_fewer_bad_rows():
+    decision = decide(situation(champion=DURING, previous=OLD), PAST_OUTAGE)
+    assert decision.reason.endswith("; version 1 did not.")
+    # Its newest labels end inside the outage.
+    touched = ModelInfo("1", MONDAY - 8 * WEEK, MONDAY - 4 * WEEK, MONDAY - 60 * WEEK)
+    decision = decide(situation(champion=DURING, previous=touched), PAST_OUTAGE)
+    assert decision.action == "rollback"
+    assert re.search(r"; version 1 learned from fewer \(0\.\d%\)\.$", decision.reason), decision.reason
 
 
 def test_the_better_of_two_windows_is_chosen_when_concept_moved():
