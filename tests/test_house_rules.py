@@ -28,6 +28,12 @@ MAY_IMPORT = {
 }
 """Each room, from the lowest floor to the highest, and the rooms below it that it may use. Nothing uses tests."""
 
+MONITORING = ("data_quality", "drift", "performance", "diagnosis", "decision", "report", "week")
+"""The packages and modules of `ml_models.monitoring`, from the lowest to the highest. Its other modules are shared by
+these, and stand below them."""
+
+BASE = -1
+
 NOT_IN_ROOM = {
     "ml_models": {"dagster", "dagster_dbt", "dagster_airbyte", "duckdb", "mlflow", "os"},
     "steps": {"duckdb", "mlflow", "os"},
@@ -124,6 +130,19 @@ def test_no_files_import_each_other_in_a_circle():
     except graphlib.CycleError as error:
         circle = error.args[1]
     assert circle == [], f"each imports the one before it: {' <- '.join(circle)}"
+
+
+def test_inside_monitoring_a_package_uses_only_packages_below_it():
+    floor = {package: number for number, package in enumerate(MONITORING)}
+    modules = {module: path for module, path in files().items() if module.startswith("ml_models.monitoring.")}
+    arrows_up = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for module, path in modules.items()
+        for line, name in imports(path)
+        if name.startswith("ml_models.monitoring.")
+        and floor.get(name.split(".")[2], BASE) > floor.get(module.split(".")[2], BASE)
+    ]
+    assert arrows_up == []
 
 
 def test_no_file_is_too_long():

@@ -5,8 +5,10 @@ Monday morning) and returns a WeekJudgement (three verdicts, a diagnosis, exactl
 
 Read in this order, which is also the order of the calls:
 
-1. `types`: the values that pass between the packages. `settings`: what people may set about the policy.
-2. `week`: calls the five packages in turn.
+1. What several packages use. `types`: the values that pass between them. `settings`: what people may set about the
+   policy. `thresholds`: the numbers that they share. `new_customers`: growth is no drift. `bad_periods`: which rows bad
+   days affect.
+2. `week`: calls the five packages in turn. Each of them imports only those above it in this table, and what they share.
 
    ===============  =======================================  ======================================================
    package          in                                       out
@@ -18,8 +20,8 @@ Read in this order, which is also the order of the calls:
    `decision`       a Situation, the ledger, the settings    Decision: rollback, inspect, improve or continue
    ===============  =======================================  ======================================================
 
-   `drift.weekly` and `performance.weekly` are what `week` and the assets call. When a week is *inspect* says
-   `decision.policy`, on one page.
+   `drift.weekly` and `performance.weekly` are what `week` and the assets call. `decision.policy` says when a
+   week is *inspect*, on one page.
 3. `report`: a week in words, for the table `monitoring.why` and the digest.
 
 Who calls: the asset `monitoring/decisions` once a week, `ml_models.policy_backtest` for a replayed year, `drills` with

@@ -1,7 +1,7 @@
-"""Thresholds that drift and performance share, because they mean one thing: when a window is odd, and when that counts.
+"""Thresholds of more than one package: when a window is odd and when that counts, who is new, how long bad days last.
 
-What only one of them asks for is in the `thresholds.py` of its package. Data quality judges tables and not models, is
-tuned on its own, and keeps its own numbers.
+What only one package asks for is in its own `thresholds.py`. Data quality judges tables and not models, is tuned on its
+own, and keeps its own numbers.
 """
 
 MINIMUM_WINDOWS = 6
@@ -21,3 +21,16 @@ EARLY_LABEL = "lapsed_14d"
 
 EARLY_DAYS = 14
 """Days after its cutoff when an early outcome is known."""
+
+EXISTING_AFTER_CUTOFFS = 10
+"""Cutoffs after which a customer is new no more; with weekly cutoffs most of a feature window has filled."""
+
+SURGE = 0.05
+"""Share of new customers, 0 to 1, beyond their usual share from which they may be what an alarm is about; fewer cannot
+carry one."""
+
+MAJORITY = 0.5
+"""Share of new customers, 0 to 1, beyond which the existing ones are too few to speak for everybody."""
+
+LATE_DAYS = 7
+"""Days after which late data affect no new cutoff: what is computed then sees all rows."""

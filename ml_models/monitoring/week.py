@@ -13,11 +13,12 @@ import pandas as pd
 
 from ml_models.cutoffs import cutoff_dates, distinct_cutoffs
 from ml_models.model_version import Deployed
+from ml_models.monitoring.bad_periods import bad_period
 from ml_models.monitoring.data_quality import QualityVerdict, judge_as_of, judge_frame, judge_outcomes, judge_quality
 from ml_models.monitoring.decision.grading import grade, promotion_effects
 from ml_models.monitoring.decision.ledger import before, ledger_row, past_anomalies
 from ml_models.monitoring.decision.policy import decide
-from ml_models.monitoring.decision.quarantine import affected_windows, bad_period, bad_periods, quarantined
+from ml_models.monitoring.decision.quarantine import affected_windows, bad_periods, quarantined
 from ml_models.monitoring.decision.retraining_gain import effect_since_promotion, gain_of_window
 from ml_models.monitoring.decision.rollback import champion_fault
 from ml_models.monitoring.diagnosis import Case, champion_diagnosis, diagnose

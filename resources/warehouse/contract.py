@@ -7,7 +7,9 @@ Writes are atomic, column names are lower-case, and an empty frame is a table wi
 calendar date, so the contract gives its two kinds of time a meaning. A naive datetime column is a DATE (cutoffs, days).
 One with a zone is an instant, TIMESTAMP WITH TIME ZONE. A time of day without a zone is refused.
 
-An engine more needs a class that implements `Warehouse` and a fixture in `tests/contracts/warehouse`.
+An engine more needs a class that implements `Warehouse` and a fixture in `tests/contracts/warehouse`. The whole graph
+also needs a `Source` for the local copy, a SQL dialect for published scores, a dbt output with its macros, the types
+that Airbyte lands, and a profile: docs/decisions/0013 lists the files.
 """
 
 import abc

@@ -32,7 +32,7 @@ from ml_models.monitoring.data_quality.thresholds import (
     STUCK_OF_A_BAND,
     STUCK_OF_OTHERS,
 )
-from ml_models.monitoring.drift.new_customers import existing_customers
+from ml_models.monitoring.new_customers import existing_customers
 from ml_models.monitoring.thresholds import EARLY_LABEL
 from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.problems.contract import Problem

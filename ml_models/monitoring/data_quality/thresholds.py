@@ -123,8 +123,9 @@ SNAPSHOT_RULES: Mapping[str, Rule] = {
 SNAPSHOT_ROWS = 20
 """Rows of a table that is replaced as a whole below which its nulls and keys say nothing."""
 
-SIZES = ("mean", "p25", "p50", "p75", "p95", "p99", "max")
-"""Measures of size; two of them must move to the same side before a number has left its range."""
+SIZES = tuple(measure for measure, rule in RULES.items() if (rule.kind, rule.scale) == ("range", "log"))
+"""Measures of size: those that RULES judges as a range, by their ratio. Two of them must move to the same side before a
+number has left its range."""
 
 # --- rows ------------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from datetime import date
 import pandas as pd
 
 from ml_models.model_version import ModelInfo
-from ml_models.monitoring.decision.quarantine import BadPeriod
+from ml_models.monitoring.bad_periods import BadPeriod
 from ml_models.monitoring.settings import Settings
 from ml_models.monitoring.types import Action, Diagnosis, Effect, Window
 
@@ -52,6 +52,13 @@ def no_champion(clean: int) -> str:
 def contaminated(champion: ModelInfo, share: float) -> str:
     """Return that the champion learned from bad rows, without the full stop."""
     return f"Version {champion.version} learned from rows now known to be bad ({share:.0%} of its training days)"
+
+
+def cleaner(previous: ModelInfo, share: float) -> str:
+    """Return that the predecessor learned from no bad rows, or from fewer, without the full stop."""
+    if not share:
+        return f"version {previous.version} did not"
+    return f"version {previous.version} learned from fewer ({share:.1%})"
 
 
 def did_harm(champion: ModelInfo, previous: ModelInfo, effect: Effect) -> str:

@@ -3,13 +3,14 @@
 In goes a Situation (types.py), with everything measured before, and the ledger of past decisions; out comes exactly one
 Decision. In this order; the first that applies decides:
 
-1. *rollback*: the champion learned from rows now known to be bad, and a predecessor did not; or, on clean rows that
-   neither model knew, the champion does worse than its predecessor since the promotion.
-2. *inspect*: a quality anomaly stands, or days that were bad are still inside the feature windows and something is out
-   of its range. Retraining is vetoed either way.
-3. *improve*: no champion yet; a champion that learned from bad rows and has no clean predecessor; covariate or concept
-   shift where a retraining would measurably have helped; a champion outgrown by labels. Once an event, never during a
-   cool-down.
+1. *rollback*: the champion learned from rows now known to be bad, and its predecessor from none or less than half as
+   many; or, on clean rows that neither model knew, the champion does worse than its predecessor since the promotion.
+2. *inspect*: a quality anomaly stands; days that were bad are still inside the feature windows and something is out of
+   its range; or the champion learned from bad rows, no clean predecessor is left, and there are too few clean cutoffs
+   to train on. Retraining is vetoed each time.
+3. *improve*: no champion yet; a champion that learned from bad rows, without a clean predecessor but with enough clean
+   cutoffs; covariate or concept shift where a retraining would measurably have helped; a champion outgrown by labels.
+   Once an event, never during a cool-down.
 4. *continue*: everything else, with the reason why nothing is done.
 """
 
@@ -20,10 +21,11 @@ from datetime import date
 import pandas as pd
 
 from ml_models.model_version import ModelInfo
+from ml_models.monitoring.bad_periods import BadPeriod
 from ml_models.monitoring.decision import messages
 from ml_models.monitoring.decision.events import event_of, model_topic, open_event
 from ml_models.monitoring.decision.ledger import before
-from ml_models.monitoring.decision.quarantine import BadPeriod, bad_periods, clean_cutoffs, quarantine_range
+from ml_models.monitoring.decision.quarantine import bad_periods, clean_cutoffs, quarantine_range
 from ml_models.monitoring.decision.rollback import champion_fault
 from ml_models.monitoring.decision.waiting import cooldown, still_grows
 from ml_models.monitoring.settings import SETTINGS, Settings

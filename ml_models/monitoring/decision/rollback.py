@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ml_models.model_version import ModelInfo
+from ml_models.monitoring.bad_periods import BadPeriod
 from ml_models.monitoring.decision import messages
-from ml_models.monitoring.decision.quarantine import BadPeriod, contamination
+from ml_models.monitoring.decision.quarantine import contamination
 from ml_models.monitoring.decision.thresholds import CLEANER
 from ml_models.monitoring.settings import SETTINGS, Settings
 from ml_models.monitoring.types import Situation
@@ -25,7 +26,8 @@ def champion_fault(
     """Return why the champion should not serve, None when it should.
 
     It learned from rows now known to be bad; or, on clean rows that neither model knew, it does worse than its
-    predecessor since the promotion.
+    predecessor since the promotion. A clean predecessor is one whose share of bad training days is below CLEANER times
+    the champion's.
     """
     champion, previous = situation.champion, situation.previous
     if champion is None:
@@ -33,8 +35,10 @@ def champion_fault(
     share = contamination(champion, situation, periods)
     if share > settings.contaminated_share:
         reason = messages.contaminated(champion, share)
-        if previous is not None and contamination(previous, situation, periods) < share * CLEANER:
-            return ChampionFault(f"{reason}; version {previous.version} did not.", previous)
+        if previous is not None:
+            before = contamination(previous, situation, periods)
+            if before < share * CLEANER:
+                return ChampionFault(f"{reason}; {messages.cleaner(previous, before)}.", previous)
         return ChampionFault(f"{reason}.", None)
     effect = situation.effect
     compared = (situation.cutoff - champion.promoted_on).days <= settings.comparison_days

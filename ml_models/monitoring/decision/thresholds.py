@@ -18,9 +18,6 @@ GROWING = 1.5
 CLEANER = 0.5
 """Share of the champion's bad training days that its predecessor must stay below to be returned to."""
 
-LATE_DAYS = 7
-"""Days after which late data affect no new cutoff: what is computed then sees all rows."""
-
 GRADED_CUTOFFS = 4
 """Cutoffs with known outcomes from which a promotion is graded: as many as a label's horizon has weeks."""
 

@@ -11,9 +11,9 @@ alone would call broken data a covariate shift. 2. The first bad asset is the fu
 clean (`lineage`). 3. What bad data does not explain, the loss split divides between other customers (covariate) and
 customers who behave otherwise (concept), after Cai, Namkoong and Yadlowsky (2023).
 
-*Who calls whom*: `root_cause` → `replay` → `shift` and `injection` → `case`; `root_cause` → `loss_split`; both →
-`lineage`. `thresholds` holds the numbers, `messages` the sentences and commands. A rebuild of the pipeline is handed in
-as `Case.rebuild`; it raises `NotReplayable` for what it cannot re-enact.
+*Who calls whom*: `root_cause` → `replay` → `shift` → `case`; `root_cause` → `loss_split`; `root_cause`, `replay` and
+its `injection` → `lineage`. `thresholds` holds the numbers, `messages` the sentences and commands. A rebuild of the
+pipeline is handed in as `Case.rebuild`; it raises `NotReplayable` for what it cannot re-enact.
 """
 
 from ml_models.monitoring.diagnosis.case import Case, NotReplayable

@@ -50,7 +50,7 @@ class Case:
 
     - `anomalies`: quality anomalies that fail now. `still_in_window`: those of earlier weeks whose days are still
       inside the feature windows.
-    - `frame`: feature rows of all cutoffs. `rows`: labelled rows (rows.labelled_rows) of all matured ones.
+    - `frame`: feature rows of all cutoffs. `rows`: those with a label (ml_models.rows.labelled_rows).
       `early`: keys and EARLY_LABEL.
     - `champion`: fitted pipeline with `predict_proba`, None when there is none yet; `champion_info` about it.
     - `drifted`: columns that alarmed; `drift_alarm`: features or scores did.

@@ -16,7 +16,7 @@ def injected(reference: pd.DataFrame, current: pd.DataFrame, anomalies: Sequence
     """Return the reference rows with the faults that were seen on the current rows: values sampled, at their rate.
 
     For anomalies on feature columns (nulls, stuck, range), within their segment if the frame has its column. What is
-    faulty: a null; the most frequent value; a value beyond the anomaly's threshold (else beyond all of the reference).
+    faulty, by the anomaly's kind: a null; the most frequent value; else a value beyond all of the reference's.
     """
     generator = np.random.default_rng(_SEED)
     out = reference.copy()

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 
 import pandas as pd
 
-from ml_models.monitoring.decision.quarantine import bad_period
+from ml_models.monitoring.bad_periods import bad_period
 from ml_models.monitoring.diagnosis import messages
 from ml_models.monitoring.diagnosis.case import Case, Rebuild, Replayed, among, cutoffs_of, row_losses, rows_at
 from ml_models.monitoring.diagnosis.injection import injected

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ml_models.cutoffs import cutoff_dates
 from ml_models.model_version import RETRAIN_COMMAND, ModelInfo
-from ml_models.monitoring.decision.quarantine import BadPeriod, bad_period
+from ml_models.monitoring.bad_periods import BadPeriod, bad_period
 from ml_models.monitoring.diagnosis import messages
 from ml_models.monitoring.diagnosis.case import Case, Replayed, among, cutoffs_of, row_losses
 from ml_models.monitoring.diagnosis.lineage import first_bad, on_frame

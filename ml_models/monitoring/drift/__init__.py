@@ -11,8 +11,8 @@ natural week, while "PSI above .2" or "half of the columns" miss every single-co
 with its own past.
 
 *Who calls whom*: `score_effect` → `statistics` → `distances`, and `verdict` on what `statistics` measured; both hand
-over a value of `result`. `new_customers` tells whether growth alone raised an alarm, for drift and for performance.
-`thresholds` holds the numbers, `messages` the sentences.
+over a value of `result`. `thresholds` holds the numbers, `messages` the sentences. `monitoring.new_customers` tells
+whether growth alone raised an alarm.
 
 *Source*: two-sample Kolmogorov-Smirnov, Pearson's chi-square and the exact binomial test; Benjamini and Hochberg (1995)
 for gross changes before there is a past; the joint comparison is a classifier two-sample test (Lopez-Paz and Oquab,

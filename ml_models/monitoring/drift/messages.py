@@ -6,8 +6,8 @@ from datetime import date
 import pandas as pd
 
 from ml_models.monitoring.drift.result import ScoreEffect
-from ml_models.monitoring.drift.thresholds import EXISTING_AFTER_CUTOFFS, MINIMUM_ROWS, REFERENCE_STEPS
-from ml_models.monitoring.thresholds import MINIMUM_WINDOWS, WINDOWS
+from ml_models.monitoring.drift.thresholds import MINIMUM_ROWS, REFERENCE_STEPS
+from ml_models.monitoring.thresholds import EXISTING_AFTER_CUTOFFS, MINIMUM_WINDOWS, WINDOWS
 
 
 def not_measured(cutoff: date) -> str:
@@ -61,14 +61,6 @@ def moved_by_new_customers(cutoff: date, columns: Sequence[str], new_share: floa
         f"{len(columns)} columns moved at {cutoff}, by new customers: {new_share:.0%} of the rows were not there "
         f"{EXISTING_AFTER_CUTOFFS} windows ago. Among those who were, undoing it would change the expected log-loss by "
         f"{effect.loss:.5f} only (natural weeks: to {effect.bar:.5f})."
-    )
-
-
-def only_new_customers(new_now: float, new_usually: float) -> str:
-    """Return that an alarm stands among new customers alone; without a full stop, as it ends other sentences."""
-    return (
-        f"Only among new customers, {new_now:.0%} of the rows (usually {new_usually:.0%}): they were not there "
-        f"{EXISTING_AFTER_CUTOFFS} windows ago. Those who were are within range"
     )
 
 

@@ -15,7 +15,6 @@ import pandas as pd
 from ml_models.cutoffs import cutoff_dates
 from ml_models.metrics import Array
 from ml_models.monitoring.drift import messages
-from ml_models.monitoring.drift.new_customers import existing_customers
 from ml_models.monitoring.drift.result import DriftVerdict, ScoreEffect
 from ml_models.monitoring.drift.statistics import JOINT, compare_jointly, is_number, reference_cutoffs, sampled
 from ml_models.monitoring.drift.thresholds import (
@@ -27,6 +26,7 @@ from ml_models.monitoring.drift.thresholds import (
     PAST_EFFECTS,
     USUAL_DEVIATIONS,
 )
+from ml_models.monitoring.new_customers import existing_customers
 from ml_models.monitoring.thresholds import MINIMUM_WINDOWS
 
 Predict: TypeAlias = Callable[[pd.DataFrame], Array]

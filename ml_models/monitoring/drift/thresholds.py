@@ -60,13 +60,3 @@ EFFECT_ROWS = 20_000
 ROW_LIMIT = 100_000
 """Rows of a window that are measured; more sharpen no threshold, as chance then moves a distance by .006 at most.
 Performance and the loss split have limits of their own, by their own precision."""
-
-EXISTING_AFTER_CUTOFFS = 10
-"""Cutoffs after which a customer is new no more; with weekly cutoffs most of a feature window has filled."""
-
-SURGE = 0.05
-"""Share of new customers, 0 to 1, beyond their usual share from which they may be what an alarm is about; fewer cannot
-carry one."""
-
-MAJORITY = 0.5
-"""Share of new customers, 0 to 1, beyond which the existing ones are too few to speak for everybody."""

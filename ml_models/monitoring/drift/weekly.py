@@ -11,12 +11,12 @@ from typing import Any
 import pandas as pd
 
 from ml_models.cutoffs import cutoff_dates, distinct_cutoffs
-from ml_models.monitoring.drift.new_customers import new_customers_alone
 from ml_models.monitoring.drift.result import DriftVerdict
 from ml_models.monitoring.drift.score_effect import weigh_drift
 from ml_models.monitoring.drift.statistics import drift_statistics
 from ml_models.monitoring.drift.thresholds import LEAST_WINDOWS
 from ml_models.monitoring.drift.verdict import judge_drift
+from ml_models.monitoring.new_customers import new_customers_alone
 from ml_models.problems.contract import Problem
 from ml_models.rows import scored
 

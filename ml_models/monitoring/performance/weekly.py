@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from ml_models.monitoring.drift.new_customers import new_customers_alone
 from ml_models.monitoring.drift.thresholds import LEAST_WINDOWS
+from ml_models.monitoring.new_customers import new_customers_alone
 from ml_models.monitoring.performance.history import performance_history
 from ml_models.monitoring.performance.verdict import PerformanceVerdict, judge_performance
 from ml_models.problems.contract import Problem

@@ -1,6 +1,7 @@
 """One decision a week: situations and what must be done in them, and what must hold over every sequence of weeks."""
 
 import math
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_models.model_version import ModelInfo
+from ml_models.monitoring.bad_periods import bad_period
 from ml_models.monitoring.decision import decide, grade, ledger_row, quarantined
 from ml_models.monitoring.decision.grading import promotion_effects
 from ml_models.monitoring.decision.ledger import (
@@ -19,7 +21,7 @@ from ml_models.monitoring.decision.ledger import (
     read_anomalies,
     write_anomalies,
 )
-from ml_models.monitoring.decision.quarantine import bad_period, bad_periods
+from ml_models.monitoring.decision.quarantine import bad_periods
 from ml_models.monitoring.settings import SETTINGS
 from ml_models.monitoring.types import Anomaly, Diagnosis, Effect, Perturbation, Situation
 
@@ -143,6 +145,16 @@ def test_a_situation_has_one_decision(name):
     decision = decide(given_, empty_ledger() if ledger is None else ledger)
     assert decision.action == action, decision.reason
     assert decision.reason
+
+
+def test_a_rollback_says_whether_the_predecessor_learned_from_none_or_from_fewer_bad_rows():
+    decision = decide(situation(champion=DURING, previous=OLD), PAST_OUTAGE)
+    assert decision.reason.endswith("; version 1 did not.")
+    # Its newest labels end inside the outage.
+    touched = ModelInfo("1", MONDAY - 8 * WEEK, MONDAY - 4 * WEEK, MONDAY - 60 * WEEK)
+    decision = decide(situation(champion=DURING, previous=touched), PAST_OUTAGE)
+    assert decision.action == "rollback"
+    assert re.search(r"; version 1 learned from fewer \(0\.\d%\)\.$", decision.reason), decision.reason
 
 
 def test_the_better_of_two_windows_is_chosen_when_concept_moved():

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pandas as pd
 import pytest
 
-from ml_models.monitoring.drift.new_customers import new_customers_alone
+from ml_models.monitoring.new_customers import new_customers_alone
 
 START = date(2031, 1, 6)
 WEEKS = 30

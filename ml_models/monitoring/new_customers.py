@@ -1,4 +1,7 @@
-"""Growth is no drift: what moves only because new customers came says nothing about the existing ones."""
+"""Growth is no drift: what moves only because new customers came says nothing about the existing ones.
+
+Data quality, drift and performance ask this of their own measures, so it belongs to none of them.
+"""
 
 from collections.abc import Callable
 from datetime import date
@@ -7,8 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from ml_models.cutoffs import cutoff_dates
-from ml_models.monitoring.drift.messages import only_new_customers
-from ml_models.monitoring.drift.thresholds import EXISTING_AFTER_CUTOFFS, MAJORITY, SURGE
+from ml_models.monitoring.thresholds import EXISTING_AFTER_CUTOFFS, MAJORITY, SURGE
 
 
 class ExistingCustomers(NamedTuple):
@@ -53,4 +55,12 @@ def new_customers_alone(
     found = existing_customers(frame, entity, cutoff, windows)
     if found is None or not found.new_usually + SURGE <= found.new_now <= MAJORITY or fails(found.rows):
         return ""
-    return only_new_customers(found.new_now, found.new_usually)
+    return _only_new_customers(found.new_now, found.new_usually)
+
+
+def _only_new_customers(new_now: float, new_usually: float) -> str:
+    """Return that an alarm stands among new customers alone; without a full stop, as it ends other sentences."""
+    return (
+        f"Only among new customers, {new_now:.0%} of the rows (usually {new_usually:.0%}): they were not there "
+        f"{EXISTING_AFTER_CUTOFFS} windows ago. Those who were are within range"
+    )
