@@ -1,8 +1,9 @@
 """Write docs/thresholds.md: every number that the monitoring is tuned by, with its value, unit and meaning.
 
 The page is read off the code: the `thresholds` modules under `ml_models/monitoring`, and the fields of its `Settings`.
-The meaning of a name is the docstring under it, or else the comment above it; the unit is the first unit that the
-meaning names ("Days after a promotion …" is in days). A test holds the page to the code.
+The meaning of a name is the docstring under it, or else the comment above it. The unit is what the meaning says in
+brackets ("… resemble each other. [ratio]"), or else the first unit that it names ("Days after a promotion …" is in
+days). A test holds the page to the code.
 """
 
 import ast
@@ -17,8 +18,7 @@ MONITORING = Path("ml_models/monitoring")
 SETTINGS = MONITORING / "settings.py"
 PAGE = Path("docs/thresholds.md")
 
-LONGEST = 60
-"""Characters of a value that a cell of the table shows; a longer one is read in its file."""
+_STATED_UNIT = re.compile(r" ?\[([^]]+)\]")
 
 NAMING_WORDS = 6
 """Words at the beginning of a meaning among which its unit stands."""
@@ -67,7 +67,7 @@ def collect(root: Path = ROOT) -> list[Threshold]:
         for name, meaning in meanings((root / file).read_text(encoding="utf-8")).items():
             value = getattr(holder, name)
             unit = unit_of(meaning) if _is_number(value) else ""
-            found.append(Threshold(file, name, shown(value), unit, meaning))
+            found.append(Threshold(file, name, shown(value), unit, _STATED_UNIT.sub("", meaning)))
     return found
 
 
@@ -113,7 +113,7 @@ def _comment_above(line: int, lines: list[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value for a cell: whole, or its kind and length where it is too long."""
+    """Return a value for a cell: a mapping a line an entry, a named tuple with the names of its fields."""
     if isinstance(value, bool | str):
         return repr(value)
     if isinstance(value, int):
@@ -122,9 +122,17 @@ def shown(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, set | frozenset):
         value = tuple(sorted(value, key=str))
-    if isinstance(value, tuple) and len(str(value)) <= LONGEST:
+    if isinstance(value, Mapping):
+        return "<br>".join(f"`{name}`: {shown(one)}" for name, one in value.items())
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return ", ".join(f"{name} {_plain(one)}" for name, one in zip(value._fields, value, strict=True))
+    if isinstance(value, tuple):
         return ", ".join(shown(one) for one in value)
     return f"{len(value)} entries" if hasattr(value, "__len__") else type(value).__name__
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else shown(value)
 
 
 def _is_number(value: object) -> bool:
@@ -134,7 +142,10 @@ def _is_number(value: object) -> bool:
 
 
 def unit_of(meaning: str) -> str:
-    """Return the first unit that the beginning of a meaning names; empty where it names none."""
+    """Return the unit that a meaning states in brackets, or else the first that its beginning names; "" for none."""
+    stated = _STATED_UNIT.search(meaning)
+    if stated:
+        return stated.group(1)
     words = re.findall(r"[a-z]+(?:-[a-z]+)*", meaning.lower())[:NAMING_WORDS]
     return next((UNITS[word] for word in words if word in UNITS), "")
 

@@ -10,6 +10,9 @@ MINIMUM_WINDOWS = 6
 DEVIATIONS = 4.0
 """Standard deviations, of the past windows or of chance, beyond which a window is violated."""
 
+DEVIATION_OF_MAD = 1.4826
+"""Standard deviation of normal values whose median absolute deviation is 1; so a robust one is estimated. [ratio]"""
+
 WINDOWS = 3
 """Newest windows (cutoffs) among which violations are counted."""
 

@@ -1,5 +1,6 @@
 """The page of thresholds says what the code says."""
 
+from ml_models.monitoring.data_quality.thresholds import Rule
 from tools.thresholds import PAGE, ROOT, collect, meanings, page, shown, unit_of
 
 SOURCE = '''
@@ -31,10 +32,10 @@ def test_the_page_is_what_the_code_says():
     assert (ROOT / PAGE).read_text() == page(collect()), "Write it anew: python -m tools.thresholds"
 
 
-def test_every_number_of_the_policy_has_a_meaning_and_a_unit():
-    own = [one for one in collect() if one.file.match("settings.py") or one.file.match("decision/thresholds.py")]
-    assert {"minimum_gain", "cooldown_days", "MINIMUM_ROWS"} <= {one.name for one in own}
-    assert [one.name for one in own if not one.meaning or not one.unit] == []
+def test_every_number_has_a_meaning_and_a_unit():
+    numbers = [one for one in collect() if one.value[0].isdigit()]
+    assert {"minimum_gain", "cooldown_days", "MINIMUM_ROWS", "REFERENCE_STEPS"} <= {one.name for one in numbers}
+    assert [one.name for one in numbers if not one.meaning or not one.unit] == []
 
 
 def test_the_meaning_is_the_docstring_below_or_the_comment_above():
@@ -54,8 +55,15 @@ def test_the_unit_is_the_first_one_that_the_meaning_names():
     assert unit_of("What nobody counts.") == ""
 
 
-def test_a_value_that_is_too_long_is_counted():
+def test_a_unit_that_is_stated_counts_more_than_one_that_is_named():
+    assert unit_of("Rise of the log-loss, as a share of its median. [share, 0 to 1]") == "share, 0 to 1"
+    assert [one.name for one in collect() if "[" in one.meaning] == []
+
+
+def test_a_value_is_shown_whole():
     assert shown(20_000) == "20,000"
     assert shown(0.40546510810816444) == "0.4055"
     assert shown((2, 3, 4, 5)) == "2, 3, 4, 5"
-    assert shown(dict.fromkeys("abcdefgh", 1)) == "8 entries"
+    assert shown({"null_share": Rule("nulls", "share", 0.01, "both"), "rows": 3}) == (
+        "`null_share`: kind nulls, scale share, floor 0.01, side both<br>`rows`: 3"
+    )

@@ -44,10 +44,10 @@ SEGMENT_DEVIATIONS = 2.5
 """Standard deviations by which a measure of one segment must differ; many such segments are needed to count."""
 
 DESIGN_EFFECT = 3.0
-"""By how much fewer independent rows there are than rows: rows of one customer resemble each other."""
+"""By how much fewer independent rows there are than rows: rows of one customer resemble each other. [ratio]"""
 
 CLUSTER = 7.0
-"""The same for categories, because what is bought together resembles itself even more."""
+"""The same for categories, because what is bought together resembles itself even more. [ratio]"""
 
 MINIMUM_ROWS = 200
 """Rows below which a week's shares and sizes say nothing."""
@@ -56,7 +56,7 @@ SEGMENT_ROWS = 50
 """Rows of one segment in a week from which it is measured."""
 
 STILL = 0.6
-"""What a limit is multiplied by while last week's fault goes on, so that a fault at the limit does not flicker."""
+"""What a limit is multiplied by while last week's fault goes on, so that one at the limit does not flicker. [ratio]"""
 
 # --- which columns are judged as what --------------------------------------------------------------------------------
 
@@ -237,10 +237,10 @@ STUCK_OF_OTHERS = 0.5
 """Share of the feature rows that usually hold something else which one value must take."""
 
 STUCK_OF_A_BAND = 0.8
-"""The same within a segment of the customers."""
+"""The same within a segment of the customers. [share, 0 to 1]"""
 
 SAME = 1e-9
-"""Relative difference up to which a rebuilt feature is the same: more than rounding."""
+"""Relative difference up to which a rebuilt feature is the same: more than rounding. [share, 0 to 1]"""
 
 AWAY_CUSTOMERS = 30
 """Customers of a cutoff who stayed away at first from which some must have come back before the horizon ended."""

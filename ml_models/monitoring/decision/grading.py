@@ -11,7 +11,7 @@ from ml_models.monitoring.decision.ledger import before
 from ml_models.monitoring.decision.quarantine import bad_periods
 from ml_models.monitoring.decision.thresholds import (
     BLAMED_DAYS,
-    CONFIRMED,
+    CONFIRMED_SHARE,
     GRADED_AFTER_DAYS,
     GRADED_CUTOFFS,
     NOTICE_DAYS,
@@ -64,7 +64,7 @@ def _grade_of_action(row: pd.Series, effect: Effect | None) -> str | None:
 
 def _grade_of_inspect(row: pd.Series, ledger: pd.DataFrame) -> str:
     again = (ledger["event_id"] == row["event_id"]).sum() > 1
-    explained = not math.isnan(row["explained"]) and row["explained"] > CONFIRMED
+    explained = not math.isnan(row["explained"]) and row["explained"] > CONFIRMED_SHARE
     return messages.CONFIRMED if again or explained else messages.SEEN_ONCE
 
 

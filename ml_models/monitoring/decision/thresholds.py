@@ -24,7 +24,7 @@ GRADED_CUTOFFS = 4
 GRADED_AFTER_DAYS = 28
 """Days after which an inspect or a continue is graded: by then later weeks have seen what it should have seen."""
 
-CONFIRMED = 0.5
+CONFIRMED_SHARE = 0.5
 """Share (0 to 1) of the change that the replay must explain for a single inspect to count as confirmed."""
 
 NOTICE_DAYS = 7

@@ -24,6 +24,7 @@ from ml_models.monitoring.diagnosis import messages
 from ml_models.monitoring.diagnosis.thresholds import (
     CHANGED,
     COUNTS,
+    FOLDS,
     MAXIMUM_AUC,
     MINIMUM_EFFECTIVE,
     MINIMUM_OVERLAP,
@@ -34,8 +35,6 @@ from ml_models.monitoring.diagnosis.thresholds import (
 from ml_models.monitoring.drift.distances import normal_scores
 
 Verdict = Literal["none", "covariate", "concept", "mixed", "insufficient evidence"]
-
-_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -157,11 +156,11 @@ def _views(values: Array) -> Array:
 
 def _domain(views: Array, current: npt.NDArray[np.bool_], who: npt.NDArray[np.object_]) -> tuple[Array, float]:
     """Return π of each row, cross-fitted over folds of customers, windows balanced; and its AUC."""
-    folds = pd.util.hash_pandas_object(pd.Series(who).astype(str), index=False).to_numpy() % _FOLDS
+    folds = pd.util.hash_pandas_object(pd.Series(who).astype(str), index=False).to_numpy() % FOLDS
     x = np.column_stack([np.ones(len(views)), views])
     balance = np.where(current, 0.5 / current.mean(), 0.5 / (~current).mean())
     probability = np.full(len(views), 0.5)
-    for fold in range(_FOLDS):
+    for fold in range(FOLDS):
         out = folds == fold
         if out.any() and current[~out].any() and (~current[~out]).any():
             beta = _logistic(x[~out], current[~out].astype("float64"), balance[~out])
@@ -201,13 +200,13 @@ def _judge(
     if change <= CHANGED * errors[0]:
         return "none", "The loss did not rise beyond noise."
     if overlap < MINIMUM_OVERLAP or area > MAXIMUM_AUC or effective < MINIMUM_EFFECTIVE:
-        return "insufficient evidence", "The windows share too few customers alike to compare how they behave."
+        return "insufficient evidence", "The windows share too few similar customers to compare how they behave."
     counts = [part > COUNTS * error for part, error in ((covariate, errors[1]), (concept, errors[2]))]
     shares = [part / change for part in (covariate, concept)]
     if all(counts) and min(shares) >= SHARE:
         return "mixed", "Both parts are beyond noise."
     if counts[1] and (not counts[0] or shares[1] >= shares[0]):
-        return "concept", "Only the behaviour of customers alike explains it."
+        return "concept", "Only the behaviour of similar customers explains it."
     if counts[0]:
         return "covariate", "Other customers explain it."
     return "insufficient evidence", "Neither part is beyond its own noise."

@@ -63,8 +63,8 @@ def loss_split(parts: Sequence[float], errors: Sequence[float], overlap: float) 
     """Return a loss change, its covariate and its concept part, each with its standard error."""
     change, covariate, concept = (f"{part:+.4f} (± {error:.4f})" for part, error in zip(parts, errors, strict=True))
     return (
-        f"The loss changed by {change}: {covariate} because the customers are others, {concept} because customers "
-        f"alike behave otherwise; overlap {overlap:.0%}."
+        f"The loss changed by {change}: {covariate} because of different customers, {concept} because similar "
+        f"customers behave differently; overlap {overlap:.0%}."
     )
 
 

@@ -20,10 +20,10 @@ ENOUGH = 0.8
 """Share of the shift, 0 to 1, from which a replay needs no better one."""
 
 SINGLES = 3
-"""Strongest anomalies that are replayed alone, beside all of them together."""
+"""Strongest anomalies that are replayed alone, beside all of them together. [anomalies]"""
 
 SAME_RATE = 0.1
-"""Difference of rates, 0 to 1, up to which perturbations that are alike but for their days count as one."""
+"""Difference of rates up to which perturbations that are alike but for their days count as one. [share, 0 to 1]"""
 
 QUANTILE_STEPS = 20
 """Equal steps of the reference's distribution at whose inner edges two windows are compared."""
@@ -45,11 +45,14 @@ MINIMUM_EFFECTIVE = 100.0
 """Effective rows that the weights of a loss split must leave on either side for a comparison to say anything."""
 
 MINIMUM_OVERLAP = 0.1
-"""Overlap of two windows, 0 to 1, below which their losses are not compared."""
+"""Overlap of two windows below which their losses are not compared. [overlap, 0 to 1]"""
+
+FOLDS = 5
+"""Folds of customers over which the domain classifier of a loss split is cross-validated."""
 
 MAXIMUM_AUC = 0.98
-"""AUC of the domain classifier above which two windows share too few customers alike. A penalised classifier is never
-certain; this ranking says it for itself."""
+"""AUC of the domain classifier above which two windows share too few similar customers. A penalised classifier is never
+certain; this ranking says it for itself. [AUC, 0 to 1]"""
 
 CHANGED = 2.5
 """Standard errors that a rise of the loss needs to be split at all. Looks like SIGNIFICANT, which the replay and the

@@ -13,17 +13,18 @@ import pandas as pd
 from scipy.special import bdtr, bdtrc, gammaincc, kolmogorov, ndtri
 
 from ml_models.metrics import Array, auc
-from ml_models.monitoring.drift.thresholds import MINIMUM_ROWS
+from ml_models.monitoring.drift.thresholds import (
+    BINS,
+    FOLDS,
+    LARGEST_SQUARE,
+    MINIMUM_ROWS,
+    QUANTILES,
+    RIDGE,
+    SHRINKAGE,
+)
 
 Column: TypeAlias = "Array | pd.Series"
 """Sorted numbers without nulls, (n,), or counts by category (a series, its index the categories)."""
-
-_BINS = 10  # of the Jensen-Shannon distance: the deciles of the older window
-_QUANTILES = 200  # that the Wasserstein distance is averaged over
-_RIDGE, _SHRINKAGE = 0.05, 0.02  # penalties of the joint classifier and of its precision matrix, a share of n
-_FOLDS = 5
-# Squares are cut at three standard deviations: no single customer may decide.
-_LARGEST_SQUARE = 9
 
 
 def distance(old: Column, new: Column) -> float:
@@ -70,7 +71,7 @@ def jensen_shannon(old: Column, new: Column) -> float:
     if isinstance(old, pd.Series) or isinstance(new, pd.Series):
         before, after = _shares(old, new)
     else:
-        edges = np.unique(old[(np.arange(1, _BINS) * len(old)) // _BINS])
+        edges = np.unique(old[(np.arange(1, BINS) * len(old)) // BINS])
         before, after = (
             np.diff(np.concatenate([[0], np.searchsorted(part, edges, side="right"), [len(part)]])) / len(part)
             for part in (old, new)
@@ -95,7 +96,7 @@ def wasserstein(old: Array, new: Array) -> float:
     spread = float(old.std())
     if not spread:
         return math.nan if new.size and (new != old[0]).any() else 0.0
-    at = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+    at = (np.arange(QUANTILES) + 0.5) / QUANTILES
     quantiles = [part[np.minimum((at * len(part)).astype("int64"), len(part) - 1)] for part in (old, new)]
     return float(np.abs(quantiles[0] - quantiles[1]).mean()) / spread
 
@@ -165,17 +166,17 @@ def joint_distance(old: Array, new: Array, old_entities: npt.ArrayLike, new_enti
     if not scores.shape[1]:
         return 0.0
     scores = _standardised(scores)
-    precision = np.linalg.inv(scores.T @ scores / len(scores) + _SHRINKAGE * np.eye(scores.shape[1]))
+    precision = np.linalg.inv(scores.T @ scores / len(scores) + SHRINKAGE * np.eye(scores.shape[1]))
     residual = _standardised(scores @ precision)
-    squares = [np.minimum(view**2, _LARGEST_SQUARE) for view in (scores, residual)]
+    squares = [np.minimum(view**2, LARGEST_SQUARE) for view in (scores, residual)]
     views = _standardised(np.concatenate([scores, *squares, nulls], axis=1))
     keys = np.concatenate([np.asarray(old_entities, dtype=object), np.asarray(new_entities, dtype=object)])
-    folds = pd.util.hash_pandas_object(pd.Series(keys).astype(str), index=False).to_numpy() % _FOLDS
+    folds = pd.util.hash_pandas_object(pd.Series(keys).astype(str), index=False).to_numpy() % FOLDS
     centred = target - target.mean()
     gram, cross = views.T @ views, views.T @ centred
-    penalty = _RIDGE * len(views) * np.eye(len(gram))
+    penalty = RIDGE * len(views) * np.eye(len(gram))
     found = []
-    for fold in range(_FOLDS):
+    for fold in range(FOLDS):
         out = folds == fold
         if not 0 < target[out].sum() < out.sum():
             continue

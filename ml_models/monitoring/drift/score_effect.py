@@ -27,16 +27,13 @@ from ml_models.monitoring.drift.thresholds import (
     USUAL_DEVIATIONS,
 )
 from ml_models.monitoring.new_customers import existing_customers
-from ml_models.monitoring.thresholds import MINIMUM_WINDOWS
+from ml_models.monitoring.thresholds import DEVIATION_OF_MAD, MINIMUM_WINDOWS
 
 Predict: TypeAlias = Callable[[pd.DataFrame], Array]
 """Gives the model's probability for each feature row."""
 
 _Rows: TypeAlias = "tuple[pd.DataFrame, pd.Series | None]"
 """A window's rows and, when the effect is asked for within groups, each row's group."""
-
-# Median absolute deviations in a standard deviation, for normal values.
-_ROBUST = 1.4826
 
 
 def weigh_drift(
@@ -114,9 +111,9 @@ def score_effect(
 
     The movement is undone by giving each value the value of equal rank in the pooled reference cutoffs, within each of
     `groups` (aligned with the frame) when given. The same is done in up to PAST_EFFECTS earlier weeks: the bar is their
-    median + USUAL_DEVIATIONS robust standard deviations (1.4826 median absolute deviations), so that odd weeks among
-    them do not raise it. It is at least NEGLIGIBLE of the expected log-loss. `frame` holds cutoff_date and all that
-    `predict` needs; of more than EFFECT_ROWS rows a window every k-th is taken.
+    median + USUAL_DEVIATIONS robust standard deviations (DEVIATION_OF_MAD median absolute deviations), so that odd
+    weeks among them do not raise it. It is at least NEGLIGIBLE of the expected log-loss. `frame` holds cutoff_date and
+    all that `predict` needs; of more than EFFECT_ROWS rows a window every k-th is taken.
     """
     dates = cutoff_dates(frame["cutoff_date"])
     stamp = cutoff_dates([cutoff]).iloc[0]
@@ -136,7 +133,7 @@ def score_effect(
     usual = 0.0
     if len(effects) >= MINIMUM_WINDOWS:
         middle = float(np.median(effects))
-        usual = middle + USUAL_DEVIATIONS * _ROBUST * float(np.median(np.abs(effects - middle)))
+        usual = middle + USUAL_DEVIATIONS * DEVIATION_OF_MAD * float(np.median(np.abs(effects - middle)))
     return ScoreEffect(loss, max(NEGLIGIBLE * entropy, usual), change)
 
 

@@ -12,14 +12,15 @@ season for a fault: four to seven steps back gave up to five false weeks."""
 
 REFERENCE_RANK = 1
 """Place, counted from 0, of the reference window that counts, in order from the closest: the second, so that up
-to two odd weeks among the four do not turn the healthy weeks after them into an alarm."""
+to two odd weeks among the four do not turn the healthy weeks after them into an alarm. [place]"""
 
 MINIMUM_ROWS = 200
 """Rows with a value, in either window, from which a distance is computed. The loss split asks for as many for a reason
 of its own, and performance for fewer."""
 
 LEAST_WINDOWS = max(REFERENCE_STEPS) + MINIMUM_WINDOWS
-"""Windows (cutoffs) before the judged one that a verdict needs: reference windows, and the past windows of a past."""
+"""Windows (cutoffs) before the judged one that a verdict needs: the reference windows, and MINIMUM_WINDOWS to be
+compared with."""
 
 FLOOR = 0.06
 """Distance, 0 to 1, below which no column has moved. Natural weeks raise no alarm from .05 on; at .07 a third of the
@@ -35,6 +36,9 @@ SHORT_FLOOR = 0.18
 """Distance, 0 to 1, of a gross change: what counts before there is a past. Three times FLOOR; no natural week of the
 bundled year comes near it."""
 
+SHORT_FLOORS = 2
+"""Times a column's own floor that a gross change must reach, where that is more than SHORT_FLOOR."""
+
 SHORT_NULL_FLOOR = 0.10
 """Change of a null share, 0 to 1, that counts before there is a past."""
 
@@ -42,7 +46,7 @@ FALSE_DISCOVERY = 0.01
 """Share of false ones among a window's gross changes (Benjamini and Hochberg, 1995)."""
 
 CHANCE = 0.01
-"""p of the distance that chance alone shows with so many rows, shared by the segments of a window."""
+"""Probability that chance alone shows as large a distance in so many rows; the segments of a window share it."""
 
 NEGLIGIBLE = 0.002
 """Share of the model's expected log-loss that a movement may cost and still be called harmless, whatever is usual: half
@@ -60,3 +64,24 @@ EFFECT_ROWS = 20_000
 ROW_LIMIT = 100_000
 """Rows of a window that are measured; more sharpen no threshold, as chance then moves a distance by .006 at most.
 Performance and the loss split have limits of their own, by their own precision."""
+
+# --- how distances are measured --------------------------------------------------------------------------------------
+
+BINS = 10
+"""Bins of the Jensen-Shannon distance: the deciles of the older window."""
+
+QUANTILES = 200
+"""Quantiles that the Wasserstein distance is averaged over. [quantiles]"""
+
+FOLDS = 5
+"""Folds of customers over which the joint classifier is cross-validated."""
+
+RIDGE = 0.05
+"""Penalty of the joint classifier, a share of its rows. [share, 0 to 1]"""
+
+SHRINKAGE = 0.02
+"""Penalty of the joint classifier's precision matrix, a share of its rows. [share, 0 to 1]"""
+
+LARGEST_SQUARE = 9
+"""Square of a standardised value at which it is cut, that of three standard deviations: no single customer may decide.
+[squared standard deviations]"""

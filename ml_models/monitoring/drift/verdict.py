@@ -29,6 +29,7 @@ from ml_models.monitoring.drift.thresholds import (
     MINIMUM_ROWS,
     NULL_FLOOR,
     SHORT_FLOOR,
+    SHORT_FLOORS,
     SHORT_NULL_FLOOR,
 )
 from ml_models.monitoring.thresholds import DEVIATIONS, MINIMUM_WINDOWS, VIOLATIONS, WINDOWS
@@ -84,7 +85,10 @@ def judge_drift(history: pd.DataFrame, cutoff: object) -> DriftVerdict:
     ).pivot(index="cutoff_date", columns=keys, values=["statistic", "change", "floor", "p_value"])
     part = {name: wide[name][names].to_numpy(dtype="float64") for name in ("statistic", "change", "floor", "p_value")}
     moved, threshold, past = _violations(
-        part["statistic"], part["floor"], np.maximum(SHORT_FLOOR, 2 * part["floor"]), _discoveries(part["p_value"])
+        part["statistic"],
+        part["floor"],
+        np.maximum(SHORT_FLOOR, SHORT_FLOORS * part["floor"]),
+        _discoveries(part["p_value"]),
     )
     null_floor = np.full(moved.shape, NULL_FLOOR)
     emptied, null_threshold, null_past = _violations(

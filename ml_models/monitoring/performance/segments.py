@@ -17,7 +17,7 @@ import pandas as pd
 from ml_models.metrics import Array, auc, bands
 from ml_models.monitoring.performance.thresholds import BANDS, LEAF_SHARE, MINIMUM_ROWS, MOST_VALUES, TREE_DEPTH
 from ml_models.monitoring.performance.windows import Curve, Judged, Window, Windows
-from ml_models.monitoring.thresholds import MINIMUM_WINDOWS
+from ml_models.monitoring.thresholds import DEVIATION_OF_MAD, MINIMUM_WINDOWS
 from ml_models.problems.contract import Problem
 
 Codes = npt.NDArray[np.int64]
@@ -207,7 +207,7 @@ def found_segments(judged: Judged, past: Sequence[tuple[Array, Array]], problem:
             continue
         # Weeks of a slow fault may be among them: the middle of the past, not its mean.
         usual = float(np.median(gaps))
-        spread = 1.4826 * float(np.median(np.abs(np.array(gaps) - usual)))
+        spread = DEVIATION_OF_MAD * float(np.median(np.abs(np.array(gaps) - usual)))
         rows.append(
             {
                 "segment_column": FOUND,

@@ -9,7 +9,7 @@ MINIMUM_ROWS = 100
 MINIMUM_EVENTS of either kind, and not rows."""
 
 MINIMUM_EVENTS = 10
-"""Expected outcomes of either kind in a segment's window, below which its gap says nothing."""
+"""Expected outcomes of either kind in a segment's window, below which its gap says nothing. [outcomes]"""
 
 FAMILY_ERROR = 0.001
 """Probability of a false alarm in any segment of a window, for Bonferroni's correction."""
@@ -35,14 +35,15 @@ MATERIAL = 0.003
 """Share of the model's log-loss that knowing a gap must gain before anybody should act on it."""
 
 PROMISED_RISE = 0.05
-"""Rise of the expected log-loss, as a share of its median, that is the least worth an early warning."""
+"""Rise of the expected log-loss, as a share of its median, that is the least worth an early warning. [share, 0 to 1]"""
 
 ROW_LIMIT = 200_000
 """Rows of a window that are measured; more tell nothing new, as chance then gives a segment of a tenth of the rows a
 gap of .0007 at most. Twice drift's limit, because a segment is a part of the rows."""
 
 TREE_DEPTH = 2
-"""Conditions that describe a segment which the residual tree finds: at most 2 to this power segments a window."""
+"""Conditions that describe a segment which the residual tree finds: at most 2 to this power segments a window.
+[conditions]"""
 
 LEAF_SHARE = 0.05
 """Share of the rows that grow the residual tree, 0 to 1, that such a segment holds at least."""

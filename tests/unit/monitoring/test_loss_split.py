@@ -67,7 +67,7 @@ def test_parts_add_up_and_the_covariate_branch_is_a_real_rise() -> None:
     assert found.change > 0.05
     assert found.covariate / found.change > 0.7
     assert 0.8 < found.overlap < 0.97
-    assert "because the customers are others" in found.sentence
+    assert "because of different customers" in found.sentence
 
 
 def test_errors_are_as_large_as_the_parts_vary() -> None:
