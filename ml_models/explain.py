@@ -75,8 +75,8 @@ def top_reasons(pipeline: Pipeline, rows: pd.DataFrame, reference: pd.DataFrame,
         # A sentence takes longer than all other work on a row; many rows share one.
         # Adding zero makes one zero of the two that there are.
         different, which = np.unique(values[at[here], column] + 0.0, return_inverse=True)
-        quoted, typical = problem.catalogue[features[column]], reference["typical"].iloc[column]
-        sentences = np.array([_sentence(quoted, value, typical) for value in different], dtype=object)
+        feature, typical = problem.catalogue[features[column]], reference["typical"].iloc[column]
+        sentences = np.array([_sentence(feature, value, typical) for value in different], dtype=object)
         result[at[here], position[here]] = sentences[which]
     return pd.DataFrame(result, index=rows.index, columns=list(REASONS))
 
