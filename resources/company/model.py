@@ -31,7 +31,7 @@ class Strict(BaseModel):
 
 
 class Question(Strict):
-    """What is asked: who, seen lately, will not come again within the horizon?"""
+    """What is asked: who of those seen lately will not come again within the horizon."""
 
     horizon_days: int = Field(
         28, ge=2, le=364, description="What is predicted: no order in [cutoff, cutoff + horizon_days)."
@@ -131,7 +131,7 @@ Named = Annotated[Column, BeforeValidator(lambda value: {"column": value} if isi
 
 
 class OrderLines(Strict):
-    """Which raw columns are what. Customer, order, time and amount are needed; an absent one takes its features along."""
+    """Which raw columns are what. Customer, time and amount are needed; an absent one takes its features along."""
 
     table: Identifier = Field(description="The raw table that holds orders or their lines.")
     grain: Literal["order", "line"] = Field("line", description="What one row is.")
