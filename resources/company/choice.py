@@ -2,7 +2,10 @@
 
 import difflib
 import os
+import re
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
@@ -16,13 +19,49 @@ BUNDLED = "complete_journey"
 FILE = "company.toml"
 
 
+@dataclass(frozen=True)
+class Given:
+    """A company that code gave, without a folder in companies/. `folder` is where its relative paths begin."""
+
+    name: str
+    company: Company
+    folder: Path
+
+
+_given: Given | None = None
+
+
 class CompanyError(ValueError):
     """A company's folder or file is not what it must be; the message says what to do."""
 
 
+def use(name: str, fields: Mapping[str, Any], folder: Path) -> Company:
+    """Let this process work for a company that is given in code: the fields of a company.toml as a mapping.
+
+    `folder` holds its `staging/`, if it has one; paths of its tables begin there.
+
+    Raises:
+        CompanyError: a field is not what it must be, or this process works for another company already.
+    """
+    global _given
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name):
+        raise CompanyError(
+            f"A company's name must be lower case letters, digits and _, as in webshop: it names tables' folders. It "
+            f"is {name!r}."
+        )
+    given = Given(name, _valid(fields, f"company {name}"), folder.resolve())
+    if _given is not None and _given != given:
+        raise CompanyError(
+            f"Expected one company in a process; {_given.name!r} is in use and {given.name!r} was given. Load each in a "
+            "code location of its own."
+        )
+    _given = given
+    return given.company
+
+
 def folder_of(name: str) -> Path:
     """Return the folder of a company."""
-    return COMPANIES / name
+    return _given.folder if _given is not None and name == _given.name else COMPANIES / name
 
 
 def names() -> list[str]:
@@ -36,6 +75,8 @@ def chosen() -> str:
     Raises:
         CompanyError: there is no such company, or several and none is named.
     """
+    if _given is not None:
+        return _given.name
     there = names()
     given = os.environ.get("BATON_COMPANY")
     if given:
@@ -60,7 +101,7 @@ def company() -> Company:
     Raises:
         CompanyError: it cannot be read; the message says which field and what to do.
     """
-    return load(folder_of(chosen()))
+    return _given.company if _given is not None else load(folder_of(chosen()))
 
 
 def load(folder: Path) -> Company:
@@ -86,9 +127,15 @@ def load(folder: Path) -> Company:
 @cache
 def _parsed(text: str, where: str) -> Company:
     try:
-        return Company.model_validate(tomllib.loads(text))
+        fields = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise CompanyError(f"{where} is no TOML: {error}. Correct that line.") from error
+    return _valid(fields, where)
+
+
+def _valid(fields: Mapping[str, Any], where: str) -> Company:
+    try:
+        return Company.model_validate(fields)
     except ValidationError as error:
         raise CompanyError(" ".join(_sentence(one, where) for one in error.errors()[:10])) from error
 
