@@ -52,8 +52,8 @@ def use(name: str, fields: Mapping[str, Any], folder: Path) -> Company:
     given = Given(name, _valid(fields, f"company {name}"), folder.resolve())
     if _given is not None and _given != given:
         raise CompanyError(
-            f"Expected one company in a process; {_given.name!r} is in use and {given.name!r} was given. Load each in a "
-            "code location of its own."
+            f"Expected one company in a process; {_given.name!r} is in use and {given.name!r} was given. Load each in "
+            "a code location of its own."
         )
     _given = given
     return given.company

@@ -44,10 +44,10 @@ class Question(Strict):
     )
     look_back_days: int = Field(
         84,
-        ge=84,
+        ge=28,
         le=672,
-        multiple_of=84,
-        description="Features look back over [cutoff - look_back_days, cutoff), in twelve periods of equal length.",
+        description="Features look back over [cutoff - look_back_days, cutoff): 28, 56, or a multiple of 84, which is "
+        "divided into twelve periods.",
     )
     cadence_days: Literal[7] = Field(7, description="Days from one cutoff to the next.")
     first_cutoff: date | None = Field(
@@ -62,6 +62,10 @@ class Question(Strict):
             raise ValueError(
                 f"early_days must be below horizon_days ({self.horizon_days}); it is {self.early_days}: an early proxy "
                 "is known before the outcome"
+            )
+        if self.look_back_days not in (28, 56) and self.look_back_days % 84:
+            raise ValueError(
+                f"look_back_days must be 28, 56 or a multiple of 84, such as 84 or 336; it is {self.look_back_days}"
             )
         if self.active_within_days > self.look_back_days:
             raise ValueError(
