@@ -1,0 +1,96 @@
+"""A company's file: what is wrong is told with its field, what was meant and what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from resources.company import Company, CompanyError, load
+from resources.company.choice import BUNDLED, folder_of, names
+
+LEAST = """
+title = "Shop"
+[order_lines]
+table = "orders"
+customer = "customer_id"
+time = "ordered_at"
+amount = "total"
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    """Return a company's folder with this file."""
+    company = folder / "shop"
+    company.mkdir()
+    (company / "company.toml").write_text(text)
+    return company
+
+
+def test_four_columns_are_a_company(tmp_path: Path) -> None:
+    company = load(written(tmp_path, LEAST))
+    assert company.question.horizon_days == 28
+    assert company.question.early == 14
+    assert company.parts == {"hours"}
+    assert company.order_lines.customer.column == "customer_id"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            LEAST + "[question]\nhorizn_days = 56\n",
+            "there is no field `question.horizn_days`; did you mean 'horizon_days'?",
+        ),
+        (
+            LEAST + "[question]\nhorizon_days = 'four weeks'\n",
+            "`question.horizon_days`: Input should be a valid integer",
+        ),
+        (LEAST + "[question]\nearly_days = 28\n", "early_days must be below horizon_days (28); it is 28"),
+        (LEAST + "[question]\nlook_back_days = 90\n", "look_back_days must be 28, 56 or a multiple of 84"),
+        (LEAST + "[question]\nactive_within_days = 112\n", "active_within_days must be at most look_back_days (84)"),
+        (LEAST + "[time]\nzone = 'Paris'\n", "must be an IANA time zone, such as Europe/Paris or UTC; it is 'Paris'"),
+        (LEAST + "[time]\nclosed_weekdays = ['sundy']\n", "`time.closed_weekdays.0`: Input should be 'monday'"),
+        (LEAST + "[owners]\nraw = 'the loaders'\n", "`owners.raw`"),
+        (LEAST + "[[departments]]\nname = 'food'\nvalues = ['F']\n", "products name no department column"),
+        (LEAST.replace('amount = "total"', ""), "the field `order_lines.amount` is missing"),
+        (LEAST.replace('customer = "customer_id"', 'customer = { colum = "id" }'), "did you mean 'column'?"),
+        (LEAST + "[airbyte.shop]\nsource = 's'\npackage = 'p'\n", "package and version belong together"),
+        (LEAST + "[money]\nreturns = 'column'\n", "order_lines.returned belong together"),
+        ("title = ", "companies/shop/company.toml is no TOML"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_field(tmp_path: Path, changed: str, said: str) -> None:
+    with pytest.raises(CompanyError) as raised:
+        load(written(tmp_path, changed))
+    assert said in str(raised.value)
+    assert str(raised.value).startswith("companies/shop/company.toml")
+
+
+def test_a_folder_that_is_half_there_says_how_it_is_made(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    with pytest.raises(CompanyError, match=r"make company NAME=shop FROM="):
+        load(tmp_path / "shop")
+
+
+def test_bytes_that_are_no_text_are_told_with_their_place(tmp_path: Path) -> None:
+    company = written(tmp_path, LEAST)
+    (company / "company.toml").write_bytes(b'title = "Caf\xe9"\n')
+    with pytest.raises(CompanyError, match="byte 12 is not"):
+        load(company)
+
+
+def test_every_company_that_is_there_can_be_read() -> None:
+    assert BUNDLED in names()
+    for name in names():
+        assert isinstance(load(folder_of(name)), Company)
+
+
+def test_every_field_is_described() -> None:
+    def walk(schema: dict[str, object]) -> list[str]:
+        found = []
+        for name, model in {"Company": schema, **schema.get("$defs", {})}.items():  # type: ignore[dict-item]
+            for field, told in model.get("properties", {}).items():
+                if not told.get("description") and "$ref" not in str(told):
+                    found.append(f"{name}.{field}")
+        return found
+
+    assert walk(Company.model_json_schema()) == []
