@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from resources.company import CompanyError
 from resources.dbt import DbtError
 from resources.profiles import PROFILES, ROOT, ProfileError, home, resources_for
 from resources.registry import RegistryError
@@ -239,7 +240,7 @@ def sentences() -> Iterator[None]:
     """Turn expected errors into a sentence and exit code 1; a defect keeps its traceback."""
     try:
         yield
-    except (ProfileError, DbtError, RegistryError, StepRefusedError, WarehouseError) as error:
+    except (CompanyError, ProfileError, DbtError, RegistryError, StepRefusedError, WarehouseError) as error:
         sys.exit(f"error: {error}")
     except ValueError as error:
         if "BATON_" not in str(error):

@@ -17,7 +17,10 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from resources.environment import variables
+from resources.company import company
+from resources.company.choice import chosen, folder_of
+from resources.company.dbt_project import prepare, variables
+from resources.environment import variables as environment_of
 from resources.labels import run_labels
 from resources.secrets import masked
 
@@ -91,12 +94,13 @@ def variables_of(project: Path) -> dict[str, Any]:
 class DbtRunner(dg.ConfigurableResource[None]):
     """Runs dbt commands on one project against one warehouse.
 
+    Without a `project_dir` the project is that of this process's company, written to `state_dir` when it is needed.
     `state_dir` holds the compiled target and the logs of that warehouse, `target` is its name in profiles.yml, and
     `warehouse_path` the DuckDB file that `embedded` reads from the environment. `variables_of_target` is what another
     target reads from there.
     """
 
-    project_dir: str
+    project_dir: str = ""
     state_dir: str
     warehouse_path: str = ""
     target: str = EMBEDDED
@@ -104,14 +108,24 @@ class DbtRunner(dg.ConfigurableResource[None]):
 
     _charged: dict[str, dict[str, int]] = PrivateAttr(default_factory=dict)
 
+    def project(self) -> Path:
+        """Return the folder of the project; a company's is made anew if a file that it is made of changed.
+
+        Raises:
+            CompanyError: the company's file cannot be read, or it has no staging.
+        """
+        if self.project_dir:
+            return Path(self.project_dir)
+        return prepare(company(), folder_of(chosen()), Path(self.state_dir) / "project")
+
     @property
     def manifest_path(self) -> Path:
         """The manifest that the graph is made of."""
         return Path(self.state_dir) / "target" / "manifest.json"
 
     def variables(self) -> dict[str, Any]:
-        """Return the variables of dbt_project.yml: what the project is told about its source."""
-        return variables_of(Path(self.project_dir))
+        """Return what the project is told about the company."""
+        return variables_of(Path(self.project_dir)) if self.project_dir else variables(company())
 
     def entity_columns(self) -> list[str]:
         """Return what the entity's identifier is called: in the models, and in the raw tables of the source."""
@@ -186,14 +200,14 @@ class DbtRunner(dg.ConfigurableResource[None]):
             if message.info.name in wanted:
                 events.append(MessageToDict(message, preserving_proto_field_name=True))
 
-        state = Path(self.state_dir)
+        state, project = Path(self.state_dir), str(self.project())
         command = [
             *args,
             "--quiet",
             "--project-dir",
-            self.project_dir,
+            project,
             "--profiles-dir",
-            self.project_dir,
+            project,
             "--target-path",
             str(target or state / "target"),
             "--log-path",
@@ -210,7 +224,7 @@ class DbtRunner(dg.ConfigurableResource[None]):
             **(environment or {}),
         }
         # `env_var()` keeps dbt's partial parsing alive, `--vars` does not.
-        with variables(settings):
+        with environment_of(settings):
             try:
                 result = dbtRunner(callbacks=[keep]).invoke(command)
             finally:
@@ -235,7 +249,7 @@ class DbtRunner(dg.ConfigurableResource[None]):
 
     def digest(self) -> str:
         """Return a hash of the project's files: equal digits, equal SQL."""
-        root = Path(self.project_dir)
+        root = self.project()
         digest = hashlib.sha256()
         for file in sorted(root.rglob("*")):
             if file.suffix in SOURCE_SUFFIXES and file.is_file():

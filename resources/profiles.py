@@ -13,6 +13,7 @@ from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.airbyte.server import RemoteAirbyteWorkspace
 from resources.alerts import Alerts
 from resources.clock import Clock
+from resources.company import company
 from resources.dbt import DbtRunner
 from resources.registry import ModelRegistry
 from resources.warehouse import DuckDBWarehouse, LocalCopy
@@ -20,9 +21,6 @@ from resources.warehouse.bigquery import BigQueryWarehouse
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's root: the folder that holds `pyproject.toml`."""
-
-RECORDING_ENDS = "2018-01-01T08:00:00-05:00"
-"""The bundled data is a recording of 2017; the embedded profile's clock stands at the morning after its last day."""
 
 LOCAL_COPY = "local_copy.duckdb"
 """The file in the home that holds what the weekly judgement measures and replays of a large or remote warehouse."""
@@ -59,9 +57,10 @@ def stay_embedded() -> None:
 
 def embedded(home: Path) -> dict[str, Any]:
     """Everything on one machine: a DuckDB file, real Airbyte connectors without a server, MLflow on SQLite."""
-    clock = Clock(reads=RECORDING_ENDS)
+    here = company()
+    clock = Clock(reads=here.recording_ends.isoformat() if here.recording_ends else "")
     file = str(home / "warehouse.duckdb")
-    dbt = DbtRunner(project_dir=str(ROOT / "dbt_project"), state_dir=str(home / "dbt"), warehouse_path=file)
+    dbt = DbtRunner(state_dir=str(home / "dbt"), warehouse_path=file)
     # As patient as the warehouse: both are files that another process may hold.
     copy = LocalCopy(str(home / LOCAL_COPY), dbt.entity_columns(), wait_seconds=60.0)
     warehouse = DuckDBWarehouse(path=file, local_copy=copy)
@@ -89,7 +88,6 @@ def production(home: Path) -> dict[str, Any]:
     project = _required("BATON_BIGQUERY_PROJECT", "the Google Cloud project that holds the datasets")
     clock = Clock()
     dbt = DbtRunner(
-        project_dir=str(ROOT / "dbt_project"),
         state_dir=str(home / "dbt-production"),
         target="production",
         variables_of_target={"BATON_BIGQUERY_PROJECT": project},

@@ -1,18 +1,15 @@
-"""Where the shops are and which day it is there, as `dbt_project.yml` says: one place for Python, SQL and schedules."""
+"""Where the shops are and which day it is there, as the company says: one place for Python, SQL, schedules."""
 
 from datetime import date
-from functools import cache
 from zoneinfo import ZoneInfo
 
 from resources.clock import Clock
-from resources.dbt import variables_of
-from resources.profiles import ROOT
+from resources.company import company
 
 
-@cache
 def time_zone() -> str:
-    """Return the name of the shops' time zone, the variable `time_zone` of the dbt project."""
-    return str(variables_of(ROOT / "dbt_project")["time_zone"])
+    """Return the name of the shops' time zone."""
+    return company().time.zone
 
 
 def today(clock: Clock) -> date:

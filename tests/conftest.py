@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from support.bundled import RECORDING_ENDS
 from xdist.scheduler.loadfile import LoadFileScheduling
 
 from definitions import build_definitions
@@ -14,7 +15,6 @@ from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.alerts import Alerts
 from resources.clock import Clock
 from resources.dbt import DbtRunner
-from resources.profiles import RECORDING_ENDS, ROOT
 from resources.registry import ModelRegistry
 from resources.warehouse import DuckDBWarehouse
 from tools.sample import write_connections, write_sample
@@ -91,9 +91,7 @@ def make_baton(small_source) -> Callable[..., Baton]:
             "airbyte": EmbeddedAirbyteWorkspace(
                 warehouse_path=warehouse.path, clock=clock, connections_file=str(home / "connections.json")
             ),
-            "dbt": DbtRunner(
-                project_dir=str(ROOT / "dbt_project"), state_dir=str(home / "dbt"), warehouse_path=warehouse.path
-            ),
+            "dbt": DbtRunner(state_dir=str(home / "dbt"), warehouse_path=warehouse.path),
             "registry": ModelRegistry(
                 tracking_uri=f"sqlite:///{home / 'mlflow.db'}", artifact_root=(home / "mlartifacts").as_uri()
             ),

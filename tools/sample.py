@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from resources.company import load
+from resources.company.choice import BUNDLED, folder_of
 from resources.profiles import ROOT
 
 CONNECTOR = ROOT / "connectors" / "source-complete-journey"
@@ -59,8 +61,8 @@ def write_sample(folder: Path, modulo: int = 8) -> None:
 
 
 def write_connections(file: Path, data_dir: Path) -> None:
-    """Write the project's connections, reading from `data_dir`, to `file`."""
-    connections = json.loads((ROOT / "resources" / "airbyte" / "connections.json").read_text())
+    """Write the bundled company's connections, reading from `data_dir`, to `file`."""
+    connections = {name: one.model_dump() for name, one in load(folder_of(BUNDLED)).airbyte.items()}
     connections["complete_journey"]["config"]["data_dir"] = str(data_dir)
     file.write_text(json.dumps(connections, indent=1))
 

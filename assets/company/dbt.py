@@ -48,7 +48,8 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
     """
     translator = Translator()
     manifest_path = dbt.ensure_manifest()
-    project = DbtProject(project_dir=dbt.project_dir, target_path=manifest_path.parent, profiles_dir=dbt.project_dir)
+    folder = dbt.project()
+    project = DbtProject(project_dir=folder, target_path=manifest_path.parent, profiles_dir=folder)
 
     @dbt_assets(
         manifest=manifest_path,

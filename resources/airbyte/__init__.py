@@ -3,7 +3,7 @@
 Without a server, real connectors run as local processes and land in DuckDB: `protocol` runs a connector and reads its
 messages, `landing` turns records into tables, `sync` does one after the other with all that can go wrong in between,
 `connections` says what is synced, `workspace` is what Dagster sees. To add a source: a folder under `connectors/` with
-its lock, its environment and its `catalog.json`, and a row in `connections.json`.
+its lock, its environment and its `catalog.json`, and a block `[airbyte.<name>]` in the company's file.
 
 With a server, syncs are started and followed there: `client` asks it, `jobs` is what it says of a sync, `snapshot` is
 what it looked like when somebody last looked, `server` is what Dagster sees, `checks` compares the two. `raw` is what

@@ -1,4 +1,4 @@
-"""The connections: which source, which streams, with which configuration. Data, in `connections.json`.
+"""The connections: which source, which streams, with which configuration. Data, in the company's file.
 
 A connection's configuration may hold `${clock}`, the instant as of which to read, and `${env:NAME}`, a secret from the
 environment; both are filled in when a sync begins, so neither a secret nor a date is ever committed or loaded.
@@ -15,8 +15,8 @@ from typing import Any
 
 from resources.airbyte.landing import StreamPlan, plan_stream
 from resources.airbyte.protocol import AirbyteError
+from resources.company import company
 
-CONNECTIONS_FILE = Path(__file__).with_name("connections.json")
 CONNECTORS_DIR = Path(__file__).resolve().parent.parent.parent / "connectors"
 PLACEHOLDER = re.compile(r"\$\{(clock|env:([A-Za-z_][A-Za-z0-9_]*))\}")
 
@@ -119,28 +119,34 @@ def select_streams(
 
 
 def load_connections(file: str = "", connectors_dir: str = "") -> dict[str, Connection]:
-    """Read the connections, by name.
+    """Return the connections by name: the company's, or those of a JSON file (name: source, streams, config, prefix).
 
     Raises:
         AirbyteError: the file is not there, or is no table of connections.
+        CompanyError: the company's file cannot be read.
     """
-    path = Path(file) if file else CONNECTIONS_FILE
     folder = Path(connectors_dir) if connectors_dir else CONNECTORS_DIR
+    if not file:
+        return _connections({name: one.model_dump() for name, one in company().airbyte.items()}, folder)
+    path = Path(file)
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            name: Connection(
-                name=name,
-                source=row["source"],
-                folder=folder / row["source"],
-                streams=tuple(row.get("streams", ())),
-                config=row.get("config", {}),
-                prefix=row.get("prefix", ""),
-            )
-            for name, row in rows.items()
-        }
+        return _connections(json.loads(path.read_text(encoding="utf-8")), folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AirbyteError(
             f"Expected a table of connections (name: source, streams, config) in {path}, but: {error!r}.",
             "config_error",
         ) from error
+
+
+def _connections(rows: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, Connection]:
+    return {
+        name: Connection(
+            name=name,
+            source=row["source"],
+            folder=folder / row["source"],
+            streams=tuple(row.get("streams", ())),
+            config=row.get("config", {}),
+            prefix=row.get("prefix", ""),
+        )
+        for name, row in rows.items()
+    }

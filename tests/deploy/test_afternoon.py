@@ -12,12 +12,13 @@ import pytest
 from contracts.airbyte_server.server import AirbyteServer, Connection
 from contracts.bigquery.bigquery_world import BothEngines
 from environments.emulator import serving as emulating
+from support.bundled import RECORDING_ENDS
 from support.checkouts import copy_project
 from support.sample import load_raw_sample
 
 from resources.airbyte.snapshot import SNAPSHOT_FILE, read_snapshot
 from resources.environment import variables
-from resources.profiles import RECORDING_ENDS, ROOT
+from resources.profiles import ROOT
 from tools.debian import libraries, program
 from tools.postgres import free_port
 from tools.postgres import serving as postgres

@@ -1,6 +1,7 @@
 """A small year to drill on: some of the households, built by dbt."""
 
 import pytest
+from support.bundled import RECORDING_ENDS
 from support.sample import load_raw_sample
 
 from drills.scenario import record
@@ -8,7 +9,6 @@ from ml_models.problems.lapse import PROBLEM
 from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.clock import Clock
 from resources.dbt import DbtRunner
-from resources.profiles import RECORDING_ENDS, ROOT
 from resources.sandbox import Sandbox
 from resources.warehouse import DuckDBWarehouse
 from steps.monitored_tables import monitored_tables, take_census
@@ -25,7 +25,7 @@ def make_year(tmp_path_factory):
         folder = tmp_path_factory.mktemp("year")
         path = folder / "warehouse.duckdb"
         load_raw_sample(path, modulo=modulo)
-        dbt = DbtRunner(project_dir=str(ROOT / "dbt_project"), state_dir=str(folder / "dbt"), warehouse_path=str(path))
+        dbt = DbtRunner(state_dir=str(folder / "dbt"), warehouse_path=str(path))
         # A warehouse as a graph leaves it: what is monitored is what it holds.
         dbt.invoke(["run", "--select", "stg_order_lines", "stg_products", "order_lines"])
         write_connections(folder / "connections.json", bundled_data_dir())

@@ -7,7 +7,6 @@ from support.sample import load_raw_sample
 
 from ml_models.monitoring.types import Perturbation
 from resources.dbt import DbtRunner
-from resources.profiles import ROOT
 from resources.sandbox import FEATURES, Sandbox, SandboxError
 from resources.warehouse import DuckDBWarehouse, WarehouseError
 
@@ -22,7 +21,7 @@ def sandbox(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sandbox")
     path = folder / "warehouse.duckdb"
     load_raw_sample(path)
-    runner = DbtRunner(project_dir=str(ROOT / "dbt_project"), state_dir=str(folder / "state"), warehouse_path=str(path))
+    runner = DbtRunner(state_dir=str(folder / "state"), warehouse_path=str(path))
     runner.invoke(["run", "--select", "+customer_outcomes", "+early_outcomes"])
     return Sandbox(runner, str(path))
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import duckdb
+from support.bundled import RECORDING_ENDS
 
-from resources.profiles import RECORDING_ENDS
 from tools.sample import bundled_data_dir, sampled_by_household, streams
 
 STORE_TIME_ZONE = ZoneInfo("America/New_York")

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resources.profiles import RECORDING_ENDS, ROOT, stay_embedded
+from resources.company import company
+from resources.profiles import ROOT, stay_embedded
 from resources.warehouse import DuckDBWarehouse
 
 CONNECTOR = ROOT / "connectors" / "source-complete-journey"
@@ -117,7 +118,7 @@ def prepare(folder: Path) -> tuple[Path, Path]:
     plan.write_text(
         json.dumps(
             {
-                "as_of": RECORDING_ENDS,
+                "as_of": recording_ends(),
                 "connector": str(CONNECTOR / ".venv" / "bin" / CONNECTOR.name),
                 "catalog": str(CONNECTOR / "catalog.json"),
                 "schemas": sorted({model["name"].split(".")[0] for model in models}),
@@ -196,6 +197,14 @@ def whole_run(folder: Path, template: Path, plan: Path, runs: int) -> list[tuple
     ]
 
 
+def recording_ends() -> str:
+    """Return the instant at which the company's recording ends."""
+    here = company()
+    if here.recording_ends is None:
+        raise SystemExit(f"error: expected a company with a recording, and {here.title} has none.")
+    return here.recording_ends.isoformat()
+
+
 def sync_speed(folder: Path, runs: int) -> list[tuple[str, str, str, str, str]]:
     """Read every stream through the connector, against the same streams through Airbyte's development kit."""
     kit = folder / "kit"
@@ -208,7 +217,7 @@ def sync_speed(folder: Path, runs: int) -> list[tuple[str, str, str, str, str]]:
     mode = {"sync_mode": "full_refresh", "destination_sync_mode": "overwrite"}
     streams = [{"stream": stream, **mode} for stream in catalog["streams"]]
     (folder / "configured.json").write_text(json.dumps({"streams": streams}))
-    (folder / "config.json").write_text(json.dumps({"as_of": RECORDING_ENDS}))
+    (folder / "config.json").write_text(json.dumps({"as_of": recording_ends()}))
     read = ["read", "--config", str(folder / "config.json"), "--catalog", str(folder / "configured.json")]
     with DuckDBWarehouse(path=str(folder / "first" / "warehouse.duckdb")).connect() as connection:
         found = connection.execute("select max(records) from raw._airbyte_syncs").fetchone()

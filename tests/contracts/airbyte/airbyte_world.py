@@ -9,10 +9,12 @@ from typing import Any
 
 import duckdb
 import pytest
+from support.bundled import RECORDING_ENDS
 
 from resources.airbyte import EmbeddedAirbyteWorkspace, Reporter, SyncResult
 from resources.clock import Clock
-from resources.profiles import RECORDING_ENDS, ROOT
+from resources.profiles import ROOT
+from tools.sample import write_connections
 
 HERE = Path(__file__).parent
 CONNECTOR = ROOT / "connectors" / "source-complete-journey"
@@ -195,11 +197,9 @@ class Recording:
         return str(self.folder / "warehouse.duckdb")
 
     def workspace(self, now: str = RECORDING_ENDS) -> EmbeddedAirbyteWorkspace:
-        table = json.loads((CONNECTOR.parent.parent / "resources" / "airbyte" / "connections.json").read_text())
-        table["complete_journey"]["config"]["data_dir"] = str(self.data)
         file = self.folder / "connections.json"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(table))
+        write_connections(file, self.data)
         # Under a variable that nothing sets, so that the environment of the tests does not move the clock.
         clock = Clock(reads=now, override_variable="BATON_NOW_OF_THIS_TEST")
         return EmbeddedAirbyteWorkspace(warehouse_path=self.warehouse, clock=clock, connections_file=str(file))

@@ -9,9 +9,9 @@ from typing import Any
 import duckdb
 import pytest
 from airbyte_world import CONNECTOR, STREAMS, Recording
+from support.bundled import RECORDING_ENDS
 
 from resources.airbyte import AirbyteError
-from resources.profiles import RECORDING_ENDS
 
 
 def run(connector: Path, folder: Path, command: str, config: dict[str, Any], **files: Any) -> tuple[int, list[Any]]:

@@ -10,7 +10,6 @@ from environments.emulator import PROJECT
 from support.same_rows import differences
 
 from resources.dbt import DbtRunner
-from resources.profiles import ROOT
 from resources.warehouse import DuckDBWarehouse, LocalCopy
 from resources.warehouse.bigquery import BigQueryWarehouse
 
@@ -40,8 +39,7 @@ class BothEngines:
     def in_folder(cls, folder: Path) -> "BothEngines":
         """Return warehouses without tables."""
         duck = DuckDBWarehouse(path=str(folder / "warehouse.duckdb"))
-        project = str(ROOT / "dbt_project")
-        embedded = DbtRunner(project_dir=project, state_dir=str(folder / "embedded"), warehouse_path=duck.path)
+        embedded = DbtRunner(state_dir=str(folder / "embedded"), warehouse_path=duck.path)
         return cls(
             duckdb=duck,
             bigquery=BigQueryWarehouse(
@@ -51,7 +49,6 @@ class BothEngines:
             ),
             dbt_duckdb=embedded,
             dbt_bigquery=DbtRunner(
-                project_dir=project,
                 state_dir=str(folder / "production"),
                 target="production",
                 variables_of_target={"BATON_BIGQUERY_PROJECT": PROJECT},

@@ -6,8 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from dbt_workshop import BEFORE_THE_MODEL, SCORES, StartFrom, Warehouse
-
-from resources.profiles import RECORDING_ENDS
+from support.bundled import RECORDING_ENDS
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,14 @@
 """What was known at a cutoff stays what was known: no future, no silent rewriting, only new cutoffs."""
 
-import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from dbt_workshop import BEFORE_THE_MODEL, ROOT, StartFrom, Warehouse
+from dbt_workshop import BEFORE_THE_MODEL, StartFrom, Warehouse
+from support.bundled import COMPANY
 
+from resources.company.choice import BUNDLED, folder_of
+from resources.company.dbt_project import prepare
 from resources.dbt import DbtError
 
 
@@ -131,7 +133,7 @@ def test_the_audit_finds_a_query_that_looks_a_week_ahead(
 ) -> None:
     honest = start_from(june)
     audit = ("--select", "customer_features", "features_know_nothing_of_the_future", "--full-refresh")
-    project = Path(shutil.copytree(ROOT / "dbt_project", tmp_path / "dbt_project"))
+    project = prepare(COMPANY, folder_of(BUNDLED), tmp_path / "project")
     query = project / "models" / "features" / "customer_features.sql"
     ahead = f"{relation}.ordered_on < {{{{ add_days('cutoffs.cutoff_date', 7) }}}}"
     text = query.read_text()

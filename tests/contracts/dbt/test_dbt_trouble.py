@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from contracts.bigquery.loopback import Answer, answering, refusal
-from dbt_workshop import ROOT, StartFrom
+from dbt_workshop import StartFrom
 from support.certificates import self_signed
 
 from resources.dbt import DbtError, DbtRunner
@@ -48,7 +48,6 @@ class Server:
 def production(tmp_path_factory: pytest.TempPathFactory) -> DbtRunner:
     """One folder of state for all of them: the project is parsed once."""
     return DbtRunner(
-        project_dir=str(ROOT / "dbt_project"),
         state_dir=str(tmp_path_factory.mktemp("production")),
         target="production",
         variables_of_target={"BATON_BIGQUERY_PROJECT": "shop"},

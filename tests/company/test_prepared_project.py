@@ -1,0 +1,78 @@
+"""The dbt project of a company: its file's numbers, its staging, made anew when one of them changes, and never half."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from support.bundled import COMPANY
+
+from ml_models.problems.lapse.problem import HORIZON_DAYS, WINDOW_DAYS
+from resources.company import CompanyError
+from resources.company.choice import BUNDLED, folder_of
+from resources.company.dbt_project import PROJECT, prepare, variables
+from resources.dbt import DbtRunner
+
+
+def in_project(folder: Path) -> dict[str, object]:
+    """Return the variables that dbt reads in a project."""
+    return dict(yaml.safe_load((folder / "dbt_project.yml").read_text())["vars"])
+
+
+def asking(**question: object) -> object:
+    """Return the bundled company with another question."""
+    return COMPANY.model_copy(update={"question": COMPANY.question.model_copy(update=question)})
+
+
+def test_the_models_are_told_what_the_companys_file_says(tmp_path: Path) -> None:
+    project = prepare(COMPANY, folder_of(BUNDLED), tmp_path / "project")
+    assert in_project(project) == variables(COMPANY)
+    assert in_project(project)["raw_entity_column"] == COMPANY.order_lines.customer.column
+    assert in_project(project)["early_days"] == COMPANY.question.early
+    assert (project / "models" / "staging" / BUNDLED / "stg_order_lines.sql").exists()
+
+
+def test_no_variable_stands_in_the_project_itself() -> None:
+    assert "vars" not in yaml.safe_load((PROJECT / "dbt_project.yml").read_text())
+
+
+def test_what_is_written_in_code_still_is_what_the_file_says() -> None:
+    assert (COMPANY.question.horizon_days, COMPANY.question.look_back_days) == (HORIZON_DAYS, WINDOW_DAYS)
+
+
+def test_an_unchanged_project_is_left_alone_and_a_changed_one_is_made_anew(tmp_path: Path) -> None:
+    staging = Path(shutil.copytree(folder_of(BUNDLED), tmp_path / "shop")) / "staging"
+    into = prepare(COMPANY, tmp_path / "shop", tmp_path / "project")
+    (into / "left_by_somebody.txt").write_text("")
+    prepare(COMPANY, tmp_path / "shop", into)
+    assert (into / "left_by_somebody.txt").exists()
+
+    prepare(asking(horizon_days=56, early_days=28), tmp_path / "shop", into)  # type: ignore[arg-type]
+    assert in_project(into)["horizon_days"] == 56
+    assert not (into / "left_by_somebody.txt").exists()
+
+    (staging / "stg_coupons.sql").unlink()
+    prepare(COMPANY, tmp_path / "shop", into)
+    assert not (into / "models" / "staging" / "shop" / "stg_coupons.sql").exists()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["project", "shop"]
+
+
+def test_a_company_without_staging_is_told_what_to_write(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    with pytest.raises(CompanyError, match=r"companies/shop/staging/.*stg_order_lines\.sql"):
+        prepare(COMPANY, tmp_path / "shop", tmp_path / "project")
+    assert not (tmp_path / "project").exists()
+
+
+def test_without_a_first_cutoff_the_sentence_says_which_day_to_write(tmp_path: Path) -> None:
+    with pytest.raises(CompanyError, match="the first Monday that has 84 days of orders before it"):
+        prepare(asking(first_cutoff=None), folder_of(BUNDLED), tmp_path / "project")  # type: ignore[arg-type]
+
+
+def test_labels_of_another_horizon_mature_when_it_is_over(tmp_path: Path) -> None:
+    project = prepare(asking(horizon_days=56), folder_of(BUNDLED), tmp_path / "project")  # type: ignore[arg-type]
+    runner = DbtRunner(project_dir=str(project), state_dir=str(tmp_path / "state"), warehouse_path=":memory:")
+    assert runner.variables()["horizon_days"] == 56
+    runner.ensure_compiled()
+    [spine] = (tmp_path / "state" / "compiled").rglob("compiled/**/cutoffs.sql")
+    assert "cast(56 as integer)" in spine.read_text()

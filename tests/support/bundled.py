@@ -1,0 +1,8 @@
+"""The bundled company, as the tests that are about it know it."""
+
+from resources.company import Company, load
+from resources.company.choice import BUNDLED, folder_of
+
+COMPANY: Company = load(folder_of(BUNDLED))
+RECORDING_ENDS = str(COMPANY.recording_ends and COMPANY.recording_ends.isoformat())
+"""The morning after the last day of the recorded year."""
