@@ -14,10 +14,10 @@ from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.alerts import Alerts
 from resources.clock import Clock
 from resources.dbt import DbtRunner
-from resources.profiles import RECORDING_ENDS, ROOT
+from resources.profiles import ROOT
 from resources.registry import ModelRegistry
 from resources.warehouse import DuckDBWarehouse
-from tools.sample import write_connections, write_sample
+from tools.sample import RECORDING_ENDS, write_connections, write_sample
 
 
 class OneGraphForAFolder(LoadFileScheduling):

@@ -9,7 +9,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from resources.company.choice import BUNDLED, folder_of, load
 from resources.profiles import ROOT
+
+RECORDING_ENDS = str(load(folder_of(BUNDLED)).recording_ends).replace(" ", "T")
+"""The instant at which the clock of the bundled recording stands."""
 
 CONNECTOR = ROOT / "connectors" / "source-complete-journey"
 

@@ -17,10 +17,11 @@ from support.sample import load_raw_sample
 
 from resources.airbyte.snapshot import SNAPSHOT_FILE, read_snapshot
 from resources.environment import variables
-from resources.profiles import RECORDING_ENDS, ROOT
+from resources.profiles import ROOT
 from tools.debian import libraries, program
 from tools.postgres import free_port
 from tools.postgres import serving as postgres
+from tools.sample import RECORDING_ENDS
 
 pytestmark = pytest.mark.slow(minutes=8)
 

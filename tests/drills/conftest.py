@@ -8,11 +8,11 @@ from ml_models.problems.lapse import PROBLEM
 from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.clock import Clock
 from resources.dbt import DbtRunner
-from resources.profiles import RECORDING_ENDS, ROOT
+from resources.profiles import ROOT
 from resources.sandbox import Sandbox
 from resources.warehouse import DuckDBWarehouse
 from steps.monitored_tables import monitored_tables, take_census
-from tools.sample import bundled_data_dir, write_connections
+from tools.sample import RECORDING_ENDS, bundled_data_dir, write_connections
 
 CLOCK = Clock(reads=RECORDING_ENDS, override_variable="BATON_NOT_IN_TESTS")
 

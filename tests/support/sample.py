@@ -6,8 +6,7 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from resources.profiles import RECORDING_ENDS
-from tools.sample import bundled_data_dir, sampled_by_household, streams
+from tools.sample import RECORDING_ENDS, bundled_data_dir, sampled_by_household, streams
 
 STORE_TIME_ZONE = ZoneInfo("America/New_York")
 

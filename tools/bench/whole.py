@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resources.profiles import RECORDING_ENDS, ROOT, stay_embedded
+from resources.profiles import ROOT, stay_embedded
 from resources.warehouse import DuckDBWarehouse
+from tools.sample import RECORDING_ENDS
 
 CONNECTOR = ROOT / "connectors" / "source-complete-journey"
 

@@ -12,7 +12,8 @@ import pytest
 
 from resources.airbyte import EmbeddedAirbyteWorkspace, Reporter, SyncResult
 from resources.clock import Clock
-from resources.profiles import RECORDING_ENDS, ROOT
+from resources.profiles import ROOT
+from tools.sample import RECORDING_ENDS
 
 HERE = Path(__file__).parent
 CONNECTOR = ROOT / "connectors" / "source-complete-journey"

@@ -11,7 +11,7 @@ import pytest
 from airbyte_world import CONNECTOR, STREAMS, Recording
 
 from resources.airbyte import AirbyteError
-from resources.profiles import RECORDING_ENDS
+from tools.sample import RECORDING_ENDS
 
 
 def run(connector: Path, folder: Path, command: str, config: dict[str, Any], **files: Any) -> tuple[int, list[Any]]:

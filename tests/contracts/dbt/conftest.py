@@ -7,7 +7,7 @@ import duckdb
 import pytest
 from dbt_workshop import BEFORE_THE_MODEL, SCORES, StartFrom, Warehouse
 
-from resources.profiles import RECORDING_ENDS
+from tools.sample import RECORDING_ENDS
 
 
 @pytest.fixture(scope="session")
