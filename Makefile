@@ -1,15 +1,13 @@
-# Every target sets up what it needs first. All state lives under BATON_HOME.
+# Every target sets up what it needs first. All state lives in the home of the company (resources/profiles.py):
+# BATON_HOME, or .baton, or .baton-<name> for another company than the bundled one.
 PYTHON ?= python3
-BATON_HOME ?= $(CURDIR)/.baton
-export BATON_HOME
-export DAGSTER_HOME = $(BATON_HOME)/dagster
 export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 export MLFLOW_DISABLE_TELEMETRY = true
 BIN = .venv/bin
 # Tests of a file share what they stand on (tests/conftest.py), files the machine's cores.
 WORKERS ?= 2
 # What this shell is set to (a production profile, a clock) is not what is tested.
-UNSET = $(patsubst %,-u %,$(filter-out BATON_HOME,$(filter BATON_%,$(.VARIABLES))))
+UNSET = $(patsubst %,-u %,$(filter-out BATON_HOME BATON_COMPANY,$(filter BATON_%,$(.VARIABLES))))
 PYTEST = env $(UNSET) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
 
 .DEFAULT_GOAL = help
@@ -28,7 +26,7 @@ summary: setup ## what the last run came to
 
 ##@ Look back
 
-replay: setup ## the year week by week through the same jobs: make replay [FROM=2017-05-22] [TO=2018-01-01]
+replay: setup ## what is recorded week by week through the same jobs: make replay [FROM=<Monday>] [TO=<Monday>]
 	@$(BIN)/python -m commands.replay $(if $(FROM),--from $(FROM)) $(if $(TO),--to $(TO))
 
 backtest: setup ## what each retraining policy would have cost over the recorded year
@@ -36,7 +34,7 @@ backtest: setup ## what each retraining policy would have cost over the recorded
 
 ##@ Change
 
-rebuild: setup ## compute features, outcomes and frames again from a cutoff on: make rebuild FROM=2017-10-02
+rebuild: setup ## compute features, outcomes and frames again from a cutoff on: make rebuild FROM=<Monday>
 	@$(BIN)/python -m commands.rebuild --from "$(FROM)"
 
 promote: setup ## make a registered version the champion, also an older one: make promote VERSION=3
@@ -92,7 +90,7 @@ setup-tests: setup ## install what the slow tests stand on: other environments, 
 	@PYTHONPATH=tests $(BIN)/python -m environments.install
 
 coverage: setup ## which lines the quick tests run, file by file
-	@$(PYTEST) -m "not slow" --cov --cov-report term:skip-covered --cov-report html:$(BATON_HOME)/coverage
+	@$(PYTEST) -m "not slow" --cov --cov-report term:skip-covered --cov-report html:$(or $(BATON_HOME),.baton)/coverage
 
 snapshot: setup ## write the graph's shape for review, after a deliberate change
 	@$(BIN)/python -m tools.snapshot

@@ -7,6 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from commands.session import embedded_only, execute, first_failure, instance, progress_logger, quiet, sentences
+from resources.company import Company, company
+from resources.company.model import PARTS
 from resources.profiles import home
 from resources.registry import CHAMPION, ModelRegistry
 from resources.warehouse.contract import Warehouse
@@ -54,19 +56,24 @@ def summarise(warehouse: Warehouse, registry: ModelRegistry) -> None:
     """Print counts, the model beside its baselines, and the customers most at risk."""
     import pandas as pd
 
+    ours = company()
     counts = warehouse.read(
-        "select (select count(*) from raw.transactions) as lines, (select count(*) from marts.orders) as orders, "
+        "select (select count(*) from staging.stg_order_lines) as lines, "
+        "(select count(*) from marts.orders) as orders, "
         "(select count(*) from marts.customers) as customers, (select count(*) from features.feature_frame) as rows, "
         "(select count(distinct cutoff_date) from features.feature_frame) as cutoffs, "
         "(select count(distinct cutoff_date) from outcomes.customer_outcomes) as matured, "
-        "(select max(watermark_date) from features.cutoffs) as watermark"
+        "(select max(watermark_date) from features.cutoffs) as watermark, "
+        "(select sum(amount_cents) from marts.orders) as cents"
     ).iloc[0]
     _title("data")
     print(
-        f"{counts.lines:,} transaction lines, {counts.orders:,} orders, {counts.customers:,} customers; whole through "
+        f"{counts.lines:,} order lines, {counts.orders:,} orders, {counts.customers:,} customers, "
+        f"{ours.money.currency} {counts.cents / 100:,.0f} spent; whole through "
         f"{counts.watermark:%Y-%m-%d}\n{counts.rows:,} feature rows at {counts.cutoffs} weekly cutoffs, "
         f"{counts.matured} of them with a known outcome"
     )
+    print(_parts(ours))
     champion = registry.by_alias(CHAMPION)
     if champion is None:
         print("no model has been promoted yet")
@@ -84,10 +91,21 @@ def summarise(warehouse: Warehouse, registry: ModelRegistry) -> None:
     print(_table(_named(pd.DataFrame(evidence["comparison"]), champion.algorithm)))
     slices = pd.DataFrame(evidence["slices"])
     slices = slices[slices["slice_name"] == "activity"]
-    print("\nby shopping days in 84 (the headline AUC mostly separates light from heavy shoppers):")
+    print(
+        f"\nby shopping days in {ours.question.look_back_days} "
+        "(the headline AUC mostly separates light from heavy shoppers):"
+    )
     print(_table(slices[["slice_value", "n", "base_rate", "auc", "log_loss", "lift_at_10"]]))
     _title("most at risk")
-    print(_most_at_risk(warehouse))
+    print(_most_at_risk(warehouse, ours.question.horizon_days))
+
+
+def _parts(ours: Company) -> str:
+    """Say which parts the company has, and which it lacks: features, checks and reasons of those are left out."""
+    has = [name.replace("_", " ") for name in sorted(ours.parts)]
+    lacks = [name.replace("_", " ") for name in sorted(PARTS - ours.parts)]
+    without = f"; without {', '.join(lacks)}" if lacks else ""
+    return f"{ours.title} has {', '.join(has) or 'orders only'}{without}"
 
 
 def _named(comparison: "pd.DataFrame", chosen: str) -> "pd.DataFrame":
@@ -104,7 +122,7 @@ def _named(comparison: "pd.DataFrame", chosen: str) -> "pd.DataFrame":
     return comparison.assign(model=named)[["model", *columns]]
 
 
-def _most_at_risk(warehouse: Warehouse) -> str:
+def _most_at_risk(warehouse: Warehouse, horizon_days: int) -> str:
     rows = warehouse.read(
         "select customer_id, cutoff_date, score, reason_1, reason_2, reason_3 from predictions.lapse_predictions "
         "where cutoff_date = (select max(cutoff_date) from predictions.lapse_predictions) "
@@ -112,7 +130,9 @@ def _most_at_risk(warehouse: Warehouse) -> str:
     )
     if rows.empty:
         return "nothing was scored yet"
-    lines = [f"ten customers least likely to shop in the 28 days from {rows['cutoff_date'].iloc[0]:%Y-%m-%d} on:"]
+    lines = [
+        f"ten customers least likely to shop in the {horizon_days} days from {rows['cutoff_date'].iloc[0]:%Y-%m-%d} on:"
+    ]
     for row in rows.itertuples():
         reasons = "; ".join(reason for reason in (row.reason_1, row.reason_2, row.reason_3) if isinstance(reason, str))
         lines.append(

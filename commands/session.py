@@ -16,7 +16,7 @@ import dagster as dg
 
 from resources.company import CompanyError
 from resources.dbt import DbtError
-from resources.profiles import PROFILES, ROOT, ProfileError, home, resources_for
+from resources.profiles import PROFILES, ROOT, ProfileError, claim_home, resources_for
 from resources.registry import RegistryError
 from resources.warehouse import WarehouseError
 from sensors.alerts import sentence_of
@@ -83,14 +83,15 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def prepare_home() -> Path:
-    """Create `BATON_HOME`/dagster with the instance's configuration; return it and set DAGSTER_HOME."""
-    folder = home() / "dagster"
+    """Claim the home, write the instance's configuration to its `dagster`; return that and set DAGSTER_HOME."""
+    claimed = claim_home()
+    folder = claimed / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     configured = folder / "dagster.yaml"
     wanted = ROOT / "deploy" / "embedded" / "dagster.yaml"
     if not configured.exists() or configured.read_bytes() != wanted.read_bytes():
         shutil.copyfile(wanted, configured)
-    os.environ["BATON_HOME"] = str(home())
+    os.environ["BATON_HOME"] = str(claimed)
     os.environ["DAGSTER_HOME"] = str(folder)
     return folder
 

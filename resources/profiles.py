@@ -14,6 +14,7 @@ from resources.airbyte.server import RemoteAirbyteWorkspace
 from resources.alerts import Alerts
 from resources.clock import Clock
 from resources.company import company
+from resources.company.choice import BUNDLED, chosen
 from resources.dbt import DbtRunner
 from resources.registry import ModelRegistry
 from resources.warehouse import DuckDBWarehouse, LocalCopy
@@ -21,6 +22,12 @@ from resources.warehouse.bigquery import BigQueryWarehouse
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's root: the folder that holds `pyproject.toml`."""
+
+MARK = "company"
+"""The file in a home that names whose state it holds."""
+
+STATE = ("warehouse.duckdb", "mlflow.db", "local_copy.duckdb")
+"""Files that a home without the mark holds if it was used: before there were several companies, by the bundled one."""
 
 LOCAL_COPY = "local_copy.duckdb"
 """The file in the home that holds what the weekly judgement measures and replays of a large or remote warehouse."""
@@ -41,10 +48,55 @@ class SettingError(ProfileError):
     """A variable that a profile needs is not set, or is not what it must be; the message names it."""
 
 
+class HomeError(ProfileError):
+    """The home holds another company's state."""
+
+
 def home() -> Path:
-    """Return the folder that holds all state: `BATON_HOME`, or `.baton` in the project's root."""
-    given = os.environ.get("BATON_HOME")
-    return Path(given).expanduser().resolve() if given else ROOT / ".baton"
+    """Return the folder that holds all state of this process's company.
+
+    `BATON_HOME`, or in the project's root `.baton` for the bundled company and `.baton-<name>` for another.
+
+    Raises:
+        CompanyError: it is not clear whose.
+        HomeError: the folder holds another company's state.
+    """
+    given, name = os.environ.get("BATON_HOME"), chosen()
+    folder = Path(given).expanduser().resolve() if given else ROOT / _folder(name)
+    owner = owner_of(folder)
+    if owner not in (None, name):
+        own = f"leave BATON_HOME unset ({_folder(name)} is its own)" if given else f"move {folder} away"
+        raise HomeError(
+            f"Expected a home of the company {name}, and {folder} holds the state of {owner}. For {name}, name another "
+            f"folder: export BATON_HOME=<folder>, or {own}. For {owner}: export BATON_COMPANY={owner}. Nothing was "
+            "changed."
+        )
+    return folder
+
+
+def _folder(name: str) -> str:
+    return ".baton" if name == BUNDLED else f".baton-{name}"
+
+
+def owner_of(folder: Path) -> str | None:
+    """Return the company whose state a home holds; None: nobody's yet."""
+    try:
+        return (folder / MARK).read_text(encoding="utf-8").strip() or None
+    except FileNotFoundError:
+        return BUNDLED if any((folder / name).exists() for name in STATE) else None
+
+
+def claim_home() -> Path:
+    """Return the home, made and marked as this company's, so that another one's state never comes into it.
+
+    Raises:
+        HomeError: it holds another company's state.
+    """
+    folder = home()
+    if owner_of(folder) is None or not (folder / MARK).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARK).write_text(f"{chosen()}\n", encoding="utf-8")
+    return folder
 
 
 def stay_embedded() -> None:

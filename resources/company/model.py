@@ -19,6 +19,9 @@ PART_COLUMNS = {
 }
 """Parts that are there when order lines name a column for them."""
 
+PARTS = frozenset(PART_COLUMNS) | {"departments", "categories", "private_label", "customers", "campaigns", "hours"}
+"""All parts that a company may have."""
+
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 Team = Annotated[str, Field(pattern=r"^(team:[\w.-]+|[^@\s]+@[^@\s]+)$")]
 Identifier = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]

@@ -7,7 +7,17 @@ import pytest
 from definitions import build_definitions
 from resources.clock import Clock, parse_instant
 from resources.environment import variables
-from resources.profiles import PROFILES, SettingError, UnknownProfileError, resources_for
+from resources.profiles import (
+    MARK,
+    PROFILES,
+    HomeError,
+    SettingError,
+    UnknownProfileError,
+    claim_home,
+    home,
+    owner_of,
+    resources_for,
+)
 
 PRODUCTION = {
     "BATON_BIGQUERY_PROJECT": "some-project",
@@ -68,3 +78,19 @@ def test_production_keeps_what_is_judged_in_a_file_of_its_home_and_knows_the_cus
         warehouse = PROFILES["production"](tmp_path)["warehouse"]
     assert warehouse.local_copy.path == str(tmp_path / "local_copy.duckdb")
     assert warehouse.local_copy.entity_columns == ["customer_id", "household_id"]
+
+
+def test_a_home_is_marked_once_and_another_companys_is_refused_untouched(tmp_path):
+    with variables({"BATON_HOME": str(tmp_path / "home"), "BATON_COMPANY": "complete_journey"}):
+        assert home() == tmp_path / "home"
+        assert owner_of(home()) is None
+        assert owner_of(claim_home()) == "complete_journey"
+        (tmp_path / "home" / MARK).write_text("webshop\n")
+        with pytest.raises(HomeError, match="home of the company complete_journey, and .* holds the state of webshop"):
+            claim_home()
+    assert (tmp_path / "home" / MARK).read_text() == "webshop\n"
+
+
+def test_a_home_from_before_there_were_companies_is_the_bundled_ones(tmp_path):
+    (tmp_path / "warehouse.duckdb").touch()
+    assert owner_of(tmp_path) == "complete_journey"
