@@ -264,6 +264,17 @@ def test_anomalies_survive_the_ledger():
     assert past_anomalies(ledger) == anomalies
 
 
+def test_a_day_that_a_person_called_closed_is_released_and_may_be_held_again():
+    day = MONDAY - timedelta(days=3)
+    holiday = replace(anomaly("volume"), first_day=day, last_day=day)
+    ledger = ledger_of((MONDAY, "inspect", "data quality", "e", [holiday, anomaly("nulls")]))
+    released = release(ledger, {day: "ana on 2017-09-04: bank holiday"})
+    assert [one.kind for _, one in anomalies_by_event(ledger)] == ["volume", "nulls"]
+    assert [one.kind for _, one in anomalies_by_event(released)] == ["nulls"]
+    assert "ana on 2017-09-04: bank holiday" in released["released"].iloc[0]
+    assert [one.kind for _, one in anomalies_by_event(release(released, {}))] == ["volume", "nulls"]
+
+
 def test_grades_come_when_outcomes_are_known():
     start = MONDAY - 20 * WEEK
     late = anomaly(first=start - 3 * WEEK, last=start + WEEK)
