@@ -3,7 +3,7 @@
 A day is over when ingestion has passed it, whether or not somebody bought. The spine of cutoffs asks this table.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from resources.warehouse.contract import Warehouse
@@ -33,3 +33,13 @@ def record_in(connection: "duckdb.DuckDBPyConnection", streams: list[str], at: d
     connection.execute(f"delete from {name} where list_contains(?, stream)", [streams])
     connection.executemany(f"insert into {name} values (?, ?)", [[stream, at] for stream in streams])
     connection.execute("commit")
+
+
+def rows_as_of(database: str, there: bool, morning: date | None, zone: str) -> str:
+    """Return the SQL of the table in an attached DuckDB `database`, as on a `morning` in `zone` (None: as it is).
+
+    `there`: whether the database has the table; otherwise there are no rows.
+    """
+    at = f"least(ingested_at, timezone('{zone}', timestamp '{morning}'))" if morning else "ingested_at"
+    source = f"{database}.{SCHEMA}.{TABLE}" if there else "(select '' as stream, now() as ingested_at) limit 0"
+    return f"select stream, {at} as ingested_at from {source}"

@@ -23,6 +23,7 @@ from ml_models.faults import check, depends_on_when, perturbed_sql
 from ml_models.monitoring.types import Perturbation
 from resources.dbt import DbtRunner
 from resources.ingestions import TABLE as INGESTIONS
+from resources.ingestions import rows_as_of
 from resources.warehouse import WarehouseBusyError, WarehouseError, quoted
 
 if TYPE_CHECKING:
@@ -299,21 +300,13 @@ class _Building:
             if asset.removeprefix("raw/") not in names:
                 raise SandboxError(asset, f"there is no such raw table. There are {', '.join(names)}.")
         # Altered ones last: a predicate may look into another raw table.
-        self.ingestions(INGESTIONS in names)
-        names = [name for name in names if name != INGESTIONS]
+        rows = rows_as_of(_ORIGIN, INGESTIONS in names, self.until, self.sandbox.setting("time_zone"))
+        self.execute(f"raw/{INGESTIONS}", f"create view raw.{INGESTIONS} as {rows}")
         for name in [
-            *(name for name in names if f"raw/{name}" not in perturbed),
+            *(name for name in names if f"raw/{name}" not in perturbed and name != INGESTIONS),
             *(a.removeprefix("raw/") for a in perturbed),
         ]:
             self.raw_table(name)
-
-    def ingestions(self, there: bool) -> None:
-        """Offer until when each stream was read: with `until`, as on that morning; nothing where nobody noted it."""
-        zone = self.sandbox.setting("time_zone")
-        read = f"least(ingested_at, timezone('{zone}', timestamp '{self.until}'))" if self.until else "ingested_at"
-        rows = f"select stream, {read} as ingested_at from {_ORIGIN}.raw.{INGESTIONS}"
-        none = "select '' as stream, now() as ingested_at where false"
-        self.execute(f"raw/{INGESTIONS}", f"create view raw.{INGESTIONS} as {rows if there else none}")
 
     def raw_table(self, name: str) -> None:
         asset, relation = f"raw/{name}", f"{_ORIGIN}.raw.{quoted(name)}"

@@ -15,10 +15,12 @@ from ml_models.monitoring.bad_periods import bad_period
 from ml_models.monitoring.decision import decide, grade, ledger_row, quarantined
 from ml_models.monitoring.decision.grading import promotion_effects
 from ml_models.monitoring.decision.ledger import (
+    anomalies_by_event,
     append,
     empty_ledger,
     past_anomalies,
     read_anomalies,
+    release,
     write_anomalies,
 )
 from ml_models.monitoring.decision.quarantine import bad_periods
