@@ -11,7 +11,7 @@ UNSET = $(patsubst %,-u %,$(filter-out BATON_HOME BATON_COMPANY,$(filter BATON_%
 PYTEST = env $(UNSET) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
 
 .DEFAULT_GOAL = help
-.PHONY: run ui summary replay backtest rebuild promote airbyte drill drill-all bench scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
+.PHONY: run ui summary replay backtest rebuild promote closed airbyte drill drill-all bench scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
 
 ##@ Use
 
@@ -39,6 +39,9 @@ rebuild: setup ## compute features, outcomes and frames again from a cutoff on: 
 
 promote: setup ## make a registered version the champion, also an older one: make promote VERSION=3
 	@$(BIN)/python -m commands.promote --version "$(VERSION)"
+
+closed: setup ## say that a day was closed, so that its week may be learned from: make closed DAY=2017-12-25 [TO=…] [BY=…] [REASON=…] [BACK=1]
+	@$(BIN)/python -m commands.closed --day "$(DAY)" $(if $(TO),--to "$(TO)") $(if $(BY),--by "$(BY)") $(if $(REASON),--reason "$(REASON)") $(if $(BACK),--back)
 
 airbyte: setup ## read an Airbyte server's connections again into the committed snapshot, and say what differs
 	@$(BIN)/python -m commands.airbyte

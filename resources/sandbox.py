@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 from ml_models.faults import check, depends_on_when, perturbed_sql
 from ml_models.monitoring.types import Perturbation
 from resources.dbt import DbtRunner
+from resources.ingestions import TABLE as INGESTIONS
+from resources.ingestions import rows_as_of
 from resources.warehouse import WarehouseBusyError, WarehouseError, quoted
 
 if TYPE_CHECKING:
@@ -298,8 +300,10 @@ class _Building:
             if asset.removeprefix("raw/") not in names:
                 raise SandboxError(asset, f"there is no such raw table. There are {', '.join(names)}.")
         # Altered ones last: a predicate may look into another raw table.
+        rows = rows_as_of(_ORIGIN, INGESTIONS in names, self.until, self.sandbox.setting("time_zone"))
+        self.execute(f"raw/{INGESTIONS}", f"create view raw.{INGESTIONS} as {rows}")
         for name in [
-            *(name for name in names if f"raw/{name}" not in perturbed),
+            *(name for name in names if f"raw/{name}" not in perturbed and name != INGESTIONS),
             *(a.removeprefix("raw/") for a in perturbed),
         ]:
             self.raw_table(name)

@@ -17,6 +17,7 @@ from resources.dbt import DbtRunner
 from resources.warehouse.contract import LocalWarehouse, Warehouse
 from resources.warehouse.local_copy import share_of
 from steps.as_of import audited, due_cutoff, early_until, frame_until, newest_cutoff, outcomes_until, profile_until
+from steps.closed_days import closed_days
 from steps.migrations import ensure
 from steps.monitored_tables import columns_of
 from steps.ownership import owner_of
@@ -46,7 +47,8 @@ def judge_arrivals(
     local = warehouse.local()
     # Not by an earlier judgement of this week: the past may have been repaired since.
     past, tables = bad_weeks(warehouse, cutoff, {cutoff - timedelta(days=7)}), monitored_now(warehouse, airbyte, dbt)
-    verdict = judge_quality(profile_until(warehouse, cutoff), tables, cutoff, past)
+    closed = closed_days(warehouse, cutoff)
+    verdict = judge_quality(profile_until(warehouse, cutoff), tables, cutoff, past, closed)
     found = [
         *schema_anomalies(warehouse, local, cutoff),
         *arrival_anomalies(warehouse, local, tables, cutoff),
@@ -94,18 +96,25 @@ def bad_weeks(
 
     Whoever judges a week without knowing its past writes down that past too, so one judged cutoff is enough.
     """
+    from ml_models.monitoring.decision.ledger import CLOSING
+
     ensure(warehouse, ANOMALIES)
     anomalies = warehouse.read(
-        "select distinct cutoff_date, asset, kind, column_name from monitoring.anomalies order by 1, 2, 3, 4"
+        "select distinct cutoff_date, asset, kind, column_name, first_day, last_day from monitoring.anomalies "
+        "order by 1, 2, 3, 4, 5, 6"
     )
+    closed = closed_days(warehouse, cutoff)
     judged = {stamp.date() for stamp in anomalies.loc[anomalies["kind"] == VERDICT, "cutoff_date"]}
     if not judged & set(judged_at):
         return None
     found: dict[str, dict[date, tuple[str, ...]]] = {}
     for row in anomalies[(anomalies["kind"] != VERDICT) & (anomalies["cutoff_date"].dt.date < cutoff)].itertuples():
+        if row.kind in CLOSING and row.first_day.date() in closed and row.last_day.date() in closed:
+            continue  # said to be right since
         weeks = found.setdefault(str(row.asset), {})
-        week = row.cutoff_date.date() - timedelta(days=7)
-        weeks[week] = (*weeks.get(week, ()), f"{row.kind}:{row.column_name}")
+        week, kind = row.cutoff_date.date() - timedelta(days=7), f"{row.kind}:{row.column_name}"
+        if kind not in weeks.get(week, ()):
+            weeks[week] = (*weeks.get(week, ()), kind)
     return found
 
 
@@ -115,7 +124,7 @@ def arrival_anomalies(
     """Return which tables lack whole days on the morning of a cutoff."""
     from ml_models.monitoring.data_quality import judge_arrival
 
-    profile = profile_until(warehouse, cutoff)
+    profile, closed = profile_until(warehouse, cutoff), closed_days(warehouse, cutoff)
     anomalies: list[Anomaly] = []
     for monitored in tables:
         if not monitored.time_sql or monitored.of:
@@ -125,7 +134,8 @@ def arrival_anomalies(
             f"where {monitored.time_sql} < cast(? as date)",
             [cutoff],
         )["day"].iloc[0]
-        anomalies += judge_arrival(profile, monitored, cutoff, None if days != days else days.date())
+        newest = None if days != days else days.date()
+        anomalies += judge_arrival(profile, monitored, cutoff, newest, closed_days=closed)
     return tuple(anomalies)
 
 

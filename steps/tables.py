@@ -46,6 +46,8 @@ DIAGNOSIS = dg.AssetKey(["monitoring", "diagnosis"])
 DECISIONS = dg.AssetKey(["monitoring", "decisions"])
 WHY = dg.AssetKey(["monitoring", "why"])
 BACKTEST = dg.AssetKey(["monitoring", "backtest"])
+CLOSED_DAYS = dg.AssetKey(["monitoring", "closed_days"])
+"""Written by a person's command; no asset of the graph."""
 
 NO_ACTION_DUE = dg.AssetCheckKey(DECISIONS, "no_action_due")
 """The one check that triggers runs. Drift, performance and growth of labels are evidence that its judgement weighs."""
@@ -212,6 +214,13 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "promoted": Column("varchar", "Whether a retraining ended in a promotion; null: nothing was trained."),
         "run_id": Column("varchar", "The run that was launched; null: none."),
         "grade": Column("varchar", "What the outcomes said later about this decision; null: not known yet."),
+        "released": Column("varchar", "Days that a person called closed, and who said so, JSON; null: none."),
+    },
+    ("monitoring", "closed_days"): {
+        "day": Column("date", "A day on which nobody could buy."),
+        "said_by": Column("varchar", "Who said so."),
+        "said_at": Column("timestamp with time zone", "When."),
+        "reason": Column("varchar", "Why the shops were closed; empty: not said."),
     },
     ("monitoring", "why"): {
         "cutoff": Column("date", "The week."),

@@ -17,6 +17,7 @@ from resources.warehouse.local_copy import share_of
 from steps.as_of import audited, drift_history, early_until, frame_until, outcomes_until, profile_until, rebuilding
 from steps.candidates import SEED
 from steps.champions import previous_champion, training_span
+from steps.closed_days import closed_days
 from steps.migrations import ensure
 from steps.ownership import owner_of
 from steps.profiling import monitored_now
@@ -79,6 +80,7 @@ def week_evidence(
         rebuild=rebuilding(dbt, local, cutoff),
         refit=_refit(registry, champion),
         audit=audited(dbt, warehouse, local, cutoff - timedelta(days=PROBLEM.horizon_days)),
+        closed_days=closed_days(warehouse, cutoff),
         bad_weeks=bad_weeks(warehouse, cutoff, {cutoff, cutoff - timedelta(days=7)}),
         drift_history=drift_history(warehouse),
         active_checks=(

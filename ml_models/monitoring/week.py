@@ -4,7 +4,7 @@ What goes in is WeekEvidence, what comes out WeekJudgement. How each layer judge
 is asked what, in which order, and what one layer hands to the next.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
@@ -56,6 +56,7 @@ class WeekEvidence:
       (`bad_weeks` in its quality verdict; None: measured anew), so that a week costs the same however long the history.
     - `active_checks`: anomalies that others established (schema contracts, source freshness, labels), beside the
       profile's.
+    - `closed_days`: days on which nobody could buy; what is missing on them is no fault.
     - `groups`: columns of `frame` beside the features that hold categories, to slice by.
     """
 
@@ -78,6 +79,7 @@ class WeekEvidence:
     performance_history: pd.DataFrame | None = None
     bad_weeks: Mapping[str, Mapping[date, tuple[str, ...]]] | None = None
     active_checks: Sequence[Anomaly] = field(default_factory=tuple)
+    closed_days: Collection[date] = ()
     groups: Sequence[str] = field(default_factory=tuple)
 
     @property
@@ -186,7 +188,9 @@ def _quality(evidence: WeekEvidence, past: pd.DataFrame) -> tuple[QualityVerdict
         nothing = "Nothing that arrived has been measured, so its quality cannot be judged."
         verdict = QualityVerdict("insufficient evidence", evidence.cutoff, (), pd.DataFrame(), nothing)
     else:
-        verdict = judge_quality(evidence.profile, evidence.tables, evidence.cutoff, evidence.bad_weeks)
+        verdict = judge_quality(
+            evidence.profile, evidence.tables, evidence.cutoff, evidence.bad_weeks, evidence.closed_days
+        )
     arrived = (*verdict.anomalies, *evidence.active_checks)
     found = [*arrived, *_made_of_it(evidence, past, arrived)]
     # An anomaly that two checks found counts once.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resources.airbyte.protocol import AirbyteError
+from resources.ingestions import TABLE as INGESTIONS
 from resources.warehouse import quoted
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def plan_stream(entry: Mapping[str, Any], prefix: str = "") -> StreamPlan:
                 "config_error",
             )
         seen[column.lower()] = column
-    if table in (STATE_TABLE, SYNCS_TABLE):
+    if table in (STATE_TABLE, SYNCS_TABLE, INGESTIONS):
         raise AirbyteError(f"A stream cannot land as {SCHEMA}.{table}, which the syncs themselves use.", "config_error")
     primary_key = tuple(tuple(path) for path in entry.get("source_defined_primary_key") or ())
     for path in primary_key:

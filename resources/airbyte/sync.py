@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from resources import ingestions
 from resources.airbyte import landing
 from resources.airbyte.landing import WHOLE_CONNECTION, Load, State, StreamPlan
 from resources.airbyte.protocol import AirbyteError, Connector, Records
@@ -123,6 +124,8 @@ def sync(job: Job, reporter: Reporter | None = None) -> SyncResult:
                     message,
                 ],
             )
+            if status == "succeeded":
+                ingestions.record_in(connection, [stream.table for stream in job.streams], job.as_of or started)
 
     try:
         run.execute()

@@ -33,6 +33,7 @@ def variables(company: Company) -> dict[str, Any]:
     return {
         "entity": ENTITY,
         "raw_entity_column": company.order_lines.customer.column,
+        "order_lines_table": company.order_lines.table,
         "time_zone": company.time.zone,
         "first_cutoff": str(question.first_cutoff),
         "cadence_days": question.cadence_days,

@@ -1,8 +1,97 @@
-with delivered as (
+{{ config(pre_hook="{{ create_ingestions() }}") }}
 
-    -- The newest day that ingestion has delivered whole: a day with orders, and over before the newest row was read.
-    select least(max(ordered_on), {{ add_days('max(extracted_on)', -1) }}) as watermark_date
+with days as (
+
+    select ordered_on, max(extracted_on) as extracted_on
     from {{ ref('stg_order_lines') }}
+    where ordered_on is not null
+    group by 1
+
+),
+
+-- The day that ingestion was in when the order lines were last read; without a record of it, null.
+ingested as (
+
+    select max({{ local_date_of_instant('ingested_at') }}) as ingested_on
+    from {{ ingestions() }}
+    where stream = '{{ var("order_lines_table") }}'
+
+),
+
+reach as (
+
+    select
+        (select min(ordered_on) from days) as first_day,
+        (select max(ordered_on) from days) as newest_day,
+        (select max(extracted_on) from days) as extracted_on,
+        ingested_on,
+        {{ add_days('ingested_on', -1) }} as passed_day
+    from ingested
+
+),
+
+calendar as (
+
+    {{ dates_from_to('first_day', 'passed_day', 1, 'reach', 'calendar_day') }}
+
+),
+
+-- Each stretch is a day with orders and the days without any after it.
+stretches as (
+
+    select
+        calendar.calendar_day,
+        count(days.ordered_on) over (order by calendar.calendar_day) as stretch,
+        case when days.ordered_on is null then 1 else 0 end as is_empty
+    from calendar
+    left join days on days.ordered_on = calendar.calendar_day
+
+),
+
+gaps as (
+
+    select stretch, sum(is_empty) as gap_days
+    from stretches
+    group by 1
+
+),
+
+-- The longest gap that happened twice: Sundays, a weekly closure. What happened once may have been an outage.
+usual_gap as (
+
+    select coalesce(min(gap_days), 0) as gap_days
+    from (
+        select gap_days, row_number() over (order by gap_days desc) as place
+        from gaps
+        where stretch < (select max(stretch) from gaps)
+    ) as longest
+    where place = 2
+
+),
+
+-- Ingestion has passed a day, and it is over: one with orders, or one that is empty no longer than is natural. A feed
+-- that stopped holds the days after that back.
+passed as (
+
+    select max(calendar_day) as watermark_date
+    from (
+        select
+            calendar_day,
+            stretch,
+            sum(is_empty) over (partition by stretch order by calendar_day) as empty_so_far
+        from stretches
+    ) as counted
+    where empty_so_far <= (select gap_days from usual_gap) or stretch < (select max(stretch) from stretches)
+
+),
+
+delivered as (
+
+    -- Before the first record of an ingestion: a day with orders, and over before the newest row was read.
+    select coalesce(passed.watermark_date, least(reach.newest_day, {{ add_days('reach.extracted_on', -1) }}))
+        as watermark_date
+    from reach
+    cross join passed
 
 ),
 

@@ -1,6 +1,7 @@
 """Whether the newest day came, on the morning it is needed; the profile of the week is not there yet."""
 
 import math
+from collections.abc import Collection
 from datetime import date, timedelta
 
 import numpy as np
@@ -12,7 +13,14 @@ from ml_models.monitoring.data_quality.thresholds import SILENCE_CHANCE, WEEK
 from ml_models.monitoring.types import Anomaly, Perturbation
 
 
-def allowed_silence(profile: pd.DataFrame, table: MonitoredTable, cutoff: date) -> int:
+def open_days(first: date, end: date, closed_days: Collection[date]) -> int:
+    """Count the days from `first` to the day before `end` on which people could buy."""
+    return sum(first + timedelta(days=number) not in closed_days for number in range((end - first).days))
+
+
+def allowed_silence(
+    profile: pd.DataFrame, table: MonitoredTable, cutoff: date, closed_days: Collection[date] = ()
+) -> int:
     """Return how many days without rows in a row a table may show, by its own past weeks.
 
     With a share s of silent days, k in a row are expected with probability s^k; k is where that falls below
@@ -25,25 +33,39 @@ def allowed_silence(profile: pd.DataFrame, table: MonitoredTable, cutoff: date) 
         return 1
     week = (pd.Timestamp(cutoff) - past).dt.days.sub(1) // WEEK
     days = past.groupby(week).nunique().reindex(range(1, int(week.max()) + 1), fill_value=0)
-    silent = (WEEK - float(np.median(days))) / WEEK
+    weeks = days.index.to_numpy()
+    could = np.array(
+        [
+            open_days(
+                cutoff - timedelta(days=WEEK * (int(one) + 1)), cutoff - timedelta(days=WEEK * int(one)), closed_days
+            )
+            for one in weeks
+        ]
+    )
+    silent = float(np.median(np.maximum(could - days.to_numpy(), 0))) / WEEK
     if silent <= 0:
         return 1
     return max(1, math.ceil(math.log(SILENCE_CHANCE) / math.log(min(silent, 0.95))))
 
 
 def judge_arrival(
-    profile: pd.DataFrame, table: MonitoredTable, cutoff: date, newest: date | None, allowed: int | None = None
+    profile: pd.DataFrame,
+    table: MonitoredTable,
+    cutoff: date,
+    newest: date | None,
+    allowed: int | None = None,
+    closed_days: Collection[date] = (),
 ) -> tuple[Anomaly, ...]:
     """Judge on the morning of `cutoff` whether the newest day with rows is as new as it used to be.
 
     `newest` is the last day that holds rows (None: no rows at all). `allowed` days may be missing; by default as many
-    as chance explains (see `allowed_silence`), at least one.
+    as chance explains (see `allowed_silence`), at least one. `closed_days` are missed by nobody.
     """
     if not table.time_sql:
         return ()
-    age = (cutoff - newest).days - 1 if newest else 10_000
+    age = open_days(newest + timedelta(days=1), cutoff, closed_days) if newest else 10_000
     if allowed is None:
-        allowed = allowed_silence(profile, table, cutoff)
+        allowed = allowed_silence(profile, table, cutoff, closed_days)
     if age <= allowed:
         return ()
     first = newest + timedelta(days=1) if newest else cutoff - timedelta(days=WEEK)

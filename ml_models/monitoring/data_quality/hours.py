@@ -20,7 +20,7 @@ from ml_models.monitoring.data_quality.thresholds import (
     SILENT_HOURS_RUN,
     WEEK,
 )
-from ml_models.monitoring.data_quality.volume import made_up_for
+from ml_models.monitoring.data_quality.volume import closed_in, made_up_for
 from ml_models.monitoring.data_quality.window import Window
 
 
@@ -28,8 +28,11 @@ def judge_hours(window: Window) -> None:
     """Judge the histogram of the hour of the day, and hours that are empty on some day."""
     history, table, position = window.history, window.table, window.position
     by_day = history.hours()
-    hours = by_day.sum(axis=1)
+    # Other weekdays have other hours, so a week with closed days is compared by the days that were open.
+    hours = by_day[:, ~closed_in(window)].sum(axis=1)
     total = hours.sum(axis=1, keepdims=True)
+    if not total[position, 0]:
+        return
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = hours / total
     usual = np.nanmean(shares[window.healthy[-RECENT:]], axis=0)

@@ -31,6 +31,8 @@ def judge_volume(window: Window) -> None:
     if expected_rows < MINIMUM_ROWS:
         return
     difference, _, limit = window.compare(np.log(np.maximum(weekly, 0.5)), math.log(VOLUME_FACTOR))
+    could = _share_of_open_days(window)
+    expected_rows, difference = expected_rows * could, difference - math.log(max(could, 1e-9))
     limit = limit * window.goes_on("volume", "")
     observed = float(weekly[position, 0])
     seen = Observation(observed, expected_rows, float(limit[0]), observed)
@@ -64,6 +66,21 @@ def judge_volume(window: Window) -> None:
         )
 
 
+def closed_in(window: Window) -> Mask:
+    """Return which days of the week were closed."""
+    return np.array([window.start + timedelta(days=day) in window.closed_days for day in range(WEEK)])
+
+
+def _share_of_open_days(window: Window) -> float:
+    """Return the share of a usual week's rows that fall on this week's open days; 1 where nothing was closed."""
+    closed = closed_in(window)
+    if not closed.any():
+        return 1.0
+    usual = np.median(window.history.daily("day_rows")[window.healthy[-RECENT:]], axis=0)
+    total = usual.sum()
+    return float(usual[~closed].sum() / total) if total else 1.0
+
+
 def made_up_for(window: Window, days: Array) -> Mask:
     """Whether the days before each day sold in advance what it lacks.
 
@@ -76,8 +93,7 @@ def made_up_for(window: Window, days: Array) -> Mask:
     extra = line - np.tile(usual, 2)
     ahead = [max(extra[WEEK + day - back : WEEK + day].sum() for back in (3, 4, 5)) for day in range(WEEK)]
     missing = -extra[WEEK:]
-    closed = np.array([window.start + timedelta(days=day) in window.closed_days for day in range(WEEK)])
-    return closed | (missing > 0) & (np.array(ahead) >= MADE_UP * missing)
+    return closed_in(window) | (missing > 0) & (np.array(ahead) >= MADE_UP * missing)
 
 
 def _missing_days(window: Window, seen: Array, usual: Array, low: npt.NDArray[np.int64]) -> None:

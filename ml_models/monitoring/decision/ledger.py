@@ -4,7 +4,7 @@ Everything here takes and returns frames; where they are stored is another room'
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from typing import Any, get_args
@@ -35,8 +35,10 @@ LEDGER_COLUMNS = {
     "promoted": "object",
     "run_id": "object",
     "grade": "object",
+    "released": "object",
 }
-"""One row a judged cutoff. `anomalies`: the week's quality anomalies as JSON (read_anomalies). `model_version` served
+"""One row a judged cutoff. `released`: the days of its anomalies that a person called closed, and who said so, as JSON
+(`release`); null: none. `anomalies`: the week's quality anomalies as JSON (read_anomalies). `model_version` served
 that week (as text); `promoted` is True, False or null (nothing was trained); `override_of` holds what the judgement had
 asked for before a person changed it, else null; dates at midnight."""
 
@@ -83,6 +85,7 @@ def ledger_row(decision: Decision, anomalies: Sequence[Anomaly], model_version: 
         "promoted": None,
         "run_id": None,
         "grade": None,
+        "released": None,
     }
 
 
@@ -109,14 +112,47 @@ def past_anomalies(ledger: pd.DataFrame) -> list[Anomaly]:
 def anomalies_by_event(ledger: pd.DataFrame) -> list[tuple[str, Anomaly]]:
     """Return every anomaly of the ledger with the id of its event, in the ledger's order.
 
-    Anomalies that a person overruled (an `inspect` overridden) do not count.
+    Anomalies that a person overruled (an `inspect` overridden) do not count, nor those of days released as closed.
     """
     return [
         (str(row["event_id"]), anomaly)
         for row in ledger.to_dict("records")
         if row.get("override_of") != "inspect"
         for anomaly in read_anomalies(row.get("anomalies"))
+        if not explained_by_closing(anomaly, released_days(row.get("released")))
     ]
+
+
+CLOSING: frozenset[AnomalyKind] = frozenset({"stale", "volume", "hours"})
+"""Kinds of anomalies that a closed day makes: rows and hours are missing."""
+
+
+def explained_by_closing(anomaly: Anomaly, closed: Collection[date]) -> bool:
+    """Whether missing rows are explained by closed days: the first and the last of its days were such."""
+    return anomaly.kind in CLOSING and anomaly.first_day in closed and anomaly.last_day in closed
+
+
+def release(ledger: pd.DataFrame, said: Mapping[date, str]) -> pd.DataFrame:
+    """Return the ledger in which days that people called closed (day -> who said so, and why) are released.
+
+    What was released before and is not in `said` any more is held again.
+    """
+    if ledger.empty:
+        return ledger
+    rows = ledger.reindex(columns=list(LEDGER_COLUMNS))
+    texts = []
+    for text in rows["anomalies"]:
+        found = [one for one in read_anomalies(text) if explained_by_closing(one, said)]
+        days = sorted({day for one in found for day in said if one.first_day <= day <= one.last_day})
+        texts.append(json.dumps({day.isoformat(): said[day] for day in days}) if days else None)
+    return rows.assign(released=pd.Series(texts, index=rows.index, dtype="object"))
+
+
+def released_days(text: object) -> frozenset[date]:
+    """Return the days that a ledger row's `released` names."""
+    if not isinstance(text, str) or not text:
+        return frozenset()
+    return frozenset(date.fromisoformat(day) for day in json.loads(text))
 
 
 def write_anomalies(anomalies: Sequence[Anomaly]) -> str:

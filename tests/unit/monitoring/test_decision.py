@@ -15,10 +15,12 @@ from ml_models.monitoring.bad_periods import bad_period
 from ml_models.monitoring.decision import decide, grade, ledger_row, quarantined
 from ml_models.monitoring.decision.grading import promotion_effects
 from ml_models.monitoring.decision.ledger import (
+    anomalies_by_event,
     append,
     empty_ledger,
     past_anomalies,
     read_anomalies,
+    release,
     write_anomalies,
 )
 from ml_models.monitoring.decision.quarantine import bad_periods
@@ -262,6 +264,17 @@ def test_anomalies_survive_the_ledger():
     assert read_anomalies(write_anomalies(anomalies)) == anomalies
     ledger = ledger_of((MONDAY, "inspect", "data quality", "e", anomalies))
     assert past_anomalies(ledger) == anomalies
+
+
+def test_a_day_that_a_person_called_closed_is_released_and_may_be_held_again():
+    day = MONDAY - timedelta(days=3)
+    holiday = replace(anomaly("volume"), first_day=day, last_day=day)
+    ledger = ledger_of((MONDAY, "inspect", "data quality", "e", [holiday, anomaly("nulls")]))
+    released = release(ledger, {day: "ana on 2017-09-04: bank holiday"})
+    assert [one.kind for _, one in anomalies_by_event(ledger)] == ["volume", "nulls"]
+    assert [one.kind for _, one in anomalies_by_event(released)] == ["nulls"]
+    assert "ana on 2017-09-04: bank holiday" in released["released"].iloc[0]
+    assert [one.kind for _, one in anomalies_by_event(release(released, {}))] == ["volume", "nulls"]
 
 
 def test_grades_come_when_outcomes_are_known():

@@ -205,3 +205,19 @@ def test_a_feed_is_stale_beyond_what_it_ever_missed(tables, healthy):
     (stale,) = judge_arrival(healthy, tables[0], CUTOFF, CUTOFF - timedelta(days=4))
     assert stale.kind == "stale"
     assert stale.first_day == CUTOFF - timedelta(days=3)
+
+
+def test_a_closed_day_is_missed_by_nobody(shop, tables, healthy):
+    closed = FAULTY_WEEK + timedelta(days=2)
+    shop.execute(f"create or replace table feed.sales as select * from clean where cast(sold_at as date) <> '{closed}'")
+    new = measure(shop, tables, FAULTY_WEEK, 1)
+    profile = pd.concat([healthy[healthy["period_start"] < pd.Timestamp(FAULTY_WEEK)], new])
+    assert [one.kind for one in judge_quality(profile, tables, CUTOFF, {}).anomalies] == ["volume"]
+    assert judge_quality(profile, tables, CUTOFF, {}, [closed]).anomalies == ()
+
+
+def test_a_feed_is_not_stale_for_the_days_on_which_it_was_closed(tables, healthy):
+    newest = CUTOFF - timedelta(days=4)
+    closed = [newest + timedelta(days=number) for number in (1, 2, 3)]
+    assert judge_arrival(healthy, tables[0], CUTOFF, newest, closed_days=closed) == ()
+    assert judge_arrival(healthy, tables[0], CUTOFF, newest, closed_days=closed[:1]) != ()

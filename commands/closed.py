@@ -1,0 +1,45 @@
+"""Say that a day was closed: what is missing on it is no fault, and its week may be learned from again."""
+
+import argparse
+import getpass
+import sys
+from datetime import date, timedelta
+
+from commands.session import sentences
+from resources.profiles import resources_for
+from steps.closed_days import say_closed, take_back
+
+
+def main() -> None:
+    """Record the day in `monitoring.closed_days` and release it in the ledger of decisions, or take that back."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--day", required=True, help="an ISO date, such as 2011-08-29")
+    arguments.add_argument("--to", default="", help="the last of several days")
+    arguments.add_argument("--by", default="", help="who says so; default: the user of this machine")
+    arguments.add_argument("--reason", default="", help="why, for who reads the ledger later")
+    arguments.add_argument("--back", action="store_true", help="take it back")
+    given = arguments.parse_args()
+    first = _day("DAY", given.day)
+    last = _day("TO", given.to) if given.to else first
+    if last < first:
+        sys.exit(f"error: TO must not be before DAY ({first}); it is {last}.")
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    with sentences():
+        resources = resources_for()
+        if given.back:
+            done = take_back(resources["warehouse"], days)
+        else:
+            by, now = given.by or getpass.getuser(), resources["clock"].now()
+            done = say_closed(resources["warehouse"], days, by, now, given.reason)
+        print(done.sentence)
+
+
+def _day(name: str, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        sys.exit(f"error: {name} must be an ISO date such as 2011-08-29; it is {text!r}.")
+
+
+if __name__ == "__main__":
+    main()
