@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from resources.company.choice import company
+import dagster as dg
+
+from resources.company import company
 from resources.warehouse.contract import Warehouse
 from steps.as_of import HISTORY_CUTOFFS, ledger
 from steps.errors import StepRefusedError
@@ -47,7 +49,7 @@ def say_closed(warehouse: Warehouse, days: Sequence[date], by: str, at: datetime
     said = said[~said["day"].dt.date.isin(days)]
     new = pd.DataFrame({"day": [pd.Timestamp(day) for day in days], "said_by": by, "said_at": at, "reason": reason})
     rows = typed(pd.concat([part for part in (said, new) if len(part)], ignore_index=True), CLOSED_DAYS)
-    warehouse.replace_table(*CLOSED_DAYS.path, rows.sort_values("day", ignore_index=True))
+    _store(warehouse, CLOSED_DAYS, rows.sort_values("day", ignore_index=True))
     touched = _release(warehouse)
     named = ", ".join(map(str, days))
     if not touched:
@@ -73,7 +75,7 @@ def take_back(warehouse: Warehouse, days: Sequence[date]) -> Released:
             f"Expected a day that somebody called closed; nobody said so of {', '.join(map(str, unknown))}. Nothing "
             "was changed."
         )
-    warehouse.replace_table(*CLOSED_DAYS.path, typed(said[~said["day"].dt.date.isin(days)], CLOSED_DAYS))
+    _store(warehouse, CLOSED_DAYS, typed(said[~said["day"].dt.date.isin(days)], CLOSED_DAYS))
     touched = _release(warehouse)
     return Released(f"{', '.join(map(str, days))}: taken back. {len(touched)} decision(s) hold it again.", len(touched))
 
@@ -89,6 +91,11 @@ def _check(days: Sequence[date], at: datetime) -> None:
         )
 
 
+def _store(warehouse: Warehouse, key: dg.AssetKey, rows: "pd.DataFrame") -> None:
+    schema, table = key.path
+    warehouse.replace_table(schema, table, rows)
+
+
 def _said(warehouse: Warehouse) -> "pd.DataFrame":
     ensure(warehouse, CLOSED_DAYS)
     return typed(warehouse.read("select * from monitoring.closed_days order by day"), CLOSED_DAYS)
@@ -99,13 +106,14 @@ def _release(warehouse: Warehouse) -> list[date]:
     from ml_models.monitoring.decision.ledger import release
 
     said = {
-        row.day.date(): f"{row.said_by} on {row.said_at:%Y-%m-%d}" + (f": {row.reason}" if row.reason else "")
-        for row in _said(warehouse).itertuples()
+        row["day"].date(): f"{row['said_by']} on {row['said_at']:%Y-%m-%d}"
+        + (f": {row['reason']}" if row["reason"] else "")
+        for row in _said(warehouse).to_dict("records")
     }
     before = ledger(warehouse)
     after = release(before, said)
     was = before["released"] if "released" in before else before["anomalies"].map(lambda _: None)
     changed = after[was.fillna("").to_numpy() != after["released"].fillna("").to_numpy()]
     if len(changed):
-        warehouse.replace_table(*DECISIONS.path, typed(after, DECISIONS))
+        _store(warehouse, DECISIONS, typed(after, DECISIONS))
     return [stamp.date() for stamp in changed["cutoff"]]

@@ -235,10 +235,10 @@ class Company(Strict):
     """A company's file."""
 
     title: str = Field(description="The company's name as people say it.")
-    question: Question = Field(default_factory=Question)
-    time: Time = Field(default_factory=Time)
-    money: Money = Field(default_factory=Money)
-    owners: Owners = Field(default_factory=Owners)
+    question: Question = Field(default_factory=lambda: Question.model_validate({}))
+    time: Time = Field(default_factory=lambda: Time.model_validate({}))
+    money: Money = Field(default_factory=lambda: Money.model_validate({}))
+    owners: Owners = Field(default_factory=lambda: Owners.model_validate({}))
     order_lines: OrderLines = Field(description="Which columns are what.")
     products: Products | None = None
     departments: tuple[Department, ...] = Field((), description="Shares of the spend that become features.")
