@@ -4,8 +4,8 @@ dbt reads a prepared folder, so that a company's models stand in the company's f
 folder is made anew whenever a file that it is made of changed; nobody edits it.
 """
 
+import fcntl
 import hashlib
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,8 @@ def variables(company: Company) -> dict[str, Any]:
 def prepare(company: Company, folder: Path, into: Path, project: Path = PROJECT) -> Path:
     """Write a company's dbt project to a folder, unless it is there already; return the folder.
 
-    `folder` is the company's own; its `staging/` becomes the staging models. Another process that reads the folder
-    meanwhile finds the old or the new one, never a part: the new one takes its place by a rename.
+    `folder` is the company's own; its `staging/` becomes the staging models. Of several processes one writes. A kill in
+    between leaves the old project, or none that counts as whole, and the next call goes on.
 
     Raises:
         CompanyError: the company has no staging.
@@ -60,31 +60,35 @@ def prepare(company: Company, folder: Path, into: Path, project: Path = PROJECT)
             "file. Write stg_order_lines.sql there; docs/how-to/source.md lists the canonical columns."
         )
     digest = _digest(variables(company), project, staging)
-    stamp = into / _STAMP
-    if stamp.exists() and stamp.read_text() == digest:
+    if _made_of(into) == digest:
         return into
     into.parent.mkdir(parents=True, exist_ok=True)
-    beside = into.with_name(f"{into.name}.{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(project, beside, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-    shutil.copytree(staging, beside / _STAGING / folder.name)
-    _add_variables(beside / "dbt_project.yml", variables(company))
-    (beside / _STAMP).write_text(digest)
-    _take_place(beside, into)
+    # The web server, the daemon and a command may come at once: one of them writes, the others find it written.
+    with into.with_name(f"{into.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _made_of(into) != digest:
+            _write(company, folder, into, project)
+            (into / _STAMP).write_text(digest)
     return into
 
 
-def _take_place(beside: Path, into: Path) -> None:
-    """Put a folder in another's place; of two processes that do so at once the first one wins, with equal content."""
-    old = into.with_name(f"{beside.name}.old")
-    try:
-        if into.exists():
-            into.rename(old)
-        beside.rename(into)
-    except OSError:
-        if not (into / _STAMP).exists():
-            raise
-        shutil.rmtree(beside, ignore_errors=True)
+def _made_of(project: Path) -> str:
+    """Return the digest of what a prepared project was made of; empty if there is none, or it is not whole."""
+    stamp = project / _STAMP
+    return stamp.read_text() if stamp.exists() else ""
+
+
+def _write(company: Company, folder: Path, into: Path, project: Path) -> None:
+    """Write the new project beside the old one, then put it in its place."""
+    beside, old = into.with_name(f"{into.name}.new"), into.with_name(f"{into.name}.old")
+    shutil.rmtree(beside, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+    shutil.copytree(project, beside, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+    shutil.copytree(folder / "staging", beside / _STAGING / folder.name)
+    _add_variables(beside / "dbt_project.yml", variables(company))
+    if into.exists():
+        into.rename(old)
+    beside.rename(into)
     shutil.rmtree(old, ignore_errors=True)
 
 

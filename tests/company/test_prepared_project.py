@@ -54,7 +54,19 @@ def test_an_unchanged_project_is_left_alone_and_a_changed_one_is_made_anew(tmp_p
     (staging / "stg_coupons.sql").unlink()
     prepare(COMPANY, tmp_path / "shop", into)
     assert not (into / "models" / "staging" / "shop" / "stg_coupons.sql").exists()
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["project", "shop"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["project", "project.lock", "shop"]
+
+
+def test_a_kill_before_the_project_was_whole_is_mended_by_the_next_call(tmp_path: Path) -> None:
+    into = prepare(COMPANY, folder_of(BUNDLED), tmp_path / "project")
+    whole = sorted(one.relative_to(into) for one in into.rglob("*"))
+    for left in (tmp_path / "project.new", tmp_path / "project.old"):
+        shutil.copytree(into, left)
+    shutil.rmtree(into / "models")
+    (into / "made_of.sha256").unlink()
+    prepare(COMPANY, folder_of(BUNDLED), into)
+    assert sorted(one.relative_to(into) for one in into.rglob("*")) == whole
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["project", "project.lock"]
 
 
 def test_a_company_without_staging_is_told_what_to_write(tmp_path: Path) -> None:
