@@ -32,7 +32,7 @@ def variables(company: Company) -> dict[str, Any]:
         )
     return {
         "entity": ENTITY,
-        "raw_entity_column": company.order_lines.customer.column,
+        "raw_entity_column": company.order_lines.customer,
         "order_lines_table": company.order_lines.table,
         "time_zone": company.time.zone,
         "first_cutoff": str(question.first_cutoff),

@@ -12,6 +12,8 @@ from resources.company import CompanyError
 from resources.company.choice import BUNDLED, folder_of
 from resources.company.dbt_project import PROJECT, prepare, variables
 from resources.dbt import DbtRunner
+from steps.errors import StepRefusedError
+from steps.frame import require_agreement
 
 
 def in_project(folder: Path) -> dict[str, object]:
@@ -27,7 +29,7 @@ def asking(**question: object) -> object:
 def test_the_models_are_told_what_the_companys_file_says(tmp_path: Path) -> None:
     project = prepare(COMPANY, folder_of(BUNDLED), tmp_path / "project")
     assert in_project(project) == variables(COMPANY)
-    assert in_project(project)["raw_entity_column"] == COMPANY.order_lines.customer.column
+    assert in_project(project)["raw_entity_column"] == COMPANY.order_lines.customer
     assert in_project(project)["early_days"] == COMPANY.question.early
     assert (project / "models" / "staging" / BUNDLED / "stg_order_lines.sql").exists()
 
@@ -88,3 +90,9 @@ def test_labels_of_another_horizon_mature_when_it_is_over(tmp_path: Path) -> Non
     runner.ensure_compiled()
     [spine] = (tmp_path / "state" / "compiled").rglob("compiled/**/cutoffs.sql")
     assert "cast(56 as integer)" in spine.read_text()
+
+
+def test_a_question_that_the_code_does_not_answer_is_refused_with_both_places() -> None:
+    require_agreement(COMPANY.question, horizon_days=HORIZON_DAYS, look_back_days=WINDOW_DAYS)
+    with pytest.raises(StepRefusedError, match=r"horizon_days = 28.*asks horizon_days = 56.*HORIZON_DAYS"):
+        require_agreement(asking(horizon_days=56).question, horizon_days=HORIZON_DAYS, look_back_days=WINDOW_DAYS)  # type: ignore[attr-defined]

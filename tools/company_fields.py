@@ -1,0 +1,108 @@
+"""Write docs/company_fields.md and companies/company.schema.json: every field that a company's file may have.
+
+Both are read off the model in `resources/company/model.py`. A test holds them to it: change the model, not the page.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from resources.company.model import Company
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = Path("docs/company_fields.md")
+SCHEMA = Path("companies/company.schema.json")
+
+HEADINGS = {
+    "OrderLines": "order_lines",
+    "Connector": "airbyte",
+}
+"""The heading of a model; of the others their name in small letters."""
+
+
+def schema() -> str:
+    """Return the JSON schema of a company's file."""
+    found = Company.model_json_schema()
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **found}, indent=2) + "\n"
+
+
+def page() -> str:
+    """Return the page: a table a part of the file."""
+    whole = Company.model_json_schema()
+    lines = [
+        "# Fields of a company's file",
+        "",
+        "Every field that `companies/<name>/company.toml` may have. `python -m tools.company_fields` writes this page "
+        "and",
+        f"[the JSON schema](../{SCHEMA}) from the model in the code. Unknown fields are refused.",
+    ]
+    for name, model in {"the file": whole, **whole["$defs"]}.items():
+        heading = "The file" if name == "the file" else HEADINGS.get(name, name.lower())
+        about = " ".join(str(model.get("description", "")).split())
+        lines += ["", f"## {heading}", "", *([about, ""] if about else [])]
+        lines += ["| field | what it may be | default | meaning |", "|---|---|---|---|"]
+        needed = model.get("required", [])
+        for field, said in model.get("properties", {}).items():
+            default = (
+                "**needed**" if field in needed else f"`{json.dumps(said['default'])}`" if _has_default(said) else ""
+            )
+            meaning = " ".join(str(said.get("description", "")).split())
+            lines.append(f"| `{field}` | {_cell(' or '.join(_kinds(said)))} | {default} | {_cell(meaning)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _has_default(said: dict[str, Any]) -> bool:
+    return said.get("default") not in (None, "", [], {})
+
+
+def _kinds(said: dict[str, Any]) -> Iterator[str]:
+    if "$ref" in said:
+        name = said["$ref"].rsplit("/", 1)[-1]
+        heading = HEADINGS.get(name, name.lower())
+        yield f"[{heading}](#{heading.lower().replace(' ', '-')})"
+    elif "enum" in said:
+        yield ", ".join(f"`{one}`" for one in said["enum"])
+    elif "const" in said:
+        yield f"`{said['const']}`"
+    elif "anyOf" in said:
+        for one in said["anyOf"]:
+            if one.get("type") != "null":
+                yield from _kinds(one)
+    elif said.get("type") == "array":
+        yield "a list of " + " or ".join(_kinds(said["items"]))
+    elif said.get("type") == "object":
+        values = said.get("additionalProperties")
+        yield f"by name: {' or '.join(_kinds(values))}" if isinstance(values, dict) else "names and values"
+    else:
+        yield _plain(said)
+
+
+def _plain(said: dict[str, Any]) -> str:
+    words = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false"}
+    formats = {"date": "a date", "date-time": "an instant"}
+    limits = [
+        f"{word} {said[key]}"
+        for key, word in (
+            ("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "to"), ("multipleOf", "a multiple of")
+        )
+        if key in said
+    ]  # fmt: skip
+    kind = formats.get(said.get("format", "")) or words.get(said.get("type", ""), "anything")
+    shape = f" like `{said['pattern']}`" if "pattern" in said else ""
+    return kind + shape + (f" ({', '.join(limits)})" if limits else "")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main() -> None:
+    """Write the page and the schema."""
+    (ROOT / PAGE).write_text(page(), encoding="utf-8")
+    (ROOT / SCHEMA).write_text(schema(), encoding="utf-8")
+    print(f"{PAGE} and {SCHEMA} are written")
+
+
+if __name__ == "__main__":
+    main()
