@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import dagster as dg
 
 from resources.company import company
+from resources.company.model import Weekday
 from resources.warehouse.contract import Warehouse
 from steps.as_of import HISTORY_CUTOFFS, ledger
 from steps.errors import StepRefusedError
@@ -16,7 +17,7 @@ from steps.tables import CLOSED_DAYS, DECISIONS, typed
 if TYPE_CHECKING:
     import pandas as pd
 
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+WEEKDAYS = get_args(Weekday)
 
 
 class Released(NamedTuple):

@@ -51,7 +51,7 @@ def judge_arrivals(
     verdict = judge_quality(profile_until(warehouse, cutoff), tables, cutoff, past, closed)
     found = [
         *schema_anomalies(warehouse, local, cutoff),
-        *arrival_anomalies(warehouse, local, tables, cutoff),
+        *arrival_anomalies(warehouse, local, tables, cutoff, closed),
         *verdict.anomalies,
     ]
     if not found:
@@ -96,20 +96,20 @@ def bad_weeks(
 
     Whoever judges a week without knowing its past writes down that past too, so one judged cutoff is enough.
     """
-    from ml_models.monitoring.decision.ledger import CLOSING
+    from ml_models.monitoring.decision.ledger import explained_by_closing
 
     ensure(warehouse, ANOMALIES)
     anomalies = warehouse.read(
         "select distinct cutoff_date, asset, kind, column_name, first_day, last_day from monitoring.anomalies "
         "order by 1, 2, 3, 4, 5, 6"
     )
-    closed = closed_days(warehouse, cutoff)
     judged = {stamp.date() for stamp in anomalies.loc[anomalies["kind"] == VERDICT, "cutoff_date"]}
     if not judged & set(judged_at):
         return None
+    closed = closed_days(warehouse, cutoff)
     found: dict[str, dict[date, tuple[str, ...]]] = {}
     for row in anomalies[(anomalies["kind"] != VERDICT) & (anomalies["cutoff_date"].dt.date < cutoff)].itertuples():
-        if row.kind in CLOSING and row.first_day.date() in closed and row.last_day.date() in closed:
+        if explained_by_closing(str(row.kind), row.first_day.date(), row.last_day.date(), closed):
             continue  # said to be right since
         weeks = found.setdefault(str(row.asset), {})
         week, kind = row.cutoff_date.date() - timedelta(days=7), f"{row.kind}:{row.column_name}"
@@ -119,12 +119,16 @@ def bad_weeks(
 
 
 def arrival_anomalies(
-    warehouse: Warehouse, local: LocalWarehouse, tables: "Sequence[MonitoredTable]", cutoff: date
+    warehouse: Warehouse,
+    local: LocalWarehouse,
+    tables: "Sequence[MonitoredTable]",
+    cutoff: date,
+    closed: frozenset[date],
 ) -> tuple[Anomaly, ...]:
-    """Return which tables lack whole days on the morning of a cutoff."""
+    """Return which tables lack whole days on the morning of a cutoff; `closed` days are missed by nobody."""
     from ml_models.monitoring.data_quality import judge_arrival
 
-    profile, closed = profile_until(warehouse, cutoff), closed_days(warehouse, cutoff)
+    profile = profile_until(warehouse, cutoff)
     anomalies: list[Anomaly] = []
     for monitored in tables:
         if not monitored.time_sql or monitored.of:

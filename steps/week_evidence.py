@@ -62,6 +62,7 @@ def week_evidence(
     champion, previous = _models(warehouse, registry)
     local = warehouse.local()
     share = share_of(local)
+    closed = closed_days(warehouse, cutoff)
     lineage, owners = lineage_and_owners(Sandbox(dbt, local.path))
     tables = monitored_now(warehouse, airbyte, dbt)
     return WeekEvidence(
@@ -80,12 +81,12 @@ def week_evidence(
         rebuild=rebuilding(dbt, local, cutoff),
         refit=_refit(registry, champion),
         audit=audited(dbt, warehouse, local, cutoff - timedelta(days=PROBLEM.horizon_days)),
-        closed_days=closed_days(warehouse, cutoff),
+        closed_days=closed,
         bad_weeks=bad_weeks(warehouse, cutoff, {cutoff, cutoff - timedelta(days=7)}),
         drift_history=drift_history(warehouse),
         active_checks=(
             *schema_anomalies(warehouse, local, cutoff),
-            *arrival_anomalies(warehouse, local, tables, cutoff),
+            *arrival_anomalies(warehouse, local, tables, cutoff, closed),
         ),
     )
 

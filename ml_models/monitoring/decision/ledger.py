@@ -119,7 +119,9 @@ def anomalies_by_event(ledger: pd.DataFrame) -> list[tuple[str, Anomaly]]:
         for row in ledger.to_dict("records")
         if row.get("override_of") != "inspect"
         for anomaly in read_anomalies(row.get("anomalies"))
-        if not explained_by_closing(anomaly, released_days(row.get("released")))
+        if not explained_by_closing(
+            anomaly.kind, anomaly.first_day, anomaly.last_day, released_days(row.get("released"))
+        )
     ]
 
 
@@ -127,9 +129,9 @@ CLOSING: frozenset[AnomalyKind] = frozenset({"stale", "volume", "hours"})
 """Kinds of anomalies that a closed day makes: rows and hours are missing."""
 
 
-def explained_by_closing(anomaly: Anomaly, closed: Collection[date]) -> bool:
-    """Whether missing rows are explained by closed days: the first and the last of its days were such."""
-    return anomaly.kind in CLOSING and anomaly.first_day in closed and anomaly.last_day in closed
+def explained_by_closing(kind: str, first_day: date, last_day: date, closed: Collection[date]) -> bool:
+    """Whether an anomaly is explained by closed days: rows are missing, and its first and last day were such."""
+    return kind in CLOSING and first_day in closed and last_day in closed
 
 
 def release(ledger: pd.DataFrame, said: Mapping[date, str]) -> pd.DataFrame:
@@ -142,7 +144,9 @@ def release(ledger: pd.DataFrame, said: Mapping[date, str]) -> pd.DataFrame:
     rows = ledger.reindex(columns=list(LEDGER_COLUMNS))
     texts = []
     for text in rows["anomalies"]:
-        found = [one for one in read_anomalies(text) if explained_by_closing(one, said)]
+        found = [
+            one for one in read_anomalies(text) if explained_by_closing(one.kind, one.first_day, one.last_day, said)
+        ]
         days = sorted({day for one in found for day in said if one.first_day <= day <= one.last_day})
         texts.append(json.dumps({day.isoformat(): said[day] for day in days}) if days else None)
     return rows.assign(released=pd.Series(texts, index=rows.index, dtype="object"))
