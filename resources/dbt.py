@@ -19,7 +19,7 @@ from pydantic import Field, PrivateAttr
 
 from resources.company import company
 from resources.company.choice import chosen, folder_of
-from resources.company.dbt_project import prepare, variables
+from resources.company.dbt_project import made_of, prepare, variables
 from resources.environment import variables as environment_of
 from resources.labels import run_labels
 from resources.secrets import masked
@@ -250,6 +250,8 @@ class DbtRunner(dg.ConfigurableResource[None]):
     def digest(self) -> str:
         """Return a hash of the project's files: equal digits, equal SQL."""
         root = self.project()
+        if not self.project_dir:
+            return made_of(root)  # of all its files: counted when it was prepared
         digest = hashlib.sha256()
         for file in sorted(root.rglob("*")):
             if file.suffix in SOURCE_SUFFIXES and file.is_file():

@@ -2,10 +2,8 @@
 
 import difflib
 import os
-import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
@@ -19,49 +17,13 @@ BUNDLED = "complete_journey"
 FILE = "company.toml"
 
 
-@dataclass(frozen=True)
-class Given:
-    """A company that code gave, without a folder in companies/. `folder` is where its relative paths begin."""
-
-    name: str
-    company: Company
-    folder: Path
-
-
-_given: Given | None = None
-
-
 class CompanyError(ValueError):
     """A company's folder or file is not what it must be; the message says what to do."""
 
 
-def use(name: str, fields: Mapping[str, Any], folder: Path) -> Company:
-    """Let this process work for a company that is given in code: the fields of a company.toml as a mapping.
-
-    `folder` holds its `staging/`, if it has one; paths of its tables begin there.
-
-    Raises:
-        CompanyError: a field is not what it must be, or this process works for another company already.
-    """
-    global _given
-    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name):
-        raise CompanyError(
-            f"A company's name must be lower case letters, digits and _, as in webshop: it names tables' folders. It "
-            f"is {name!r}."
-        )
-    given = Given(name, _valid(fields, f"company {name}"), folder.resolve())
-    if _given is not None and _given != given:
-        raise CompanyError(
-            f"Expected one company in a process; {_given.name!r} is in use and {given.name!r} was given. Load each in "
-            "a code location of its own."
-        )
-    _given = given
-    return given.company
-
-
 def folder_of(name: str) -> Path:
     """Return the folder of a company."""
-    return _given.folder if _given is not None and name == _given.name else COMPANIES / name
+    return COMPANIES / name
 
 
 def names() -> list[str]:
@@ -75,15 +37,13 @@ def chosen() -> str:
     Raises:
         CompanyError: there is no such company, or several and none is named.
     """
-    if _given is not None:
-        return _given.name
     there = names()
     given = os.environ.get("BATON_COMPANY")
     if given:
         if given not in there:
             raise CompanyError(
                 f"BATON_COMPANY must name a folder in companies/ with a {FILE}: {', '.join(there)}. It is {given!r}"
-                f"{_meant(given, there)}. Correct it, or make the folder: make company NAME={given} FROM=<table>."
+                f"{_meant(given, there)}. Correct it, or make the folder: docs/how-to/source.md says how."
             )
         return given
     own = [name for name in there if name != BUNDLED]
@@ -101,7 +61,7 @@ def company() -> Company:
     Raises:
         CompanyError: it cannot be read; the message says which field and what to do.
     """
-    return _given.company if _given is not None else load(folder_of(chosen()))
+    return load(folder_of(chosen()))
 
 
 def load(folder: Path) -> Company:
@@ -116,8 +76,8 @@ def load(folder: Path) -> Company:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise CompanyError(
-            f"Expected {where}, and it cannot be read: {error.strerror or error}. Make it: make company "
-            f"NAME={folder.name} FROM=<table>."
+            f"Expected {where}, and it cannot be read: {error.strerror or error}. Write it: docs/how-to/source.md says "
+            "how."
         ) from error
     except UnicodeDecodeError as error:
         raise CompanyError(f"{where} must be UTF-8 text: byte {error.start} is not. Save it as UTF-8.") from error

@@ -60,19 +60,19 @@ def prepare(company: Company, folder: Path, into: Path, project: Path = PROJECT)
             "file. Write stg_order_lines.sql there; docs/how-to/source.md lists the canonical columns."
         )
     digest = _digest(variables(company), project, staging)
-    if _made_of(into) == digest:
+    if made_of(into) == digest:
         return into
     into.parent.mkdir(parents=True, exist_ok=True)
     # The web server, the daemon and a command may come at once: one of them writes, the others find it written.
     with into.with_name(f"{into.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if _made_of(into) != digest:
+        if made_of(into) != digest:
             _write(company, folder, into, project)
             (into / _STAMP).write_text(digest)
     return into
 
 
-def _made_of(project: Path) -> str:
+def made_of(project: Path) -> str:
     """Return the digest of what a prepared project was made of; empty if there is none, or it is not whole."""
     stamp = project / _STAMP
     return stamp.read_text() if stamp.exists() else ""

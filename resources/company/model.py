@@ -54,8 +54,8 @@ class Question(Strict):
     cadence_days: Literal[7] = Field(7, description="Days from one cutoff to the next.")
     first_cutoff: date | None = Field(
         None,
-        description="The first cutoff. Before it, windows are not filled by the source. Default: the first Monday that "
-        "has look_back_days of orders before it.",
+        description="The first cutoff: the first Monday that has look_back_days of orders before it. Nothing is built "
+        "without it.",
     )
 
     @model_validator(mode="after")
@@ -111,9 +111,7 @@ class OrderLines(Strict):
     table: Identifier = Field(description="The raw table that holds orders or their lines.")
     grain: Literal["order", "line"] = Field("line", description="What one row is.")
     customer: str = Field(description="Who bought.")
-    order: str | None = Field(
-        None, description="What belongs to one purchase. Default: a customer's rows of one moment are one order."
-    )
+    order: str | None = Field(None, description="What belongs to one purchase.")
     time: str = Field(description="When it was bought.")
     amount: str = Field(description="What was paid for the row, in all.")
     product: str | None = Field(None, description="What was bought.")
@@ -125,11 +123,9 @@ class OrderLines(Strict):
 
 
 class Products(Strict):
-    """The product list, or the columns of order lines that say what a product is. Up to three levels."""
+    """The product list, with up to three levels."""
 
-    table: Identifier | None = Field(
-        None, description="The raw table of products. Default: order lines hold the levels."
-    )
+    table: Identifier | None = Field(None, description="The raw table of products.")
     product: str | None = Field(None, description="Its key, with `table`.")
     department: str | None = Field(None, description="The coarsest level.")
     category: str | None = Field(None, description="The level below.")
