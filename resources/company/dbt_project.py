@@ -32,7 +32,7 @@ def variables(company: Company) -> dict[str, Any]:
         )
     return {
         "entity": ENTITY,
-        "raw_entity_column": company.order_lines.customer,
+        "raw_entity_column": company.order_lines.customer.column,
         "order_lines_table": company.order_lines.table,
         "time_zone": company.time.zone,
         "first_cutoff": str(question.first_cutoff),
@@ -40,7 +40,7 @@ def variables(company: Company) -> dict[str, Any]:
         "window_days": question.look_back_days,
         "population_days": question.active_within_days,
         "horizon_days": question.horizon_days,
-        "early_days": question.early,
+        "early_days": question.asked.early_days,
     }
 
 

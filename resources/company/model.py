@@ -8,7 +8,9 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from ml_models.problems import question as asked
 
 PART_COLUMNS = {
     "products": "product",
@@ -19,10 +21,19 @@ PART_COLUMNS = {
 }
 """Parts that are there when order lines name a column for them."""
 
-PARTS = frozenset(PART_COLUMNS) | {"departments", "categories", "private_label", "customers", "campaigns", "hours"}
+PARTS = frozenset(PART_COLUMNS) | {
+    "departments",
+    "categories",
+    "private_label",
+    "customers",
+    "campaigns",
+    "hours",
+    "returns",
+}
 """All parts that a company may have."""
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+Team = Annotated[str, Field(pattern=r"^(team:[\w.-]+|[^@\s]+@[^@\s]+)$")]
 Identifier = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 
 
@@ -54,8 +65,7 @@ class Question(Strict):
     cadence_days: Literal[7] = Field(7, description="Days from one cutoff to the next.")
     first_cutoff: date | None = Field(
         None,
-        description="The first cutoff: the first Monday that has look_back_days of orders before it. Nothing is built "
-        "without it.",
+        description="The first cutoff. Default: the first Monday that has look_back_days of orders before it.",
     )
 
     @model_validator(mode="after")
@@ -77,9 +87,15 @@ class Question(Strict):
         return self
 
     @property
-    def early(self) -> int:
-        """The early proxy's days."""
-        return self.early_days or max(1, self.horizon_days // 2)
+    def asked(self) -> asked.Question:
+        """The question as plain Python knows it."""
+        return asked.Question(
+            horizon_days=self.horizon_days,
+            early_days=self.early_days or max(1, self.horizon_days // 2),
+            active_within_days=self.active_within_days,
+            look_back_days=self.look_back_days,
+            cadence_days=self.cadence_days,
+        )
 
 
 class Time(Strict):
@@ -103,53 +119,140 @@ class Money(Strict):
     """What amounts are counted in."""
 
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="ISO 4217 code; it stands before amounts in texts.")
+    returns: Literal["none", "negative", "column"] = Field(
+        "none",
+        description="How a return is told: none comes, its amount is negative, or a column of order lines says so. A "
+        "return lowers the spend of its day; an order of returns alone is no visit.",
+    )
+
+
+class Owners(Strict):
+    """The teams to whom a finding goes: `team:name`, or an address."""
+
+    raw: Team = Field("team:data-engineering", description="Who loads: raw tables.")
+    tables: Team = Field("team:analytics-engineering", description="Who shapes: staging, marts, features, outcomes.")
+    models: Team = Field("team:ml-engineering", description="Who predicts: frames, training, predictions, monitoring.")
+
+
+class Column(Strict):
+    """A column of a raw table and how it is read where it is text. A plain name stands for `{column = "name"}`."""
+
+    column: str = Field(description="Its name in the raw table.")
+    format: str = Field(
+        "",
+        description="How a text is read. Times: strptime codes, `epoch`, `epoch_ms` or `excel`. Amounts: `.` or `,`, "
+        "the sign before the decimals; other signs, spaces and currencies are taken away.",
+    )
+    zone: str = Field(
+        "", description="For a time without a zone: the zone that it was written in. Default: the shops'."
+    )
+    unit: Literal["major", "minor"] = Field("major", description="For an amount: dollars (major) or cents (minor).")
+
+
+Named = Annotated[Column, BeforeValidator(lambda value: {"column": value} if isinstance(value, str) else value)]
 
 
 class OrderLines(Strict):
-    """Which raw columns are what. Customer, time and amount are needed; the others are optional parts."""
+    """Which raw columns are what. Customer, time and amount are needed; an absent one takes its features along."""
 
     table: Identifier = Field(description="The raw table that holds orders or their lines.")
     grain: Literal["order", "line"] = Field("line", description="What one row is.")
-    customer: str = Field(description="Who bought.")
-    order: str | None = Field(None, description="What belongs to one purchase.")
-    time: str = Field(description="When it was bought.")
-    amount: str = Field(description="What was paid for the row, in all.")
-    product: str | None = Field(None, description="What was bought.")
-    store: str | None = Field(None, description="Where.")
-    quantity: str | None = Field(None, description="How many.")
-    discount: str | None = Field(None, description="By how much the shop lowered the amount.")
-    coupon: str | None = Field(None, description="By how much coupons lowered the amount.")
+    customer: Named = Field(description="Who bought.")
+    order: Named | None = Field(
+        None, description="What belongs to one purchase. Default: a customer's rows of one moment are one order."
+    )
+    time: Named = Field(description="When it was bought.")
+    amount: Named = Field(description="What was paid for the row, in all, or for one piece (`amount_is`).")
+    amount_is: Literal["row", "unit"] = Field(
+        "row", description="Whether `amount` is for the row in all, or for one piece and is multiplied by `quantity`."
+    )
+    product: Named | None = Field(None, description="What was bought.")
+    store: Named | None = Field(None, description="Where.")
+    quantity: Named | None = Field(None, description="How many.")
+    discount: Named | None = Field(None, description="By how much the shop lowered the amount.")
+    coupon: Named | None = Field(None, description="By how much coupons lowered the amount.")
     hours: bool = Field(True, description="Whether `time` knows the time of day; false where it is a date.")
+    returned: Named | None = Field(None, description='True for a return, with `returns = "column"`.')
+
+    @model_validator(mode="after")
+    def _countable(self) -> "OrderLines":
+        if self.amount_is == "unit" and self.quantity is None:
+            raise ValueError('amount_is = "unit" needs quantity: the amount of a row is the product of both')
+        return self
 
 
 class Products(Strict):
-    """The product list, with up to three levels."""
+    """The product list, or the columns of order lines that say what a product is. Up to three levels."""
 
-    table: Identifier | None = Field(None, description="The raw table of products.")
-    product: str | None = Field(None, description="Its key, with `table`.")
-    department: str | None = Field(None, description="The coarsest level.")
-    category: str | None = Field(None, description="The level below.")
-    product_type: str | None = Field(None, description="The finest level.")
-    private_label: str | None = Field(None, description="True for a brand of the company's own.")
+    table: Identifier | None = Field(
+        None, description="The raw table of products. Default: order lines hold the levels."
+    )
+    product: Named | None = Field(None, description="Its key, with `table`.")
+    department: Named | None = Field(None, description="The coarsest level.")
+    category: Named | None = Field(None, description="The level below.")
+    product_type: Named | None = Field(None, description="The finest level.")
+    private_label: Named | None = Field(None, description="True for a brand of the company's own.")
+
+
+class Department(Strict):
+    """A share of the spend that becomes a feature: departments under one name."""
+
+    name: Identifier = Field(description="The feature's name begins with it: produce_share_84d.")
+    values: tuple[str, ...] = Field(min_length=1, description="The departments that it covers.")
+    trips: bool = Field(False, description="Whether the share of orders with it is a feature, too.")
 
 
 class Customers(Strict):
     """Attributes of customers, for slices and lists; never features."""
 
     table: Identifier = Field(description="The raw table.")
-    customer: str = Field(description="Its key.")
+    customer: Named = Field(description="Its key.")
     attributes: tuple[str, ...] = Field((), description="Columns that are shown.")
 
 
+class RawTable(Strict):
+    """A table that is there already: where it is, and how its arrival is known."""
+
+    source: str = Field(
+        description="`parquet:path`, `csv:path` (globs allowed), `duckdb:file:table`, `postgres:table` or "
+        "`bigquery:project.dataset.table`. A path is taken from the company's folder."
+    )
+    description: str = Field("", description="What one row is.")
+    keys: tuple[str, ...] = Field((), description="The columns that identify a row, if any do.")
+    arrived: str = Field(
+        "", description="The column that says when a row arrived. Default: a digest of each day tells what changed."
+    )
+    time: str = Field("", description="The column of the event's time; without one the table is replaced as a whole.")
+    connection: str = Field(
+        "", description="The environment variable that holds the address of the database, for `postgres:`."
+    )
+    delimiter: str = Field("", description="For `csv:`. Default: found by looking.")
+    encoding: str = Field("", description="For `csv:`. Default: utf-8.")
+    fresh_days: float = Field(2, gt=0, description="How old the newest row may get before the table is stale.")
+
+
 class Connector(Strict):
-    """An Airbyte connection that the embedded engine syncs."""
+    """An Airbyte connection that the embedded engine syncs: a connector of `connectors/`, or a published one."""
 
     source: str = Field(description="The connector's command, and its folder in `connectors/`.")
+    package: str = Field("", description="A published connector: its package. The set-up installs it on its own.")
+    version: str = Field("", description="The package's exact version.")
     streams: tuple[str, ...] = Field((), description="Which streams; none named: all.")
     prefix: str = Field("", description="Put before the tables' names.")
     config: dict[str, Any] = Field(
         default_factory=dict, description="Its configuration; `${env:NAME}` is a secret, `${clock}` the present."
     )
+    fresh_days: dict[str, float] = Field(
+        default_factory=dict, description="By stream: how old its table may get. Default: 2."
+    )
+
+    @model_validator(mode="after")
+    def _pinned(self) -> "Connector":
+        if bool(self.package) != bool(self.version):
+            raise ValueError(
+                "package and version belong together: give both, or neither for a connector of connectors/"
+            )
+        return self
 
 
 class Company(Strict):
@@ -159,10 +262,15 @@ class Company(Strict):
     question: Question = Field(default_factory=lambda: Question.model_validate({}))
     time: Time = Field(default_factory=lambda: Time.model_validate({}))
     money: Money = Field(default_factory=lambda: Money.model_validate({}))
+    owners: Owners = Field(default_factory=lambda: Owners.model_validate({}))
     order_lines: OrderLines = Field(description="Which columns are what.")
     products: Products | None = None
+    departments: tuple[Department, ...] = Field((), description="Shares of the spend that become features.")
     customers: Customers | None = None
     campaigns: bool = Field(False, description="Whether staging of its own gives campaigns, coupons and contacts.")
+    tables: dict[Identifier, RawTable] = Field(
+        default_factory=dict, description="Tables that are there already, by the name of the raw table."
+    )
     airbyte: dict[Identifier, Connector] = Field(default_factory=dict, description="Airbyte connections by name.")
     recording_ends: datetime | None = Field(
         None, description="For a recording: the instant at which its clock stands. Default: the wall clock."
@@ -170,7 +278,7 @@ class Company(Strict):
 
     @property
     def parts(self) -> frozenset[str]:
-        """What this company has of what a company may have; the summary tells them."""
+        """What this company has of what a company may have; features, checks and reasons of the others are left out."""
         lines, products = self.order_lines, self.products
         found = {part for part, column in PART_COLUMNS.items() if getattr(lines, column) is not None}
         if products and products.department:
@@ -185,4 +293,20 @@ class Company(Strict):
             found.add("campaigns")
         if self.order_lines.hours:
             found.add("hours")
+        if self.money.returns != "none":
+            found.add("returns")
         return frozenset(found)
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Company":
+        if self.departments and not (self.products and self.products.department):
+            raise ValueError(
+                "departments are named, and products name no department column: name it, or leave them out"
+            )
+        if (self.money.returns == "column") != (self.order_lines.returned is not None):
+            raise ValueError('money.returns = "column" and order_lines.returned belong together: give both, or neither')
+        if self.products and not self.products.table and not self.order_lines.product:
+            raise ValueError("products are described, and order_lines name no product column: name it")
+        if self.products and self.products.table and not self.products.product:
+            raise ValueError("products.table is named, and products.product, its key, is not: name it")
+        return self

@@ -28,9 +28,9 @@ def written(folder: Path, text: str) -> Path:
 def test_four_columns_are_a_company(tmp_path: Path) -> None:
     company = load(written(tmp_path, LEAST))
     assert company.question.horizon_days == 28
-    assert company.question.early == 14
+    assert company.question.asked.early_days == 14
     assert company.parts == {"hours"}
-    assert company.order_lines.customer == "customer_id"
+    assert company.order_lines.customer.column == "customer_id"
 
 
 @pytest.mark.parametrize(

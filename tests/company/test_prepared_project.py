@@ -29,8 +29,8 @@ def asking(**question: object) -> object:
 def test_the_models_are_told_what_the_companys_file_says(tmp_path: Path) -> None:
     project = prepare(COMPANY, folder_of(BUNDLED), tmp_path / "project")
     assert in_project(project) == variables(COMPANY)
-    assert in_project(project)["raw_entity_column"] == COMPANY.order_lines.customer
-    assert in_project(project)["early_days"] == COMPANY.question.early
+    assert in_project(project)["raw_entity_column"] == COMPANY.order_lines.customer.column
+    assert in_project(project)["early_days"] == COMPANY.question.asked.early_days
     assert (project / "models" / "staging" / BUNDLED / "stg_order_lines.sql").exists()
 
 
