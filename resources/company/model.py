@@ -149,7 +149,12 @@ class Column(Strict):
     unit: Literal["major", "minor"] = Field("major", description="For an amount: dollars (major) or cents (minor).")
 
 
-Named = Annotated[Column, BeforeValidator(lambda value: {"column": value} if isinstance(value, str) else value)]
+Named = Annotated[
+    Column,
+    BeforeValidator(
+        lambda value: {"column": value} if isinstance(value, str) else value, json_schema_input_type=Column | str
+    ),
+]
 
 
 class OrderLines(Strict):
