@@ -62,7 +62,7 @@ class History(Protocol):
         ...
 
     def early(self, cutoff: date) -> pd.DataFrame:
-        """Return customer_id, cutoff_date and lapsed_14d of cutoffs at least 14 days old."""
+        """Return keys and early label of cutoffs whose early days are over."""
         ...
 
     def truth(self, cutoff: date) -> pd.DataFrame:

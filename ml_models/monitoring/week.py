@@ -45,7 +45,7 @@ class WeekEvidence:
     - `frame`: feature rows of all cutoffs up to this one, as served. `audit`: rows of some recent cutoffs, built
       again from the days before them only (None: no audit this week).
     - `outcomes`: customer_id, cutoff_date, label; matured at the cutoff only. `early`: customer_id, cutoff_date,
-      lapsed_14d of cutoffs at least 14 days old.
+      the early label of cutoffs whose early days are over.
     - `champion`, `previous`: the model that serves and the one before it; None where there is none yet.
     - `ledger`: past decisions (decision.ledger.LEDGER_COLUMNS), oldest first.
     - `lineage`: asset -> the assets it reads; `owners`: asset -> team; both keyed `schema/name`.
@@ -166,7 +166,7 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
         decision=decision,
         why=why_row(decision, quality, drift, performance, anomalies),
         ledger_row=ledger_row(decision, anomalies, evidence.version),
-        graded=grade(evidence.ledger, cutoff, promotion_effects(past, effect)),
+        graded=grade(evidence.ledger, cutoff, promotion_effects(past, effect), problem.horizon_days),
         drift_history=drift_history,
         performance_history=performance_history,
     )

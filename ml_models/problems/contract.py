@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from ml_models.problems.question import Question
+
 Risk = Literal["high", "low", "either"]
 Unit = Literal["count", "days", "cents", "share", "pace", "ratio", "hour", "cents a week", "days a week", "deviations"]
 
@@ -102,13 +104,32 @@ class Problem:
     features: tuple[str, ...]
     catalogue: Mapping[str, Feature]
     families: Mapping[str, str]
-    horizon_days: int
-    window_days: int
+    question: Question
     recency_feature: str
     rfm_features: tuple[str, ...]
     slices: tuple[SliceRule, ...]
     candidates: tuple[Candidate, ...]
     behaviour: Behaviour
+
+    @property
+    def horizon_days(self) -> int:
+        """Days after its cutoff when a label is known."""
+        return self.question.horizon_days
+
+    @property
+    def window_days(self) -> int:
+        """Days before a cutoff that its features look at."""
+        return self.question.look_back_days
+
+    @property
+    def early_days(self) -> int:
+        """Days after its cutoff when the early proxy of a label is known."""
+        return self.question.early_days
+
+    @property
+    def early_label(self) -> str:
+        """The column of the early proxy: `lapsed_14d`."""
+        return f"{self.label}_{self.early_days}d"
 
     @property
     def keys(self) -> list[str]:

@@ -105,10 +105,11 @@ def split_training_set(
         ValueError: a column is missing, a label is null, or the cutoffs cannot be split (see `split_cutoffs`).
 
     >>> from dataclasses import replace
-    >>> from ml_models.problems.lapse import PROBLEM
+    >>> from ml_models.problems.question import Question
+    >>> from ml_models.problems.lapse import lapse
     >>> weeks = pd.date_range("2017-03-27", periods=8, freq="7D")
     >>> rows = pd.DataFrame({"customer_id": "c1", "cutoff_date": weeks, "trips_28d": 2, "lapsed": 0})
-    >>> problem = replace(PROBLEM, features=("trips_28d",))
+    >>> problem = replace(lapse(Question(), (), ()), features=("trips_28d",))
     >>> frame, split = split_training_set(rows, problem, quarantined=[date(2017, 4, 3)])
     >>> frame["split"].tolist()
     ['train', 'quarantined', 'gap', 'gap', 'holdout', 'holdout', 'holdout', 'holdout']
@@ -146,9 +147,10 @@ def inner_split(train: pd.DataFrame, problem: Problem) -> tuple[pd.Series, str]:
     the same maturity gap, a third of the cutoffs validating. With fewer, no gap is left to give: a third of the
     customers (by a stable hash of their id) validates instead, so that at least no customer is on both sides.
 
-    >>> from ml_models.problems.lapse import PROBLEM
+    >>> from ml_models.problems.question import Question
+    >>> from ml_models.problems.lapse import lapse
     >>> train = pd.DataFrame({"customer_id": "c1", "cutoff_date": pd.date_range("2017-03-27", periods=8, freq="7D")})
-    >>> sides, how = inner_split(train, PROBLEM)
+    >>> sides, how = inner_split(train, lapse(Question(), (), ()))
     >>> sides.tolist()
     ['fit', 'fit', 'gap', 'gap', 'gap', 'validate', 'validate', 'validate']
     >>> how

@@ -5,9 +5,10 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
+from support.bundled import CATALOGUE, FEATURES
 from support.simulated_shop import cutoffs_of, make_frame
 
-from ml_models.problems.lapse import CATALOGUE, FEATURES, KEYS, frame_schema
+from ml_models.problems.lapse import KEYS, frame_schema
 from ml_models.validation import FrameReport, validate_frame
 
 CUTOFFS = cutoffs_of(3)

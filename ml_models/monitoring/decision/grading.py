@@ -12,19 +12,19 @@ from ml_models.monitoring.decision.quarantine import bad_periods
 from ml_models.monitoring.decision.thresholds import (
     BLAMED_DAYS,
     CONFIRMED_SHARE,
-    GRADED_AFTER_DAYS,
     GRADED_CUTOFFS,
     NOTICE_DAYS,
 )
 from ml_models.monitoring.types import Effect
 
 
-def grade(ledger: pd.DataFrame, cutoff: date, effects: Mapping[date, Effect]) -> pd.DataFrame:
+def grade(ledger: pd.DataFrame, cutoff: date, effects: Mapping[date, Effect], graded_after_days: int) -> pd.DataFrame:
     """Return the ledger with grades for the decisions whose outcome is known by `cutoff`; others stay ungraded.
 
     `effects` (promotion_effects): by the cutoff of an improve or rollback, how much better the new model did than the
     old one on the rows that matured since. An inspect is confirmed when another week saw the same event or the replay
-    explained it; a continue is graded four weeks later, against the bad days that later decisions dated before it.
+    explained it; a continue is graded `graded_after_days` (the horizon) later, against the bad days that later
+    decisions dated before it.
     """
     graded = ledger.copy()
     asked = pd.to_datetime(graded["cutoff"])
@@ -32,7 +32,7 @@ def grade(ledger: pd.DataFrame, cutoff: date, effects: Mapping[date, Effect]) ->
         row, day = graded.loc[index], asked[index].date()
         if row["action"] in ("improve", "rollback"):
             graded.loc[index, "grade"] = _grade_of_action(row, effects.get(day))
-        elif (cutoff - day).days < GRADED_AFTER_DAYS:
+        elif (cutoff - day).days < graded_after_days:
             continue
         elif row["action"] == "inspect":
             graded.loc[index, "grade"] = _grade_of_inspect(row, graded)

@@ -21,9 +21,6 @@ CLEANER = 0.5
 GRADED_CUTOFFS = 4
 """Cutoffs with known outcomes from which a promotion is graded: as many as a label's horizon has weeks."""
 
-GRADED_AFTER_DAYS = 28
-"""Days after which an inspect or a continue is graded: by then later weeks have seen what it should have seen."""
-
 CONFIRMED_SHARE = 0.5
 """Share (0 to 1) of the change that the replay must explain for a single inspect to count as confirmed."""
 

@@ -1,10 +1,10 @@
-"""The lapse problem: which customers will not shop during the next 28 days.
+"""The lapse problem: which customers will not come again within the horizon.
 
-`PROBLEM` is what training, monitoring and the drills are given; `frame_schema` is what the asset
+`lapse` makes what training, monitoring and the drills are given; `frame_schema` is what the asset
 `features/feature_frame` validates with.
 """
 
-from ml_models.problems.lapse.features import CATALOGUE, FEATURES, KEYS, frame_schema
-from ml_models.problems.lapse.problem import PROBLEM
+from ml_models.problems.lapse.features import KEYS, frame_schema
+from ml_models.problems.lapse.problem import lapse
 
-__all__ = ["CATALOGUE", "FEATURES", "KEYS", "PROBLEM", "frame_schema"]
+__all__ = ["KEYS", "frame_schema", "lapse"]

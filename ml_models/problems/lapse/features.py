@@ -5,7 +5,7 @@ adds one line here and one expression to the dbt model `customer_features`.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from ml_models.problems.contract import Feature, Risk, Unit
+from ml_models.problems.question import Question
 
 KEYS: list[str] = ["customer_id", "cutoff_date"]
 
@@ -426,6 +427,16 @@ _FEATURES: tuple[Feature, ...] = (
 
 CATALOGUE: dict[str, Feature] = {feature.name: feature for feature in _FEATURES}
 FEATURES: list[str] = list(CATALOGUE)
+
+
+def catalogue(
+    question: Question,  # noqa: ARG001
+    parts: Collection[str],  # noqa: ARG001
+    departments: Sequence[tuple[str, bool]],  # noqa: ARG001
+) -> dict[str, Feature]:
+    """Return the features of a question that a company with these parts can have; so far, those of the bundled one."""
+    return CATALOGUE
+
 
 _Rule = Callable[[pd.DataFrame], pd.Series]
 

@@ -290,7 +290,7 @@ def test_grades_come_when_outcomes_are_known():
         (MONDAY - WEEK, "continue", "none", "", []),
     )
     effects = {start + 6 * WEEK: HARM, start + 12 * WEEK: BETTER}
-    graded = list(grade(ledger, MONDAY, effects)["grade"])
+    graded = list(grade(ledger, MONDAY, effects, 28)["grade"])
     assert graded[0].startswith("late: raw/visits was bad since")
     assert graded[1] == "right: confirmed"
     assert graded[2] == "right: confirmed"
@@ -308,9 +308,9 @@ def test_a_promotion_is_graded_when_enough_cutoffs_have_matured_since():
     ledger["promoted"] = ["true", None]
     assert promotion_effects(ledger, replace(HARM, cutoffs=cutoffs[:3])) == {}
     effects = promotion_effects(ledger, replace(HARM, cutoffs=cutoffs))
-    assert grade(ledger, MONDAY, effects)["grade"][0].startswith("wrong")
+    assert grade(ledger, MONDAY, effects, 28)["grade"][0].startswith("wrong")
     ledger["promoted"] = ["false", None]
-    assert grade(ledger, MONDAY, {})["grade"][0] == "no promotion: the gate kept the champion"
+    assert grade(ledger, MONDAY, {}, 28)["grade"][0] == "no promotion: the gate kept the champion"
 
 
 # --- over every sequence of weeks ------------------------------------------------------------------------------------
