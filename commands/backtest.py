@@ -101,9 +101,11 @@ def policy_of(name: str) -> "Policy":
 
 def first_monday(cutoffs: list[date], horizon_days: int) -> date:
     """Return the first cutoff at which enough labels have matured for every policy to begin with the same model."""
-    from ml_models.cutoffs import MINIMUM_CUTOFFS
+    from ml_models.cutoffs import cutoffs_needed
 
-    return next(day for day in cutoffs if day >= cutoffs[MINIMUM_CUTOFFS - 1] + timedelta(days=horizon_days))
+    return next(
+        day for day in cutoffs if day >= cutoffs[cutoffs_needed(horizon_days) - 1] + timedelta(days=horizon_days)
+    )
 
 
 def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":

@@ -85,8 +85,8 @@ def judge_newest_drift(warehouse: Warehouse, registry: ModelRegistry, layer: Lay
         return scored(pipeline, rows, problem(), f"version {champion.version}")
 
     if layer == "features":
-        return weigh_drift(verdict, predict, frame, problem().entity)
-    return judge_scores(history, verdict.cutoff, frame, predict, problem().entity)
+        return weigh_drift(verdict, predict, frame, problem().entity, question=problem().question)
+    return judge_scores(history, verdict.cutoff, frame, predict, problem())
 
 
 def judge_champion(
@@ -127,7 +127,6 @@ class LabelGrowth(NamedTuple):
 
 def compare_labels(warehouse: Warehouse, registry: ModelRegistry) -> LabelGrowth:
     """Compare the labelled cutoffs with those that the champion learned from."""
-    from ml_models.cutoffs import MINIMUM_CUTOFFS
     from ml_models.monitoring.settings import SETTINGS
 
     champion = registry.by_alias(CHAMPION_ALIAS)
@@ -138,10 +137,11 @@ def compare_labels(warehouse: Warehouse, registry: ModelRegistry) -> LabelGrowth
         [through],
     ).iloc[0]
     matured, learned = int(counts["matured"]), int(counts["learned"])
-    enough = matured >= MINIMUM_CUTOFFS
+    needed = SETTINGS.needed_cutoffs(problem().horizon_days)
+    enough = matured >= needed
     outgrown = enough and matured >= SETTINGS.growth * learned
     if not enough:
-        sentence = f"{matured} labelled cutoffs; at least {MINIMUM_CUTOFFS} are needed to train and to judge."
+        sentence = f"{matured} labelled cutoffs; at least {needed} are needed to train and to judge."
     elif champion is None:
         sentence = f"{matured} labelled cutoffs and no champion yet."
     else:

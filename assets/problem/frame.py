@@ -123,8 +123,8 @@ def data_is_recent(warehouse: Warehouse, clock: Clock) -> dg.AssetCheckResult:
             passed=False,
             severity=dg.AssetCheckSeverity.WARN,
             description=(
-                "There is no cutoff yet, so nothing tells how recent the data is: twelve whole weeks of transactions "
-                "are needed, and fewer were delivered."
+                "There is no cutoff yet, so nothing tells how recent the data is: a whole look-back of orders is "
+                "needed, and fewer were delivered."
             ),
             metadata={"clock": now.isoformat()},
         )

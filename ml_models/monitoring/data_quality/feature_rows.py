@@ -58,7 +58,7 @@ def judge_frame(
     """
     anomalies = _frame_anomalies(frame, problem, cutoff, asset, bands, excluded)
     found = (
-        existing_customers(frame, problem.entity, cutoff, MINIMUM_WINDOWS + 1)
+        existing_customers(frame, problem.entity, cutoff, MINIMUM_WINDOWS + 1, problem.question)
         if anomalies and problem.entity in frame
         else None
     )
