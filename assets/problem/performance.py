@@ -60,7 +60,7 @@ def performance(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Mate
     additional_deps=[PERFORMANCE],
     description=(
         "Customers lapse as often as the champion said, as a whole and in segments that the data suggest: by outcomes "
-        "where they are known, by the 14-day proxy before. Judged against the same model's own past."
+        "where they are known, by the early proxy before. Judged against the same model's own past."
     ),
     metadata={"owner": owner_of(PREDICTIONS)},
 )

@@ -44,7 +44,7 @@ class ScoreConfig(dg.Config):
             owners=[owner_of(PREDICTIONS)],
             kinds={"scikitlearn", "duckdb"},
             description=(
-                "One row a customer and cutoff: the probability that the customer does not shop in the next 28 days, "
+                "One row a customer and cutoff: the probability that the customer does not shop within the horizon, "
                 "with the model version that said so and three reasons. Written by the champion, a cutoff at a time "
                 "and once; `trained_through` tells which predictions may count as performance. Read by "
                 "customers_at_risk, accuracy_over_time and anyone with SQL."

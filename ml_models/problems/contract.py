@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from sklearn.pipeline import Pipeline
+from ml_models.problems.question import Question
+
+if TYPE_CHECKING:
+    # A catalogue is read where models are not loaded.
+    import numpy as np
+    from sklearn.pipeline import Pipeline
 
 Risk = Literal["high", "low", "either"]
 Unit = Literal[
@@ -57,8 +61,8 @@ class Candidate:
     name: str
     complexity: int
     trials: int
-    build: Callable[[Mapping[str, Any], int], Pipeline]
-    sample: Callable[[np.random.Generator, int], list[dict[str, Any]]]
+    build: "Callable[[Mapping[str, Any], int], Pipeline]"
+    sample: "Callable[[np.random.Generator, int], list[dict[str, Any]]]"
 
 
 @dataclass(frozen=True)
@@ -115,13 +119,32 @@ class Problem:
     features: tuple[str, ...]
     catalogue: Mapping[str, Feature]
     families: Mapping[str, str]
-    horizon_days: int
-    window_days: int
+    question: Question
     recency_feature: str
     rfm_features: tuple[str, ...]
     slices: tuple[SliceRule, ...]
     candidates: tuple[Candidate, ...]
     behaviour: Behaviour
+
+    @property
+    def horizon_days(self) -> int:
+        """Days after its cutoff when a label is known."""
+        return self.question.horizon_days
+
+    @property
+    def window_days(self) -> int:
+        """Days before a cutoff that its features look at."""
+        return self.question.look_back_days
+
+    @property
+    def early_days(self) -> int:
+        """Days after its cutoff when the early proxy of a label is known."""
+        return self.question.early_days
+
+    @property
+    def early_label(self) -> str:
+        """The column of the early proxy: `lapsed_14d`."""
+        return f"{self.label}_{self.early_days}d"
 
     @property
     def keys(self) -> list[str]:

@@ -3,7 +3,7 @@
 The champion's own pipeline is judged on cutoffs whose labels began after all that it learned from. The candidate cannot
 be: its worth is that it knows those weeks. So its recipe is fitted without a part of the customers, on all their weeks,
 and scores that part (cross-fitting by customer): what is compared is what would be deployed, on customers that it did
-not know. A time split cannot show it, because a fit that ended 28 days before the rows that judge it never saw the
+not know. A time split cannot show it, because a fit that ended a horizon before the rows that judge it never saw the
 change that it is meant to learn. Measured on the bundled year with a third of the customers quitting from some cutoff
 on, two cutoffs later: the time-split fit failed the baselines; the cross-fitted one beat the champion by .007 to .014
 [beyond noise], and the month after confirmed it.

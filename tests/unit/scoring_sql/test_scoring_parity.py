@@ -13,9 +13,9 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
+from support.bundled import PROBLEM
 from support.random_models import NUMBERS, TEXTS, make_rows, one_score, proved, run
 
-from ml_models.problems.lapse import PROBLEM
 from ml_models.scoring_sql import compile_pipeline, parity
 from ml_models.scoring_sql.parity import adversarial_rows
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from support.bundled import FEATURES, PROBLEM
 from support.simulated_shop import make_frame
 
 from ml_models.metrics import row_log_loss
-from ml_models.problems.lapse import FEATURES, PROBLEM
 from ml_models.training.champion_challenge import GROWTH, OLD_DAYS, Champion, Comparison, compare_with_champion, grounds
 from ml_models.training.gate import GateResult, evaluate_candidate, judge
 from ml_models.training.gates import GATES

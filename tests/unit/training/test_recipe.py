@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from support.bundled import PROBLEM
 
 from ml_models.problems.contract import Problem
-from ml_models.problems.lapse import PROBLEM
 from ml_models.training.champion_challenge import Champion
 from ml_models.training.gate import evaluate_candidate
 from ml_models.training.recipe import LIBRARIES, library_versions, recipe_fingerprint
@@ -177,7 +177,7 @@ def test_the_same_rows_and_recipe_have_the_same_digits_in_any_order(rows):
         {"candidates": (replace(PROBLEM.candidates[0], trials=3), PROBLEM.candidates[1])},
         {"slices": ()},
         {"rfm_features": PROBLEM.rfm_features[:2]},
-        {"horizon_days": 35},
+        {"question": replace(PROBLEM.question, horizon_days=35)},
         {"behaviour": replace(PROBLEM.behaviour, extremes=3.0)},
     ],
     ids=lambda changed: next(iter(changed)),

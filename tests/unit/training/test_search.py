@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import skops.io
 from sklearn.metrics import roc_auc_score
+from support.bundled import FEATURES, PROBLEM
 from support.simulated_shop import make_frame
 
-from ml_models.problems.lapse import FEATURES, PROBLEM
 from ml_models.training.baselines import BASELINES, baseline_scores
 from ml_models.training.search import TrainingResult, train
 from ml_models.training.splits import split_training_set
