@@ -36,6 +36,9 @@ JUDGED_CUSTOMERS = 20_000
 EXTRACTED = "_airbyte_extracted_at"
 """The instant at which Airbyte read a row of a raw table."""
 
+LOADED = "_loaded_at"
+"""The instant at which a row of a table that was there already was first seen in this form."""
+
 
 class WarehouseError(RuntimeError):
     """Something about the warehouse that a person has to put right; the message says what and how."""
