@@ -44,7 +44,6 @@ class Loaded:
 class _Seen:
     """What the times of a staged table are."""
 
-    newest: datetime | None
     unreadable: int
     first_arrived: datetime | None
 
@@ -94,7 +93,7 @@ def _land(
         seen = _look(connection, name, company, read, event, arrived)
         shown = _shown(event, arrived, seen, now, zone) if clock.stands else "true"
         hidden, newest = connection.execute(
-            f"select count(*) filter (not ({shown})), max({event or 'null::timestamp'}) filter ({shown}) from {STAGED}"
+            f"select count(*) filter (not ({shown})), max({_finite(event, 'timestamp')}) filter ({shown}) from {STAGED}"
         ).fetchall()[0]
     day = f"cast({event} as date)" if event else "null::date"
     offer = Offer(name, read, day, arrived or "null", shown, now)
@@ -165,10 +164,13 @@ def _look(
                 f"{example!r} ({read.columns[told]}). Write its `format` in company.toml, or leave it out there.",
             )
         unreadable += failed if expression is event else 0
-    newest, first = connection.execute(
-        f"select max({event or 'null::timestamp'}), min({arrived or 'null::timestamptz'}) from {STAGED}"
-    ).fetchall()[0]
-    return _Seen(newest, unreadable, first)
+    first = connection.execute(f"select min({_finite(arrived, 'timestamptz')}) from {STAGED}").fetchall()[0][0]
+    return _Seen(unreadable, first)
+
+
+def _finite(expression: str, kind: str) -> str:
+    # Databases know the time "infinity", and Python does not.
+    return f"(case when isfinite({expression}) then {expression} end)" if expression else f"null::{kind}"
 
 
 def _shown(event: str, arrived: str, seen: _Seen, now: datetime, zone: str) -> str:
