@@ -29,7 +29,8 @@ def has_new_data(warehouse: Warehouse, clock: Clock, name: str, table: RawTable,
     if table.source.partition(":")[0] in FILES and not clock.stands:
         written = datetime.fromtimestamp(files.changed_at(name, table, folder), UTC).astimezone(now.tzinfo)
         if written > last:
-            return SourceNews(True, f"{name} was written at {written:%Y-%m-%d %H:%M:%S}, and last read as of {as_of}")
+            at = f"{written:%Y-%m-%d %H:%M:%S}"
+            return SourceNews(True, f"{name} was written at {at}, and last read as of {as_of}", written.isoformat())
         return SourceNews(False, f"{name} was not written since it was read as of {as_of}")
     if last.date() < now.date():
         return SourceNews(True, f"{name} was last read as of {as_of}, it is now {now:%Y-%m-%d %H:%M}")

@@ -64,8 +64,8 @@ def test_types_and_nulls_are_those_of_the_database(shop: Shop, database: Any) ->
         "_loaded_at": "TIMESTAMP WITH TIME ZONE",
     }
     assert shop.rows(
-        "select customer, cast(day as varchar), cast(orders.at as varchar), cast(amount as varchar), rate, paid, pieces, "
-        '"of it", through from raw.orders order by pieces nulls first'
+        "select customer, cast(day as varchar), cast(orders.at as varchar), cast(amount as varchar), rate, paid, "
+        'pieces, "of it", through from raw.orders order by pieces nulls first'
     ) == [
         ("", None, "infinity", None, None, None, None, None, "shop"),
         (

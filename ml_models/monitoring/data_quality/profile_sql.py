@@ -10,7 +10,7 @@ from datetime import date, timedelta
 
 import pandas as pd
 
-from ml_models.monitoring.data_quality.monitored_tables import TECHNICAL, MonitoredTable, Reference
+from ml_models.monitoring.data_quality.monitored_tables import TECHNICAL, MonitoredTable, Reference, kind_of
 from ml_models.monitoring.data_quality.sql_functions import SqlFunctions
 from ml_models.monitoring.data_quality.thresholds import BLOCKS, LOOK_BACK, REPLAY_BACK, SEGMENT_ROWS, WEEK
 
@@ -85,11 +85,11 @@ class _Plan:
         first = self.first - timedelta(days=back)
         week = self.words("add_days", f"date '{self.first}'", f"7 * floor({self._since('d_')} / 7.0)")
         stored = self.table.time_column
-        # Two days to each side: the wall clock is never further from the stored time than that.
+        # Two days to each side: the wall clock is never further from the stored time than that. A text is no time yet.
         rough = (
             f" where {stored} >= timestamp '{first - timedelta(days=2)}' and {stored} < timestamp "
             f"'{self.end + timedelta(days=2)}'"
-            if stored
+            if kind_of(self.table.columns.get(stored, "")) == "time"
             else ""
         )
         return (
