@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from resources.airbyte.landing import StreamPlan
 from resources.company import Company, company
-from resources.tables.times import event_column, local_time, time_column
+from resources.tables.times import declared_time
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,15 +139,14 @@ def declared_sources(ours: Company, found: Mapping[str, Mapping[str, str]]) -> "
 
     for name, table in ours.tables.items():
         asset = f"raw/{name}"
-        columns, time = found.get(asset, {}), event_column(ours, name)
-        if columns:
-            timed = time in columns
+        if asset in found:
+            time, local = declared_time(ours, name, found[asset])
             yield TableSource(
                 asset=asset,
-                columns=columns,
+                columns=found[asset],
                 keys=tuple(key.lower() for key in table.keys),
-                time_sql=local_time(time_column(ours, name, time), columns[time], ours.time.zone) if timed else "",
-                time_column=time if timed else "",
+                time_sql=local,
+                time_column=time,
             )
 
 

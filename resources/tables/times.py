@@ -1,5 +1,8 @@
 """When a row's event was, as SQL of DuckDB over the columns of a raw table: by the shops' clock, without a zone."""
 
+from collections.abc import Mapping
+
+from resources.company import company as chosen_company
 from resources.company.model import Column, Company
 from resources.warehouse import quoted
 
@@ -26,6 +29,29 @@ def event_column(company: Company, table: str) -> str:
     if not declared and table == company.order_lines.table:
         declared = company.order_lines.time.column
     return declared.lower()
+
+
+def declared_time(company: Company, table: str, columns: Mapping[str, str]) -> tuple[str, str]:
+    """Return the column of a declared table's event time and its expression, as of `local_time`; "" where it has none.
+
+    `columns` are those of the raw table, with their types.
+    """
+    column = event_column(company, table)
+    if column not in columns:
+        return "", ""
+    return column, local_time(time_column(company, table, column), columns[column], company.time.zone)
+
+
+def stored_time(asset: str, columns: Mapping[str, str]) -> tuple[str, str] | None:
+    """Do as `declared_time` for `raw/<name>`; None where the company declares no such table.
+
+    A column that holds text is "": no condition on it can skip what need not be read.
+    """
+    ours, table = chosen_company(), asset.removeprefix("raw/")
+    if table not in ours.tables:
+        return None
+    column, local = declared_time(ours, table, columns)
+    return column if columns.get(column, "").upper().startswith(("TIMESTAMP", "DATE")) else "", local
 
 
 def local_time(column: Column, kind: str, zone: str) -> str:

@@ -242,6 +242,11 @@ class Warehouse(dg.ConfigurableResource[None]):
         return {}
 
 
+def arrival_of(columns: Mapping[str, str]) -> str:
+    """Return the column that says when a row of a raw table arrived; "" where none does."""
+    return next((name for name in (EXTRACTED, LOADED) if name in columns), "")
+
+
 def quoted(name: str) -> str:
     """Quote a SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
