@@ -59,11 +59,11 @@ def extend_frame(warehouse: Warehouse, rebuild_from: str, most_rows: int) -> Ext
 
     # pandera takes seconds to load; a day without a new cutoff does not need it.
     from ml_models.monitoring.thresholds import EARLY_DAYS
-    from ml_models.problems.lapse.features import frame_schema
-    from ml_models.problems.lapse.problem import HORIZON_DAYS, WINDOW_DAYS
+    from ml_models.problems.lapse.frame import frame_schema
+    from ml_models.problems.lapse.problem import HORIZON_DAYS, PROBLEM, WINDOW_DAYS
     from ml_models.validation import validate_frame
 
-    require_agreement(company().question, horizon_days=HORIZON_DAYS, look_back_days=WINDOW_DAYS, early=EARLY_DAYS)
+    require_agreement(company().question, horizon_days=HORIZON_DAYS, look_back_days=WINDOW_DAYS, early_days=EARLY_DAYS)
 
     spine, rows = _spine(warehouse), 0
 
@@ -76,7 +76,9 @@ def extend_frame(warehouse: Warehouse, rebuild_from: str, most_rows: int) -> Ext
                 "order by cutoff_date, customer_id",
                 some,
             )
-            report = validate_frame(features, frame_schema(spine, required=some))
+            report = validate_frame(
+                features, frame_schema(PROBLEM.catalogue, company().question.asked, spine, required=some)
+            )
             rows += len(features)
             if report.frame is None:
                 raise InvalidFrameError(report, rows, len(cutoffs))
@@ -95,9 +97,9 @@ def require_agreement(question: Question, **answered: int) -> None:
     Raises:
         StepRefusedError: they differ; the message names both places.
     """
-    differ = {name: days for name, days in answered.items() if getattr(question, name) != days}
+    differ = {name: days for name, days in answered.items() if getattr(question.asked, name) != days}
     if differ:
-        asked = ", ".join(f"{name} = {getattr(question, name)}" for name in differ)
+        asked = ", ".join(f"{name} = {getattr(question.asked, name)}" for name in differ)
         known = ", ".join(f"{name} = {days}" for name, days in differ.items())
         raise StepRefusedError(
             f"Expected the question of company.toml to be the one that the model answers ({known}), and it asks "

@@ -8,7 +8,20 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 Risk = Literal["high", "low", "either"]
-Unit = Literal["count", "days", "cents", "share", "pace", "ratio", "hour", "cents a week", "days a week", "deviations"]
+Unit = Literal[
+    "count",
+    "days",
+    "cents",
+    "share",
+    "pace",
+    "ratio",
+    "hour",
+    "cents a week",
+    "days a week",
+    "cents a period",
+    "days a period",
+    "deviations",
+]
 
 
 @dataclass(frozen=True)

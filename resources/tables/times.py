@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 
 from resources.company import company as chosen_company
+from resources.company import reading
 from resources.company.model import Column, Company
+from resources.company.reading import literal
 from resources.warehouse import quoted
-
-_OFFSET = r":[0-9.]+ ?(Z|z|[+-][0-9]{2}(:?[0-9]{2})?)$"
-"""The end of an ISO text that carries its offset. A date ends alike ('-01'), so the seconds or minutes belong to it."""
 
 
 def time_column(company: Company, table: str, column: str) -> Column:
@@ -57,45 +56,20 @@ def stored_time(asset: str, columns: Mapping[str, str]) -> tuple[str, str] | Non
 def local_time(column: Column, kind: str, zone: str) -> str:
     """Return the expression for a column's time by the clock of `zone`, as TIMESTAMP; null where it cannot be read.
 
-    `kind` is the column's type in DuckDB. A time without a zone was written in the column's own zone, by default
-    `zone`.
+    `kind` is the column's type in DuckDB. What is a time already is not read from its text, so that the warehouse can
+    skip what is out of reach.
     """
-    name, written = quoted(column.column.lower()), column.zone or zone
-    kind, form = kind.upper(), column.format
-    if kind.startswith("DATE"):
-        return f"cast({name} as timestamp)"
+    name, kind = quoted(column.column.lower()), kind.upper()
+    if column.format or not kind.startswith(("DATE", "TIMESTAMP")):
+        return reading.local_time(column, zone, "duckdb")
     if "TIME ZONE" in kind or kind.startswith("TIMESTAMPTZ"):
-        return _in(zone, name)
-    if kind.startswith("TIMESTAMP"):
-        return _moved(f"cast({name} as timestamp)", written, zone)
-    if form in ("epoch", "epoch_ms"):
-        seconds = f"try_cast({name} as double)" + (" / 1000" if form == "epoch_ms" else "")
-        return _in(zone, f"to_timestamp({seconds})")
-    if form == "excel":
-        # Serial days since 1899-12-30, because Excel counts a 29th of February 1900.
-        days = f"round(try_cast({name} as double) * 86400)"
-        return _moved(f"(timestamp '1899-12-30' + to_seconds({days}))", written, zone)
-    text = f"cast({name} as varchar)"
-    if form:
-        read = f"try_strptime(trim({text}), {_text(form)})"
-        return _in(zone, read) if "%z" in form else _moved(read, written, zone)
-    with_offset = _in(zone, f"try_cast({text} as timestamptz)")
-    without = _moved(f"try_cast({text} as timestamp)", written, zone)
-    return f"case when regexp_matches({text}, {_text(_OFFSET)}) then {with_offset} else {without} end"
+        return f"timezone({literal(zone)}, {name})"
+    naive = f"cast({name} as timestamp)"
+    if kind.startswith("DATE") or column.zone in ("", zone):
+        return naive
+    return f"timezone({literal(zone)}, timezone({literal(column.zone)}, {naive}))"
 
 
 def instant(column: str, kind: str, zone: str) -> str:
     """Return the expression for a column's instant (TIMESTAMPTZ); null where it cannot be read."""
-    return f"timezone({_text(zone)}, {local_time(plain(column), kind, zone)})"
-
-
-def _in(zone: str, instant_: str) -> str:
-    return f"timezone({_text(zone)}, {instant_})"
-
-
-def _moved(time: str, written: str, zone: str) -> str:
-    return time if written == zone else _in(zone, f"timezone({_text(written)}, {time})")
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+    return f"timezone({literal(zone)}, {local_time(plain(column), kind, zone)})"

@@ -4,7 +4,8 @@
 `features/feature_frame` validates with.
 """
 
-from ml_models.problems.lapse.features import CATALOGUE, FEATURES, KEYS, frame_schema
-from ml_models.problems.lapse.problem import PROBLEM
+from ml_models.problems.lapse.features import KEYS
+from ml_models.problems.lapse.frame import frame_schema
+from ml_models.problems.lapse.problem import CATALOGUE, FEATURES, PROBLEM
 
 __all__ = ["CATALOGUE", "FEATURES", "KEYS", "PROBLEM", "frame_schema"]

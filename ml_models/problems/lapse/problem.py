@@ -18,7 +18,31 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ml_models.problems.contract import Behaviour, Candidate, Expectation, Problem, SliceRule
-from ml_models.problems.lapse.features import CATALOGUE, FAMILIES, FEATURES, KEYS
+from ml_models.problems.lapse.features import FAMILIES, KEYS, catalogue
+from ml_models.problems.question import DepartmentShare, Question
+
+CATALOGUE = catalogue(
+    Question(),
+    {
+        "products",
+        "stores",
+        "quantity",
+        "discounts",
+        "coupons",
+        "departments",
+        "categories",
+        "private_label",
+        "hours",
+        "lines",
+    },
+    [
+        DepartmentShare("produce"),
+        DepartmentShare("meat", "meat and seafood"),
+        DepartmentShare("drug", "drugstore goods"),
+        DepartmentShare("fuel", trips=True),
+    ],
+)
+FEATURES = list(CATALOGUE)
 
 RECIPE_VERSION = 1
 """Raise it with every change to what training does with the same rows: a candidate's pipeline or search space, or the

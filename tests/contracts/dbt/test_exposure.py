@@ -7,7 +7,7 @@ import duckdb
 import pytest
 from dbt_workshop import Warehouse
 
-from ml_models.problems.lapse.features import CATALOGUE, FEATURES, KEYS
+from ml_models.problems.lapse import CATALOGUE, FEATURES, KEYS
 
 SCHEMA_LINE = "ml_models/problems/lapse/features.py"
 DOCUMENTED = "dbt_project/models/features/customer_features.yml"
