@@ -1,4 +1,4 @@
-"""Which tables are monitored, derived from the Airbyte catalog, column types and counts of values.
+"""Which tables are monitored, derived from the Airbyte catalog, the company's file, column types and counts of values.
 
 Nothing here names a table of a source. After staging the names are canonical, so those few stand here as they are.
 """
@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from resources.airbyte.landing import StreamPlan
+from resources.company import Company, company
+from resources.tables.times import declared_time
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,6 +102,7 @@ def _sources(
             time_sql=_local(cursor, columns.get(cursor, plan.columns.get(cursor, "")), time_zone) if cursor else "",
             time_column=cursor,
         )
+    yield from declared_sources(company(), found)
     if "staging/stg_products" in found:
         yield TableSource("staging/stg_products", found["staging/stg_products"], keys=("product_id",))
     if "staging/stg_order_lines" in found:
@@ -125,6 +128,26 @@ def _sources(
             of="staging/stg_order_lines",
             only=("department", "department_group", "category", "is_private_label"),
         )
+
+
+def declared_sources(ours: Company, found: Mapping[str, Mapping[str, str]]) -> "Iterable[TableSource]":
+    """Yield the tables of the company that were there already and are loaded by now.
+
+    `found` are all tables' columns and types, as of `columns_of`.
+    """
+    from ml_models.monitoring.data_quality.monitored_tables import TableSource
+
+    for name, table in ours.tables.items():
+        asset = f"raw/{name}"
+        if asset in found:
+            time, local = declared_time(ours, name, found[asset])
+            yield TableSource(
+                asset=asset,
+                columns=found[asset],
+                keys=tuple(key.lower() for key in table.keys),
+                time_sql=local,
+                time_column=time,
+            )
 
 
 def _local(column: str, kind: str, time_zone: str) -> str:

@@ -35,6 +35,9 @@ PARTS = frozenset(PART_COLUMNS) | {
 }
 """All parts that a company may have."""
 
+SOURCES = ("parquet", "csv", "duckdb", "postgres", "bigquery")
+"""Where a table that is there already may be."""
+
 AMOUNT_FORMATS = ("", ".", ",")
 """How an amount is written: as engines write numbers, with decimals after a point, or after a comma."""
 
@@ -261,7 +264,21 @@ class RawTable(Strict):
     )
     delimiter: str = Field("", description="For `csv:`. Default: found by looking.")
     encoding: str = Field("", description="For `csv:`. Default: utf-8.")
-    fresh_days: float = Field(2, gt=0, description="How old the newest row may get before the table is stale.")
+    fresh_days: float = Field(2, gt=0, description="How old its newest load may get before the table is stale.")
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "RawTable":
+        kind, _, place = self.source.partition(":")
+        if kind not in SOURCES or not place:
+            raise ValueError(f"source must begin with {', '.join(f'{one}:' for one in SOURCES)}; it is {self.source!r}")
+        if kind == "duckdb" and not all(place.rpartition(":")[::2]):
+            raise ValueError(f"source must be duckdb:file:table; it is {self.source!r}")
+        if (kind == "postgres") != bool(self.connection):
+            raise ValueError(
+                "connection and a source postgres: belong together: name the environment variable that holds the "
+                'database\'s address, such as connection = "SHOP_DATABASE"'
+            )
+        return self
 
 
 class Connector(Strict):
