@@ -20,6 +20,13 @@ MONEY = ("cents", "cents a week")
 # What floating-point sums may differ by when rows stand in another order.
 _ROUNDING = 1e-9
 
+
+def _moved_odds(rate: float, step: float) -> float:
+    """Return the rate (0 to 1) whose log-odds are `step` above those of `rate`; it stays between 0 and 1."""
+    odds = np.clip(rate, 1e-12, 1 - 1e-12) / (1 - np.clip(rate, 1e-12, 1 - 1e-12)) * np.exp(step)
+    return float(odds / (1 + odds))
+
+
 Array = npt.NDArray[np.float64]
 
 
@@ -70,7 +77,8 @@ def _invariance(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: 
     # What the model does not read cannot move it; reading an id or a date would be the defect.
     unexpected = sorted(set(getattr(pipeline, "feature_names_in_", problem.features)) - set(problem.features))
     money = [name for name in problem.features if problem.catalogue[name].unit in MONEY]
-    behaviour = problem.behaviour
+    behaviour, mean = problem.behaviour, float(score.mean())
+    allowed = _moved_odds(mean, behaviour.price_tolerance) - mean
     dearer = frame.assign(**{name: frame[name] * behaviour.price_factor for name in money})
     moved = float(np.abs(_score(pipeline, dearer, problem) - score).mean())
     return [
@@ -87,11 +95,11 @@ def _invariance(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: 
         _result(
             "invariance",
             "price level",
-            moved <= behaviour.price_tolerance,
+            moved <= allowed,
             moved,
-            behaviour.price_tolerance,
+            allowed,
             f"All {len(money)} money columns times {behaviour.price_factor:g}: {_moved(moved, 'on average')}; "
-            f"{behaviour.price_tolerance:g} is allowed.",
+            f"{allowed:.4f} is allowed.",
         ),
     ]
 
@@ -110,7 +118,11 @@ def _direction(
             # Inside what the catalogue allows: a customer with minus two visits is nobody.
             moved[name] = (values + step).clip(feature.low, feature.high)
     mean = float(score.mean())
-    change, bound = float(_score(pipeline, frame.assign(**moved), problem).mean() - mean), expected.at_least * mean
+    change = float(_score(pipeline, frame.assign(**moved), problem).mean() - mean)
+    bound = _moved_odds(mean, expected.at_least) - mean
+    if expected.at_least <= 0:
+        # What so many customers cannot tell from nothing is no contradiction.
+        bound = min(bound, -0.5 * float(np.sqrt(mean * (1 - mean) / len(frame))))
     return _result(
         "directions",
         expected.name,
@@ -123,6 +135,7 @@ def _direction(
 
 def _extremes(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: Problem) -> list[BehaviourResult]:
     times, mean = problem.behaviour.extremes, float(score.mean())
+    high, low = _moved_odds(mean, np.log(times)), _moved_odds(mean, -np.log(times))
     worst, best = (float(_score(pipeline, _extreme(frame, problem, end), problem)[0]) for end in ("high", "low"))
     nullable = [name for name in problem.features if problem.catalogue[name].nullable]
     empty = frame.assign(**dict.fromkeys(nullable, np.nan))
@@ -135,20 +148,20 @@ def _extremes(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: Pr
         _result(
             "extremes",
             "the worst customer",
-            worst >= times * mean,
+            worst >= high,
             worst,
-            times * mean,
-            f"A customer at the bad end of every feature scores {worst:.3f}; at least {times:g} times the mean, "
-            f"{times * mean:.3f}, is expected.",
+            high,
+            f"A customer at the bad end of every feature scores {worst:.3f}; at least {high:.3f} is expected, "
+            f"{times:g} times the odds of the mean, {mean:.3f}.",
         ),
         _result(
             "extremes",
             "the best customer",
-            best <= mean / times,
+            best <= low,
             best,
-            mean / times,
-            f"A customer at the good end of every feature scores {best:.3f}; at most the mean divided by {times:g}, "
-            f"{mean / times:.3f}, is expected.",
+            low,
+            f"A customer at the good end of every feature scores {best:.3f}; at most {low:.3f} is expected, "
+            f"the odds of the mean, {mean:.3f}, divided by {times:g}.",
         ),
         _result(
             "extremes",
