@@ -124,6 +124,7 @@ def _deployed(warehouse: Warehouse, registry: ModelRegistry, version: ModelVersi
 def _refit(registry: ModelRegistry, champion: ModelVersion | None) -> "Callable[[pd.DataFrame], Pipeline]":
     """Return the champion's recipe; before the first champion, the simplest candidate as it comes."""
     from ml_models.problems.lapse.problem import PROBLEM
+    from ml_models.training.fitting import fitted
     from ml_models.training.search import simplest_recipe
 
     if champion is None:
@@ -132,6 +133,6 @@ def _refit(registry: ModelRegistry, champion: ModelVersion | None) -> "Callable[
     parameters = registry.evidence(champion)["parameters"]
 
     def refit(rows: "pd.DataFrame") -> "Pipeline":
-        return candidate.build(parameters, SEED).fit(rows[list(PROBLEM.features)], rows[PROBLEM.label])
+        return fitted(candidate, parameters, SEED, rows, PROBLEM)
 
     return refit

@@ -41,8 +41,8 @@ class Feature:
 class Candidate:
     """A model family that competes. `complexity` orders ties: the simpler (lower) one wins.
 
-    `build(parameters, seed)` returns an unfitted `Pipeline` for a frame of the problem's features;
-    `sample(generator, trials)` returns the parameter sets to try.
+    `build(parameters, seed)` returns an unfitted `Pipeline` for a frame of the features that it reads;
+    `sample(generator, trials)` returns the parameter sets to try. `features`: those that it reads, None for all.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Candidate:
     trials: int
     build: Callable[[Mapping[str, Any], int], Pipeline]
     sample: Callable[[np.random.Generator, int], list[dict[str, Any]]]
+    features: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ class Expectation:
 
     Every feature of the named `families` whose side of risk is known moves by half a standard deviation towards risk,
     all together, because features that say the same thing cannot move alone (a longer silence with as many visits this
-    week is no customer). The mean score's log-odds must then rise by `at_least`: in odds a bound can be met at any
-    rate of lapsing, and .05 is a twentieth of the mean where lapses are rare. Zero and below mean "must not fall"; there
-    the standard error of a rate among so many customers is allowed at least.
+    week is no customer). The mean score's log-odds must then rise by `at_least`: in odds a bound can be met at any rate
+    of lapsing, and .05 is a twentieth of the mean where lapses are rare. Zero and below mean "must not fall"; there the
+    standard error of a rate among so many customers is allowed at least.
 
     Raises:
         ValueError: `at_least` is beyond what any model can show.
@@ -91,10 +92,10 @@ class Expectation:
 class Behaviour:
     """What a model must do whatever it learned.
 
-    `expectations`: see there. `price_factor`, `price_tolerance`: all money times the factor may change scores by no more
-    on average than this step in log-odds changes the mean, because prices rise and customers stay. `extremes`: the odds
-    of the customer at the bad (good) end of every feature at once are at least this many times (at most one part in
-    this many of) the odds of the mean. Odds have room at any rate: twice a mean of .6 would be no probability.
+    `expectations`: see there. `price_factor`, `price_tolerance`: all money times the factor may change scores by no
+    more on average than this step in log-odds changes the mean, because prices rise and customers stay. `extremes`: the
+    odds of the customer at the bad (good) end of every feature at once are at least this many times (at most one part
+    in this many of) the odds of the mean. Odds have room at any rate: twice a mean of .6 would be no probability.
 
     Raises:
         ValueError: a bound that no model can meet, or that every model meets.

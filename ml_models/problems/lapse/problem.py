@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ml_models.problems.contract import Behaviour, Candidate, Expectation, Problem, SliceRule
 from ml_models.problems.lapse.features import CATALOGUE, FAMILIES, FEATURES, KEYS
+from ml_models.training.baselines import baseline_candidates
 
 RECIPE_VERSION = 2
 """Raise it with every change to what training does with the same rows: a candidate's pipeline or search space, or the
@@ -27,6 +28,7 @@ splits, baselines, search or gate in `ml_models/training/`. Then no home takes a
 HORIZON_DAYS = 28
 WINDOW_DAYS = 84
 LABEL = "lapsed"
+RECENCY, RFM = "recency_days", ("recency_days", "active_days_84d", "spend_cents_84d")
 
 _C_VALUES = (0.001, 0.005, 0.02, 0.1)
 _BOOSTING_SPACE: dict[str, tuple[float, ...]] = {
@@ -79,14 +81,15 @@ PROBLEM = Problem(
     families=FAMILIES,
     horizon_days=HORIZON_DAYS,
     window_days=WINDOW_DAYS,
-    recency_feature="recency_days",
-    rfm_features=("recency_days", "active_days_84d", "spend_cents_84d"),
+    recency_feature=RECENCY,
+    rfm_features=RFM,
     # Light and heavy shoppers differ tenfold in lapse rate: a headline metric mostly separates these bands from each
     # other.
     slices=(SliceRule("activity", "active_days_84d", (1, 3, 6, 12, 24)),),
     candidates=(
-        Candidate("logistic", 1, 4, _logistic, _logistic_parameters),
-        Candidate("boosting", 2, 5, _boosting, _boosting_parameters),
+        Candidate("logistic", 3, 4, _logistic, _logistic_parameters),
+        Candidate("boosting", 4, 5, _boosting, _boosting_parameters),
+        *baseline_candidates(RECENCY, RFM),
     ),
     # Bounds leave room below what both candidates did, fitted on one, on fourteen and on all matured cutoffs of the
     # bundled year: recency +.0015 to +.0093, frequency +.031 to +.071, rhythm -.0023 to +.0066, spend -.0004 to +.0106,

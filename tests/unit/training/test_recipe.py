@@ -88,6 +88,8 @@ PRODUCED: dict[int, dict[str, object]] = {
         "chosen": ["logistic", {"C": 0.005}],
         "trials": [
             ["boosting", 0.229969],
+            ["recency_rule", 0.232299],
+            ["rfm_logistic", 0.232384],
             ["logistic", 0.232415],
             ["boosting", 0.234138],
             ["logistic", 0.238616],
@@ -99,7 +101,7 @@ PRODUCED: dict[int, dict[str, object]] = {
         ],
         "holdout": {
             "base_rate": 0.338145,
-            "recency_rule": 0.30377,
+            "recency_rule": 0.302804,
             "rfm_logistic": 0.299163,
             "logistic": 0.294824,
             "boosting": 0.291444,
@@ -125,7 +127,7 @@ PRODUCED: dict[int, dict[str, object]] = {
         ],
         "compared": {
             "base_rate": 0.09489,
-            "recency_rule": 0.095426,
+            "recency_rule": 0.095201,
             "rfm_logistic": 0.096821,
             "candidate": 0.096012,
             "champion": 0.083356,
@@ -133,10 +135,10 @@ PRODUCED: dict[int, dict[str, object]] = {
         "gates": {
             "enough_evidence": [True, 247.0],
             "beats_base_rate": [True, -0.0489],
-            "beats_recency_rule": [True, -0.002076],
+            "beats_recency_rule": [True, -0.00284],
             "beats_rfm_logistic": [True, -0.007019],
             "calibration": [True, 0.029215],
-            "negative_control": [True, 0.05801],
+            "negative_control": [True, 0.05898],
             "simpler_is_worse": [True, 0.0],
             "beats_champion": [True, -0.009552],
             "no_slice_worse": [True, 0.00399],
