@@ -120,7 +120,7 @@ def _sources(
             entity="customer_id",
             group="order_id",
         )
-    if joined and products:
+    if joined and products and not ours.levels_in_lines:
         yield TableSource(
             "marts/order_lines",
             joined,

@@ -57,6 +57,7 @@ def variables(company: Company) -> dict[str, Any]:
         "horizon_days": asked.horizon_days,
         "early_days": asked.early_days,
         "parts": sorted(company.parts),
+        "levels_in_lines": company.levels_in_lines,
         "departments": [
             {"name": one.name, "values": list(one.values), "trips": one.trips} for one in company.departments
         ],

@@ -333,6 +333,11 @@ class Company(Strict):
         return tuple(re.sub(r"\W+", "_", name.strip().lower()) for name in given)
 
     @property
+    def levels_in_lines(self) -> bool:
+        """Whether each order line says itself what its product is; a list of products says it of all lines at once."""
+        return self.products is not None and self.products.table is None
+
+    @property
     def department_shares(self) -> tuple[DepartmentShare, ...]:
         """The shares of the spend that are features."""
         return tuple(DepartmentShare(one.name, one.label, one.trips) for one in self.departments)
