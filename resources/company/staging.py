@@ -251,7 +251,7 @@ def customers_sql(company: Company, dialect: Dialect) -> str:
     if customers is None:
         return ""
     attributes = "".join(
-        f",\n    max({reading.label(Column(column=raw), dialect)}) as {name}"
+        f",\n    max({reading.label(Column.model_validate({'column': raw}), dialect)}) as {name}"
         for raw, name in zip(customers.attributes, company.attributes, strict=True)
     )
     return f"""{HEADER}
@@ -312,6 +312,6 @@ def _documented(table: CanonicalTable) -> dict[str, Any]:
 
 
 def _yaml(content: dict[str, Any]) -> str:
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120))
