@@ -11,7 +11,7 @@ import dagster as dg
 
 from resources.alerts import Alerts
 from sensors.history import completed_evaluations, text
-from steps.ownership import FRESHNESS, ML_ENGINEERING, owner_of
+from steps.ownership import owner_of, team
 
 if TYPE_CHECKING:
     from dagster_shared.error import SerializableErrorInfo
@@ -34,7 +34,7 @@ class Found(NamedTuple):
 )
 def run_failure_alert(context: dg.RunFailureSensorContext, alerts: Alerts) -> None:
     """Alert the owner of the first thing that failed."""
-    unknown = Found(ML_ENGINEERING, f"run of {context.dagster_run.job_name}", context.failure_event.message or "")
+    unknown = Found(team("models"), f"run of {context.dagster_run.job_name}", context.failure_event.message or "")
     try:
         found = next(_failures(context), unknown)
     # Dagster visits a failed run once: an alert that says less is better than one that is lost with its traceback.
@@ -65,7 +65,7 @@ def _failures(context: dg.RunFailureSensorContext) -> Iterator[Found]:
             keys = sorted(_keys_of_step(context, event.step_key or ""), key=str)
             error = event.step_failure_data.error
             yield Found(
-                _owner(keys[0]) if keys else ML_ENGINEERING,
+                _owner(keys[0]) if keys else team("models"),
                 f"step {event.step_key}",
                 sentence_of(error) if error else event.message or "",
             )
@@ -93,7 +93,7 @@ def _owner(key: dg.AssetKey) -> str:
         return owner_of(key)
     except KeyError:
         # Not ours: a run of another code location on the same instance.
-        return ML_ENGINEERING
+        return team("models")
 
 
 def _owner_of_check(context: dg.RunFailureSensorContext, evaluation: dg.AssetCheckEvaluation) -> str:
@@ -184,7 +184,8 @@ def _keys_of_step(context: dg.RunFailureSensorContext, step: str) -> set[dg.Asse
 )
 def stale_table_alert(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SkipReason:
     """Alert owners of tables that became stale since the last tick; the cursor holds those already reported."""
-    keys = [dg.AssetKey(list(path)) for path in FRESHNESS]
+    graph = context.repository_def.asset_graph if context.repository_def else None
+    keys = [key for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy] if graph else []
     states = context.instance.get_freshness_state_records(keys)
     stale = {key.to_user_string(): at for key, at in states.items() if at.freshness_state.name == "FAIL"}
     reported = set(filter(None, (context.cursor or "").split(","))) & set(stale)

@@ -1,39 +1,42 @@
 """Who owns what, and how old it may get: one table each, keyed by asset.
 
-An asset that no row covers fails a test. A row is a decision by people. A freshness window is written here only. A
-team's name also stands where this table cannot be read; a test holds the owners of all assets to the table
-(tests/graph/test_graph.py).
-
-- `resources/airbyte/raw.py`: the owner of the raw assets, in a room below this one.
-- `dbt_project/dbt_project.yml`, and the `.yml` files of dbt's groups, sources, exposures and serving models.
-- `.github/CODEOWNERS`: who is asked for a review, under your organisation's name.
-- `expected` in `drills/*.toml`: whom a drill must name.
+An asset that no row covers fails a test. Teams, and how old a raw table may get, stand in the company's file; which of
+the teams has a schema, and the freshness windows of what is made of raw tables, are written here only. The dbt project
+names the default teams, and the prepared one the company's (resources/company/owners.py). `.github/CODEOWNERS` says who
+is asked for a review, under your organisation's name.
 """
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Literal
 
 import dagster as dg
 
-DATA_ENGINEERING = "team:data-engineering"
-ANALYTICS_ENGINEERING = "team:analytics-engineering"
-ML_ENGINEERING = "team:ml-engineering"
+from resources.company import company
 
-OWNER_BY_SCHEMA: Mapping[str, str] = {
-    "raw": DATA_ENGINEERING,
-    "staging": ANALYTICS_ENGINEERING,
-    "marts": ANALYTICS_ENGINEERING,
-    "features": ANALYTICS_ENGINEERING,
-    "outcomes": ANALYTICS_ENGINEERING,
-    "training": ML_ENGINEERING,
-    "predictions": ML_ENGINEERING,
-    "monitoring": ML_ENGINEERING,
+Role = Literal["raw", "tables", "models"]
+"""A field of the company's owners."""
+
+OWNER_BY_SCHEMA: Mapping[str, Role] = {
+    "raw": "raw",
+    "staging": "tables",
+    "marts": "tables",
+    "features": "tables",
+    "outcomes": "tables",
+    "training": "models",
+    "predictions": "models",
+    "monitoring": "models",
 }
 
-OWNER_BY_KEY: Mapping[tuple[str, str], str] = {
-    # The hand-over: analytics engineering builds the features, ML engineering answers for what the model is fed.
-    ("features", "feature_frame"): ML_ENGINEERING,
+OWNER_BY_KEY: Mapping[tuple[str, str], Role] = {
+    # The hand-over: who shapes builds the features, who predicts answers for what the model is fed.
+    ("features", "feature_frame"): "models",
 }
+
+
+def team(role: Role) -> str:
+    """Return the company's team with a role."""
+    return str(getattr(company().owners, role))
 
 
 def owner_of(key: dg.AssetKey) -> str:
@@ -43,12 +46,12 @@ def owner_of(key: dg.AssetKey) -> str:
         KeyError: no row covers the asset; the message says where to add one.
     """
     schema, name = key.path[0], key.path[-1]
-    owner = OWNER_BY_KEY.get((schema, name)) or OWNER_BY_SCHEMA.get(schema)
-    if owner is None:
+    role = OWNER_BY_KEY.get((schema, name)) or OWNER_BY_SCHEMA.get(schema)
+    if role is None:
         raise KeyError(
             f"Asset {key.to_user_string()} has no owner. Add its schema to OWNER_BY_SCHEMA in steps/ownership.py."
         )
-    return owner
+    return team(role)
 
 
 def _window(*, warn_days: float, fail_days: float) -> dg.FreshnessPolicy:
@@ -59,14 +62,10 @@ DAILY = _window(warn_days=1.25, fail_days=2)
 WEEKLY = _window(warn_days=7.5, fail_days=9)
 MONTHLY = _window(warn_days=35, fail_days=63)
 
+RAW_FRESH_DAYS = 2.0
+"""Of a raw table of which the company says nothing."""
+
 FRESHNESS: Mapping[tuple[str, str], dg.FreshnessPolicy] = {
-    ("raw", "transactions"): DAILY,
-    ("raw", "products"): DAILY,
-    ("raw", "demographics"): WEEKLY,
-    ("raw", "campaigns"): WEEKLY,
-    ("raw", "campaign_descriptions"): WEEKLY,
-    ("raw", "coupons"): WEEKLY,
-    ("raw", "coupon_redemptions"): DAILY,
     ("features", "customer_features"): DAILY,
     ("features", "feature_frame"): DAILY,
     ("outcomes", "customer_outcomes"): DAILY,
@@ -84,6 +83,28 @@ FRESHNESS: Mapping[tuple[str, str], dg.FreshnessPolicy] = {
 
 
 def with_freshness(spec: dg.AssetSpec) -> dg.AssetSpec:
-    """Give an asset its freshness policy, if the table has one."""
-    policy = FRESHNESS.get((spec.key.path[0], spec.key.path[-1]))
+    """Give an asset its freshness policy, if it has one."""
+    policy = freshness_of(spec.key)
     return spec.replace_attributes(freshness_policy=policy) if policy else spec
+
+
+def freshness_of(key: dg.AssetKey) -> dg.FreshnessPolicy | None:
+    """Return the freshness policy of an asset: of a raw table by the company's file, of others by the table here."""
+    schema, name = key.path[0], key.path[-1]
+    if schema != "raw":
+        return FRESHNESS.get((schema, name))
+    days = _fresh_days(name)
+    # Eighteen hours before two days, a day and a half before nine: an ordinary delay alarms nobody.
+    return _window(warn_days=max(days / 2, days - max(0.75, days / 6)), fail_days=days)
+
+
+def _fresh_days(name: str) -> float:
+    """Return how old a raw table may get."""
+    ours = company()
+    if name in ours.tables:
+        return ours.tables[name].fresh_days
+    for connection in ours.airbyte.values():
+        stream = name.removeprefix(connection.prefix)
+        if name.startswith(connection.prefix) and stream in connection.fresh_days:
+            return connection.fresh_days[stream]
+    return RAW_FRESH_DAYS

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ml_models.problems.question import Question
+from ml_models.problems.question import DepartmentShare, Question
 from resources.company import Company, company
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ def problem() -> "Problem":
 
 def problem_of(asking: Company) -> "Problem":
     """Return the problem of a company."""
-    departments = tuple((department.name, department.trips) for department in asking.departments)
+    departments = tuple(DepartmentShare(one.name, trips=one.trips) for one in asking.departments)
     return _made(asking.question.asked, asking.parts, departments)
 
 
 @cache
-def _made(question: Question, parts: frozenset[str], departments: tuple[tuple[str, bool], ...]) -> "Problem":
+def _made(question: Question, parts: frozenset[str], departments: tuple[DepartmentShare, ...]) -> "Problem":
     # scikit-learn and pandera take seconds to load, and definitions are loaded without them.
     from ml_models.problems.lapse.problem import lapse
 

@@ -1,4 +1,4 @@
-"""What is asked of the data, in days: the plain numbers that features, labels, splits and texts are made of."""
+"""What is asked of the data, and of which shares of the spend: what features, labels, splits and texts are made of."""
 
 import math
 from dataclasses import dataclass
@@ -63,3 +63,17 @@ class Question:
     def month_days(self) -> int:
         """Four periods: the window that is held against the whole look-back."""
         return 4 * self.period_days
+
+
+@dataclass(frozen=True)
+class DepartmentShare:
+    """A share of the spend that is a feature, with what people read; `trips`: the share of orders with it, too."""
+
+    name: str
+    label: str = ""
+    trips: bool = False
+
+    @property
+    def told(self) -> str:
+        """What people read."""
+        return self.label or self.name.replace("_", " ")

@@ -8,9 +8,10 @@ from dagster_airbyte.utils import clean_name
 
 from resources.airbyte.answers import AirbyteGoneError
 from resources.airbyte.protocol import AirbyteError
-from resources.airbyte.raw import OWNER, raw_key
+from resources.airbyte.raw import raw_key
 from resources.airbyte.server import SNAPSHOT_CHECK, RemoteAirbyteWorkspace
 from resources.airbyte.snapshot import Change, OneTableError, ServerConnection
+from resources.company import company
 
 
 def snapshot_checks(workspace: AirbyteWorkspace) -> list[dg.AssetChecksDefinition]:
@@ -32,7 +33,7 @@ def _checks(connection: ServerConnection) -> dg.AssetChecksDefinition:
                 # dbt would fail on a column that is gone, and silently cast one that has another type.
                 blocking=True,
                 description="Airbyte still syncs this stream, with the columns, types and key of the snapshot.",
-                metadata={"owner": OWNER},
+                metadata={"owner": company().owners.raw},
             )
             for key in keys
         ],

@@ -12,10 +12,10 @@ from dagster_airbyte import AirbyteConnectionTableProps, AirbyteWorkspace, Dagst
 from resources.airbyte.landing import AIRBYTE_COLUMNS, SCHEMA, StreamPlan, duckdb_type
 from resources.airbyte.protocol import AirbyteError
 from resources.clock import Clock
+from resources.company import company
 
 _Connection = TypeVar("_Connection")
 
-OWNER = "team:data-engineering"
 AIRBYTE_COLUMN_DESCRIPTIONS = {
     "_airbyte_raw_id": "Identifies this arrival of the record.",
     "_airbyte_extracted_at": "When the record was read at the source; in a recording, the moment of the recording.",
@@ -49,7 +49,7 @@ class RawTranslator(DagsterAirbyteTranslator):
         return spec.replace_attributes(
             key=raw_key(props.table_name),
             group_name=SCHEMA,
-            owners=[OWNER],
+            owners=[company().owners.raw],
             description=_description(props),
             kinds=spec.kinds,
             metadata={
@@ -100,10 +100,14 @@ def _description(props: AirbyteConnectionTableProps) -> str:
 
 @dataclass(frozen=True)
 class SourceNews:
-    """Whether a sync would read something new, and why: a sensor's decision and its explanation."""
+    """Whether a sync would read something new, and why: a sensor's decision and its explanation.
+
+    `of` names what is new where a day does not: a file's time.
+    """
 
     new: bool
     reason: str
+    of: str = ""
 
 
 class PlannedConnection(Protocol):

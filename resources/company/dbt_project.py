@@ -12,6 +12,7 @@ from typing import Any
 
 from resources.company.choice import CompanyError
 from resources.company.model import Company
+from resources.company.owners import name_owners
 
 PROJECT = Path(__file__).resolve().parent.parent.parent / "dbt_project"
 ENTITY = "customer"
@@ -59,7 +60,7 @@ def prepare(company: Company, folder: Path, into: Path, project: Path = PROJECT)
             f"Expected the staging models of {company.title} in companies/{folder.name}/staging/, and there is no .sql "
             "file. Write stg_order_lines.sql there; docs/how-to/source.md lists the canonical columns."
         )
-    digest = _digest(variables(company), project, staging)
+    digest = _digest({**variables(company), "owners": company.owners}, project, staging)
     if made_of(into) == digest:
         return into
     into.parent.mkdir(parents=True, exist_ok=True)
@@ -86,6 +87,7 @@ def _write(company: Company, folder: Path, into: Path, project: Path) -> None:
     shutil.copytree(project, beside, ignore=shutil.ignore_patterns(*_LEFT_OUT))
     shutil.copytree(folder / "staging", beside / _STAGING / folder.name)
     _add_variables(beside / "dbt_project.yml", variables(company))
+    name_owners(beside, company)
     if into.exists():
         into.rename(old)
     beside.rename(into)

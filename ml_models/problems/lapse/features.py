@@ -5,7 +5,7 @@ adds one line here and one expression to the dbt model `customer_features`.
 """
 
 import itertools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date
 
 import numpy as np
@@ -13,7 +13,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from ml_models.problems.contract import Feature, Risk, Unit
-from ml_models.problems.question import Question
+from ml_models.problems.question import DepartmentShare, Question
 
 KEYS: list[str] = ["customer_id", "cutoff_date"]
 
@@ -432,7 +432,7 @@ FEATURES: list[str] = list(CATALOGUE)
 def catalogue(
     question: Question,  # noqa: ARG001
     parts: Collection[str],  # noqa: ARG001
-    departments: Sequence[tuple[str, bool]],  # noqa: ARG001
+    departments: Iterable[DepartmentShare] = (),  # noqa: ARG001
 ) -> dict[str, Feature]:
     """Return the features of a question that a company with these parts can have; so far, those of the bundled one."""
     return CATALOGUE

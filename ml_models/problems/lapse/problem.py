@@ -7,7 +7,7 @@ regression's AUC from .8508 to .8497, so it is left out; trees get neither imput
 raw values and send nulls their own way.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ml_models.problems.contract import Behaviour, Candidate, Expectation, Feature, Problem, SliceRule
 from ml_models.problems.lapse.features import FAMILIES, KEYS, catalogue
-from ml_models.problems.question import Question
+from ml_models.problems.question import DepartmentShare, Question
 
 RECIPE_VERSION = 1
 """Raise it with every change to what training does with the same rows: a candidate's pipeline or search space, or the
@@ -97,12 +97,11 @@ _BEHAVIOUR = Behaviour(
 )
 
 
-def lapse(question: Question, parts: Collection[str], departments: Sequence[tuple[str, bool]]) -> Problem:
+def lapse(question: Question, parts: Collection[str], departments: Iterable[DepartmentShare] = ()) -> Problem:
     """Return the lapse problem of a question, with the features that a company can have.
 
-    `parts` are what the company has of what a company may have (`products`, `stores`, …); `departments` are (name,
-    whether the share of trips counts, too). A slice, an expectation or one of the three RFM features of which the
-    company lacks the column is left out.
+    `parts` are what its data hold (`Company.parts`); `departments` are those whose shares of the spend are features. A
+    slice, an expectation or one of the three RFM features of which the company lacks the column is left out.
     """
     features, back = catalogue(question, parts, departments), question.look_back_days
     # Light and heavy shoppers differ tenfold in lapse rate: a headline metric mostly separates these bands from each
