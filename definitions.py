@@ -25,6 +25,7 @@ from assets.company.airbyte import airbyte_assets, airbyte_checks
 from assets.company.dbt import dbt_models
 from assets.company.dbt_unit_tests import unit_test_checks
 from assets.company.quality import quality_assets
+from assets.company.tables import table_assets
 from assets.problem.backtest import backtest
 from assets.problem.candidate import candidate
 from assets.problem.drift import DRIFT_ASSETS
@@ -34,9 +35,11 @@ from assets.problem.performance import PERFORMANCE_ASSETS
 from assets.problem.predictions import PREDICTION_ASSETS
 from assets.problem.promotion import champion
 from assets.problem.training_set import training_set
+from resources.company import company
+from resources.company.choice import chosen, folder_of
 from resources.profiles import resources_for
 from sensors.alerts import red_check_alert, run_failure_alert, stale_table_alert
-from sensors.arrivals import arrivals_sensor
+from sensors.arrivals import build_arrivals_sensor
 from sensors.drift import build_drift_sensor
 from sensors.jobs import build_jobs
 from sensors.late import build_late_sensor
@@ -60,8 +63,10 @@ def build_definitions(
     """
     resources = {**resources_for(profile), **(overrides or {})}
     # The company's, once: what arrives, what dbt builds of it, and whether it arrived right.
-    landed = airbyte_assets(resources["airbyte"])
-    company = [
+    ours, folder = company(), folder_of(chosen())
+    engine = "duckdb" if resources["warehouse"].dialect == "duckdb" else "bigquery"
+    landed = [*airbyte_assets(resources["airbyte"]), *table_assets(ours, folder, engine)]
+    of_company = [
         *landed,
         *airbyte_checks(resources["airbyte"]),
         *dbt_models(resources["dbt"]),
@@ -78,7 +83,7 @@ def build_definitions(
         *DRIFT_ASSETS,
         judgement,
     ]
-    assets = [*company, *problem]
+    assets = [*of_company, *problem]
     jobs = build_jobs(unit_test_checks(assets), assets)
     return dg.Definitions(
         # A checks definition is an assets definition too.
@@ -87,7 +92,7 @@ def build_definitions(
         jobs=jobs,
         schedules=SCHEDULES,
         sensors=[
-            arrivals_sensor,
+            build_arrivals_sensor(ours, folder),
             build_drift_sensor(jobs),
             build_late_sensor(jobs),
             red_check_alert,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from resources.tables import TableError
 from steps.errors import StepRefusedError
 
 if TYPE_CHECKING:
@@ -23,13 +24,13 @@ TABLE_ROWS = 60
 
 @contextlib.contextmanager
 def without_retries() -> Iterator[None]:
-    """Turn what a step refuses into a failure that Dagster does not try again: only a person can change it."""
+    """Turn what a step or a load refuses into a failure without retries: only a person can change it."""
     try:
         yield
     except ValueError as error:
         from ml_models.rows import MissingFeaturesError
 
-        if not isinstance(error, StepRefusedError | MissingFeaturesError):
+        if not isinstance(error, StepRefusedError | MissingFeaturesError | TableError):
             raise
         raise dg.Failure(str(error), allow_retries=False) from None
 

@@ -22,8 +22,17 @@ class Clock(dg.ConfigurableResource[None]):
         Raises:
             ValueError: the instant is not ISO 8601 with a zone.
         """
-        text = os.environ.get(self.override_variable) or self.reads
+        text = self._set_to
         return parse_instant(text, self.override_variable) if text else datetime.now(UTC)
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is set to a moment, and is not the wall clock."""
+        return bool(self._set_to)
+
+    @property
+    def _set_to(self) -> str:
+        return os.environ.get(self.override_variable) or self.reads
 
 
 def parse_instant(text: str, name: str) -> datetime:

@@ -20,6 +20,7 @@ from pydantic import Field, PrivateAttr
 from resources.company import company
 from resources.company.choice import chosen, folder_of
 from resources.company.dbt_project import made_of, prepare, variables
+from resources.company.reading import Dialect
 from resources.environment import variables as environment_of
 from resources.labels import run_labels
 from resources.secrets import masked
@@ -116,7 +117,8 @@ class DbtRunner(dg.ConfigurableResource[None]):
         """
         if self.project_dir:
             return Path(self.project_dir)
-        return prepare(company(), folder_of(chosen()), Path(self.state_dir) / "project")
+        dialect: Dialect = "duckdb" if self.target == EMBEDDED else "bigquery"
+        return prepare(company(), folder_of(chosen()), Path(self.state_dir) / "project", dialect=dialect)
 
     @property
     def manifest_path(self) -> Path:

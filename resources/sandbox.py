@@ -24,6 +24,7 @@ from ml_models.monitoring.types import Perturbation
 from resources.dbt import DbtRunner
 from resources.ingestions import TABLE as INGESTIONS
 from resources.ingestions import rows_as_of
+from resources.tables.times import stored_time
 from resources.warehouse import WarehouseBusyError, WarehouseError, quoted
 
 if TYPE_CHECKING:
@@ -322,6 +323,8 @@ class _Building:
             if self.until:
                 near = f"{quoted(column)} < {_day(self.until - timedelta(days=1))}"
                 wanted.append(f"({near} or {local} < {_day(self.until)})")
+        elif local and self.until:
+            wanted.append(f"coalesce({local} < {_day(self.until)}, true)")
         where = f" where {' and '.join(wanted)}" if wanted else ""
         changed = any(it.table == asset for it in self.perturbations)
         # Perturbed rows may cost much (a hash of whole rows) and be read often (staging, each measure). What was only
@@ -423,6 +426,8 @@ class _Building:
 
     def time_of(self, asset: str, relation: str) -> tuple[str, str]:
         """Return a raw table's time column and the expression for the local time of a row ("": it has none)."""
+        if (declared := stored_time(asset, self.columns(relation))) is not None:
+            return declared
         column = next(
             (
                 name

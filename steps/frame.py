@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from resources.warehouse.contract import Warehouse
 from steps.as_of import newest_cutoff
+from steps.problem import problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,10 +55,10 @@ def extend_frame(warehouse: Warehouse, rebuild_from: str, most_rows: int) -> Ext
         return Extended([], [], 0)
 
     # pandera takes seconds to load; a day without a new cutoff does not need it.
-    from ml_models.problems.lapse.features import frame_schema
+    from ml_models.problems.lapse.frame import frame_schema
     from ml_models.validation import validate_frame
 
-    spine, rows = _spine(warehouse), 0
+    asked, spine, rows = problem(), _spine(warehouse), 0
 
     def validated() -> "Iterator[pd.DataFrame]":
         nonlocal rows
@@ -68,7 +69,7 @@ def extend_frame(warehouse: Warehouse, rebuild_from: str, most_rows: int) -> Ext
                 "order by cutoff_date, customer_id",
                 some,
             )
-            report = validate_frame(features, frame_schema(spine, required=some))
+            report = validate_frame(features, frame_schema(asked.catalogue, asked.question, spine, required=some))
             rows += len(features)
             if report.frame is None:
                 raise InvalidFrameError(report, rows, len(cutoffs))

@@ -1,4 +1,4 @@
-"""Which tables are monitored, derived from the Airbyte catalog, column types and counts of values.
+"""Which tables are monitored, derived from the Airbyte catalog, the company's file, column types and counts of values.
 
 Nothing here names a table of a source. After staging the names are canonical, so those few stand here as they are.
 """
@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from resources.airbyte.landing import StreamPlan
+from resources.company import Company, company
+from resources.tables.times import declared_time
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,24 +102,29 @@ def _sources(
             time_sql=_local(cursor, columns.get(cursor, plan.columns.get(cursor, "")), time_zone) if cursor else "",
             time_column=cursor,
         )
-    if "staging/stg_products" in found:
-        yield TableSource("staging/stg_products", found["staging/stg_products"], keys=("product_id",))
-    if "staging/stg_order_lines" in found:
+    ours = company()
+    yield from declared_sources(ours, found)
+    # A line is a product in an order; where products are not known, an order may have several lines that are alike.
+    keys = ("order_id", "product_id") if "products" in ours.parts else () if "lines" in ours.parts else ("order_id",)
+    products, lines, joined = (found.get(name) for name in _CANONICAL)
+    if products:
+        yield TableSource("staging/stg_products", products, keys=("product_id",))
+    if lines:
         yield TableSource(
             "staging/stg_order_lines",
-            found["staging/stg_order_lines"],
-            keys=("order_id", "product_id"),
+            lines,
+            keys=keys,
             time_sql="ordered_at",
             time_column="ordered_at",
-            references=(Reference("product_id", "staging.stg_products", "product_id"),),
+            references=(Reference("product_id", "staging.stg_products", "product_id"),) if products else (),
             entity="customer_id",
             group="order_id",
         )
-    if "marts/order_lines" in found:
+    if joined and products:
         yield TableSource(
             "marts/order_lines",
-            found["marts/order_lines"],
-            keys=("order_id", "product_id"),
+            joined,
+            keys=keys,
             time_sql="ordered_at",
             time_column="ordered_at",
             entity="customer_id",
@@ -125,6 +132,29 @@ def _sources(
             of="staging/stg_order_lines",
             only=("department", "department_group", "category", "is_private_label"),
         )
+
+
+_CANONICAL = ("staging/stg_products", "staging/stg_order_lines", "marts/order_lines")
+
+
+def declared_sources(ours: Company, found: Mapping[str, Mapping[str, str]]) -> "Iterable[TableSource]":
+    """Yield the tables of the company that were there already and are loaded by now.
+
+    `found` are all tables' columns and types, as of `columns_of`.
+    """
+    from ml_models.monitoring.data_quality.monitored_tables import TableSource
+
+    for name, table in ours.tables.items():
+        asset = f"raw/{name}"
+        if asset in found:
+            time, local = declared_time(ours, name, found[asset])
+            yield TableSource(
+                asset=asset,
+                columns=found[asset],
+                keys=tuple(key.lower() for key in table.keys),
+                time_sql=local,
+                time_column=time,
+            )
 
 
 def _local(column: str, kind: str, time_zone: str) -> str:

@@ -21,8 +21,7 @@ def problem() -> "Problem":
 
 def problem_of(asking: Company) -> "Problem":
     """Return the problem of a company."""
-    departments = tuple(DepartmentShare(one.name, trips=one.trips) for one in asking.departments)
-    return _made(asking.question.asked, asking.parts, departments)
+    return _made(asking.question.asked, asking.parts, asking.department_shares)
 
 
 @cache

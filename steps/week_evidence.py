@@ -123,6 +123,7 @@ def _deployed(warehouse: Warehouse, registry: ModelRegistry, version: ModelVersi
 
 def _refit(registry: ModelRegistry, champion: ModelVersion | None) -> "Callable[[pd.DataFrame], Pipeline]":
     """Return the champion's recipe; before the first champion, the simplest candidate as it comes."""
+    from ml_models.training.fitting import fitted
     from ml_models.training.search import simplest_recipe
 
     if champion is None:
@@ -131,6 +132,6 @@ def _refit(registry: ModelRegistry, champion: ModelVersion | None) -> "Callable[
     parameters = registry.evidence(champion)["parameters"]
 
     def refit(rows: "pd.DataFrame") -> "Pipeline":
-        return candidate.build(parameters, SEED).fit(rows[list(problem().features)], rows[problem().label])
+        return fitted(candidate, parameters, SEED, rows, problem())
 
     return refit

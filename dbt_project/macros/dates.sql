@@ -72,3 +72,10 @@
   select cast(unnest(generate_series({{ first }}, {{ last }}, interval {{ step }} day)) as date) as {{ as_column }}
   from {{ from_relation }}
 {%- endmacro %}
+
+
+{# The date if it is a Monday, else the Monday after it; 1 January 1900 was one. #}
+{% macro next_monday(date) -%}
+  {%- set since = days_between("date '1900-01-01'", date) -%}
+  {{ add_days(date, 'mod(7 - mod(' ~ since ~ ', 7), 7)') }}
+{%- endmacro %}

@@ -9,7 +9,7 @@ from ml_models.faults.checks import check, replayed_days
 from ml_models.faults.operations import MOMENTS, OPERATIONS, WHOLE, Columns, is_of, names_in
 from ml_models.monitoring.types import Perturbation
 
-_BOOKKEEPING = "_airbyte"
+_BOOKKEEPING = ("_airbyte", "_loaded_at")
 
 
 def perturbed_sql(

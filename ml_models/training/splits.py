@@ -106,7 +106,7 @@ def split_training_set(
 
     >>> from dataclasses import replace
     >>> from ml_models.problems.question import Question
-    >>> from ml_models.problems.lapse import lapse
+    >>> from ml_models.problems.lapse.problem import lapse
     >>> weeks = pd.date_range("2017-03-27", periods=8, freq="7D")
     >>> rows = pd.DataFrame({"customer_id": "c1", "cutoff_date": weeks, "trips_28d": 2, "lapsed": 0})
     >>> problem = replace(lapse(Question(), ()), features=("trips_28d",))
@@ -149,7 +149,7 @@ def inner_split(train: pd.DataFrame, problem: Problem) -> tuple[pd.Series, str]:
     sides.
 
     >>> from ml_models.problems.question import Question
-    >>> from ml_models.problems.lapse import lapse
+    >>> from ml_models.problems.lapse.problem import lapse
     >>> train = pd.DataFrame({"customer_id": "c1", "cutoff_date": pd.date_range("2017-03-27", periods=8, freq="7D")})
     >>> sides, how = inner_split(train, lapse(Question(), ()))
     >>> sides.tolist()

@@ -10,9 +10,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from resources.company.canonical import TABLES
 from resources.company.choice import CompanyError
+from resources.company.documentation import fitted
 from resources.company.model import Company
 from resources.company.owners import name_owners
+from resources.company.reading import Dialect
+from resources.company.staging import staging_files
 
 PROJECT = Path(__file__).resolve().parent.parent.parent / "dbt_project"
 ENTITY = "customer"
@@ -20,47 +24,61 @@ ENTITY = "customer"
 
 _STAGING = Path("models") / "staging"
 _STAMP = "made_of.sha256"
+_OWN = ("staging", "unit_tests")
+"""What of a company's folder comes into the project."""
+
+_MODELS_OF_PARTS = {"campaigns": "marts/campaign_contacts.sql"}
+"""Models that a company without the part does not have."""
+
+_HERE = Path(__file__).resolve().parent
+_MADE_BY = (
+    *(_HERE / name for name in ("staging.py", "reading.py", "canonical.py", "documentation.py")),
+    _HERE.parent.parent / "ml_models" / "problems" / "lapse" / "features.py",
+)
+"""The code that writes into the project."""
+
 _LEFT_OUT = ("target", "logs", "dbt_packages", ".user.yml", "__pycache__")
 
 
 def variables(company: Company) -> dict[str, Any]:
     """Return what the models are told about a company, by the names under which they ask for it."""
-    question = company.question
-    if question.first_cutoff is None:
-        raise CompanyError(
-            f"{company.title}: expected `question.first_cutoff` in company.toml, and it is missing. Write the first "
-            f"Monday that has {question.look_back_days} days of orders before it."
-        )
+    question, asked = company.question, company.question.asked
     return {
         "entity": ENTITY,
         "raw_entity_column": company.order_lines.customer.column,
         "order_lines_table": company.order_lines.table,
         "time_zone": company.time.zone,
-        "first_cutoff": str(question.first_cutoff),
-        "cadence_days": question.cadence_days,
-        "window_days": question.look_back_days,
-        "population_days": question.active_within_days,
-        "horizon_days": question.horizon_days,
-        "early_days": question.asked.early_days,
+        "first_cutoff": str(question.first_cutoff or ""),
+        "cadence_days": asked.cadence_days,
+        "window_days": asked.look_back_days,
+        "period_days": asked.period_days,
+        "periods": asked.periods,
+        "windows": list(asked.windows),
+        "population_days": asked.active_within_days,
+        "horizon_days": asked.horizon_days,
+        "early_days": asked.early_days,
+        "parts": sorted(company.parts),
+        "departments": [
+            {"name": one.name, "values": list(one.values), "trips": one.trips} for one in company.departments
+        ],
+        "attributes": list(company.attributes),
     }
 
 
-def prepare(company: Company, folder: Path, into: Path, project: Path = PROJECT) -> Path:
+def prepare(company: Company, folder: Path, into: Path, project: Path = PROJECT, dialect: Dialect = "duckdb") -> Path:
     """Write a company's dbt project to a folder, unless it is there already; return the folder.
 
-    `folder` is the company's own; its `staging/` becomes the staging models. Of several processes one writes. A kill in
-    between leaves the old project, or none that counts as whole, and the next call goes on.
+    `folder` is the company's own: models in its `staging/` take the place of those that its file gives, and its
+    `unit_tests/` come along. Of several processes one writes. A kill in between leaves the old project, or none that
+    counts as whole, and the next call goes on.
 
     Raises:
-        CompanyError: the company has no staging.
+        CompanyError: a part that the file names has no staging.
     """
-    staging = folder / "staging"
-    if not any(staging.glob("*.sql")):
-        raise CompanyError(
-            f"Expected the staging models of {company.title} in companies/{folder.name}/staging/, and there is no .sql "
-            "file. Write stg_order_lines.sql there; docs/how-to/source.md lists the canonical columns."
-        )
-    digest = _digest({**variables(company), "owners": company.owners}, project, staging)
+    _require_staging(company, folder)
+    digest = _digest(
+        (variables(company), company.model_dump_json(), dialect), project, *(folder / name for name in _OWN), *_MADE_BY
+    )
     if made_of(into) == digest:
         return into
     into.parent.mkdir(parents=True, exist_ok=True)
@@ -68,9 +86,24 @@ def prepare(company: Company, folder: Path, into: Path, project: Path = PROJECT)
     with into.with_name(f"{into.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if made_of(into) != digest:
-            _write(company, folder, into, project)
+            _write(company, folder, into, project, dialect)
             (into / _STAMP).write_text(digest)
     return into
+
+
+def _require_staging(company: Company, folder: Path) -> None:
+    """Refuse a file that names campaigns without the models of them: there is no plain renaming of those."""
+    lacking = [
+        f"{table.name}.sql"
+        for table in TABLES
+        if table.part == "campaigns" and company.campaigns and not (folder / "staging" / f"{table.name}.sql").exists()
+    ]
+    if lacking:
+        raise CompanyError(
+            f"companies/{folder.name}/company.toml says `campaigns = true`, which needs {', '.join(lacking)} in "
+            f"companies/{folder.name}/staging/, and they are not there. Write them (docs/canonical_tables.md has their "
+            "columns), or take the line out."
+        )
 
 
 def made_of(project: Path) -> str:
@@ -79,15 +112,31 @@ def made_of(project: Path) -> str:
     return stamp.read_text() if stamp.exists() else ""
 
 
-def _write(company: Company, folder: Path, into: Path, project: Path) -> None:
+def _write(company: Company, folder: Path, into: Path, project: Path, dialect: Dialect) -> None:
     """Write the new project beside the old one, then put it in its place."""
     beside, old = into.with_name(f"{into.name}.new"), into.with_name(f"{into.name}.old")
     shutil.rmtree(beside, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
     shutil.copytree(project, beside, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-    shutil.copytree(folder / "staging", beside / _STAGING / folder.name)
-    _add_variables(beside / "dbt_project.yml", variables(company))
+    for part, model in _MODELS_OF_PARTS.items():
+        if part not in company.parts:
+            (beside / "models" / model).unlink()
+    staging = beside / _STAGING / folder.name
+    staging.mkdir(parents=True)
+    for name in _OWN:
+        if (folder / name).is_dir():
+            shutil.copytree(folder / name, staging / name if name != "staging" else staging, dirs_exist_ok=True)
+    # Before what is made of the file, which names the company's teams already.
     name_owners(beside, company)
+    for name, text in staging_files(company, folder / "staging", dialect).items():
+        (staging / name).write_text(text, encoding="utf-8")
+    values = variables(company)
+    for file in (beside / "models").rglob("*.yml"):
+        if file.is_relative_to(staging):
+            continue
+        text = fitted(file.read_text(encoding="utf-8"), company, values)
+        file.write_text(text, encoding="utf-8") if text else file.unlink()
+    _add_variables(beside / "dbt_project.yml", values)
     if into.exists():
         into.rename(old)
     beside.rename(into)
@@ -101,9 +150,11 @@ def _add_variables(file: Path, values: dict[str, Any]) -> None:
     file.write_text(f"{text.rstrip()}\n\n{yaml.safe_dump({'vars': values}, sort_keys=False)}", encoding="utf-8")
 
 
-def _digest(values: dict[str, Any], *folders: Path) -> str:
+def _digest(values: object, *places: Path) -> str:
     digest = hashlib.sha256(repr(values).encode())
-    for folder in folders:
+    for folder in places:
+        if folder.is_file():
+            digest.update(folder.read_bytes())
         for file in sorted(folder.rglob("*")):
             if file.is_file() and not set(file.relative_to(folder).parts) & set(_LEFT_OUT):
                 digest.update(str(file.relative_to(folder)).encode())

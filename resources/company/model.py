@@ -4,6 +4,7 @@ Every field is described here, once. The JSON schema and the page of fields are 
 needs a horizon, a zone, a closed day or an owner asks for it here; no second place holds one.
 """
 
+import re
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from ml_models.problems import question as asked
+from ml_models.problems.question import DepartmentShare
 
 PART_COLUMNS = {
     "products": "product",
@@ -29,8 +31,18 @@ PARTS = frozenset(PART_COLUMNS) | {
     "campaigns",
     "hours",
     "returns",
+    "lines",
 }
 """All parts that a company may have."""
+
+SOURCES = ("parquet", "csv", "duckdb", "postgres", "bigquery")
+"""Where a table that is there already may be."""
+
+AMOUNT_FORMATS = ("", ".", ",")
+"""How an amount is written: as engines write numbers, with decimals after a point, or after a comma."""
+
+CLOCKS = ("epoch", "epoch_ms", "excel")
+"""Formats of times that are numbers: seconds or milliseconds since 1970 in UTC, days since 1899-12-30."""
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 Team = Annotated[str, Field(pattern=r"^(team:[\w.-]+|[^@\s]+@[^@\s]+)$")]
@@ -186,6 +198,22 @@ class OrderLines(Strict):
     returned: Named | None = Field(None, description='True for a return, with `returns = "column"`.')
 
     @model_validator(mode="after")
+    def _readable(self) -> "OrderLines":
+        if self.time.format and self.time.format not in CLOCKS and "%" not in self.time.format:
+            raise ValueError(
+                f"time.format must be strptime codes such as %d/%m/%Y %H:%M, or one of {', '.join(CLOCKS)}; it is "
+                f"{self.time.format!r}"
+            )
+        for name in ("amount", "discount", "coupon", "quantity"):
+            column = getattr(self, name)
+            if column is not None and column.format not in AMOUNT_FORMATS:
+                raise ValueError(
+                    f'{name}.format must be "." where a point stands before the decimals (1,234.50), "," where a comma '
+                    f"does (1.234,50), or left out for plain numbers; it is {column.format!r}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _countable(self) -> "OrderLines":
         if self.amount_is == "unit" and self.quantity is None:
             raise ValueError('amount_is = "unit" needs quantity: the amount of a row is the product of both')
@@ -210,6 +238,7 @@ class Department(Strict):
 
     name: Identifier = Field(description="The feature's name begins with it: produce_share_84d.")
     values: tuple[str, ...] = Field(min_length=1, description="The departments that it covers.")
+    label: str = Field("", description="What people read. Default: the name.")
     trips: bool = Field(False, description="Whether the share of orders with it is a feature, too.")
 
 
@@ -218,7 +247,9 @@ class Customers(Strict):
 
     table: Identifier = Field(description="The raw table.")
     customer: Named = Field(description="Its key.")
-    attributes: tuple[str, ...] = Field((), description="Columns that are shown.")
+    attributes: tuple[str, ...] = Field(
+        (), description="Columns that are kept; the first three stand in the list of customers at risk."
+    )
 
 
 class RawTable(Strict):
@@ -239,7 +270,21 @@ class RawTable(Strict):
     )
     delimiter: str = Field("", description="For `csv:`. Default: found by looking.")
     encoding: str = Field("", description="For `csv:`. Default: utf-8.")
-    fresh_days: float = Field(2, gt=0, description="How old the newest row may get before the table is stale.")
+    fresh_days: float = Field(2, gt=0, description="How old its newest load may get before the table is stale.")
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "RawTable":
+        kind, _, place = self.source.partition(":")
+        if kind not in SOURCES or not place:
+            raise ValueError(f"source must begin with {', '.join(f'{one}:' for one in SOURCES)}; it is {self.source!r}")
+        if kind == "duckdb" and not all(place.rpartition(":")[::2]):
+            raise ValueError(f"source must be duckdb:file:table; it is {self.source!r}")
+        if (kind == "postgres") != bool(self.connection):
+            raise ValueError(
+                "connection and a source postgres: belong together: name the environment variable that holds the "
+                'database\'s address, such as connection = "SHOP_DATABASE"'
+            )
+        return self
 
 
 class Connector(Strict):
@@ -288,6 +333,17 @@ class Company(Strict):
     )
 
     @property
+    def attributes(self) -> tuple[str, ...]:
+        """The columns of customers' attributes, as staging names them: small letters, digits and _."""
+        given = self.customers.attributes if self.customers else ()
+        return tuple(re.sub(r"\W+", "_", name.strip().lower()) for name in given)
+
+    @property
+    def department_shares(self) -> tuple[DepartmentShare, ...]:
+        """The shares of the spend that are features."""
+        return tuple(DepartmentShare(one.name, one.label, one.trips) for one in self.departments)
+
+    @property
     def parts(self) -> frozenset[str]:
         """What this company has of what a company may have; features, checks and reasons of the others are left out."""
         lines, products = self.order_lines, self.products
@@ -306,6 +362,8 @@ class Company(Strict):
             found.add("hours")
         if self.money.returns != "none":
             found.add("returns")
+        if self.order_lines.grain == "line":
+            found.add("lines")
         return frozenset(found)
 
     @model_validator(mode="after")

@@ -36,6 +36,9 @@ JUDGED_CUSTOMERS = 20_000
 EXTRACTED = "_airbyte_extracted_at"
 """The instant at which Airbyte read a row of a raw table."""
 
+LOADED = "_loaded_at"
+"""The instant at which a row of a table that was there already was first seen in this form."""
+
 
 class WarehouseError(RuntimeError):
     """Something about the warehouse that a person has to put right; the message says what and how."""
@@ -237,6 +240,11 @@ class Warehouse(dg.ConfigurableResource[None]):
     def expected_cost(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, int]:  # noqa: ARG002
         """Return what reading the rows of `sql` would be charged for, as metadata, without reading them."""
         return {}
+
+
+def arrival_of(columns: Mapping[str, str]) -> str:
+    """Return the column that says when a row of a raw table arrived; "" where none does."""
+    return next((name for name in (EXTRACTED, LOADED) if name in columns), "")
 
 
 def quoted(name: str) -> str:

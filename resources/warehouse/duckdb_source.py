@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from resources.warehouse.contract import EXTRACTED, LocalWarehouse, SourceTable, quoted
+from resources.warehouse.contract import LocalWarehouse, SourceTable, arrival_of, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +73,8 @@ class DuckDBSource:
     def _raw_states(self) -> dict[str, str]:
         """Return a text for each raw table that is another one when rows came or went."""
         names = self.tables("raw")
-        newest = {name: f"max({EXTRACTED})" if EXTRACTED in self._columns["raw", name] else "null" for name in names}
+        arrivals = {name: arrival_of(self._columns["raw", name]) for name in names}
+        newest = {name: f"max({column})" if column else "null" for name, column in arrivals.items()}
         counted = " union all ".join(
             f"select '{name}' as name, count(*) as n, {newest[name]} as newest from raw.{quoted(name)}"
             for name in names

@@ -24,10 +24,12 @@ import dagster as dg
 from resources.warehouse.contract import (
     EXTRACTED,
     JUDGED_CUSTOMERS,
+    LOADED,
     POPULATION,
     LocalWarehouse,
     Source,
     SourceTable,
+    arrival_of,
     quoted,
     share_within,
 )
@@ -222,8 +224,8 @@ class _Refresh:
 
     def _days(self, name: tuple[str, str], table: SourceTable, where: str) -> _Days | None:
         """Return the state of each day of a table in the source (of extraction: UTC); None where days cannot tell."""
-        if table.columns.get(EXTRACTED) == "TIMESTAMP WITH TIME ZONE":
-            column, value = EXTRACTED, table.reads[EXTRACTED]
+        if table.columns.get(column := arrival_of(table.columns)) == "TIMESTAMP WITH TIME ZONE":
+            value = table.reads[column]
             day, state = f"cast({value} as date)", f"min({value}) as oldest, max({value}) as newest"
         elif table.columns.get(column := COPIED.get(name, "")) == "DATE":
             day, state = table.reads[column], f"{self.source.digest_of(list(table.reads.values()))} as digest"
@@ -251,7 +253,7 @@ def _other_spans(before: Mapping[date, str], now: _Days) -> list[Span] | None:
     for day in days:
         begin = spans.pop()[0] if spans and spans[-1][1] == day else day
         spans.append((begin, day + timedelta(days=1)))
-    if now.column == EXTRACTED:
+    if now.column in (EXTRACTED, LOADED):
         spans = [(_midnight(begin), _midnight(end)) for begin, end in spans]
     return spans if len(spans) <= SPANS else None
 

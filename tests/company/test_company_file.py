@@ -29,7 +29,7 @@ def test_four_columns_are_a_company(tmp_path: Path) -> None:
     company = load(written(tmp_path, LEAST))
     assert company.question.horizon_days == 28
     assert company.question.asked.early_days == 14
-    assert company.parts == {"hours"}
+    assert company.parts == {"hours", "lines"}
     assert company.order_lines.customer.column == "customer_id"
 
 

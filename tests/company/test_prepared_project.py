@@ -46,9 +46,9 @@ def test_an_unchanged_project_is_left_alone_and_a_changed_one_is_made_anew(tmp_p
     assert in_project(into)["horizon_days"] == 56
     assert not (into / "left_by_somebody.txt").exists()
 
-    (staging / "stg_coupons.sql").unlink()
+    (staging / "stg_customers.sql").unlink()
     prepare(COMPANY, tmp_path / "shop", into)
-    assert not (into / "models" / "staging" / "shop" / "stg_coupons.sql").exists()
+    assert "Made of" in (into / "models" / "staging" / "shop" / "stg_customers.sql").read_text()
     assert sorted(one.name for one in tmp_path.iterdir()) == ["project", "project.lock", "shop"]
 
 
@@ -64,16 +64,25 @@ def test_a_kill_before_the_project_was_whole_is_mended_by_the_next_call(tmp_path
     assert sorted(one.name for one in tmp_path.iterdir()) == ["project", "project.lock"]
 
 
-def test_a_company_without_staging_is_told_what_to_write(tmp_path: Path) -> None:
+def test_a_company_without_staging_of_its_own_is_staged_by_its_file(tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
-    with pytest.raises(CompanyError, match=r"companies/shop/staging/.*stg_order_lines\.sql"):
+    into = prepare(COMPANY.model_copy(update={"campaigns": False}), tmp_path / "shop", tmp_path / "project")
+    made = {file.name for file in (into / "models" / "staging" / "shop").iterdir()}
+    assert made == {
+        "stg_order_lines.sql",
+        "stg_products.sql",
+        "stg_customers.sql",
+        "made_staging.yml",
+        "made_sources.yml",
+    }
+    assert not (into / "models" / "marts" / "campaign_contacts.sql").exists()
+
+
+def test_campaigns_without_their_models_are_told_what_to_write(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    with pytest.raises(CompanyError, match=r"campaigns = true.*stg_campaigns\.sql.*companies/shop/staging/"):
         prepare(COMPANY, tmp_path / "shop", tmp_path / "project")
     assert not (tmp_path / "project").exists()
-
-
-def test_without_a_first_cutoff_the_sentence_says_which_day_to_write(tmp_path: Path) -> None:
-    with pytest.raises(CompanyError, match="the first Monday that has 84 days of orders before it"):
-        prepare(asking(first_cutoff=None), folder_of(BUNDLED), tmp_path / "project")  # type: ignore[arg-type]
 
 
 def test_labels_of_another_horizon_mature_when_it_is_over(tmp_path: Path) -> None:

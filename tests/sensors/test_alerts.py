@@ -213,7 +213,10 @@ class Freshness:
     def tick(self):
         """Tick, and return how many alerts have been sent in all."""
         with dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursor, resources={"alerts": self.alerts}
+            instance=self.instance,
+            cursor=self.cursor,
+            resources={"alerts": self.alerts},
+            repository_def=defs.get_repository_def(),
         ) as context:
             answer = stale_table_alert.evaluate_tick(context)
         assert not answer.run_requests

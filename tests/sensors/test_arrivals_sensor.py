@@ -11,7 +11,8 @@ from support.processes import holding
 
 from resources.airbyte import EmbeddedAirbyteWorkspace, landing
 from resources.clock import Clock
-from sensors.arrivals import arrivals_sensor
+from resources.company import company
+from sensors.arrivals import build_arrivals_sensor
 
 MORNING = "2017-09-04T08:00:00-04:00"
 
@@ -37,7 +38,7 @@ def tick(tmp_path, warehouse):
             dg.DagsterInstance.ephemeral() as instance,
             dg.build_sensor_context(instance=instance, resources={"airbyte": workspace}) as context,
         ):
-            return arrivals_sensor.evaluate_tick(context)
+            return build_arrivals_sensor(company(), tmp_path).evaluate_tick(context)
 
     return evaluate
 

@@ -18,8 +18,7 @@ from ml_models.monitoring.performance.history import performance_history
 from ml_models.monitoring.settings import SETTINGS
 from ml_models.monitoring.types import Effect
 from ml_models.problems.contract import Problem
-from ml_models.problems.lapse import lapse
-from ml_models.problems.lapse.features import catalogue
+from ml_models.problems.lapse.problem import lapse
 from ml_models.problems.question import Question
 from ml_models.training.recipe import recipe_fingerprint
 from ml_models.training.splits import inner_split, split_cutoffs, split_training_set
@@ -50,9 +49,6 @@ def test_the_names_and_the_length_of_a_label_are_the_questions(question: Questio
     assert {rule.feature for rule in problem.slices} <= set(problem.features)
 
 
-@pytest.mark.skipif(
-    "active_days_336d" not in catalogue(EIGHT_WEEKS, COMPANY.parts), reason="the catalogue is one question's so far"
-)
 def test_features_are_named_by_the_look_back() -> None:
     problem = asking(EIGHT_WEEKS)
     assert problem.rfm_features == ("recency_days", "active_days_336d", "spend_cents_336d")

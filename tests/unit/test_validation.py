@@ -1,6 +1,7 @@
 """The hand-over to machine learning: whatever is wrong with the frame is told in a table, never in a traceback."""
 
 from datetime import date
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -8,10 +9,13 @@ import pytest
 from support.bundled import CATALOGUE, FEATURES
 from support.simulated_shop import cutoffs_of, make_frame
 
-from ml_models.problems.lapse import KEYS, frame_schema
+from ml_models.problems.lapse.features import KEYS
+from ml_models.problems.lapse.frame import frame_schema
+from ml_models.problems.question import Question
 from ml_models.validation import FrameReport, validate_frame
 
 CUTOFFS = cutoffs_of(3)
+schema = partial(frame_schema, CATALOGUE, Question())
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +24,7 @@ def valid() -> pd.DataFrame:
 
 
 def judge(frame: pd.DataFrame) -> FrameReport:
-    return validate_frame(frame, frame_schema(CUTOFFS, required=CUTOFFS))
+    return validate_frame(frame, schema(CUTOFFS, required=CUTOFFS))
 
 
 def failure(report: FrameReport, column: str, check: str) -> pd.Series:
@@ -57,7 +61,7 @@ def test_types_that_lose_nothing_are_no_failure(valid: pd.DataFrame) -> None:
 
 
 def test_no_new_cutoff_is_a_valid_empty_frame(valid: pd.DataFrame) -> None:
-    assert validate_frame(valid.iloc[:0], frame_schema(CUTOFFS)).passed
+    assert validate_frame(valid.iloc[:0], schema(CUTOFFS)).passed
 
 
 def test_all_failures_are_told_at_once_and_the_frame_is_withheld(valid: pd.DataFrame) -> None:
@@ -122,7 +126,7 @@ def test_nulls_in_a_count_are_nulls_and_not_a_type(valid: pd.DataFrame) -> None:
         ("active_days_week_2", 0, "weeks add up"),
         ("days_since_first_seen_84d", 1, "recency agrees with trips"),
         ("max_basket_cents_28d", 10**9, "baskets nest"),
-        ("categories_28d", 10**6, "breadth nests"),
+        ("categories_28d", 10**6, "categories nest"),
         ("gap_max_days_84d", 1.0, "gaps nest"),
         ("gap_mean_days_84d", np.nan, "gaps exist"),
         ("active_weeks_84d", 12, "shopping days nest"),
@@ -162,4 +166,4 @@ def test_an_empty_table_without_columns_is_a_report() -> None:
 @pytest.mark.parametrize(("cutoffs", "words"), [([], "at least one cutoff"), ([date(2017, 3, 28)], "Mondays")])
 def test_a_schema_without_sensible_cutoffs_is_refused(cutoffs: list[date], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        frame_schema(cutoffs)
+        schema(cutoffs)

@@ -62,6 +62,7 @@ renamed as (
         {{ cents('sales_value') }} as amount_cents,
         {{ cents('retail_disc') }} as discount_cents,
         {{ cents('coupon_disc + coupon_match_disc') }} as coupon_cents,
+        false as is_return,
         _airbyte_extracted_at as extracted_at,
         {{ local_date_of_instant('_airbyte_extracted_at') }} as extracted_on
     from source

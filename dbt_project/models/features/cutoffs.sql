@@ -99,9 +99,17 @@ bounds as (
 
     select
         watermark_date,
+        {%- if var('first_cutoff') %}
         cast('{{ var("first_cutoff") }}' as date) as first_cutoff,
+        {%- else %}
+        -- The first Monday that has the whole look-back before it.
+        {{ next_monday(add_days('first_day', var('window_days'))) }} as first_cutoff,
+        {%- endif %}
         {{ add_days('watermark_date', 1) }} as last_cutoff
     from delivered
+    {%- if not var('first_cutoff') %}
+    cross join (select first_day from reach) as known
+    {%- endif %}
 
 ),
 

@@ -7,9 +7,13 @@ with shoppers as (
         {{ big_sum('orders') }} as orders,
         {{ big_sum('amount_cents') }} as amount_cents
     from {{ ref('customer_days') }}
+    {%- if has('returns') %}
+    where orders > 0
+    {%- endif %}
     group by customer_id
 
-),
+)
+{%- if has('customers') %},
 
 everyone as (
 
@@ -25,14 +29,14 @@ select
     shoppers.last_order_on,
     coalesce(shoppers.orders, 0) as orders,
     coalesce(shoppers.amount_cents, 0) as amount_cents,
-    details.customer_id is not null as has_demographics,
-    details.age_band,
-    details.income_band,
-    details.home_ownership,
-    details.marital_status,
-    details.household_size,
-    details.household_composition,
-    details.kids_count
+    details.customer_id is not null as has_attributes
+    {%- for attribute in var('attributes') %},
+    details.{{ attribute }}
+    {%- endfor %}
 from everyone
 left join shoppers on shoppers.customer_id = everyone.customer_id
 left join {{ ref('stg_customers') }} as details on details.customer_id = everyone.customer_id
+{%- else %}
+
+select * from shoppers
+{%- endif %}

@@ -12,11 +12,16 @@ select
     lines.amount_cents,
     lines.discount_cents,
     lines.coupon_cents,
+    lines.is_return
+    {%- if has('products') %},
     products.department,
-    -- Lines of products that the product list does not know (0.33 %) keep a null department and category.
+    -- Lines of products that the product list does not know keep a null department and category.
     coalesce(products.department_group, 'other') as department_group,
     products.category,
     coalesce(products.is_private_label, false) as is_private_label
+    {%- endif %}
 from {{ ref('stg_order_lines') }} as lines
+{%- if has('products') %}
 left join {{ ref('stg_products') }} as products
     on products.product_id = lines.product_id
+{%- endif %}

@@ -38,6 +38,9 @@ days_after as (
         on days.customer_id = population.customer_id
         and days.ordered_on >= population.cutoff_date
         and days.ordered_on < population.matured_on
+        {%- if has('returns') %}
+        and days.orders > 0
+        {%- endif %}
     group by population.customer_id, population.cutoff_date
 
 )
@@ -46,8 +49,8 @@ select
     population.customer_id,
     population.cutoff_date,
     case when days_after.customer_id is null then 1 else 0 end as lapsed,
-    coalesce(days_after.active_days, 0) as active_days_next_28d,
-    coalesce(days_after.amount_cents, 0) as spend_cents_next_28d,
+    coalesce(days_after.active_days, 0) as active_days_next_{{ var('horizon_days') }}d,
+    coalesce(days_after.amount_cents, 0) as spend_cents_next_{{ var('horizon_days') }}d,
     population.matured_on
 from population
 left join days_after

@@ -21,7 +21,7 @@ with early_cutoffs as (
 select
     population.customer_id,
     population.cutoff_date,
-    case when count(days.ordered_on) = 0 then 1 else 0 end as lapsed_14d,
+    case when count(days.ordered_on) = 0 then 1 else 0 end as lapsed_{{ var('early_days') }}d,
     early_cutoffs.seen_through
 from early_cutoffs
 inner join {{ ref('customer_features') }} as population
@@ -30,5 +30,8 @@ left join {{ ref('customer_days') }} as days
     on days.customer_id = population.customer_id
     and days.ordered_on >= early_cutoffs.cutoff_date
     and days.ordered_on < early_cutoffs.seen_through
+    {%- if has('returns') %}
+    and days.orders > 0
+    {%- endif %}
 where {{ in_share('population.customer_id') }}
 group by population.customer_id, population.cutoff_date, early_cutoffs.seen_through

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ml_models.monitoring.data_quality.sql_functions import SqlFunctions
+from ml_models.monitoring.data_quality.sql_functions import SqlFunctions, literal, quoted
 from ml_models.monitoring.data_quality.thresholds import CLOCK_LIVES, FREE_TEXT, GROUP_LIVES, SEGMENT_VALUES
 
 _NAN = float("nan")
@@ -113,12 +113,12 @@ def census_sql(source: TableSource, dialect: str = "duckdb") -> str:
             ", ".join(
                 words("field", label, value)
                 for label, value in {
-                    "column_name": f"'{name}'",
-                    "distinct_values": words("about_distinct", name),
+                    "column_name": literal(name),
+                    "distinct_values": words("about_distinct", quoted(name)),
                     "lives": words(
                         "double",
-                        f"{words('about_distinct', words('hash', f'{name}, w_'))} / "
-                        f"nullif({words('about_distinct', name)}, 0)"
+                        f"{words('about_distinct', words('hash', f'{quoted(name)}, w_'))} / "
+                        f"nullif({words('about_distinct', quoted(name))}, 0)"
                         if week
                         else "null",
                     ),

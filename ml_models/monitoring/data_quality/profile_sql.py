@@ -10,7 +10,8 @@ from datetime import date, timedelta
 
 import pandas as pd
 
-from ml_models.monitoring.data_quality.monitored_tables import TECHNICAL, MonitoredTable, Reference
+from ml_models.monitoring.data_quality.column_names import with_own_names, with_stand_ins
+from ml_models.monitoring.data_quality.monitored_tables import TECHNICAL, MonitoredTable, Reference, kind_of
 from ml_models.monitoring.data_quality.sql_functions import SqlFunctions
 from ml_models.monitoring.data_quality.thresholds import BLOCKS, LOOK_BACK, REPLAY_BACK, SEGMENT_ROWS, WEEK
 
@@ -38,7 +39,11 @@ def measure_sql(table: MonitoredTable, first_day: date, last_day: date, dialect:
     give the rows of the measure `rows`, with value 0. For a snapshot `last_day` is ignored: it is measured as it
     stands, dated `first_day`.
     """
-    words = SqlFunctions(dialect)
+    table, own = with_stand_ins(table)
+    return [with_own_names(one, own) for one in _statements(table, first_day, last_day, SqlFunctions(dialect))]
+
+
+def _statements(table: MonitoredTable, first_day: date, last_day: date, words: SqlFunctions) -> list[str]:
     if not table.time_sql:
         return _snapshot(table, first_day, words)
     days = (last_day - first_day).days + 1
@@ -85,11 +90,11 @@ class _Plan:
         first = self.first - timedelta(days=back)
         week = self.words("add_days", f"date '{self.first}'", f"7 * floor({self._since('d_')} / 7.0)")
         stored = self.table.time_column
-        # Two days to each side: the wall clock is never further from the stored time than that.
+        # Two days to each side: the wall clock is never further from the stored time than that. A text is no time yet.
         rough = (
             f" where {stored} >= timestamp '{first - timedelta(days=2)}' and {stored} < timestamp "
             f"'{self.end + timedelta(days=2)}'"
-            if stored
+            if kind_of(self.table.columns.get(stored, "")) == "time"
             else ""
         )
         return (

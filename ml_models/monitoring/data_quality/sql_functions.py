@@ -1,5 +1,6 @@
-"""The functions of each engine whose names differ, by which the SQL of censuses and profiles is written."""
+"""How the SQL of censuses and profiles names things: each engine's functions, and columns whose names need quotes."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 DIALECTS: dict[str, dict[str, str]] = {
@@ -45,3 +46,28 @@ class SqlFunctions:
             }
             made.append(self("row", ", ".join(self("field", name, what) for name, what in fields.items())))
         return "[" + ",\n    ".join(made) + "]"
+
+
+_WORDS = """
+all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create default
+deferrable desc describe distinct do else end except false fetch for foreign from group having in initially intersect
+into lambda lateral leading limit not null offset on only or order pivot pivot_longer pivot_wider placing primary
+qualify references returning select show some summarize symmetric table then to trailing true union unique unpivot using
+variadic when where window with
+"""
+RESERVED = frozenset(_WORDS.split())
+"""DuckDB's reserved words."""
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def quoted(name: str) -> str:
+    """Quote a SQL identifier, if it has to be."""
+    if _PLAIN.fullmatch(name) and name.lower() not in RESERVED:
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(name: str) -> str:
+    """Return a name as a text of SQL."""
+    return "'" + name.replace("'", "''") + "'"

@@ -11,7 +11,7 @@ import pytest
 from slow_features import features, lines_of, outcome, population
 from support.bundled import CATALOGUE, FEATURES
 
-from ml_models.problems.lapse import KEYS
+from ml_models.problems.lapse.features import KEYS
 
 PAIRS = 60
 

@@ -8,7 +8,7 @@ import pytest
 from dbt_workshop import Warehouse
 from support.bundled import CATALOGUE, FEATURES
 
-from ml_models.problems.lapse import KEYS
+from ml_models.problems.lapse.features import KEYS
 
 SCHEMA_LINE = "ml_models/problems/lapse/features.py"
 DOCUMENTED = "dbt_project/models/features/customer_features.yml"

@@ -116,3 +116,21 @@ def test_a_column_that_went_away_stops_none_of_the_others(shop, tables):
     shop.execute("create or replace table feed.narrow as select * exclude (price, till_id) from feed.sales")
     statements = measure_sql(less, FIRST, FIRST + timedelta(days=6))
     assert all(len(shop.execute(sql.replace("feed.sales", "feed.narrow")).fetchall()) >= 0 for sql in statements)
+
+
+def test_columns_whose_names_need_quotes_are_measured_as_any_other(shop, tables, week):
+    odd = {"rebate": "Re bate", "paid_by": "order", "sold_at": "Sold At", "item": "d'item"}
+    renames = ", ".join(f'{name} as "{other}"' for name, other in odd.items())
+    shop.execute(f"create or replace table feed.odd as select * rename ({renames}) from feed.sales")
+    plain = tables[0]
+    source = TableSource(
+        "feed/odd",
+        {odd.get(name, name): kind for name, kind in plain.columns.items()},
+        keys=tuple(odd.get(name, name) for name in plain.keys),
+        time_sql='"Sold At"',
+        time_column="Sold At",
+    )
+    measured = measure(shop, watch(shop, [source]), FIRST + timedelta(days=70), 1).replace("feed/odd", "feed/sales")
+    assert value(measured, "Re bate", "mean") == value(week, "rebate", "mean")
+    assert value(measured, "order", "value_rows", "card") == value(week, "paid_by", "value_rows", "card")
+    assert value(measured, "receipt+d'item", "duplicate_share") == 0

@@ -87,7 +87,7 @@ def test_where_a_simpler_family_is_as_good_it_is_the_candidate(trained: Training
     assert not verdict.passed
     assert verdict.sentence.startswith("Log-loss of boosting against the simpler logistic:")
     assert first.candidate == "logistic"
-    assert verdicts(first)["simpler_is_worse"].sentence == "logistic is the simplest family."
+    assert verdicts(first)["simpler_is_worse"].sentence == "logistic beats the simpler families on the holdout."
 
 
 def test_a_family_that_is_better_beyond_noise_stays(trained: TrainingResult) -> None:

@@ -15,7 +15,8 @@ ranked as (
     from {{ source('predictions', 'lapse_predictions') }} as predictions
     inner join newest on newest.cutoff_date = predictions.cutoff_date
 
-),
+)
+{%- if has('campaigns') %},
 
 contacts as (
 
@@ -36,6 +37,7 @@ contacts as (
         and contacts.sent_on < ranked.cutoff_date
 
 )
+{%- endif %}
 
 select
     ranked.risk_rank,
@@ -52,15 +54,17 @@ select
     ranked.reason_3,
     customers.last_order_on,
     features.recency_days,
-    features.spend_cents_84d,
+    features.spend_cents_{{ var('window_days') }}d,
+    {% if has('campaigns') -%}
     contacts.campaign_id as last_campaign_id,
     contacts.campaign_type as last_campaign_type,
     contacts.sent_on as last_contacted_on,
     contacts.coupons_offered,
     contacts.coupons_redeemed,
-    customers.age_band,
-    customers.income_band,
-    customers.household_size,
+    {% endif -%}
+    {% for attribute in var('attributes')[:3] -%}
+    customers.{{ attribute }},
+    {% endfor -%}
     ranked.model_name,
     ranked.model_version,
     ranked.trained_through,
@@ -71,6 +75,8 @@ left join {{ ref('customers') }} as customers
 left join {{ ref('customer_features') }} as features
     on features.customer_id = ranked.customer_id
     and features.cutoff_date = ranked.cutoff_date
+{%- if has('campaigns') %}
 left join contacts
     on contacts.customer_id = ranked.customer_id
     and contacts.newest_first = 1
+{%- endif %}

@@ -1,0 +1,292 @@
+"""Staging made of the company's file: SQL and documentation of what the company has not written for itself."""
+
+from pathlib import Path
+from typing import Any
+
+from resources.company import reading
+from resources.company.canonical import CUSTOMERS, ORDER_LINES, PRODUCTS, TYPES, CanonicalTable
+from resources.company.model import Column, Company
+from resources.company.reading import Dialect
+
+HEADER = """{#-
+  Made of companies/<name>/company.toml. To own it, put a file of this name into the company's staging folder.
+-#}"""
+
+LOADED_AT = "_loaded_at"
+"""The column of a table that is there already: when the row was first seen as it is."""
+
+EXTRACTED_AT = "_airbyte_extracted_at"
+"""The same of an Airbyte stream."""
+
+
+def arrived_column(company: Company, table: str) -> str:
+    """Return the column of a raw table that says when its row was read."""
+    return LOADED_AT if table in company.tables else EXTRACTED_AT
+
+
+def staging_files(company: Company, own: Path, dialect: Dialect) -> dict[str, str]:
+    """Return the staging models and their documentation that the file gives, by the name of the file.
+
+    `own`: the company's folder of staging. A model that stands there is theirs, and is not made; where any does, their
+    `.yml` files describe the sources.
+    """
+    made = {
+        f"{table.name}.sql": sql
+        for table, sql in (
+            (ORDER_LINES, order_lines_sql(company, dialect)),
+            (PRODUCTS, products_sql(company, dialect)),
+            (CUSTOMERS, customers_sql(company, dialect)),
+        )
+        if sql and not (own / f"{table.name}.sql").exists()
+    }
+    if not made:
+        return {}
+    files = dict(made)
+    tables = [table for table in (ORDER_LINES, PRODUCTS, CUSTOMERS) if f"{table.name}.sql" in made]
+    files["made_staging.yml"] = _yaml({"version": 2, "models": [_documented(table) for table in tables]})
+    described = _described_sources(own)
+    missing = [name for name in _raw_tables(company) if name not in described]
+    if missing:
+        files["made_sources.yml"] = _yaml({"version": 2, "sources": [_sources(company, missing)]})
+    return files
+
+
+def order_lines_sql(company: Company, dialect: Dialect) -> str:
+    """Return the model of order lines: each day is built again when a row of it arrived or went away."""
+    lines, zone = company.order_lines, company.time.zone
+    arrived = reading.quoted(arrived_column(company, lines.table), dialect)
+    time = reading.local_time(lines.time, zone, dialect)
+    columns = _lines(company, dialect)
+    selected = ",\n        ".join(f"{sql} as {name}" for name, sql in columns.items())
+    return f"""{HEADER}
+{{{{ config(
+    materialized='incremental',
+    incremental_strategy=replace_strategy(),
+    unique_key='ordered_on',
+    partition_by=replace_partition('ordered_on'),
+    cluster_by=cluster(['customer_id']),
+    on_schema_change='sync_all_columns',
+    meta={{'nothing_left': 'ordered_at is null'}}
+) }}}}
+
+with source as (
+
+    select
+        *,
+        {time} as _ordered_at,
+        {reading.key(lines.customer, dialect)} as _customer_id,
+        {arrived} as _arrived_at
+    from {{{{ source('raw', '{lines.table}') }}}}
+
+),
+
+-- A row without a customer or a time can be nobody's visit; the contract counts these.
+usable as (
+
+    select * from source
+    where _ordered_at is not null and _customer_id is not null
+
+),
+
+{{% if is_incremental() %}}
+arrived as (
+
+    select cast(_ordered_at as date) as ordered_on, count(*) as row_count, max(_arrived_at) as extracted_at
+    from usable
+    group by 1
+
+),
+
+known as (
+
+    select ordered_on, count(*) as row_count, max(extracted_at) as extracted_at
+    from {{{{ this }}}}
+    group by 1
+
+),
+
+changed_days as (
+
+    select coalesce(arrived.ordered_on, known.ordered_on) as ordered_on
+    from arrived
+    full outer join known on known.ordered_on = arrived.ordered_on
+    where known.ordered_on is null
+        or known.row_count <> arrived.row_count
+        or known.extracted_at <> arrived.extracted_at
+        -- All of its lines went away. Where no day is left at all, the source was not loaded, and what is known stays.
+        or (arrived.ordered_on is null and (select count(ordered_on) from arrived) > 0)
+
+),
+{{% endif %}}
+
+renamed as (
+
+    select
+        {selected}
+    from usable
+
+)
+
+{{% if is_incremental() -%}}
+-- A day of which nothing is left is one row without a line (`nothing_left`): it replaces the day, and is not stored.
+select * from changed_days
+left join (
+    select * from renamed
+    where ordered_on in (select ordered_on from changed_days)
+) as lines using (ordered_on)
+{{%- else -%}}
+select * from renamed
+{{%- endif %}}
+"""
+
+
+def _lines(company: Company, dialect: Dialect) -> dict[str, str]:
+    """Return the expression of each canonical column of order lines, in their order."""
+    lines = company.order_lines
+    none = {column.name: f"cast(null as {TYPES[column.kind][dialect]})" for column in ORDER_LINES.columns}
+    made_key = f"concat(_customer_id, ' ', cast(_ordered_at as {TYPES['text'][dialect]}))"
+
+    def keyed(column: Column | None) -> str | None:
+        return reading.key(column, dialect) if column else None
+
+    # What comes back may be written with a number below zero, or be said by a column; the amount's size is what counts.
+    times = reading.number(lines.quantity, dialect) if lines.amount_is == "unit" and lines.quantity else ""
+    amount = reading.cents(lines.amount, dialect, times)
+    returned = {
+        "none": "false",
+        "negative": f"coalesce({amount} < 0, false)",
+        "column": reading.yes(lines.returned, dialect) if lines.returned else "false",
+    }[company.money.returns]
+    found = {
+        "customer_id": "_customer_id",
+        # Without a number of the order, what a customer bought at one moment is one order.
+        "order_id": f"coalesce({keyed(lines.order)}, {made_key})" if lines.order else made_key,
+        "product_id": keyed(lines.product),
+        "store_id": keyed(lines.store),
+        "ordered_at": "_ordered_at",
+        "ordered_on": "cast(_ordered_at as date)",
+        "quantity": reading.number(lines.quantity, dialect) if lines.quantity else None,
+        "amount_cents": amount,
+        "discount_cents": f"abs({reading.cents(lines.discount, dialect)})" if lines.discount else None,
+        "coupon_cents": f"abs({reading.cents(lines.coupon, dialect)})" if lines.coupon else None,
+        "is_return": returned,
+        "extracted_at": "_arrived_at",
+        "extracted_on": "{{ local_date_of_instant('_arrived_at') }}",
+    }
+    return {name: found[name] or none[name] for name in none}
+
+
+def products_sql(company: Company, dialect: Dialect) -> str:
+    """Return the model of products: of a table of products, or of what order lines say of them. Empty: none."""
+    lines, products = company.order_lines, company.products
+    if lines.product is None:
+        return ""
+    null = f"cast(null as {TYPES['text'][dialect]})"
+    table = products.table if products and products.table else lines.table
+    product = products.product if products and products.table and products.product else lines.product
+
+    def level(column: Column | None) -> str:
+        # A product stands in one place; where rows disagree, the last by name, whatever the order of the rows.
+        return f"max({reading.label(column, dialect)})" if column else null
+
+    private = (
+        f"max(case when {reading.yes(products.private_label, dialect)} then 1 else 0 end) = 1"
+        if (products and products.private_label)
+        else "false"
+    )
+    return f"""{HEADER}
+with products as (
+
+    select
+        {reading.key(product, dialect)} as product_id,
+        {level(products.department if products else None)} as department,
+        {level(products.category if products else None)} as category,
+        {level(products.product_type if products else None)} as product_type,
+        {private} as is_private_label
+    from {{{{ source('raw', '{table}') }}}}
+    group by 1
+
+)
+
+select
+    product_id,
+    department,
+    {{{{ department_group('department') }}}} as department_group,
+    category,
+    product_type,
+    is_private_label
+from products
+where product_id is not null
+"""
+
+
+def customers_sql(company: Company, dialect: Dialect) -> str:
+    """Return the model of customers' attributes; empty without any."""
+    customers = company.customers
+    if customers is None:
+        return ""
+    attributes = "".join(
+        f",\n    max({reading.label(Column(column=raw), dialect)}) as {name}"
+        for raw, name in zip(customers.attributes, company.attributes, strict=True)
+    )
+    return f"""{HEADER}
+select
+    {reading.key(customers.customer, dialect)} as customer_id{attributes}
+from {{{{ source('raw', '{customers.table}') }}}}
+where {reading.key(customers.customer, dialect)} is not null
+group by 1
+"""
+
+
+def _raw_tables(company: Company) -> list[str]:
+    """Return the raw tables that staging reads, each once."""
+    named = [company.order_lines.table]
+    if company.products and company.products.table:
+        named.append(company.products.table)
+    if company.customers:
+        named.append(company.customers.table)
+    return list(dict.fromkeys(named))
+
+
+def _described_sources(own: Path) -> set[str]:
+    import yaml  # type: ignore[import-untyped]
+
+    found: set[str] = set()
+    for file in [*own.glob("*.yml"), *own.glob("*.yaml")]:
+        for source in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("sources", []):
+            found |= {table["name"] for table in source.get("tables", [])}
+    return found
+
+
+def _sources(company: Company, names: list[str]) -> dict[str, Any]:
+    lines = company.order_lines
+    tables = []
+    for name in names:
+        declared = company.tables.get(name)
+        entry: dict[str, Any] = {
+            "name": name,
+            "description": (declared.description if declared else "") or f"Raw rows of {company.title}.",
+            "config": {"meta": {"dagster": {"asset_key": ["raw", name], "owners": [company.owners.raw]}}},
+        }
+        if declared and declared.keys:
+            entry["data_tests"] = [{"unique_combination": {"arguments": {"columns": list(declared.keys)}}}]
+        if name == lines.table:
+            entry["description"] += " Feeds `staging.stg_order_lines`, and with it everything predicted."
+        tables.append(entry)
+    return {"name": "raw", "schema": "raw", "description": "As it was loaded, under its own names.", "tables": tables}
+
+
+def _documented(table: CanonicalTable) -> dict[str, Any]:
+    columns = []
+    for column in table.columns:
+        entry: dict[str, Any] = {"name": column.name, "description": column.description}
+        if column.needed:
+            entry["data_tests"] = ["not_null"]
+        columns.append(entry)
+    return {"name": table.name, "description": table.description, "columns": columns}
+
+
+def _yaml(content: dict[str, Any]) -> str:
+    import yaml  # type: ignore[import-untyped]
+
+    return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120))
