@@ -21,6 +21,7 @@ from commands.drill import ground
 from commands.session import instance, quiet, sentences
 from drills.faults import Expected, Fault, known
 from resources.profiles import home, resources_for, stay_embedded
+from steps.problem import problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,9 +101,11 @@ def policy_of(name: str) -> "Policy":
 
 def first_monday(cutoffs: list[date], horizon_days: int) -> date:
     """Return the first cutoff at which enough labels have matured for every policy to begin with the same model."""
-    from ml_models.cutoffs import MINIMUM_CUTOFFS
+    from ml_models.cutoffs import cutoffs_needed
 
-    return next(day for day in cutoffs if day >= cutoffs[MINIMUM_CUTOFFS - 1] + timedelta(days=horizon_days))
+    return next(
+        day for day in cutoffs if day >= cutoffs[cutoffs_needed(horizon_days) - 1] + timedelta(days=horizon_days)
+    )
 
 
 def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
@@ -112,7 +115,6 @@ def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
     from drills.run import START
     from drills.scenario import DrilledHistory
     from ml_models.policy_backtest import simulate
-    from ml_models.problems.lapse import PROBLEM
     from ml_models.training.search import simplest_recipe
 
     warnings.simplefilter("ignore")
@@ -120,9 +122,9 @@ def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
     made = ground(threads=1)
     fault = known()[job.fault] if job.fault else _nothing()
     recording = made.recording(fault)
-    start = (fault.start or START) if job.fault else first_monday(recording.cutoffs, PROBLEM.horizon_days)
-    history = DrilledHistory(fault, start, recording, made.sandbox, PROBLEM, made.lineage, made.owners)
-    fit = simplest_recipe(PROBLEM)
+    start = (fault.start or START) if job.fault else first_monday(recording.cutoffs, problem().horizon_days)
+    history = DrilledHistory(fault, start, recording, made.sandbox, problem(), made.lineage, made.owners)
+    fit = simplest_recipe(problem())
     if not job.fault:
         result = simulate(history, policy_of(job.policy), start, recording.cutoffs[-1], fit, gate=job.policy == OURS)
         return result.weeks.assign(policy=job.policy), {}

@@ -21,6 +21,7 @@ from drills.faults import Fault, known, read_faults
 from resources.profiles import home, resources_for, stay_embedded
 from resources.sandbox import Sandbox, SandboxError
 from steps.monitored_tables import monitored_tables, take_census
+from steps.problem import problem
 from steps.week_evidence import lineage_and_owners
 
 if TYPE_CHECKING:
@@ -103,9 +104,8 @@ class Ground:
     def recording(self, fault: Fault | None = None) -> "Recording":
         """Return the year as it was without what begins at FROM."""
         from drills.scenario import record
-        from ml_models.problems.lapse import PROBLEM
 
-        return record(self.sandbox, PROBLEM, self.tables, fault.always if fault else (), self.keep)
+        return record(self.sandbox, problem(), self.tables, fault.always if fault else (), self.keep)
 
 
 def ground(threads: int = 2) -> Ground:
@@ -175,7 +175,6 @@ def _one(job: tuple[str, Fault | None, date | None, int | None], talk: bool = Fa
     import pandas as pd
 
     from drills.run import START, check_start, drill, natural_year, weeks_of
-    from ml_models.problems.lapse import PROBLEM
 
     warnings.simplefilter("ignore")
     quiet()
@@ -187,7 +186,7 @@ def _one(job: tuple[str, Fault | None, date | None, int | None], talk: bool = Fa
     elif fault.start is None:
         check_start(start or START, weeks_of(fault, weeks), recording)
     log = (lambda text: print(f"  {text}", file=sys.stderr, flush=True)) if talk else None
-    score, result = drill(fault, recording, made.sandbox, PROBLEM, made.lineage, made.owners, start, weeks, log)
+    score, result = drill(fault, recording, made.sandbox, problem(), made.lineage, made.owners, start, weeks, log)
     weeks_of_why = [judged.why for _, judged in sorted(result.judgements.items())]
     folder = made.keep.parent / "why"
     folder.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ import dagster as dg
 from commands.session import embedded_only, execute, first_failure, instance, quiet, sentences
 from resources.profiles import home, resources_for
 from sensors.jobs import INGEST_AND_BUILD, ROLLBACK, WEEKLY_JUDGE, WEEKLY_SCORE
+from steps.problem import problem
 from steps.shop_time import time_zone
 from steps.tables import CANDIDATE
 
@@ -232,9 +233,12 @@ def summarise(folder: Path) -> None:
         "select cutoff_date, model_version, customers, base_rate, mean_score, auc, recency_rule_auc, log_loss, brier, "
         "lift_at_10pct from marts.accuracy_over_time where evidence = 'live' order by cutoff_date, model_version"
     )
-    print("\naccuracy over time: predictions made before their outcome was known, judged 28 days later")
+    print(
+        "\naccuracy over time: predictions made before their outcome was known, judged "
+        f"{problem().horizon_days} days later"
+    )
     if frame.empty:
-        print("no prediction has matured yet: an outcome is known 28 days after its cutoff")
+        print(f"no prediction has matured yet: an outcome is known {problem().horizon_days} days after its cutoff")
         return
     shown = frame.assign(cutoff_date=frame["cutoff_date"].dt.strftime("%Y-%m-%d"))
     print(shown.to_string(index=False, float_format=lambda value: f"{value:.3f}"))

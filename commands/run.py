@@ -10,7 +10,7 @@ from commands.session import embedded_only, execute, first_failure, instance, pr
 from resources.company import Company, company
 from resources.company.model import PARTS
 from resources.profiles import home
-from resources.registry import CHAMPION, ModelRegistry
+from resources.registry import CHALLENGER, CHAMPION, ModelRegistry
 from resources.warehouse.contract import Warehouse
 from sensors.jobs import EVERYTHING
 
@@ -76,7 +76,7 @@ def summarise(warehouse: Warehouse, registry: ModelRegistry) -> None:
     print(_parts(ours))
     champion = registry.by_alias(CHAMPION)
     if champion is None:
-        print("no model has been promoted yet")
+        print(_why_no_model(registry))
         return
     evidence = registry.evidence(champion)
     _title(
@@ -106,6 +106,21 @@ def _parts(ours: Company) -> str:
     lacks = [name.replace("_", " ") for name in sorted(PARTS - ours.parts)]
     without = f"; without {', '.join(lacks)}" if lacks else ""
     return f"{ours.title} has {', '.join(has) or 'orders only'}{without}"
+
+
+def _why_no_model(registry: ModelRegistry) -> str:
+    """Say that nothing serves, and what the newest candidate was refused for."""
+    challenger = registry.by_alias(CHALLENGER)
+    if challenger is None:
+        return "no model has been promoted yet"
+    refused = [gate for gate in registry.evidence(challenger)["gates"] if not gate["passed"]]
+    why = "\n".join(
+        textwrap.fill(f"  {gate['name']}: {gate['sentence']}", 118, subsequent_indent="    ") for gate in refused
+    )
+    return (
+        f"no model has been promoted yet, so nothing is scored: version {challenger.version} ({challenger.algorithm}) "
+        f"was refused by {len(refused)} check(s) of the gate; everything else has run\n{why}"
+    )
 
 
 def _named(comparison: "pd.DataFrame", chosen: str) -> "pd.DataFrame":

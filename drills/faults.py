@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from ml_models.faults import check
 from ml_models.monitoring.types import Action, Cause, Perturbation
+from steps.ownership import Role, team
 
 HERE = Path(__file__).resolve().parent
 FAULTS, BENIGN = HERE / "faults.toml", HERE / "benign.toml"
@@ -43,7 +44,8 @@ class Dated:
 class Expected:
     """What a right judgement says: any of `cause`, `first_bad_asset` (none: not judged), `owner`, `decision`.
 
-    `also` are decisions that may be taken besides in other weeks of the drill.
+    In a file, `owner` is a team, or a field of the company's owners: raw, tables or models. `also` are decisions that
+    may be taken besides in other weeks of the drill.
     """
 
     cause: tuple[Cause, ...]
@@ -201,6 +203,7 @@ def _expected(entry: Any, kind: str) -> Expected:
     owner = entry.get("owner", "")
     if not isinstance(owner, str):
         raise ValueError(f"expected `owner` to be one team; got {owner!r}.")
+    owner = team(cast(Role, owner)) if owner in get_args(Role) else owner
     return Expected(causes, decisions, owner, _words(entry, "first_bad_asset"), also)  # type: ignore[arg-type]
 
 

@@ -29,7 +29,6 @@ from ml_models.monitoring.data_quality.thresholds import KEPT_WEEKS, WEEK
 from ml_models.monitoring.data_quality.verdict import BadWeeks
 from ml_models.monitoring.diagnosis import NotReplayable
 from ml_models.monitoring.drift.weekly import measure_drift
-from ml_models.monitoring.thresholds import EARLY_DAYS
 from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.problems.contract import Problem
 from resources.sandbox import Sandbox, SandboxError, Scenario
@@ -267,7 +266,7 @@ class DrilledHistory:
 
     def early(self, cutoff: date) -> pd.DataFrame:
         """Return the early labels that are there on this morning."""
-        return self._labels("early", cutoff, EARLY_DAYS)
+        return self._labels("early", cutoff, self.problem.early_days)
 
     def differs(self, cutoff: date) -> bool:
         """Tell whether any morning up to this one is another than it was: its measures, features, labels or columns."""
@@ -371,7 +370,7 @@ class DrilledHistory:
             return [day for day in self.cutoffs() if max(first, patience) <= day <= due and day not in made]
 
         new = {"features": missing("features", 0), "outcomes": missing("outcomes", problem.horizon_days)}
-        new["early"] = missing("early", EARLY_DAYS)
+        new["early"] = missing("early", problem.early_days)
         wanted = sorted({day for days in new.values() for day in days} | {morning})
         week = morning - timedelta(days=WEEK)
         try:
@@ -393,7 +392,7 @@ class DrilledHistory:
     def _broken(self, morning: date, week: date, reason: str) -> _Morning:
         """Build a Monday on which the graph failed: what arrived is there to be measured, nothing else is new."""
         with self.sandbox.scenario(
-            self.perturbations, until=morning, first_day=week - timedelta(days=84), build=[]
+            self.perturbations, until=morning, first_day=week - timedelta(days=self.problem.window_days), build=[]
         ) as scenario:
             types = _types(scenario, self.recording.tables)
             raw = [asset for asset in types if asset.startswith("raw/")]
@@ -446,7 +445,7 @@ def _outcomes(scenario: Scenario, problem: Problem) -> pd.DataFrame:
 
 
 def _early(scenario: Scenario, problem: Problem) -> pd.DataFrame:
-    columns = ", ".join([*problem.keys, "lapsed_14d"])
+    columns = ", ".join([*problem.keys, problem.early_label])
     return _dated(scenario.read(f"select {columns} from outcomes.{EARLY} order by cutoff_date, customer_id"))
 
 

@@ -1,12 +1,14 @@
 """Cutoffs: the Mondays before which features end and labels begin. Training and monitoring both stand on this."""
 
+import math
 from collections.abc import Iterable
 from datetime import date, timedelta
 
 import pandas as pd
 
 MINIMUM_CUTOFFS = 5
-"""Cutoffs with known labels [cutoffs] that a model needs at least: fewer leave nothing to judge it on."""
+"""Cutoffs with known labels [cutoffs] that a model needs at least, whatever the horizon (see `cutoffs_needed`): fewer
+leave nothing to judge it on."""
 
 RECENT_CUTOFFS = 8
 """How many of the newest matured cutoffs a `recent` window holds. Measured on the bundled year with a third of the
@@ -16,6 +18,17 @@ against all history."""
 
 STEP_DAYS = 7
 """Days from one cutoff to the next."""
+
+
+def cutoffs_needed(horizon_days: int) -> int:
+    """Return how many weekly cutoffs with known labels a model needs at least.
+
+    One to learn from must lie a horizon before one to be judged on.
+
+    >>> cutoffs_needed(7), cutoffs_needed(28), cutoffs_needed(56)
+    (5, 5, 9)
+    """
+    return max(MINIMUM_CUTOFFS, math.ceil(horizon_days / STEP_DAYS) + 1)
 
 
 def cutoff_dates(values: Iterable[object]) -> pd.Series:

@@ -21,6 +21,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
+from ml_models.odds import log_odds
 from ml_models.problems.contract import Feature, Problem
 from ml_models.rows import features_of, missing_features, require_features
 
@@ -97,19 +98,14 @@ def family_contributions(
         return pd.DataFrame(
             {family: parts[:, columns].sum(axis=1) for family, columns in members.items()}, index=rows.index
         )
-    base = _log_odds(pipeline.predict_proba(frame)[:, 1])
+    base = log_odds(pipeline.predict_proba(frame)[:, 1])
     result = {}
     for family, columns in members.items():
         names = [features[column] for column in columns]
         ablated = frame.copy()
         ablated[names] = typical[names].to_numpy()
-        result[family] = base - _log_odds(pipeline.predict_proba(ablated)[:, 1])
+        result[family] = base - log_odds(pipeline.predict_proba(ablated)[:, 1])
     return pd.DataFrame(result, index=rows.index)
-
-
-def _log_odds(probability: Array) -> Array:
-    clipped = np.clip(probability, 1e-12, 1 - 1e-12)
-    return np.log(clipped) - np.log1p(-clipped)
 
 
 def _members(features: Sequence[str], problem: Problem) -> Mapping[str, list[int]]:

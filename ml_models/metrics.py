@@ -94,6 +94,41 @@ def calibration_noise(scores: npt.ArrayLike, bins: int = CALIBRATION_BINS) -> fl
     return float(sum(spread) / len(p)) if len(p) else math.nan
 
 
+def clustered_calibration_noise(
+    labels: npt.ArrayLike, scores: npt.ArrayLike, groups: npt.ArrayLike, bins: int = CALIBRATION_BINS
+) -> float:
+    """Return the calibration error that chance alone shows on average, where a group's rows are one observation.
+
+    A customer who lapses at one cutoff mostly does at the next, so forty weeks of 300 customers are not 12,000 rows.
+    The standard error of a bin's mean residual is summed over groups (Liang and Zeger, 1986); its mean absolute
+    deviation is sqrt(2/π) of that. All arrays have shape (n,).
+    """
+    residual = np.asarray(labels, dtype="float64") - np.asarray(scores, dtype="float64")
+    codes, _ = pd.factorize(np.asarray(groups))
+    order = np.argsort(np.asarray(scores, dtype="float64"), kind="stable")
+    spread = 0.0
+    for part in (part for part in np.array_split(order, bins) if len(part)):
+        sums = np.bincount(codes[part], weights=residual[part] - residual[part].mean())
+        spread += math.sqrt(2 / math.pi * float((sums**2).sum()))
+    return spread / len(residual) if len(residual) else math.nan
+
+
+def rate_movement(labels: npt.ArrayLike, cutoffs: npt.ArrayLike) -> float:
+    """Return by how much the rate of positives moves from cutoff to cutoff, as a standard deviation (probability).
+
+    What sampling alone would show with so many rows a cutoff is taken off: what stays is season, trend, closed weeks.
+    Zero with fewer than two cutoffs. Both arrays have shape (n,).
+
+    >>> rate_movement([0, 1] * 400, [1] * 400 + [2] * 400)
+    0.0
+    """
+    by_cutoff = pd.Series(np.asarray(labels, dtype="float64")).groupby(np.asarray(cutoffs))
+    rates, rows = by_cutoff.mean(), by_cutoff.size()
+    if len(rates) < 2:
+        return 0.0
+    return math.sqrt(max(0.0, float(rates.var(ddof=1) - (rates * (1 - rates) / rows).mean())))
+
+
 def top_share(labels: npt.ArrayLike, scores: npt.ArrayLike, share: float = TOP_SHARE) -> tuple[float, float, float]:
     """Return precision, recall and lift of the ceil(n * share) highest scores.
 

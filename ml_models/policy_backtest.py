@@ -62,7 +62,7 @@ class History(Protocol):
         ...
 
     def early(self, cutoff: date) -> pd.DataFrame:
-        """Return customer_id, cutoff_date and lapsed_14d of cutoffs at least 14 days old."""
+        """Return keys and early label of cutoffs whose early days are over."""
         ...
 
     def truth(self, cutoff: date) -> pd.DataFrame:
@@ -258,10 +258,10 @@ class Oracle:
 
 
 def first_champion(history: History, cutoff: date, refit: Callable[[pd.DataFrame], Any]) -> Deployed | None:
-    """Return the recipe fitted on all rows matured by `cutoff`; None when there are fewer than five cutoffs."""
+    """Return the recipe fitted on all rows matured by `cutoff`; None when there are too few cutoffs."""
     rows = labelled_rows(history.frame(cutoff), history.outcomes(cutoff), history.problem)
     days = distinct_cutoffs(rows[history.problem.cutoff])
-    if len(days) < SETTINGS.minimum_cutoffs:
+    if len(days) < SETTINGS.needed_cutoffs(history.problem.horizon_days):
         return None
     return Deployed(refit(rows), ModelInfo("1", days[-1], cutoff, days[0]))
 
@@ -367,7 +367,7 @@ def _retrained(
     stamps = cutoff_dates(rows[problem.cutoff])
     days = distinct_cutoffs(stamps)
     learn = window_cutoffs(days, window, settings.recent_cutoffs, excluded)
-    if len(learn) < settings.minimum_cutoffs:
+    if len(learn) < settings.needed_cutoffs(problem.horizon_days):
         return None
     pipeline = evidence.refit(rows[stamps.isin([pd.Timestamp(day) for day in learn]).to_numpy()])
     left_out = tuple(day for day in days if learn[0] <= day <= learn[-1] and day not in set(learn))

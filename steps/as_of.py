@@ -14,6 +14,7 @@ from resources.dbt import DbtRunner
 from resources.sandbox import Sandbox, SandboxError
 from resources.warehouse import LocalWarehouse, Warehouse, share_of
 from steps.migrations import ensure
+from steps.problem import problem
 from steps.shop_time import today
 from steps.tables import DECISIONS, DRIFT
 
@@ -88,9 +89,9 @@ def outcomes_until(warehouse: Warehouse, cutoff: date, share: float) -> "pd.Data
 
 
 def early_until(warehouse: Warehouse, cutoff: date, share: float) -> "pd.DataFrame":
-    """Return the early labels seen by a cutoff: customer_id, cutoff_date, lapsed_14d."""
+    """Return the early labels seen by a cutoff: customer_id, cutoff_date and the early label."""
     return warehouse.read(
-        "select customer_id, cutoff_date, lapsed_14d from outcomes.early_outcomes "
+        f"select customer_id, cutoff_date, {problem().early_label} from outcomes.early_outcomes "
         f"where cutoff_date >= ? and seen_through <= ? and {warehouse.sampled('customer_id', share)} "
         "order by cutoff_date, customer_id",
         [_since(cutoff), cutoff],

@@ -16,6 +16,7 @@ from resources.warehouse.contract import Warehouse, share_within
 from steps.as_of import ledger
 from steps.champions import current_champion
 from steps.errors import StepRefusedError
+from steps.problem import problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +74,6 @@ def make_training_set(
         StepRefusedError: `window` or `most_rows` is none.
     """
     from ml_models.cutoffs import RECENT_CUTOFFS
-    from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.training.splits import split_training_set
 
     if window not in WINDOWS:
@@ -96,7 +96,7 @@ def make_training_set(
     bad = set() if repaired else set(quarantined_cutoffs(warehouse, cutoffs))
     bad |= {day for day in cutoffs if exclude and exclude[0] <= day <= exclude[1]}
     newest = RECENT_CUTOFFS if window == "recent" else None
-    frame, split = split_training_set(labelled, PROBLEM, newest=newest, quarantined=sorted(bad))
+    frame, split = split_training_set(labelled, problem(), newest=newest, quarantined=sorted(bad))
     warehouse.replace_table("training", "training_set", frame)
     return TrainingSet(frame, split, share, sorted(bad), expected)
 
@@ -133,25 +133,23 @@ def sampled_share(warehouse: Warehouse, most_rows: int) -> float:
 def quarantined_cutoffs(warehouse: Warehouse, cutoffs: list[date]) -> list[date]:
     """Return those of the cutoffs whose features or labels the ledger of decisions excludes from training."""
     from ml_models.monitoring.decision.quarantine import quarantined
-    from ml_models.problems.lapse.problem import PROBLEM
 
-    return quarantined(ledger(warehouse), cutoffs, PROBLEM.window_days, PROBLEM.horizon_days)
+    return quarantined(ledger(warehouse), cutoffs, problem().window_days, problem().horizon_days)
 
 
 def find_candidate(
     warehouse: Warehouse, registry: ModelRegistry, *, log: Callable[[str], None], run_id: str
 ) -> tuple[ModelVersion, str]:
     """Search, evaluate, compare, fit, register; return the challenger and the fingerprint of its data and recipe."""
-    from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.training.gate import evaluate_candidate
     from ml_models.training.recipe import library_versions, recipe_fingerprint
 
     rows = warehouse.read("select * from training.training_set order by cutoff_date, customer_id")
-    fingerprint = recipe_fingerprint(rows, PROBLEM, seed=SEED, libraries=library_versions())
+    fingerprint = recipe_fingerprint(rows, problem(), seed=SEED, libraries=library_versions())
     version = _judged_before(registry, fingerprint)
     if version is None:
         champion = current_champion(registry)
-        result, compared, gates = evaluate_candidate(rows, PROBLEM, champion, seed=SEED, log=log)
+        result, compared, gates = evaluate_candidate(rows, problem(), champion, seed=SEED, log=log)
         version = register(registry, result, compared, fingerprint, gates, run_id=run_id)
         record(warehouse, result, version)
         log(f"registered as version {version.version}, challenger")

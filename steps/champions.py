@@ -10,6 +10,7 @@ from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse.contract import Warehouse
 from steps.errors import StepRefusedError
 from steps.migrations import ensure
+from steps.problem import problem
 from steps.tables import SHADOW_PREDICTIONS
 
 if TYPE_CHECKING:
@@ -110,12 +111,11 @@ def make_champion(
     Raises:
         StepRefusedError: the version was fitted on a feature that there is no longer.
     """
-    from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.rows import MissingFeaturesError, require_features
 
     before = registry.by_alias(CHAMPION_ALIAS)
     try:
-        require_features(registry.load(version), PROBLEM.features, PROBLEM, f"version {version.version}")
+        require_features(registry.load(version), problem().features, problem(), f"version {version.version}")
     except MissingFeaturesError as error:
         raise StepRefusedError(f"{error} The champion stays.") from None
     registry.set_alias(CHAMPION_ALIAS, version.version)
@@ -154,10 +154,9 @@ def obstacle_of(registry: ModelRegistry, challenger: ModelVersion) -> str:
     sent_away = registry.tag(challenger, ROLLED_BACK)
     if sent_away:
         return f"it was rolled back ({sent_away})"
-    from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.rows import missing_features
 
-    gone = missing_features(registry.load(challenger), PROBLEM.features, PROBLEM)
+    gone = missing_features(registry.load(challenger), problem().features, problem())
     return f"it was fitted on {', '.join(gone)}, which there is no longer" if gone else ""
 
 

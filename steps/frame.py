@@ -4,11 +4,9 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
-from resources.company import company
-from resources.company.model import Question
 from resources.warehouse.contract import Warehouse
 from steps.as_of import newest_cutoff
-from steps.errors import StepRefusedError
+from steps.problem import problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,26 +44,21 @@ def extend_frame(warehouse: Warehouse, rebuild_from: str, most_rows: int) -> Ext
 
     Raises:
         InvalidFrameError: the schema does not hold; nothing was written.
-        StepRefusedError: the company asks another question than the one that the problem answers.
     """
     cutoffs = _cutoffs_to_add(warehouse, rebuild_from)
     gone = _cutoffs_that_went(warehouse, rebuild_from)
     if not cutoffs and not gone:
         if not warehouse.exists("features", "feature_frame"):
-            # Less than twelve weeks were delivered yet. What reads the frame finds no cutoff then, instead of no table.
+            # Less than a window was delivered yet. What reads the frame finds no cutoff then, instead of no table.
             empty = warehouse.read("select * from features.customer_features limit 0")
             warehouse.replace_table("features", "feature_frame", empty)
         return Extended([], [], 0)
 
     # pandera takes seconds to load; a day without a new cutoff does not need it.
-    from ml_models.monitoring.thresholds import EARLY_DAYS
     from ml_models.problems.lapse.frame import frame_schema
-    from ml_models.problems.lapse.problem import HORIZON_DAYS, PROBLEM, WINDOW_DAYS
     from ml_models.validation import validate_frame
 
-    require_agreement(company().question, horizon_days=HORIZON_DAYS, look_back_days=WINDOW_DAYS, early_days=EARLY_DAYS)
-
-    spine, rows = _spine(warehouse), 0
+    asked, spine, rows = problem(), _spine(warehouse), 0
 
     def validated() -> "Iterator[pd.DataFrame]":
         nonlocal rows
@@ -76,9 +69,7 @@ def extend_frame(warehouse: Warehouse, rebuild_from: str, most_rows: int) -> Ext
                 "order by cutoff_date, customer_id",
                 some,
             )
-            report = validate_frame(
-                features, frame_schema(PROBLEM.catalogue, company().question.asked, spine, required=some)
-            )
+            report = validate_frame(features, frame_schema(asked.catalogue, asked.question, spine, required=some))
             rows += len(features)
             if report.frame is None:
                 raise InvalidFrameError(report, rows, len(cutoffs))
@@ -87,26 +78,6 @@ def extend_frame(warehouse: Warehouse, rebuild_from: str, most_rows: int) -> Ext
     values = [*cutoffs, *gone]
     warehouse.replace_partitions_by("features", "feature_frame", validated(), column="cutoff_date", values=values)
     return Extended(cutoffs, gone, rows)
-
-
-def require_agreement(question: Question, **answered: int) -> None:
-    """Refuse a question whose days are not those that the problem's code answers.
-
-    Labels would be made for one horizon, and trained and judged for another.
-
-    Raises:
-        StepRefusedError: they differ; the message names both places.
-    """
-    differ = {name: days for name, days in answered.items() if getattr(question.asked, name) != days}
-    if differ:
-        asked = ", ".join(f"{name} = {getattr(question.asked, name)}" for name in differ)
-        known = ", ".join(f"{name} = {days}" for name, days in differ.items())
-        raise StepRefusedError(
-            f"Expected the question of company.toml to be the one that the model answers ({known}), and it asks "
-            f"{asked}. Change both: `[question]` there, and HORIZON_DAYS and WINDOW_DAYS in "
-            "ml_models/problems/lapse/problem.py, EARLY_DAYS in ml_models/monitoring/thresholds.py. Nothing was "
-            "written."
-        )
 
 
 def newest_rows(warehouse: Warehouse, most: int, also: str = "") -> "pd.DataFrame":

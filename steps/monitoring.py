@@ -10,6 +10,7 @@ from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry
 from resources.warehouse.contract import Warehouse
 from steps.as_of import drift_history, early_until, frame_until, judged_share, newest_cutoff, outcomes_until
+from steps.problem import problem
 from steps.tables import DRIFT, typed
 
 if TYPE_CHECKING:
@@ -28,15 +29,14 @@ def measure_performance(warehouse: Warehouse) -> "pd.DataFrame":
     import pandas as pd
 
     from ml_models.metrics import evaluate_slices, slices_of
-    from ml_models.problems.lapse.problem import PROBLEM
 
     parts, share = [], judged_share(warehouse)
     for evidence, rows in (
-        ("live", _live_rows(warehouse, PROBLEM.horizon_days, share)),
+        ("live", _live_rows(warehouse, problem().horizon_days, share)),
         ("holdout", _holdout_rows(warehouse, share)),
     ):
         for version, judged in rows.groupby("model_version"):
-            slices = evaluate_slices(judged["lapsed"], judged["score"], slices_of(judged, PROBLEM))
+            slices = evaluate_slices(judged["lapsed"], judged["score"], slices_of(judged, problem()))
             parts.append(slices.assign(evidence=evidence, model_version=int(str(version))))
     result = pd.concat(parts, ignore_index=True) if parts else _no_performance()
     warehouse.replace_table("monitoring", "performance", result)
@@ -46,7 +46,6 @@ def measure_performance(warehouse: Warehouse) -> "pd.DataFrame":
 def measure_new_drift(warehouse: Warehouse, registry: ModelRegistry) -> int:
     """Measure the drift of the cutoffs that were not measured yet, add it to `monitoring.drift`, and count them."""
     from ml_models.monitoring.drift.weekly import measure_drift
-    from ml_models.problems.lapse.problem import PROBLEM
 
     champion, kept = registry.by_alias(CHAMPION_ALIAS), drift_history(warehouse)
     cutoff = newest_cutoff(warehouse)
@@ -55,7 +54,7 @@ def measure_new_drift(warehouse: Warehouse, registry: ModelRegistry) -> int:
     pipeline = registry.load(champion) if champion else None
     version = str(champion.version) if champion else ""
     frame = frame_until(warehouse, cutoff, judged_share(warehouse))
-    whole = measure_drift(PROBLEM, frame, cutoff, pipeline, version, kept)
+    whole = measure_drift(problem(), frame, cutoff, pipeline, version, kept)
     new = whole["cutoff_date"].nunique() - kept["cutoff_date"].nunique()
     whole = typed(whole.sort_values(["cutoff_date", "layer", "column_name"]), DRIFT)
     warehouse.replace_table("monitoring", "drift", whole)
@@ -67,7 +66,6 @@ def judge_newest_drift(warehouse: Warehouse, registry: ModelRegistry, layer: Lay
     from ml_models.monitoring.drift.score_effect import weigh_drift
     from ml_models.monitoring.drift.verdict import judge_drift
     from ml_models.monitoring.drift.weekly import judge_scores
-    from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.rows import scored
 
     history = drift_history(warehouse)
@@ -81,14 +79,14 @@ def judge_newest_drift(warehouse: Warehouse, registry: ModelRegistry, layer: Lay
     # What moved and changes no score, or moved by new customers alone, is recorded and alarms nobody.
     frame = frame_until(warehouse, verdict.cutoff, judged_share(warehouse))
     pipeline = registry.load(champion)
-    frame = frame[[*PROBLEM.keys, *PROBLEM.features]]
+    frame = frame[[*problem().keys, *problem().features]]
 
     def predict(rows: "pd.DataFrame") -> "npt.NDArray[np.float64]":
-        return scored(pipeline, rows, PROBLEM, f"version {champion.version}")
+        return scored(pipeline, rows, problem(), f"version {champion.version}")
 
     if layer == "features":
-        return weigh_drift(verdict, predict, frame, PROBLEM.entity)
-    return judge_scores(history, verdict.cutoff, frame, predict, PROBLEM.entity)
+        return weigh_drift(verdict, predict, frame, problem().entity, question=problem().question)
+    return judge_scores(history, verdict.cutoff, frame, predict, problem())
 
 
 def judge_champion(
@@ -99,7 +97,6 @@ def judge_champion(
     None, and why in words, where there is nothing to judge.
     """
     from ml_models.monitoring.performance.weekly import judge_predictions
-    from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.rows import scored
 
     champion, cutoff = registry.by_alias(CHAMPION_ALIAS), newest_cutoff(warehouse)
@@ -110,10 +107,10 @@ def judge_champion(
     pipeline = registry.load(champion)
     return judge_predictions(
         frame,
-        lambda rows: scored(pipeline, rows, PROBLEM, f"version {champion.version}"),
+        lambda rows: scored(pipeline, rows, problem(), f"version {champion.version}"),
         outcomes_until(warehouse, cutoff, share),
         early_until(warehouse, cutoff, share),
-        PROBLEM,
+        problem(),
         champion.trained_through,
         cutoff,
     )
@@ -130,7 +127,6 @@ class LabelGrowth(NamedTuple):
 
 def compare_labels(warehouse: Warehouse, registry: ModelRegistry) -> LabelGrowth:
     """Compare the labelled cutoffs with those that the champion learned from."""
-    from ml_models.cutoffs import MINIMUM_CUTOFFS
     from ml_models.monitoring.settings import SETTINGS
 
     champion = registry.by_alias(CHAMPION_ALIAS)
@@ -141,10 +137,11 @@ def compare_labels(warehouse: Warehouse, registry: ModelRegistry) -> LabelGrowth
         [through],
     ).iloc[0]
     matured, learned = int(counts["matured"]), int(counts["learned"])
-    enough = matured >= MINIMUM_CUTOFFS
+    needed = SETTINGS.needed_cutoffs(problem().horizon_days)
+    enough = matured >= needed
     outgrown = enough and matured >= SETTINGS.growth * learned
     if not enough:
-        sentence = f"{matured} labelled cutoffs; at least {MINIMUM_CUTOFFS} are needed to train and to judge."
+        sentence = f"{matured} labelled cutoffs; at least {needed} are needed to train and to judge."
     elif champion is None:
         sentence = f"{matured} labelled cutoffs and no champion yet."
     else:
@@ -155,8 +152,8 @@ def compare_labels(warehouse: Warehouse, registry: ModelRegistry) -> LabelGrowth
 def _live_rows(warehouse: Warehouse, horizon_days: int, share: float) -> "pd.DataFrame":
     """Return matured predictions that their model could not have known, with the outcome and the slicing features."""
     rows = warehouse.read(
-        "select p.customer_id, p.cutoff_date, p.score, p.model_version, p.trained_through, o.lapsed, "
-        "f.active_days_84d "
+        "select p.customer_id, p.cutoff_date, p.score, p.model_version, p.trained_through, o.lapsed"
+        f"{_sliced_by()} "
         "from predictions.lapse_predictions p "
         "join outcomes.customer_outcomes o using (customer_id, cutoff_date) "
         "join features.feature_frame f using (customer_id, cutoff_date) "
@@ -166,9 +163,15 @@ def _live_rows(warehouse: Warehouse, horizon_days: int, share: float) -> "pd.Dat
     return rows[~seen].drop(columns="trained_through").reset_index(drop=True)
 
 
+def _sliced_by() -> str:
+    """Return the columns of the feature frame that the problem's slices are cut by, in SQL, each after a comma."""
+    return "".join(f", f.{name}" for name in dict.fromkeys(rule.feature for rule in problem().slices))
+
+
 def _holdout_rows(warehouse: Warehouse, share: float) -> "pd.DataFrame":
     return warehouse.read(
-        "select h.customer_id, h.cutoff_date, h.score, h.model_version, h.lapsed, f.active_days_84d "
+        "select h.customer_id, h.cutoff_date, h.score, h.model_version, h.lapsed"
+        f"{_sliced_by()} "
         "from training.holdout_predictions h join features.feature_frame f using (customer_id, cutoff_date) "
         f"where {warehouse.sampled('h.customer_id', share)} order by h.model_version, h.cutoff_date, h.customer_id"
     )

@@ -16,6 +16,7 @@ from resources.sql_functions import (
 )
 from resources.warehouse.contract import Warehouse, WarehouseError
 from steps.frame import newest_rows
+from steps.problem import problem
 from steps.scoring import CHECKED_ROWS, SQL_SCORE, SqlDiffersError, largest_difference, predicted, scores_of_sql
 from steps.tables import CHAMPION
 
@@ -48,11 +49,9 @@ def keep_published(warehouse: Warehouse, registry: ModelRegistry, champion: Mode
 
 def _unpublished(warehouse: Warehouse, champion: ModelVersion, error: WarehouseError) -> Publication:
     """Withdraw the alias: the version that it calls may be the one that was rolled back."""
-    from ml_models.problems.lapse.problem import PROBLEM
-
     failed = f"Version {champion.version} serves, and could not be published as a SQL function. {error}"
     try:
-        withdraw_alias(warehouse, PROBLEM.name)
+        withdraw_alias(warehouse, problem().name)
     except WarehouseError as second:
         return Publication(
             False,
@@ -63,9 +62,8 @@ def _unpublished(warehouse: Warehouse, champion: ModelVersion, error: WarehouseE
 
 
 def _kept(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion) -> Publication:
-    from ml_models.problems.lapse.problem import PROBLEM
 
-    if published(warehouse, PROBLEM.name).champion == champion.version:
+    if published(warehouse, problem().name).champion == champion.version:
         return Publication(
             True, f"Version {champion.version} is published; it was proved equal to scikit-learn before."
         )
@@ -73,34 +71,34 @@ def _kept(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion)
     from ml_models.scoring_sql import UnsupportedPipelineError, compile_pipeline, function_name, parity
 
     pipeline = registry.load(champion)
-    features = features_of(pipeline, PROBLEM)
+    features = features_of(pipeline, problem())
     try:
         local = compile_pipeline(pipeline, features, "duckdb")
         compiled = compile_pipeline(pipeline, features, warehouse.dialect)
     except UnsupportedPipelineError as error:
-        withdraw_alias(warehouse, PROBLEM.name)
+        withdraw_alias(warehouse, problem().name)
         return Publication(True, f"Version {champion.version} scores by scikit-learn only. {error}")
     rows = newest_rows(warehouse, PROVED_ON)
     try:
-        require_features(pipeline, rows.columns, PROBLEM, f"version {champion.version}")
+        require_features(pipeline, rows.columns, problem(), f"version {champion.version}")
     except MissingFeaturesError as error:
-        withdraw_alias(warehouse, PROBLEM.name)
+        withdraw_alias(warehouse, problem().name)
         return Publication(False, f"Version {champion.version} is not published. {error}")
     proof = parity(pipeline, local, rows[features], score_in_memory)
     if not proof.passed:
-        withdraw_alias(warehouse, PROBLEM.name)
+        withdraw_alias(warehouse, problem().name)
         return Publication(False, f"Version {champion.version} is not published. {proof.sentence}")
-    publish(warehouse, PROBLEM.name, champion.version, compiled)
+    publish(warehouse, problem().name, champion.version, compiled)
     called = ""
     if compiled.dialect != local.dialect:
         # Proved was the same model in DuckDB's words: what the warehouse makes of its own is asked before the alias.
         try:
             called = _proved_there(warehouse, pipeline, champion)
         except SqlDiffersError as error:
-            withdraw(warehouse, PROBLEM.name, champion.version)
+            withdraw(warehouse, problem().name, champion.version)
             return Publication(False, f"Version {champion.version} is not published: called in the warehouse, {error}.")
-    move_alias(warehouse, PROBLEM.name, champion.version)
-    name = function_name(PROBLEM.name, "champion")
+    move_alias(warehouse, problem().name, champion.version)
+    name = function_name(problem().name, "champion")
     return Publication(True, f"Published as {name}, {compiled.bytes:,} bytes of SQL. {proof.sentence}{called}")
 
 
@@ -110,10 +108,9 @@ def _proved_there(warehouse: Warehouse, pipeline: Any, champion: ModelVersion) -
     Raises:
         SqlDiffersError: they do not say the same.
     """
-    from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.scoring_sql import function_name
 
-    function = f"{SCHEMA}.{function_name(PROBLEM.name, champion.version)}"
+    function = f"{SCHEMA}.{function_name(problem().name, champion.version)}"
     rows = newest_rows(warehouse, CHECKED_ROWS, f", {function}(f) as {SQL_SCORE}")
     difference = largest_difference(scores_of_sql(rows), predicted(pipeline, champion, rows)) if len(rows) else 0.0
     return f" Called in the warehouse on {len(rows):,} rows it differs by {difference:.1e} at most."

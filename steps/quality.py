@@ -21,6 +21,7 @@ from steps.closed_days import closed_days
 from steps.migrations import ensure
 from steps.monitored_tables import columns_of
 from steps.ownership import owner_of
+from steps.problem import problem
 from steps.profiling import monitored_now
 from steps.tables import ANOMALIES, TABLES, typed
 
@@ -38,7 +39,6 @@ def judge_arrivals(
 ) -> "tuple[pd.DataFrame, str]":
     """Judge what arrived before the cutoff that is due, write its anomalies, and return them with the verdict."""
     from ml_models.monitoring.data_quality import judge_as_of, judge_frame, judge_outcomes, judge_quality
-    from ml_models.problems.lapse.problem import PROBLEM
 
     ensure(warehouse, ANOMALIES)
     cutoff = due_cutoff(newest_cutoff(warehouse), clock)
@@ -59,11 +59,11 @@ def judge_arrivals(
         share = share_of(local)
         frame = frame_until(warehouse, cutoff, share)
         outcomes, early = outcomes_until(warehouse, cutoff, share), early_until(warehouse, cutoff, share)
-        found += judge_frame(frame, PROBLEM, cutoff)
-        found += judge_outcomes(outcomes, PROBLEM, cutoff, early=early)
-        rebuilt = audited(dbt, warehouse, local, cutoff - timedelta(days=PROBLEM.horizon_days))
+        found += judge_frame(frame, problem(), cutoff)
+        found += judge_outcomes(outcomes, problem(), cutoff, early=early)
+        rebuilt = audited(dbt, warehouse, local, cutoff - timedelta(days=problem().horizon_days))
         if rebuilt is not None:
-            found += judge_as_of(frame, rebuilt, PROBLEM.features, PROBLEM.entity)
+            found += judge_as_of(frame, rebuilt, problem().features, problem().entity)
     sentence = verdict.sentence if verdict.anomalies or not found else found[0].sentence
     rows = _anomaly_rows(found, cutoff)
     whole, cutoffs = [rows, _verdict_row(sentence, cutoff)], {cutoff}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from resources.registry import ModelRegistry, ModelVersion
 from resources.sql_functions import SCHEMA, published
 from resources.warehouse import Warehouse
+from steps.problem import problem
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,10 +41,9 @@ def predicted(pipeline: Any, version: ModelVersion, frame: "pd.DataFrame") -> "n
     Raises:
         MissingFeaturesError: the frame lacks a feature that the version was fitted on.
     """
-    from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.rows import scored
 
-    return scored(pipeline, frame, PROBLEM, f"version {version.version}")
+    return scored(pipeline, frame, problem(), f"version {version.version}")
 
 
 def scores_of_sql(frame: "pd.DataFrame") -> "npt.NDArray[np.float64]":
@@ -144,8 +144,6 @@ class Scorer:
         """
         import pandas as pd
 
-        from ml_models.problems.lapse.problem import PROBLEM
-
         made = frame[["customer_id", "cutoff_date", *self.target.kept]].assign(
             score=self._scores(frame),
             model_name=self.version.name,
@@ -158,7 +156,7 @@ class Scorer:
         from ml_models.explain import top_reasons
 
         began = time.perf_counter()
-        reasons = top_reasons(self.pipeline, frame, self.reference, PROBLEM)
+        reasons = top_reasons(self.pipeline, frame, self.reference, problem())
         self.seconds_of_reasons += time.perf_counter() - began
         return made.assign(**{name: reasons[name].to_numpy() for name in REASONS})
 
@@ -188,7 +186,6 @@ def score_cutoff(
         ValueError: scikit-learn refuses a row, or the frame lacks a feature that the version was fitted on
             (MissingFeaturesError); nothing was written.
     """
-    from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.rows import require_features
     from ml_models.scoring_sql.paths import BATCH_ROWS
 
@@ -197,7 +194,7 @@ def score_cutoff(
     scorer = Scorer(version, registry, target)
     # SQL would name a column that is gone in an error of its own.
     columns = warehouse.shapes(["features"])["features", "feature_frame"].columns
-    require_features(scorer.pipeline, columns, PROBLEM, f"version {version.version}")
+    require_features(scorer.pipeline, columns, problem(), f"version {version.version}")
     rows, loaded = rows_of(warehouse, cutoff), time.perf_counter()
     choice = _choice(warehouse, scorer, cutoff, rows, batch_rows)
     charged = warehouse.expected_cost(_query(scorer, choice.path), [cutoff])
@@ -218,7 +215,6 @@ def rows_of(warehouse: Warehouse, cutoff: date) -> int:
 
 def _choice(warehouse: Warehouse, scorer: Scorer, cutoff: date, rows: int, batch_rows: int) -> "PathChoice":
     """Choose the path: small frames without looking further, large ones by measuring where that is free of charge."""
-    from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.rows import features_of
     from ml_models.scoring_sql import UnsupportedPipelineError, choose_path, compile_pipeline
 
@@ -227,11 +223,11 @@ def _choice(warehouse: Warehouse, scorer: Scorer, cutoff: date, rows: int, batch
     compiled: CompiledScore | None = None
     refusal = ""
     try:
-        compiled = compile_pipeline(scorer.pipeline, features_of(scorer.pipeline, PROBLEM), warehouse.dialect)
+        compiled = compile_pipeline(scorer.pipeline, features_of(scorer.pipeline, problem()), warehouse.dialect)
     except UnsupportedPipelineError as error:
         refusal = str(error)
     # The alias is given to a version only when its parity proof passed.
-    proved = compiled is not None and published(warehouse, PROBLEM.name).champion == scorer.version.version
+    proved = compiled is not None and published(warehouse, problem().name).champion == scorer.version.version
     if warehouse.bills_queries:
         choice = choose_path(compiled, rows, refusal=refusal, parity_passed=proved, batch_rows=batch_rows)
         if choice.path == "sql":
@@ -301,12 +297,11 @@ def _predictions(
 
 
 def _query(scorer: Scorer, path: str) -> str:
-    from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.scoring_sql import function_name
 
     wanted, joined = "f.*", ""
     if path == "sql":
-        wanted += f", {SCHEMA}.{function_name(PROBLEM.name, scorer.version.version)}(f) as {SQL_SCORE}"
+        wanted += f", {SCHEMA}.{function_name(problem().name, scorer.version.version)}(f) as {SQL_SCORE}"
     if scorer.target.beside:
         wanted += ", s.score as champion_score"
         joined = (

@@ -90,7 +90,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "customer_id": Column("varchar", "Customer."),
         "cutoff_date": Column("date", "Cutoff in the version's holdout."),
         "score": Column("double", "Probability given by the fit that had not seen the holdout."),
-        "lapsed": Column("bigint", "1 when the customer did not shop in the 28 days from the cutoff on."),
+        "lapsed": Column("bigint", "1 when the customer did not shop within the horizon from the cutoff on."),
         "recency_rule_score": Column("double", "Probability by the rule `the longer away, the likelier gone`."),
         "model_version": Column("bigint", "Version whose recipe was judged."),
     },
@@ -107,7 +107,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
     ("predictions", "lapse_predictions"): {
         "customer_id": Column("varchar", "Customer."),
         "cutoff_date": Column("date", "The Monday as of which the customer was scored; features end the day before."),
-        "score": Column("double", "Probability of no shopping in the 28 days from the cutoff on."),
+        "score": Column("double", "Probability of no shopping within the horizon from the cutoff on."),
         "model_name": Column("varchar", "Registered model."),
         "model_version": Column("bigint", "Its version."),
         "trained_through": Column("date", "Newest cutoff whose outcomes the version saw in training."),
@@ -128,7 +128,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
     },
     ("monitoring", "performance"): {
         "slice_name": Column("varchar", "`all`, `cutoff` or a segmentation such as `activity`."),
-        "slice_value": Column("varchar", "Which slice: a cutoff, a band of shopping days in 84."),
+        "slice_value": Column("varchar", "Which slice: a cutoff, a band of shopping days in the window."),
         **_METRICS,
         "note": Column("varchar", "Why a metric is missing, where it is."),
         "evidence": Column("varchar", "`live`: predicted before the outcome was known; `holdout`: what the gate saw."),

@@ -20,6 +20,7 @@ from steps.champions import previous_champion, training_span
 from steps.closed_days import closed_days
 from steps.migrations import ensure
 from steps.ownership import owner_of
+from steps.problem import problem
 from steps.profiling import monitored_now
 from steps.quality import arrival_anomalies, bad_weeks, schema_anomalies
 from steps.tables import CHAMPION
@@ -57,7 +58,6 @@ def week_evidence(
 ) -> "WeekEvidence":
     """Read everything that the judgement of `cutoff` may know."""
     from ml_models.monitoring.week import WeekEvidence
-    from ml_models.problems.lapse.problem import PROBLEM
 
     champion, previous = _models(warehouse, registry)
     local = warehouse.local()
@@ -67,7 +67,7 @@ def week_evidence(
     tables = monitored_now(warehouse, airbyte, dbt)
     return WeekEvidence(
         cutoff=cutoff,
-        problem=PROBLEM,
+        problem=problem(),
         profile=profile_until(warehouse, cutoff),
         tables=tables,
         frame=frame_until(warehouse, cutoff, share),
@@ -80,7 +80,7 @@ def week_evidence(
         owners=owners,
         rebuild=rebuilding(dbt, local, cutoff),
         refit=_refit(registry, champion),
-        audit=audited(dbt, warehouse, local, cutoff - timedelta(days=PROBLEM.horizon_days)),
+        audit=audited(dbt, warehouse, local, cutoff - timedelta(days=problem().horizon_days)),
         closed_days=closed,
         bad_weeks=bad_weeks(warehouse, cutoff, {cutoff, cutoff - timedelta(days=7)}),
         drift_history=drift_history(warehouse),
@@ -123,15 +123,15 @@ def _deployed(warehouse: Warehouse, registry: ModelRegistry, version: ModelVersi
 
 def _refit(registry: ModelRegistry, champion: ModelVersion | None) -> "Callable[[pd.DataFrame], Pipeline]":
     """Return the champion's recipe; before the first champion, the simplest candidate as it comes."""
-    from ml_models.problems.lapse.problem import PROBLEM
+    from ml_models.training.fitting import fitted
     from ml_models.training.search import simplest_recipe
 
     if champion is None:
-        return simplest_recipe(PROBLEM)
-    candidate = {one.name: one for one in PROBLEM.candidates}[champion.algorithm]
+        return simplest_recipe(problem())
+    candidate = {one.name: one for one in problem().candidates}[champion.algorithm]
     parameters = registry.evidence(champion)["parameters"]
 
     def refit(rows: "pd.DataFrame") -> "Pipeline":
-        return candidate.build(parameters, SEED).fit(rows[list(PROBLEM.features)], rows[PROBLEM.label])
+        return fitted(candidate, parameters, SEED, rows, problem())
 
     return refit

@@ -1,6 +1,6 @@
 {{ config(meta={'dagster': {'ref': {'name': 'customer_outcomes'}}}) }}
 {#
-  Label maturity: returns outcomes of a cutoff whose 28 days are not over and delivered (closing a label early calls
+  Label maturity: returns outcomes of a cutoff whose horizon is not over and delivered (closing a label early calls
   people lapsed who are not), and mature cutoffs that have features but no outcomes (silence is not an outcome).
 #}
 

@@ -6,7 +6,7 @@ What a check counts as wrong is no setting: it was measured, and stands in the `
 
 from dataclasses import dataclass
 
-from ml_models.cutoffs import MINIMUM_CUTOFFS, RECENT_CUTOFFS
+from ml_models.cutoffs import MINIMUM_CUTOFFS, RECENT_CUTOFFS, cutoffs_needed
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,13 @@ class Settings:
     minimum_harm: float = 0.001
     """Log-loss that a promotion must have cost, beyond noise, before it is rolled back."""
 
-    cooldown_days: int = 35
-    """Days after an improve or a rollback in which nothing is retrained: labels mature before the effect is seen."""
+    cooldown_beyond_days: int = 7
+    """Days beyond the horizon in which nothing is retrained after an improve or a rollback: labels mature before the
+    effect is seen."""
 
-    comparison_days: int = 63
-    """Days after a promotion for which the champion is compared with its predecessor."""
+    comparison_beyond_days: int = 7
+    """Days beyond two horizons for which the champion is compared with its predecessor after a promotion: one until the
+    first label is known, one more until as many are as a grade asks for."""
 
     contaminated_share: float = 0.02
     """Share (0 to 1) of the champion's training days that may be bad before it counts as trained on bad rows."""
@@ -40,7 +42,7 @@ class Settings:
     """Ratio of the labelled cutoffs to those that the champion knew, from which it is outgrown and retrained."""
 
     minimum_cutoffs: int = MINIMUM_CUTOFFS
-    """Clean labelled cutoffs that a retraining needs at least."""
+    """Clean labelled cutoffs that a retraining needs at least; a long horizon needs more (`cutoffs_needed`)."""
 
     recent_cutoffs: int = RECENT_CUTOFFS
     """Cutoffs that a `recent` window holds."""
@@ -50,6 +52,26 @@ class Settings:
 
     event_gap_days: int = 14
     """Days of silence over which an event still goes on."""
+
+    def cooldown_days(self, horizon_days: int) -> int:
+        """Return for how many days after an improve or a rollback nothing is retrained.
+
+        >>> Settings().cooldown_days(28), Settings().cooldown_days(56)
+        (35, 63)
+        """
+        return horizon_days + self.cooldown_beyond_days
+
+    def comparison_days(self, horizon_days: int) -> int:
+        """Return for how many days after a promotion the champion is compared with its predecessor.
+
+        >>> Settings().comparison_days(28), Settings().comparison_days(56)
+        (63, 119)
+        """
+        return 2 * horizon_days + self.comparison_beyond_days
+
+    def needed_cutoffs(self, horizon_days: int) -> int:
+        """Return how many clean labelled cutoffs a retraining needs at least."""
+        return max(self.minimum_cutoffs, cutoffs_needed(horizon_days))
 
 
 SETTINGS = Settings()

@@ -19,14 +19,8 @@ WINDOWS = 3
 VIOLATIONS = 2
 """Violated windows among the newest WINDOWS that raise an alarm; the latest must be one of them."""
 
-EARLY_LABEL = "lapsed_14d"
-"""Column of the outcome that is known before the problem's own label."""
-
-EARLY_DAYS = 14
-"""Days after its cutoff when an early outcome is known."""
-
-EXISTING_AFTER_CUTOFFS = 10
-"""Cutoffs after which a customer is new no more; with weekly cutoffs most of a feature window has filled."""
+FILLED = 0.8
+"""Share of a feature window, 0 to 1, that a customer must have been there for to be new no more."""
 
 SURGE = 0.05
 """Share of new customers, 0 to 1, beyond their usual share from which they may be what an alarm is about; fewer cannot

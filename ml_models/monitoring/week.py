@@ -45,7 +45,7 @@ class WeekEvidence:
     - `frame`: feature rows of all cutoffs up to this one, as served. `audit`: rows of some recent cutoffs, built
       again from the days before them only (None: no audit this week).
     - `outcomes`: customer_id, cutoff_date, label; matured at the cutoff only. `early`: customer_id, cutoff_date,
-      lapsed_14d of cutoffs at least 14 days old.
+      the early label of cutoffs whose early days are over.
     - `champion`, `previous`: the model that serves and the one before it; None where there is none yet.
     - `ledger`: past decisions (decision.ledger.LEDGER_COLUMNS), oldest first.
     - `lineage`: asset -> the assets it reads; `owners`: asset -> team; both keyed `schema/name`.
@@ -166,7 +166,7 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
         decision=decision,
         why=why_row(decision, quality, drift, performance, anomalies),
         ledger_row=ledger_row(decision, anomalies, evidence.version),
-        graded=grade(evidence.ledger, cutoff, promotion_effects(past, effect)),
+        graded=grade(evidence.ledger, cutoff, promotion_effects(past, effect, problem.question), problem.question),
         drift_history=drift_history,
         performance_history=performance_history,
     )
@@ -230,7 +230,7 @@ def _drift(evidence: WeekEvidence) -> tuple[pd.DataFrame, DriftVerdict, DriftVer
     scores = history[history["layer"] == "scores"]
     if scores.empty or predict is None:
         return history, features, None
-    return history, features, judge_scores(scores, cutoff, evidence.frame, predict, problem.entity)
+    return history, features, judge_scores(scores, cutoff, evidence.frame, predict, problem)
 
 
 def _performance(
@@ -299,7 +299,7 @@ def _effect(evidence: WeekEvidence, rows: pd.DataFrame, excluded: Sequence[date]
     champion, previous = evidence.champion, evidence.previous
     if champion is None or previous is None:
         return None
-    if (evidence.cutoff - champion.info.promoted_on).days > settings.comparison_days:
+    if (evidence.cutoff - champion.info.promoted_on).days > settings.comparison_days(evidence.problem.horizon_days):
         return None
     return effect_since_promotion(
         champion, previous, evidence.frame, rows, evidence.early, evidence.problem, excluded, settings

@@ -1,11 +1,16 @@
 """What a prediction problem must say about itself, so that everything else here can stay general."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from sklearn.pipeline import Pipeline
+from ml_models.problems.question import Question
+
+if TYPE_CHECKING:
+    # A catalogue is read where models are not loaded.
+    import numpy as np
+    from sklearn.pipeline import Pipeline
 
 Risk = Literal["high", "low", "either"]
 Unit = Literal[
@@ -22,6 +27,9 @@ Unit = Literal[
     "days a period",
     "deviations",
 ]
+
+LARGEST_STEP = 2.0
+"""The largest step in log-odds that a bound may ask for: it takes a rate of .1 to .45."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +58,16 @@ class Feature:
 class Candidate:
     """A model family that competes. `complexity` orders ties: the simpler (lower) one wins.
 
-    `build(parameters, seed)` returns an unfitted `Pipeline` for a frame of the problem's features;
-    `sample(generator, trials)` returns the parameter sets to try.
+    `build(parameters, seed)` returns an unfitted `Pipeline` for a frame of the features that it reads;
+    `sample(generator, trials)` returns the parameter sets to try. `features`: those that it reads, None for all.
     """
 
     name: str
     complexity: int
     trials: int
-    build: Callable[[Mapping[str, Any], int], Pipeline]
-    sample: Callable[[np.random.Generator, int], list[dict[str, Any]]]
+    build: "Callable[[Mapping[str, Any], int], Pipeline]"
+    sample: "Callable[[np.random.Generator, int], list[dict[str, Any]]]"
+    features: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,28 +85,59 @@ class Expectation:
 
     Every feature of the named `families` whose side of risk is known moves by half a standard deviation towards risk,
     all together, because features that say the same thing cannot move alone (a longer silence with as many visits this
-    week is no customer). The mean score must then rise by `at_least` times itself; a share, because a step of .003 is
-    much where one in a hundred lapses and noise where one in ten does. Slightly below zero means "must not fall".
+    week is no customer). The mean score's log-odds must then rise by `at_least`: in odds a bound can be met at any rate
+    of lapsing, and .05 is a twentieth of the mean where lapses are rare. Zero and below mean "must not fall"; there the
+    standard error of a rate among so many customers is allowed at least.
+
+    Raises:
+        ValueError: `at_least` is beyond what any model can show.
     """
 
     name: str
     families: tuple[str, ...]
     at_least: float
 
+    def __post_init__(self) -> None:
+        if not -LARGEST_STEP <= self.at_least <= LARGEST_STEP:
+            raise ValueError(
+                f"Expected `at_least` of {self.name!r} to be a step in log-odds between -{LARGEST_STEP:g} and "
+                f"{LARGEST_STEP:g}, got {self.at_least!r}; half a standard deviation moves no model further."
+            )
+
 
 @dataclass(frozen=True)
 class Behaviour:
     """What a model must do whatever it learned.
 
-    `expectations`: see there. `price_factor`, `price_tolerance`: all money times the factor may change a score by the
-    tolerance on average, because prices rise and customers stay. `extremes`: the customer who is at the bad (good) end
-    of every feature at once scores at least this many times (at most one part in this many of) the mean.
+    `expectations`: see there. `price_factor`, `price_tolerance`: all money times the factor may change scores by no
+    more on average than this step in log-odds changes the mean, because prices rise and customers stay. `extremes`: the
+    odds of the customer at the bad (good) end of every feature at once are at least this many times (at most one part
+    in this many of) the odds of the mean. Odds have room at any rate: twice a mean of .6 would be no probability.
+
+    Raises:
+        ValueError: a bound that no model can meet, or that every model meets.
     """
 
     expectations: tuple[Expectation, ...]
     price_factor: float
     price_tolerance: float
     extremes: float
+
+    def __post_init__(self) -> None:
+        if not 1 < self.extremes < math.inf:
+            raise ValueError(
+                f"Expected `extremes` to be a number of times above 1, got {self.extremes!r}; it multiplies the odds "
+                "of the mean score."
+            )
+        if not 0 < self.price_factor < math.inf:
+            raise ValueError(
+                f"Expected `price_factor` to be a number above 0, got {self.price_factor!r}; prices times 1.2, say."
+            )
+        if not 0 < self.price_tolerance <= LARGEST_STEP:
+            raise ValueError(
+                f"Expected `price_tolerance` to be a step in log-odds above 0 and up to {LARGEST_STEP:g}, got "
+                f"{self.price_tolerance!r}; no score may be asked to move by less than nothing."
+            )
 
 
 @dataclass(frozen=True)
@@ -115,13 +155,32 @@ class Problem:
     features: tuple[str, ...]
     catalogue: Mapping[str, Feature]
     families: Mapping[str, str]
-    horizon_days: int
-    window_days: int
+    question: Question
     recency_feature: str
     rfm_features: tuple[str, ...]
     slices: tuple[SliceRule, ...]
     candidates: tuple[Candidate, ...]
     behaviour: Behaviour
+
+    @property
+    def horizon_days(self) -> int:
+        """Days after its cutoff when a label is known."""
+        return self.question.horizon_days
+
+    @property
+    def window_days(self) -> int:
+        """Days before a cutoff that its features look at."""
+        return self.question.look_back_days
+
+    @property
+    def early_days(self) -> int:
+        """Days after its cutoff when the early proxy of a label is known."""
+        return self.question.early_days
+
+    @property
+    def early_label(self) -> str:
+        """The column of the early proxy: `lapsed_14d`."""
+        return f"{self.label}_{self.early_days}d"
 
     @property
     def keys(self) -> list[str]:

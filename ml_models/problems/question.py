@@ -1,5 +1,6 @@
 """What is asked of the data, and of which shares of the spend: what features, labels, splits and texts are made of."""
 
+import math
 from dataclasses import dataclass
 
 PERIODS = 12
@@ -38,6 +39,15 @@ class Question:
     def periods(self) -> int:
         """How many periods the look-back has."""
         return self.look_back_days // self.period_days
+
+    @property
+    def horizon_cutoffs(self) -> int:
+        """How many cutoffs a horizon spans: so many neighbouring labels look at a day together.
+
+        >>> Question().horizon_cutoffs, Question(horizon_days=30).horizon_cutoffs
+        (4, 5)
+        """
+        return math.ceil(self.horizon_days / self.cadence_days)
 
     @property
     def windows(self) -> tuple[int, ...]:

@@ -112,6 +112,8 @@ def _estimated(step: str, model: Any, inputs: Sequence[Input], dialect: DialectN
             raise refusal(step, model, "steps before it may refuse rows that it would not look at")
         expression = target.number(float(model.class_prior_[1]))
         inputs = []
+    elif logarithm := next((one.name for one in inputs if isinstance(one, Numeric) and one.has_gaps), ""):
+        raise refusal(step, model, f"column {logarithm} is a logarithm, and trees would take what has none as missing")
     else:
         cost = "trees"
         expression, thresholds = forest_expression(target, _READERS[type(model)](step, model, inputs))

@@ -96,9 +96,12 @@ class Dialect:
         """Return a product whose overflow fails no query (BigQuery: null; DuckDB: an infinity)."""
         return f"{text} * {self.number(by)}" if self.name == "duckdb" else f"safe_multiply({text}, {self.number(by)})"
 
-    def filled(self, source: str, text: str, missing: float) -> str:
-        """Return `text`, which is computed from `source`, or `missing` where `source` is null."""
-        if self.name == "duckdb":
+    def filled(self, source: str, text: str, missing: float, *, has_gaps: bool = False) -> str:
+        """Return `text`, which is computed from `source`, or `missing` where `source` is null.
+
+        `has_gaps`: `text` may be null where `source` is not, and stays it.
+        """
+        if self.name == "duckdb" and not has_gaps:
             return f"coalesce({text}, {self.number(missing)})"
         # There an overflow is null too, and no missing value.
         return f"if({source} is null, {self.number(missing)}, {text})"

@@ -7,7 +7,8 @@ class UnsupportedPipelineError(ValueError):
 
 SUPPORTED = (
     "SimpleImputer, StandardScaler, MinMaxScaler, OneHotEncoder, OrdinalEncoder, passthrough and drop, inside "
-    "Pipelines and ColumnTransformers, and then a binary LogisticRegression, HistGradientBoostingClassifier, "
+    "Pipelines and ColumnTransformers, FunctionTransformer(numpy.log1p) before a regression, and then a binary "
+    "LogisticRegression, HistGradientBoostingClassifier, "
     "GradientBoostingClassifier, RandomForestClassifier or DummyClassifier(strategy='prior')"
 )
 

@@ -50,7 +50,7 @@ def _number(dialect: Dialect, one: Numeric, *, careful: bool) -> str:
     text = source
     for scaling in one.scalings:
         text = scaling.sql(dialect, text)
-    return f"({text})" if math.isnan(one.missing) else dialect.filled(source, text, one.missing)
+    return f"({text})" if math.isnan(one.missing) else dialect.filled(source, text, one.missing, has_gaps=one.has_gaps)
 
 
 def _chosen(dialect: Dialect, columns: Sequence[tuple[Encoded, float]]) -> str:

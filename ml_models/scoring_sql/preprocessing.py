@@ -69,6 +69,20 @@ class MinMax:
 
 
 @dataclass(frozen=True)
+class Log1p:
+    """The natural logarithm of 1 + x; of numbers below -1 there is none, and that of -1 is refused as infinite."""
+
+    def of(self, values: Numbers) -> Numbers:
+        """Return the logarithms."""
+        return np.log1p(values)
+
+    def sql(self, dialect: Dialect, text: str) -> str:
+        """Return the same operation as SQL, null where there is no finite logarithm."""
+        # Both warehouses fail the query for the logarithm of zero or less.
+        return f"case when {text} > {dialect.number(-1.0)} then ln({dialect.number(1.0)} + {text}) end"
+
+
+@dataclass(frozen=True)
 class Numeric:
     """A source column as a number (or a text that no encoder has met yet).
 
@@ -80,6 +94,11 @@ class Numeric:
     missing: Any = math.nan
     scalings: tuple[Scaling, ...] = ()
     bounded: bool = False
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether numbers of the source column come to none: a logarithm was taken."""
+        return any(isinstance(scaling, Log1p) for scaling in self.scalings)
 
     def of(self, values: Numbers) -> Numbers:
         """Return what the values of the source column come to."""
@@ -192,10 +211,18 @@ def preprocess(name: str, step: Any, inputs: Sequence[Input]) -> list[Input]:
         return _one_hot(name, step, inputs)
     if type(step) is OrdinalEncoder:
         return list(ordinal(name, step, inputs))
-    # A ColumnTransformer keeps a passthrough as a function transformer without a function.
-    if type(step) is FunctionTransformer and step.func is None:
-        return list(inputs)
+    if type(step) is FunctionTransformer:
+        return _applied(name, step, inputs)
     raise refusal(name, step, "the class is not supported")
+
+
+def _applied(name: str, step: FunctionTransformer, inputs: Sequence[Input]) -> list[Input]:
+    # A ColumnTransformer keeps a passthrough as a function transformer without a function.
+    if step.func is None:
+        return list(inputs)
+    if step.func is not np.log1p or step.kw_args:
+        raise refusal(name, step, "its function is not supported, only numpy.log1p without arguments")
+    return [one.scaled(Log1p()) for one in inputs]
 
 
 def _columns(name: str, step: ColumnTransformer, inputs: Sequence[Input]) -> list[Input]:
@@ -238,6 +265,9 @@ def _imputed(name: str, step: SimpleImputer, inputs: Sequence[Input]) -> list[In
             raise refusal(
                 name, step, f"column {one.name} had no value when it was fitted; set keep_empty_features=True"
             )
+        if isinstance(one, Numeric) and one.has_gaps:
+            # It fills what has no logarithm, too, and refuses the infinite one of -1.
+            raise refusal(name, step, f"column {one.name} is a logarithm already; fill it before")
         found.append(one.filled(statistic if isinstance(statistic, str) else float(statistic)))
     return found
 

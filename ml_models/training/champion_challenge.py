@@ -3,7 +3,7 @@
 The champion's own pipeline is judged on cutoffs whose labels began after all that it learned from. The candidate cannot
 be: its worth is that it knows those weeks. So its recipe is fitted without a part of the customers, on all their weeks,
 and scores that part (cross-fitting by customer): what is compared is what would be deployed, on customers that it did
-not know. A time split cannot show it, because a fit that ended 28 days before the rows that judge it never saw the
+not know. A time split cannot show it, because a fit that ended a horizon before the rows that judge it never saw the
 change that it is meant to learn. Measured on the bundled year with a third of the customers quitting from some cutoff
 on, two cutoffs later: the time-split fit failed the baselines; the cross-fitted one beat the champion by .007 to .014
 [beyond noise], and the month after confirmed it.
@@ -22,9 +22,10 @@ from sklearn.pipeline import Pipeline
 from ml_models.cutoffs import cutoff_dates
 from ml_models.model_version import learned_from
 from ml_models.monitoring.settings import SETTINGS
-from ml_models.problems.contract import Problem
-from ml_models.rows import missing_features, scored
+from ml_models.problems.contract import Candidate, Problem
+from ml_models.rows import features_of, missing_features, scored
 from ml_models.training.baselines import baseline_scores
+from ml_models.training.fitting import fitted
 from ml_models.training.search import TrainingResult
 from ml_models.training.splits import KEPT_OUT
 
@@ -128,10 +129,9 @@ def compare_with_champion(
     unseen = sorted(used.loc[used[problem.cutoff] >= first, problem.cutoff].unique())[-COMPARED_CUTOFFS:]
     rows = used[used[problem.cutoff].isin(unseen)]
     positives = int(rows[problem.label].sum())
-    features = list(problem.features)
     recipes = {candidate.name: candidate for candidate in problem.candidates}
     if not gone and len(rows) >= minimum_rows and min(positives, len(rows) - positives) >= minimum_positives:
-        scores = _cross_fitted(used, rows, recipes[result.candidate].build, result, problem)
+        scores = _cross_fitted(used, rows, recipes[result.candidate], result, problem)
         scores[CHAMPION] = scored(champion.pipeline, rows, problem, name)
         how = (
             f"{name} as it is against the candidate fitted without the customers it scores, on "
@@ -140,8 +140,7 @@ def compare_with_champion(
         return Comparison(champion.version, rows.reset_index(drop=True), scores, True, how, reason)
     rows, part = used[used["split"] == "holdout"], used[used["split"] == "train"]
     if champion.algorithm in recipes:
-        build = recipes[champion.algorithm].build
-        pipeline = build(champion.parameters, champion.seed).fit(part[features], part[problem.label])
+        pipeline = fitted(recipes[champion.algorithm], champion.parameters, champion.seed, part, problem)
         what = f"the recipe of {name} and the candidate's, both fitted on the candidate's train part"
     else:
         pipeline = champion.pipeline
@@ -158,17 +157,17 @@ def compare_with_champion(
 
 
 def _cross_fitted(
-    used: pd.DataFrame, rows: pd.DataFrame, build: Any, result: TrainingResult, problem: Problem
+    used: pd.DataFrame, rows: pd.DataFrame, recipe: Candidate, result: TrainingResult, problem: Problem
 ) -> pd.DataFrame:
     """Return out-of-customer scores of the recipe and of the baselines for `rows`, index 0 to n - 1."""
-    features = list(problem.features)
+    deployed = features_of(result.pipeline, problem)
     all_folds, folds = (_folds(frame[problem.entity]) for frame in (used, rows))
     parts = []
     for fold in range(FOLDS):
         train, test = used[all_folds != fold], rows[folds == fold]
         if test.empty:
             continue
-        model = build(result.parameters, result.seed).fit(train[features], train[problem.label])
+        model = fitted(recipe, result.parameters, result.seed, train, problem, among=deployed)
         # The baselines learn from as much, or they would be judged on less than the candidate.
         part = baseline_scores(train, test, problem)
         parts.append(part.assign(**{CANDIDATE: scored(model, test, problem)}))

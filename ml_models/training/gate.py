@@ -1,10 +1,11 @@
 """The promotion gate: what a candidate must show before it may be deployed.
 
-Bounds were measured on the bundled year, replayed from 5 to 37 matured cutoffs (one to nineteen holdout weeks); see
-GATE.
+Nothing here is one company's number: log-losses are held against shares of a log-loss, rates against what chance and
+the company's own season move them by, behaviour in odds. Measured on the bundled year, replayed from 5 to 37 matured
+cutoffs (one to nineteen holdout weeks), and on simulated companies with rates from .03 to .93; see GATE and `choice`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,39 +14,54 @@ import pandas as pd
 from ml_models.metrics import (
     MINIMUM_PER_CLASS,
     MINIMUM_ROWS,
-    Interval,
     band_order,
-    calibration_noise,
+    clustered_calibration_noise,
     paired_log_loss,
     row_log_loss,
     score_metrics,
     slices_of,
 )
+from ml_models.odds import moved_odds
 from ml_models.problems.contract import Problem
+from ml_models.training.baselines import BASE_RATE, RECENCY_RULE, RFM
 from ml_models.training.behaviour import behaves
 from ml_models.training.champion_challenge import CANDIDATE, CHAMPION, Champion, Comparison, compare_with_champion
-from ml_models.training.search import Log, TrainingResult, silent, train
+from ml_models.training.choice import HARM, duel, simplest_unbeaten, text
+from ml_models.training.search import Log, TrainingResult, finish, search, silent
 
 
 @dataclass(frozen=True)
 class GatePolicy:
     """The gate's bounds.
 
-    `rfm_margin`: the 95 % upper bound of the log-loss against the RFM regression. Not zero, because with few holdout
-    weeks even a truly better model shows an upper bound above it (.0023 at most in the replay). `calibration_bound`:
-    expected calibration error allowed beyond what a perfectly calibrated score would show by chance with that many
-    rows (.0089 was observed with 38,346 rows, .0195 with 2,000). `worse_margin`: the log-loss by which a candidate may
-    be above a champion that there are grounds to replace, when noise allows no less. `slice_margin`: by how much of
-    the champion's log-loss a slice may be worse, at least `slice_floor`; slices differ tenfold in log-loss.
+    `calibration_step`: the shift in log-odds that a score may be off by on average, beyond chance and the season: .2 is
+    .018 at a rate of a tenth, .05 at a half, .006 at 3 %. On the bundled year .0089 was observed with 38,346 rows,
+    .0195 with 2,000. `worse_margin`: by how much of the other's log-loss a candidate may be above the RFM regression,
+    or a champion that there are grounds to replace, when noise allows no less. `slice_margin`: by how much of the
+    champion's log-loss there a slice may be worse, at least `slice_floor` of its log-loss everywhere; slices differ
+    tenfold.
+
+    Raises:
+        ValueError: a bound that no candidate can meet, or that every one meets.
     """
 
-    minimum_rows: int = 500
+    minimum_rows: int = 200
     minimum_positives: int = 50
-    rfm_margin: float = 0.004
-    calibration_bound: float = 0.02
-    worse_margin: float = 0.004
+    calibration_step: float = 0.2
+    worse_margin: float = HARM
     slice_margin: float = 0.05
-    slice_floor: float = 0.002
+    slice_floor: float = HARM / 2
+
+    def __post_init__(self) -> None:
+        for name in ("minimum_rows", "minimum_positives"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"Expected `{name}` to be a number of rows from 1 on, got {getattr(self, name)!r}.")
+        for name in ("calibration_step", "worse_margin", "slice_margin", "slice_floor"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(
+                    f"Expected `{name}` to be between 0 and 1, got {value!r}: it is a share, or a step in odds."
+                )
 
 
 GATE = GatePolicy()
@@ -73,19 +89,21 @@ def evaluate_candidate(
 ) -> tuple[TrainingResult, Comparison | None, list[GateResult]]:
     """Train on a training set, hold the candidate against the champion, and judge: what a retraining comes to.
 
-    Where a simpler family of models does as well on the holdout, that family is the candidate. Promote only if
-    every verdict passed.
+    The simplest family that nothing beats on the holdout is the candidate (see `choice`). Promote only if every verdict
+    passed.
     """
     say = log or silent
-    result = train(training_set, problem, seed=seed, log=log)
-    simpler = _as_good_and_simpler(result, problem)
-    if simpler is not None:
-        family, difference = simpler
+    searched = search(training_set, problem, seed, log)
+    scores = {name: searched.scores[name].to_numpy() for name in searched.best}
+    simplest, lost = simplest_unbeaten(problem.candidates, scores, searched.outcome, searched.groups, searched.chosen)
+    why = searched.why
+    if lost is not None:
+        why = f"simpler than {searched.chosen}, which does not beat it on the holdout ({text(lost.difference)})"
         say(
-            f"{family} is as good as {result.candidate} on the holdout ({_text(difference)}): the simpler one competes."
+            f"{searched.chosen} does not beat {simplest.name} on the holdout, so the simpler one competes: "
+            f"{lost.sentence}."
         )
-        only = tuple(one for one in problem.candidates if one.name == family)
-        result = train(training_set, replace(problem, candidates=only), seed=seed, log=log)
+    result = finish(searched, simplest.name, why, log)
     compared = None
     if champion is not None:
         compared = compare_with_champion(
@@ -108,18 +126,18 @@ def judge(
     Without a champion the judged rows are the holdout, scored by the fit that had not seen it. With one they are those
     of the comparison, where the candidate's recipe was fitted without the customers that it scores; the baselines too.
 
-    enough_evidence: the judged rows are enough to say anything. beats_base_rate, beats_recency_rule: log-loss lower
-    than the baseline's beyond customer-clustered noise (95 % upper bound of the paired difference below zero), for the
-    rule also a higher AUC. beats_rfm_logistic: log-loss lower than the RFM regression's, and its upper bound below
-    `rfm_margin`; against a champion: not higher beyond noise, nor by more than `rfm_margin`. Significance is not asked:
-    three features come within .005 of the best model, which a few holdout weeks cannot tell from zero. calibration:
-    expected calibration error within bound, or no worse than the champion's. negative_control: the same recipe, trained
-    on shuffled labels, must not beat both base rate and recency rule on the holdout, or the gate proves nothing. (One
-    of them it may: a random direction along the axis of activity ranks customers a little, for better or worse.)
-    simpler_is_worse: no simpler family does as well on the holdout. beats_champion: log-loss lower than the champion's
-    beyond noise on the same rows, or not higher beyond noise where there are grounds to replace it (see
-    champion_challenge.grounds). no_slice_worse: no slice is worse than the champion's by more than its margin, beyond
-    noise. invariance, directions, extremes: behavioural tests of the pipeline that would be deployed (see behaviour).
+    enough_evidence: the judged rows are enough to say anything. beats_base_rate: log-loss lower than the base rate's
+    beyond customer-clustered noise (95 % upper bound of the paired difference below zero). beats_recency_rule,
+    beats_rfm_logistic: the candidate is that baseline, or beats it as `choice` asks of more features, the rule also in
+    AUC; against a champion it may be as good as the regression (see `_beats_rfm`). calibration: expected calibration
+    error within chance, the season's movement and a step in odds, or no worse than the champion's. negative_control:
+    the same recipe, trained on shuffled labels, must not beat both base rate and recency rule on the holdout, or the
+    gate proves nothing. (One of them it may: a random direction along the axis of activity ranks customers a little,
+    for better or worse.) simpler_is_worse: it is the simplest family that nothing beats. beats_champion: log-loss lower
+    than the champion's beyond noise on the same rows, or not higher beyond noise where there are grounds to replace it
+    (see champion_challenge.grounds). no_slice_worse: no slice is worse than the champion's by more than its margin,
+    beyond noise. invariance, directions, extremes: behavioural tests of the pipeline that would be deployed (see
+    behaviour).
 
     Whether SQL says the same as scikit-learn is no matter of promotion: see steps/publishing.py.
     """
@@ -132,12 +150,14 @@ def judge(
         outcome, groups = compared.rows[label].to_numpy(), compared.rows[entity].to_numpy()
         scores = {str(name): compared.scores[name].to_numpy() for name in compared.scores}
         score = scores[CANDIDATE]
-    control = _beats(holdout_outcome, holdout_scores["shuffled_labels"], holdout_scores, holdout_groups)
+    control = _beats(
+        "shuffled_labels", holdout_outcome, holdout_scores["shuffled_labels"], holdout_scores, holdout_groups
+    )
     return [
         _enough_evidence(outcome, policy),
-        *_beats(outcome, score, scores, groups),
-        _beats_rfm(outcome, score, scores["rfm_logistic"], groups, policy, first=scores is holdout_scores),
-        _calibrated(outcome, score, scores.get(CHAMPION), policy),
+        *_beats(result.candidate, outcome, score, scores, groups),
+        _beats_rfm(result.candidate, outcome, score, scores[RFM], groups, policy, first=scores is holdout_scores),
+        _calibrated(outcome, score, scores.get(CHAMPION), groups, result.movement, policy),
         _control_fails(control),
         _simpler_is_worse(result, problem),
         _beats_champion(compared, problem, policy),
@@ -160,34 +180,43 @@ def _enough_evidence(outcome: npt.NDArray[np.int64], policy: GatePolicy) -> Gate
 
 
 def _beats(
+    name: str,
     outcome: npt.NDArray[np.int64],
     score: npt.NDArray[np.float64],
     scores: dict[str, npt.NDArray[np.float64]],
     groups: npt.NDArray[np.object_],
 ) -> list[GateResult]:
-    base = paired_log_loss(outcome, score, scores["base_rate"], groups)
-    rule = paired_log_loss(outcome, score, scores["recency_rule"], groups)
-    auc, rule_auc = score_metrics(outcome, score)["auc"], score_metrics(outcome, scores["recency_rule"])["auc"]
+    base = paired_log_loss(outcome, score, scores[BASE_RATE], groups)
+    against_base = GateResult(
+        "beats_base_rate",
+        base.high < 0,
+        base.high,
+        0.0,
+        f"Log-loss against the base rate: {text(base)}; must be below 0.",
+    )
+    if name == RECENCY_RULE:
+        return [against_base, _is_baseline("beats_recency_rule", "recency rule")]
+    rule = duel(outcome, score, scores[RECENCY_RULE], groups, reads_more=True)
+    auc, rule_auc = score_metrics(outcome, score)["auc"], score_metrics(outcome, scores[RECENCY_RULE])["auc"]
     return [
-        GateResult(
-            "beats_base_rate",
-            base.high < 0,
-            base.high,
-            0.0,
-            f"Log-loss against the base rate: {_text(base)}; must be below 0.",
-        ),
+        against_base,
         GateResult(
             "beats_recency_rule",
-            rule.high < 0 and auc > rule_auc,
-            rule.high,
-            0.0,
-            f"Log-loss against the recency rule: {_text(rule)}; must be below 0. AUC {auc:.3f} against {rule_auc:.3f}; "
-            "must be higher.",
+            rule.beats and auc > rule_auc,
+            rule.difference.high,
+            rule.bound,
+            f"Log-loss against the recency rule: {rule.sentence}. AUC {auc:.3f} against {rule_auc:.3f}; must be "
+            "higher.",
         ),
     ]
 
 
+def _is_baseline(gate: str, baseline: str) -> GateResult:
+    return GateResult(gate, True, 0.0, 0.0, f"The candidate is the {baseline} itself, because nothing beats it.")
+
+
 def _beats_rfm(
+    name: str,
     outcome: npt.NDArray[np.int64],
     score: npt.NDArray[np.float64],
     rfm: npt.NDArray[np.float64],
@@ -196,24 +225,28 @@ def _beats_rfm(
     *,
     first: bool,
 ) -> GateResult:
-    difference = paired_log_loss(outcome, score, rfm, groups)
-    if not first:
-        # What would go on serving is the champion, not the regression: a world that just changed blurs all models.
+    if name == RFM:
+        return _is_baseline("beats_rfm_logistic", "RFM regression")
+    found = duel(outcome, score, rfm, groups, reads_more=name != RECENCY_RULE)
+    difference = found.difference
+    if not first or name == RECENCY_RULE:
+        # What would go on serving is the champion, not the regression: a world that just changed blurs all models. And
+        # the recency rule is the candidate only where the regression did not beat it.
+        margin = policy.worse_margin * float(row_log_loss(outcome, rfm).mean())
         return GateResult(
             "beats_rfm_logistic",
-            difference.low <= 0 and difference.value <= policy.rfm_margin,
+            difference.low <= 0 and difference.value <= margin,
             difference.value,
-            policy.rfm_margin,
-            f"Log-loss against the RFM regression: {_text(difference)}; must not be above 0 beyond noise, nor above "
-            f"{policy.rfm_margin}.",
+            margin,
+            f"Log-loss against the RFM regression: {text(difference)}; must not be above 0 beyond noise, nor above "
+            f"{margin:.4f}.",
         )
     return GateResult(
         "beats_rfm_logistic",
-        difference.value < 0 and difference.high < policy.rfm_margin,
-        difference.value,
-        0.0,
-        f"Log-loss against the RFM regression: {_text(difference)}; must be below 0, its upper end below "
-        f"{policy.rfm_margin}.",
+        found.beats,
+        difference.high,
+        found.bound,
+        f"Log-loss against the RFM regression: {found.sentence}.",
     )
 
 
@@ -221,12 +254,24 @@ def _calibrated(
     outcome: npt.NDArray[np.int64],
     score: npt.NDArray[np.float64],
     champion: npt.NDArray[np.float64] | None,
+    groups: npt.NDArray[np.object_],
+    movement: float,
     policy: GatePolicy,
 ) -> GateResult:
+    """Hold the calibration error against what is nobody's fault.
+
+    That is what chance shows with so many customers, and the season: a model that was fitted before the judged weeks
+    cannot know by how much their rate moves. Beyond both, a step in log-odds at the observed rate.
+    """
     observed = score_metrics(outcome, score)["calibration_error"]
-    noise = calibration_noise(score)
-    bound = policy.calibration_bound + noise
-    why = f"{policy.calibration_bound} and {noise:.4f} that chance alone shows with {len(outcome):,} rows"
+    noise = clustered_calibration_noise(outcome, score, groups)
+    rate = float(outcome.mean())
+    step = min(abs(moved_odds(rate, by) - rate) for by in (policy.calibration_step, -policy.calibration_step))
+    bound = step + noise + movement
+    why = (
+        f"{step:.4f}, a step of {policy.calibration_step:g} in log-odds, {noise:.4f} that chance alone shows, and "
+        f"{movement:.4f} by which the rate moves from cutoff to cutoff"
+    )
     if champion is not None:
         # After a change nothing is well calibrated; a champion that is worse must not be kept for that.
         served = score_metrics(outcome, champion)["calibration_error"]
@@ -259,31 +304,27 @@ def _control_fails(control: list[GateResult]) -> GateResult:
     )
 
 
-def _as_good_and_simpler(result: TrainingResult, problem: Problem) -> tuple[str, Interval] | None:
-    """Return the simplest family that the candidate does not beat on the holdout beyond noise, with the difference."""
-    complexity = {one.name: one.complexity for one in problem.candidates}
-    outcome, groups = (result.holdout_predictions[name].to_numpy() for name in (problem.label, problem.entity))
-    for family in sorted(complexity, key=lambda name: complexity[name]):
-        if family not in result.holdout_scores or complexity[family] >= complexity[result.candidate]:
-            continue
-        score, simpler = (result.holdout_scores[name].to_numpy() for name in (result.candidate, family))
-        difference = paired_log_loss(outcome, score, simpler, groups)
-        if difference.high >= 0:
-            return family, difference
-    return None
-
-
 def _simpler_is_worse(result: TrainingResult, problem: Problem) -> GateResult:
-    found = _as_good_and_simpler(result, problem)
-    if found is not None:
-        family, difference = found
-        sentence = f"Log-loss of {result.candidate} against the simpler {family}: {_text(difference)}; must be below 0."
-        return GateResult("simpler_is_worse", False, difference.high, 0.0, sentence)
+    scores = {
+        one.name: result.holdout_scores[one.name].to_numpy()
+        for one in problem.candidates
+        if one.name in result.holdout_scores
+    }
+    outcome, groups = (result.holdout_predictions[name].to_numpy() for name in (problem.label, problem.entity))
+    found, lost = simplest_unbeaten(problem.candidates, scores, outcome, groups, result.candidate)
+    if lost is not None:
+        return GateResult(
+            "simpler_is_worse",
+            False,
+            lost.difference.high,
+            lost.bound,
+            f"Log-loss of {result.candidate} against the simpler {found.name}: {lost.sentence}.",
+        )
     simplest = min(problem.candidates, key=lambda one: one.complexity).name
     sentence = (
         f"{result.candidate} is the simplest family."
         if result.candidate == simplest
-        else f"No simpler family comes within noise of {result.candidate} on the holdout."
+        else f"{result.candidate} beats the simpler families on the holdout."
     )
     return GateResult("simpler_is_worse", True, 0.0, 0.0, sentence)
 
@@ -294,18 +335,19 @@ def _beats_champion(compared: Comparison | None, problem: Problem, policy: GateP
     difference = paired_log_loss(
         compared.rows[problem.label], *_both(compared), compared.rows[problem.entity].to_numpy()
     )
-    observed = f"Log-loss against the champion: {_text(difference)}; {compared.how}."
+    observed = f"Log-loss against the champion: {text(difference)}; {compared.how}."
     if not compared.grounds:
         return GateResult(
             "beats_champion", difference.high < 0, difference.high, 0.0, f"{observed} It must be below 0."
         )
+    margin = policy.worse_margin * float(row_log_loss(compared.rows[problem.label], _both(compared)[1]).mean())
     return GateResult(
         "beats_champion",
-        difference.low <= 0 and difference.value <= policy.worse_margin,
+        difference.low <= 0 and difference.value <= margin,
         difference.value,
-        policy.worse_margin,
+        margin,
         f"{observed} The champion may be replaced by what is no worse: {compared.grounds}. The difference must not be "
-        f"above 0 beyond noise, nor above {policy.worse_margin}.",
+        f"above 0 beyond noise, nor above {margin:.4f}.",
     )
 
 
@@ -314,6 +356,7 @@ def _no_slice_worse(compared: Comparison | None, problem: Problem, policy: GateP
         return GateResult("no_slice_worse", True, 0.0, 0.0, "There is no champion yet.")
     outcome, groups = compared.rows[problem.label].to_numpy(), compared.rows[problem.entity].to_numpy()
     score, other = _both(compared)
+    floor = policy.slice_floor * float(row_log_loss(outcome, other).mean())
     verdicts = []
     for name, values in slices_of(compared.rows, problem).items():
         if name in ("all", "cutoff"):
@@ -326,7 +369,7 @@ def _no_slice_worse(compared: Comparison | None, problem: Problem, policy: GateP
                 continue
             difference = paired_log_loss(outcome[mask], score[mask], other[mask], groups[mask])
             loss = float(row_log_loss(outcome[mask], other[mask]).mean())
-            margin = max(policy.slice_floor, policy.slice_margin * loss)
+            margin = max(floor, policy.slice_margin * loss)
             worse = difference.value > margin and difference.low > 0
             verdicts.append((worse, difference.value - margin, difference, margin, f"{name} {value}"))
     if not verdicts:
@@ -337,7 +380,7 @@ def _no_slice_worse(compared: Comparison | None, problem: Problem, policy: GateP
         not worse,
         difference.value,
         margin,
-        f"Of {len(verdicts)} slices {slice_name} stands worst against the champion: {_text(difference)}; its margin is "
+        f"Of {len(verdicts)} slices {slice_name} stands worst against the champion: {text(difference)}; its margin is "
         f"{margin:.4f}, beyond noise.",
     )
 
@@ -345,7 +388,8 @@ def _no_slice_worse(compared: Comparison | None, problem: Problem, policy: GateP
 def _behaviour(result: TrainingResult, problem: Problem) -> list[GateResult]:
     """Return one verdict a kind of behavioural test: its worst result, on the newest cutoff of the holdout."""
     rows = result.holdout_rows
-    results = behaves(result.pipeline, rows[rows[problem.cutoff] == rows[problem.cutoff].max()], problem)
+    newest = rows[rows[problem.cutoff] == rows[problem.cutoff].max()]
+    results = behaves(result.pipeline, newest, problem, movement=result.movement)
     verdicts = []
     for kind in ("invariance", "directions", "extremes"):
         tested = [one for one in results if one.kind == kind]
@@ -360,7 +404,3 @@ def _behaviour(result: TrainingResult, problem: Problem) -> list[GateResult]:
 
 def _both(compared: Comparison) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     return compared.scores[CANDIDATE].to_numpy(), compared.scores[CHAMPION].to_numpy()
-
-
-def _text(interval: Interval) -> str:
-    return f"{interval.value:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"

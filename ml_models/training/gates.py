@@ -23,4 +23,4 @@ GATES = {
 """Name of each gate and what it promises: what fails one is not promoted, and the champion stays."""
 
 COMPARISONS = ("beats_champion", "no_slice_worse")
-"""Gates that do not stop the run: a candidate that is no better than the champion is an ordinary week."""
+"""Gates whose failure is a warning, no error: a candidate no better than the champion is an ordinary week."""

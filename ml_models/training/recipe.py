@@ -49,7 +49,7 @@ def recipe_fingerprint(rows: pd.DataFrame, problem: Problem, *, seed: int, libra
         "recency_feature": problem.recency_feature,
         "rfm_features": problem.rfm_features,
         "slices": [asdict(one) for one in problem.slices],
-        "candidates": [[one.name, one.complexity, one.trials] for one in problem.candidates],
+        "candidates": [[one.name, one.complexity, one.trials, one.features] for one in problem.candidates],
         "behaviour": asdict(problem.behaviour),
     }
     parts = (frame_fingerprint(rows), json.dumps(recipe, sort_keys=True))

@@ -23,13 +23,16 @@ from ml_models.metrics import (
     bootstrap_metrics,
     calibration_table,
     evaluate_slices,
+    rate_movement,
     row_log_loss,
     score_metrics,
     slices_of,
 )
 from ml_models.problems.contract import Candidate, Problem
-from ml_models.training.baselines import baseline_scores
+from ml_models.rows import features_of, scored
+from ml_models.training.baselines import RECENCY_RULE, baseline_scores
 from ml_models.training.fingerprint import frame_fingerprint
+from ml_models.training.fitting import NothingToLearnError, fitted, left_out, told
 from ml_models.training.splits import KEPT_OUT, TimeSplit, inner_split
 
 Log = Callable[[str], None]
@@ -52,6 +55,7 @@ class TrainingResult:
     `holdout_rows`: keys, features and label of the holdout; the gate's behavioural tests read it.
     `excluded`: cutoffs between `trained_from` and `trained_through` that were kept out of training; `window`: whether
     older cutoffs were left out ("recent") or not ("expanding").
+    `left_out`: features that no fit took, and why; `movement`: see `metrics.rate_movement`, over all rows used.
     """
 
     problem: str
@@ -79,6 +83,8 @@ class TrainingResult:
     excluded: tuple[date, ...] = ()
     window: Literal["expanding", "recent"] = "expanding"
     rows: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    movement: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -93,67 +99,149 @@ class _Tried:
         return float(self.losses.mean())
 
 
+@dataclass(frozen=True)
+class Searched:
+    """What the search found, before one family of it is made the candidate.
+
+    `rows`: what is learned from, sorted; `parts`: train, gap and holdout of it; `best`: the best trial of each family
+    that could be fitted, by name, from the simplest on; `evaluated`: each fitted on the train part; `scores`: their
+    probabilities on the holdout beside the baselines', index of the holdout; `chosen`, `why`: the family that the inner
+    rows speak for; `left_out`: features that teach nothing in the train part, and why.
+    """
+
+    problem: Problem
+    seed: int
+    rows: pd.DataFrame
+    kept_out: pd.DataFrame
+    parts: dict[str, pd.DataFrame]
+    split: TimeSplit
+    inner: str
+    tried: list[_Tried]
+    best: dict[str, _Tried]
+    evaluated: dict[str, Pipeline]
+    scores: pd.DataFrame
+    chosen: str
+    why: str
+    left_out: dict[str, str]
+
+    @property
+    def outcome(self) -> np.ndarray:
+        """The labels of the holdout."""
+        return self.parts["holdout"][self.problem.label].to_numpy()
+
+    @property
+    def groups(self) -> np.ndarray:
+        """The entities of the holdout."""
+        return self.parts["holdout"][self.problem.entity].to_numpy()
+
+
 def train(training_set: pd.DataFrame, problem: Problem, seed: int = 0, log: Log | None = None) -> TrainingResult:
     """Choose, judge and fit a model on a training set with keys, features, label and `split`.
 
-    `training_set` is what `splits.split_training_set` returns. Row order does not matter, and rows that it keeps out
-    (quarantined, before the window) teach nothing. The search is bounded by the candidates' trial counts, and the
-    result depends on data and seed only.
+    The family is the one that the inner validation rows speak for. `gate.evaluate_candidate` looks further, for a
+    simpler one that it does not beat on the holdout.
 
     Raises:
-        ValueError: a part is empty, or train or holdout has too few rows of either class.
+        ValueError: see `search`.
+    """
+    searched = search(training_set, problem, seed, log)
+    return finish(searched, searched.chosen, searched.why, log)
+
+
+def search(training_set: pd.DataFrame, problem: Problem, seed: int = 0, log: Log | None = None) -> Searched:
+    """Search the parameters of each family inside the train part, and score the holdout with the best of each.
+
+    `training_set` is what `splits.split_training_set` returns. Row order does not matter, and rows that it keeps out
+    (quarantined, before the window) teach nothing. The search is bounded by the candidates' trial counts, and the
+    result depends on data and seed only. A feature that teaches nothing is left out, a family without any is, too.
+
+    Raises:
+        ValueError: a part is empty, or train or holdout has too few rows of either class; or no family has a feature to
+            learn from (NothingToLearnError).
     """
     say = log or silent
     frame = training_set.assign(**{problem.cutoff: cutoff_dates(training_set[problem.cutoff])})
     everything = frame.sort_values([problem.cutoff, problem.entity], ignore_index=True)
     kept_out = everything.loc[everything["split"].isin(KEPT_OUT), [problem.cutoff, "split"]].drop_duplicates()
     frame = everything[~everything["split"].isin(KEPT_OUT)].reset_index(drop=True)
-    features, label = list(problem.features), problem.label
     parts = {name: frame[frame["split"] == name] for name in ("train", "gap", "holdout")}
     _require_evidence(parts, problem)
     train_part, holdout = parts["train"], parts["holdout"]
-    split = TimeSplit(*(_cutoffs(parts[name], problem) for name in ("train", "gap", "holdout")))
+    useless = left_out(train_part, problem.features)
+    if useless:
+        say(f"Left out, because they teach nothing on the {len(train_part):,} training rows: {told(useless, 20)}.")
 
     inner, inner_how = inner_split(train_part, problem)
     fit_rows, validation_rows = train_part[inner == "fit"], train_part[inner == "validate"]
     say(f"Searching parameters on {len(fit_rows):,} rows, validating on {len(validation_rows):,} ({inner_how}).")
+    only_there = {name: why for name, why in left_out(fit_rows, problem.features).items() if name not in useless}
+    if only_there:
+        say(f"Among the rows that the search fits on these teach nothing, and are left out there: {told(only_there)}.")
     tried = _search(fit_rows, validation_rows, problem, seed, say)
     chosen, why = _select(tried, validation_rows[problem.entity].to_numpy())
     say(f"Chosen: {chosen.candidate.name} {chosen.parameters} ({why}).")
 
+    best = {trial.candidate.name: trial for trial in _best_of_each(tried)}
     scores = baseline_scores(train_part, holdout, problem)
     evaluated: dict[str, Pipeline] = {}
-    for best in _best_of_each(tried):
-        name = best.candidate.name
-        evaluated[name] = best.candidate.build(best.parameters, seed).fit(train_part[features], train_part[label])
-        scores[name] = evaluated[name].predict_proba(holdout[features])[:, 1]
-    shuffled = np.random.default_rng(seed).permutation(train_part[label].to_numpy())
-    control = chosen.candidate.build(chosen.parameters, seed).fit(train_part[features], shuffled)
-    scores["shuffled_labels"] = control.predict_proba(holdout[features])[:, 1]
+    for name, trial in best.items():
+        evaluated[name] = fitted(trial.candidate, trial.parameters, seed, train_part, problem)
+        scores[name] = scored(evaluated[name], holdout, problem)
+    return Searched(
+        problem=problem,
+        seed=seed,
+        rows=frame,
+        kept_out=kept_out,
+        parts=parts,
+        split=TimeSplit(*(_cutoffs(parts[name], problem) for name in ("train", "gap", "holdout"))),
+        inner=inner_how,
+        tried=tried,
+        best=best,
+        evaluated=evaluated,
+        scores=scores,
+        chosen=chosen.candidate.name,
+        why=why,
+        left_out=useless,
+    )
 
-    outcome, name = holdout[label].to_numpy(), chosen.candidate.name
-    score = scores[name]
+
+def finish(searched: Searched, family: str, why: str, log: Log | None = None) -> TrainingResult:
+    """Make one family of a search the candidate: its evidence on the holdout, and its fit on every matured row.
+
+    That fit takes the features that the judged one had: one that came since then was judged by nobody.
+    """
+    say = log or silent
+    problem, seed, split, frame = searched.problem, searched.seed, searched.split, searched.rows
+    chosen, evaluated, label = searched.best[family], searched.evaluated[family], problem.label
+    train_part, holdout = searched.parts["train"], searched.parts["holdout"]
+    judged = features_of(evaluated, problem)
+    shuffled = np.random.default_rng(seed).permutation(train_part[label].to_numpy())
+    control = fitted(chosen.candidate, chosen.parameters, seed, train_part, problem, label=shuffled)
+    scores = searched.scores.assign(shuffled_labels=scored(control, holdout, problem))
+
+    outcome, score = searched.outcome, scores[family]
     comparison = pd.DataFrame([{"model": column, **score_metrics(outcome, scores[column])} for column in scores])
     intervals = bootstrap_metrics(outcome, score, holdout[problem.entity], seed=seed)
-    metrics = comparison.set_index("model").loc[name].to_dict()
+    metrics = comparison.set_index("model").loc[family].to_dict()
     say(
-        f"Holdout {split.holdout[0]} to {split.holdout[-1]}, {len(holdout):,} rows: AUC {metrics['auc']:.4f} "
-        f"[{intervals['auc'].low:.4f}, {intervals['auc'].high:.4f}], log-loss {metrics['log_loss']:.4f}."
+        f"Holdout {split.holdout[0]} to {split.holdout[-1]}, {len(holdout):,} rows: {family} has AUC "
+        f"{metrics['auc']:.4f} [{intervals['auc'].low:.4f}, {intervals['auc'].high:.4f}], log-loss "
+        f"{metrics['log_loss']:.4f}."
     )
     say(f"Fitting the recipe on all {len(frame):,} matured rows.")
-    pipeline = chosen.candidate.build(chosen.parameters, seed).fit(frame[features], frame[label])
-    predictions = holdout[problem.keys].assign(
-        **{problem.label: outcome}, score=score, recency_rule_score=scores["recency_rule"]
-    )
+    pipeline = fitted(chosen.candidate, chosen.parameters, seed, frame, problem, among=judged)
+    predictions = holdout[problem.keys].assign(**{label: outcome}, score=score, recency_rule_score=scores[RECENCY_RULE])
+    features, kept_out = list(problem.features), searched.kept_out
+    first, last = frame[problem.cutoff].min().date(), frame[problem.cutoff].max().date()
     return TrainingResult(
         problem=problem.name,
-        candidate=name,
+        candidate=family,
         parameters=chosen.parameters,
         seed=seed,
         selection=why,
-        inner=inner_how,
+        inner=searched.inner,
         split=split,
-        trials=_trials_table(tried),
+        trials=_trials_table(searched.tried),
         metrics={str(key): float(value) for key, value in metrics.items()},
         intervals=intervals,
         comparison=comparison,
@@ -162,33 +250,33 @@ def train(training_set: pd.DataFrame, problem: Problem, seed: int = 0, log: Log 
         holdout_predictions=predictions.reset_index(drop=True),
         holdout_scores=scores.reset_index(drop=True),
         pipeline=pipeline,
-        evaluated_pipeline=evaluated[name],
+        evaluated_pipeline=evaluated,
         reference=reference_values(frame[features]),
         fingerprint=frame_fingerprint(frame[[*problem.keys, *features, label]]),
-        trained_from=frame[problem.cutoff].min().date(),
-        trained_through=frame[problem.cutoff].max().date(),
+        trained_from=first,
+        trained_through=last,
         holdout_rows=holdout[[*problem.keys, *features, label]].reset_index(drop=True),
         excluded=tuple(
-            day
-            for day in _cutoffs(kept_out[kept_out["split"] == "quarantined"], problem)
-            if frame[problem.cutoff].min().date() <= day <= frame[problem.cutoff].max().date()
+            day for day in _cutoffs(kept_out[kept_out["split"] == "quarantined"], problem) if first <= day <= last
         ),
         window="recent" if (kept_out["split"] == "before window").any() else "expanding",
-        rows={part: len(rows) for part, rows in parts.items()},
+        rows={part: len(rows) for part, rows in searched.parts.items()},
+        left_out=searched.left_out,
+        movement=rate_movement(frame[label], frame[problem.cutoff]),
     )
 
 
 def simplest_recipe(problem: Problem) -> Callable[[pd.DataFrame], Pipeline]:
-    """Return a fit of the simplest candidate at its middle parameters, for where no champion says what to fit.
+    """Return a fit for where no champion says what to fit: the simplest candidate that reads all features.
 
-    The fit takes rows with the features and the label.
+    At its middle parameters. The fit takes rows with the features and the label.
     """
-    candidate = min(problem.candidates, key=lambda one: one.complexity)
+    candidate = min(problem.candidates, key=lambda one: (one.features is not None, one.complexity))
     drawn = candidate.sample(np.random.default_rng(0), candidate.trials)
     parameters = drawn[len(drawn) // 2]
 
     def fit(rows: pd.DataFrame) -> Pipeline:
-        return candidate.build(parameters, 0).fit(rows[list(problem.features)], rows[problem.label])
+        return fitted(candidate, parameters, 0, rows, problem)
 
     return fit
 
@@ -215,20 +303,27 @@ def _require_evidence(parts: dict[str, pd.DataFrame], problem: Problem) -> None:
 def _search(
     fit_rows: pd.DataFrame, validation_rows: pd.DataFrame, problem: Problem, seed: int, say: Log
 ) -> list[_Tried]:
-    features, label = list(problem.features), problem.label
-    outcome = validation_rows[label].to_numpy()
-    tried = []
+    outcome = validation_rows[problem.label].to_numpy()
+    tried: list[_Tried] = []
+    nothing: NothingToLearnError | None = None
     for candidate in problem.candidates:
-        generator = np.random.default_rng(seed)
-        for parameters in candidate.sample(generator, candidate.trials):
-            model = candidate.build(parameters, seed).fit(fit_rows[features], fit_rows[label])
-            score = model.predict_proba(validation_rows[features])[:, 1]
-            losses = row_log_loss(outcome, score)
-            tried.append(_Tried(candidate, parameters, losses, score_metrics(outcome, score)["auc"]))
-        best = min((t for t in tried if t.candidate is candidate), key=lambda t: t.log_loss)
+        generator, mine = np.random.default_rng(seed), []
+        try:
+            for parameters in candidate.sample(generator, candidate.trials):
+                score = scored(fitted(candidate, parameters, seed, fit_rows, problem), validation_rows, problem)
+                losses = row_log_loss(outcome, score)
+                mine.append(_Tried(candidate, parameters, losses, score_metrics(outcome, score)["auc"]))
+        except NothingToLearnError as error:
+            say(f"{candidate.name} does not compete. {error}")
+            nothing = error
+            continue
+        best = min(mine, key=lambda t: t.log_loss)
         say(
             f"{candidate.name}: best of {candidate.trials} trials has log-loss {best.log_loss:.4f}, AUC {best.auc:.4f}."
         )
+        tried += mine
+    if nothing is not None and not tried:
+        raise nothing
     return tried
 
 
@@ -242,8 +337,13 @@ def _best_of_each(tried: list[_Tried]) -> list[_Tried]:
 
 
 def _select(tried: list[_Tried], groups: np.ndarray) -> tuple[_Tried, str]:
-    """Return the simplest candidate within one standard error of the best one, and the reason in words."""
-    finalists = _best_of_each(tried)
+    """Return the simplest candidate within one standard error of the best one, and the reason in words.
+
+    Among those that read all features: whether so many are worth it is a question for the holdout (see `choice`), which
+    has more rows, and weeks that lie further ahead.
+    """
+    every = _best_of_each(tried)
+    finalists = [trial for trial in every if trial.candidate.features is None] or every
     best = min(finalists, key=lambda t: t.log_loss)
     for trial in finalists:
         if trial is best:

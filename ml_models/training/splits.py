@@ -15,7 +15,7 @@ from datetime import date
 
 import pandas as pd
 
-from ml_models.cutoffs import MINIMUM_CUTOFFS, cutoff_dates, distinct_cutoffs
+from ml_models.cutoffs import MINIMUM_CUTOFFS, cutoff_dates, cutoffs_needed, distinct_cutoffs
 from ml_models.problems.contract import Problem
 
 KEPT_OUT = ("quarantined", "before window")
@@ -61,8 +61,8 @@ def split_cutoffs(cutoffs: Iterable[date | pd.Timestamp], horizon_days: int, hol
     if n < MINIMUM_CUTOFFS:
         got = ", ".join(str(day) for day in days) or "none"
         raise ValueError(
-            f"Expected at least {MINIMUM_CUTOFFS} matured cutoffs to train and to judge on, got {n} ({got}); "
-            f"sync more history or wait until more labels are {horizon_days} days old."
+            f"Expected at least {cutoffs_needed(horizon_days)} matured cutoffs to train and to judge on, got {n} "
+            f"({got}); sync more history or wait until more labels are {horizon_days} days old."
         )
     for first in range(n - math.ceil(n * holdout_share), n):
         train = tuple(day for day in days if (days[first] - day).days >= horizon_days)
@@ -105,10 +105,11 @@ def split_training_set(
         ValueError: a column is missing, a label is null, or the cutoffs cannot be split (see `split_cutoffs`).
 
     >>> from dataclasses import replace
-    >>> from ml_models.problems.lapse import PROBLEM
+    >>> from ml_models.problems.question import Question
+    >>> from ml_models.problems.lapse.problem import lapse
     >>> weeks = pd.date_range("2017-03-27", periods=8, freq="7D")
     >>> rows = pd.DataFrame({"customer_id": "c1", "cutoff_date": weeks, "trips_28d": 2, "lapsed": 0})
-    >>> problem = replace(PROBLEM, features=("trips_28d",))
+    >>> problem = replace(lapse(Question(), ()), features=("trips_28d",))
     >>> frame, split = split_training_set(rows, problem, quarantined=[date(2017, 4, 3)])
     >>> frame["split"].tolist()
     ['train', 'quarantined', 'gap', 'gap', 'holdout', 'holdout', 'holdout', 'holdout']
@@ -142,20 +143,22 @@ def split_training_set(
 def inner_split(train: pd.DataFrame, problem: Problem) -> tuple[pd.Series, str]:
     """Return a mask of the validation rows inside the training part (the rest, less the gap, fits) and how it was made.
 
-    The value of the mask is 'fit', 'gap' or 'validate'. With five or more training cutoffs the split is by time, with
-    the same maturity gap, a third of the cutoffs validating. With fewer, no gap is left to give: a third of the
-    customers (by a stable hash of their id) validates instead, so that at least no customer is on both sides.
+    The value of the mask is 'fit', 'gap' or 'validate'. With five or more training cutoffs that span a horizon the
+    split is by time, with the same maturity gap, a third of the cutoffs validating. Else no gap is left to give: a
+    third of the customers (by a stable hash of their id) validates instead, so that at least no customer is on both
+    sides.
 
-    >>> from ml_models.problems.lapse import PROBLEM
+    >>> from ml_models.problems.question import Question
+    >>> from ml_models.problems.lapse.problem import lapse
     >>> train = pd.DataFrame({"customer_id": "c1", "cutoff_date": pd.date_range("2017-03-27", periods=8, freq="7D")})
-    >>> sides, how = inner_split(train, PROBLEM)
+    >>> sides, how = inner_split(train, lapse(Question(), ()))
     >>> sides.tolist()
     ['fit', 'fit', 'gap', 'gap', 'gap', 'validate', 'validate', 'validate']
     >>> how
     'time: fit 2017-03-27 to 2017-04-03, validate 2017-05-01 to 2017-05-15'
     """
     cutoffs: Sequence[pd.Timestamp] = list(train[problem.cutoff].unique())
-    if len(cutoffs) >= MINIMUM_CUTOFFS:
+    if len(cutoffs) >= MINIMUM_CUTOFFS and (max(cutoffs) - min(cutoffs)).days >= problem.horizon_days:
         split = split_cutoffs(cutoffs, problem.horizon_days, holdout_share=1 / 3)
         names = {"train": "fit", "gap": "gap", "holdout": "validate"}
         return assign_split(train[problem.cutoff], split).map(names), (

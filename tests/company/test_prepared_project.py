@@ -7,13 +7,10 @@ import pytest
 import yaml
 from support.bundled import COMPANY
 
-from ml_models.problems.lapse.problem import HORIZON_DAYS, WINDOW_DAYS
 from resources.company import CompanyError
 from resources.company.choice import BUNDLED, folder_of
 from resources.company.dbt_project import PROJECT, prepare, variables
 from resources.dbt import DbtRunner
-from steps.errors import StepRefusedError
-from steps.frame import require_agreement
 
 
 def in_project(folder: Path) -> dict[str, object]:
@@ -36,10 +33,6 @@ def test_the_models_are_told_what_the_companys_file_says(tmp_path: Path) -> None
 
 def test_no_variable_stands_in_the_project_itself() -> None:
     assert "vars" not in yaml.safe_load((PROJECT / "dbt_project.yml").read_text())
-
-
-def test_what_is_written_in_code_still_is_what_the_file_says() -> None:
-    assert (COMPANY.question.horizon_days, COMPANY.question.look_back_days) == (HORIZON_DAYS, WINDOW_DAYS)
 
 
 def test_an_unchanged_project_is_left_alone_and_a_changed_one_is_made_anew(tmp_path: Path) -> None:
@@ -99,9 +92,3 @@ def test_labels_of_another_horizon_mature_when_it_is_over(tmp_path: Path) -> Non
     runner.ensure_compiled()
     [spine] = (tmp_path / "state" / "compiled").rglob("compiled/**/cutoffs.sql")
     assert "cast(56 as integer)" in spine.read_text()
-
-
-def test_a_question_that_the_code_does_not_answer_is_refused_with_both_places() -> None:
-    require_agreement(COMPANY.question, horizon_days=HORIZON_DAYS, look_back_days=WINDOW_DAYS)
-    with pytest.raises(StepRefusedError, match=r"horizon_days = 28.*asks horizon_days = 56.*HORIZON_DAYS"):
-        require_agreement(asking(horizon_days=56).question, horizon_days=HORIZON_DAYS, look_back_days=WINDOW_DAYS)  # type: ignore[attr-defined]

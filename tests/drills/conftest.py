@@ -1,11 +1,10 @@
 """A small year to drill on: some of the households, built by dbt."""
 
 import pytest
-from support.bundled import RECORDING_ENDS
+from support.bundled import PROBLEM, RECORDING_ENDS
 from support.sample import load_raw_sample
 
 from drills.scenario import record
-from ml_models.problems.lapse import PROBLEM
 from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.clock import Clock
 from resources.dbt import DbtRunner

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import pandas as pd
 import pytest
+from support.bundled import PROBLEM
 
 from drills.faults import Dated, Expected, Fault, known
 from drills.run import check_start, drill
@@ -12,7 +13,6 @@ from drills.scenario import DrilledHistory, record
 from ml_models.monitoring.data_quality import judge_as_of
 from ml_models.monitoring.diagnosis import NotReplayable
 from ml_models.monitoring.types import Perturbation
-from ml_models.problems.lapse import PROBLEM
 
 START = date(2017, 8, 14)
 WEEK = timedelta(days=7)

@@ -3,10 +3,10 @@
 from datetime import date
 
 import pytest
+from support.bundled import PROBLEM
 
 from drills.faults import known
 from drills.run import bar, drill
-from ml_models.problems.lapse import PROBLEM
 
 pytestmark = pytest.mark.slow
 START = date(2017, 8, 14)

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
+from support.bundled import FEATURES, PROBLEM
 from support.simulated_shop import cutoffs_of, make_frame
 
 from assets.problem.predictions import lapse_predictions
 from ml_models.explain import reference_values, top_reasons
-from ml_models.problems.lapse import FEATURES, PROBLEM
 from ml_models.rows import MissingFeaturesError
 from ml_models.scoring_sql import compile_pipeline
 from resources.clock import Clock

@@ -7,8 +7,7 @@ from datetime import date, timedelta
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-
-from ml_models.problems.lapse import PROBLEM as LAPSE
+from support.bundled import PROBLEM as LAPSE
 
 WEEKS, CUSTOMERS = 30, 1500
 FIRST = date(2021, 1, 4)

@@ -10,9 +10,10 @@ from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
+from support.bundled import CATALOGUE, FEATURES
 
 from ml_models.problems.contract import Feature
-from ml_models.problems.lapse import CATALOGUE, FEATURES, KEYS
+from ml_models.problems.lapse.features import KEYS
 
 FIRST_CUTOFF = date(2017, 3, 27)
 WINDOW, HORIZON, POPULATION = 84, 28, 28

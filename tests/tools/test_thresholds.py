@@ -34,7 +34,7 @@ def test_the_page_is_what_the_code_says():
 
 def test_every_number_has_a_meaning_and_a_unit():
     numbers = [one for one in collect() if one.value[0].isdigit()]
-    assert {"minimum_gain", "cooldown_days", "MINIMUM_ROWS", "REFERENCE_STEPS"} <= {one.name for one in numbers}
+    assert {"minimum_gain", "cooldown_beyond_days", "MINIMUM_ROWS", "REFERENCE_STEPS"} <= {one.name for one in numbers}
     assert [one.name for one in numbers if not one.meaning or not one.unit] == []
 
 

@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 from hypothesis import settings
+from support.bundled import PROBLEM
 from support.simulated_shop import make_frame
 
-from ml_models.problems.lapse import PROBLEM
 from ml_models.training.search import TrainingResult, train
 from ml_models.training.splits import split_training_set
 

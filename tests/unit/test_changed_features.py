@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
+from support.bundled import FEATURES, PROBLEM
 
 from ml_models.model_version import Deployed, ModelInfo
 from ml_models.monitoring.decision.ledger import empty_ledger
 from ml_models.monitoring.decision.retraining_gain import promotion_effect
-from ml_models.monitoring.thresholds import EARLY_LABEL
 from ml_models.monitoring.week import WeekEvidence, judge_week
 from ml_models.problems.contract import Problem
-from ml_models.problems.lapse import FEATURES, PROBLEM
 from ml_models.rows import MissingFeaturesError, features_of, scored
 from ml_models.training.champion_challenge import Champion
 from ml_models.training.gate import evaluate_candidate
@@ -111,7 +110,9 @@ def evidence(world: pd.DataFrame, problem: Problem, **models: Any) -> WeekEviden
         tables=(),
         frame=features,
         outcomes=matured[[*problem.keys, problem.label]],
-        early=world.loc[world["cutoff_date"] <= days[-3], problem.keys].assign(**{EARLY_LABEL: world[problem.label]}),
+        early=world.loc[world["cutoff_date"] <= days[-3], problem.keys].assign(
+            **{PROBLEM.early_label: world[problem.label]}
+        ),
         **{"champion": None, "previous": None, **models},
         ledger=empty_ledger(),
         lineage={},

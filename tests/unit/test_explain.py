@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
+from support.bundled import FEATURES, PROBLEM
 
 from ml_models.explain import REASONS, family_contributions, reference_values, top_reasons
-from ml_models.problems.lapse import FEATURES, PROBLEM
 from ml_models.rows import MissingFeaturesError
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+from support.bundled import PROBLEM
 
 from ml_models.metrics import (
     METRICS,
@@ -24,7 +25,6 @@ from ml_models.metrics import (
     slices_of,
     top_share,
 )
-from ml_models.problems.lapse import PROBLEM
 
 # Few distinct scores, so that ties are common.
 rows = st.lists(st.tuples(st.integers(0, 1), st.integers(1, 9)), min_size=2, max_size=60)

@@ -56,5 +56,5 @@ def test_the_same_numbers_give_the_same_bytes(trained: TrainingResult) -> None:
 def test_performance_is_a_picture_with_and_without_evidence(weeks: int) -> None:
     frame, scores, outcomes, early = simulated_outcomes()
     history = performance_history(frame, scores, outcomes, early, PROBLEM, TRAINED)
-    verdict = judge_performance(history, FIRST + timedelta(weeks=weeks))
+    verdict = judge_performance(history, FIRST + timedelta(weeks=weeks), PROBLEM.question)
     assert min(size_of(performance_plot(history, verdict))) > 500

@@ -6,9 +6,11 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+from support.bundled import CATALOGUE, FEATURES
 from support.simulated_shop import cutoffs_of, make_frame
 
-from ml_models.problems.lapse import CATALOGUE, FEATURES, KEYS, frame_schema
+from ml_models.problems.lapse.features import KEYS
+from ml_models.problems.lapse.frame import frame_schema
 from ml_models.problems.question import Question
 from ml_models.validation import FrameReport, validate_frame
 

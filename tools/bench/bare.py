@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from steps.problem import problem
+
 KINDS = {"integer": "bigint", "number": "double", "string": "varchar"}
 
 
@@ -71,7 +73,6 @@ def column_type(about: dict[str, Any]) -> str:
 def model_and_score(connection: object) -> None:
     """Train, judge and score with the functions that the assets call."""
     from ml_models.explain import top_reasons
-    from ml_models.problems.lapse.problem import PROBLEM
     from ml_models.training.gate import judge
     from ml_models.training.search import train
     from ml_models.training.splits import split_training_set
@@ -79,14 +80,14 @@ def model_and_score(connection: object) -> None:
     features = connection.execute("select * from features.customer_features").fetchdf()  # type: ignore[attr-defined]
     outcomes = connection.execute("select * from outcomes.customer_outcomes").fetchdf()  # type: ignore[attr-defined]
     labelled = features.merge(outcomes[["customer_id", "cutoff_date", "lapsed"]], on=["customer_id", "cutoff_date"])
-    rows, _ = split_training_set(labelled, PROBLEM)
-    result = train(rows, PROBLEM)
-    gates = judge(result, PROBLEM)
+    rows, _ = split_training_set(labelled, problem())
+    result = train(rows, problem())
+    gates = judge(result, problem())
     newest = features[features["cutoff_date"] == features["cutoff_date"].max()].reset_index(drop=True)
     scored = newest[["customer_id", "cutoff_date"]].assign(
-        score=result.pipeline.predict_proba(newest[list(PROBLEM.features)])[:, 1]
+        score=result.pipeline.predict_proba(newest[list(problem().features)])[:, 1]
     )
-    reasons = top_reasons(result.pipeline, newest, result.reference, PROBLEM)
+    reasons = top_reasons(result.pipeline, newest, result.reference, problem())
     connection.register("scored", scored.join(reasons))  # type: ignore[attr-defined]
     connection.execute("create schema predictions")  # type: ignore[attr-defined]
     connection.execute("create table predictions.lapse_predictions as select * from scored")  # type: ignore[attr-defined]

@@ -20,6 +20,7 @@ from drills.faults import known
 from ml_models.monitoring.types import Perturbation
 from resources.profiles import resources_for, stay_embedded
 from steps.monitored_tables import columns_of
+from steps.problem import problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,40 +90,39 @@ def measured(runs: int, times: int = 1) -> dict[str, Any]:
     from ml_models.monitoring.data_quality.profile_sql import measure_sql
     from ml_models.monitoring.data_quality.thresholds import WEEK
     from ml_models.policy_backtest import simulate
-    from ml_models.problems.lapse import PROBLEM
     from ml_models.training.search import simplest_recipe
 
     class Many(DrilledHistory):
         """The drilled history of `times` as many customers; what is replayed is built once, and copied too."""
 
         def frame(self, cutoff: date) -> pd.DataFrame:
-            return copies(super().frame(cutoff), times, PROBLEM.entity)
+            return copies(super().frame(cutoff), times, problem().entity)
 
         def outcomes(self, cutoff: date) -> pd.DataFrame:
-            return copies(super().outcomes(cutoff), times, PROBLEM.entity)
+            return copies(super().outcomes(cutoff), times, problem().entity)
 
         def early(self, cutoff: date) -> pd.DataFrame:
-            return copies(super().early(cutoff), times, PROBLEM.entity)
+            return copies(super().early(cutoff), times, problem().entity)
 
         def truth(self, cutoff: date) -> pd.DataFrame:
-            return copies(super().truth(cutoff), times, PROBLEM.entity)
+            return copies(super().truth(cutoff), times, problem().entity)
 
         def audit(self, cutoff: date) -> pd.DataFrame | None:
             rows = super().audit(cutoff)
-            return None if rows is None else copies(rows, times, PROBLEM.entity)
+            return None if rows is None else copies(rows, times, problem().entity)
 
         def rebuild(self, cutoff: date) -> Callable[[Sequence[Perturbation], date], pd.DataFrame] | None:
             build = super().rebuild(cutoff)
-            return build and (lambda perturbed, day: copies(build(perturbed, day), times, PROBLEM.entity))
+            return build and (lambda perturbed, day: copies(build(perturbed, day), times, problem().entity))
 
     warnings.simplefilter("ignore")
     made = ground()
     recording = made.recording()
     weeks: list[tuple[str, float, float]] = []
     for _ in range(runs):
-        history = Many(known()[FAULT], START, recording, made.sandbox, PROBLEM, made.lineage, made.owners)
+        history = Many(known()[FAULT], START, recording, made.sandbox, problem(), made.lineage, made.owners)
         timed = Timed()
-        simulate(history, timed, START, START + timedelta(days=WEEK), simplest_recipe(PROBLEM), gate=False)
+        simulate(history, timed, START, START + timedelta(days=WEEK), simplest_recipe(problem()), gate=False)
         weeks += timed.weeks
     warehouse = resources_for()["warehouse"]
     columns, tables = columns_of(warehouse.read), []
@@ -137,9 +137,9 @@ def measured(runs: int, times: int = 1) -> dict[str, Any]:
     if not any(cause != "none" for cause, *_ in weeks):
         sys.exit(f"error: {FAULT} was not noticed, so no explanation was measured; see `make drill FAULT={FAULT}`.")
     return {
-        "customers": times * int(recording.features[PROBLEM.entity].nunique()),
+        "customers": times * int(recording.features[problem().entity].nunique()),
         "cutoffs": sum(day <= START for day in recording.cutoffs),
-        "features": len(PROBLEM.features),
+        "features": len(problem().features),
         "clean": [one[1:] for one in weeks if one[0] == "none"],
         "explained": [one[1:] for one in weeks if one[0] != "none"],
         "measuring": tables,

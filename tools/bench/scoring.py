@@ -19,6 +19,7 @@ from typing import Any
 
 from resources.profiles import home
 from resources.warehouse import open_duckdb
+from steps.problem import problem
 from tools.bench.whole import Cost, measure
 
 PATHS = ("sql", "streamed", "one call")
@@ -68,15 +69,14 @@ def fit(source: str, folder: str) -> None:
     import joblib
     import numpy as np
 
-    from ml_models.problems.lapse import PROBLEM
     from ml_models.scoring_sql import compile_pipeline, parity
 
     with open_duckdb(source, read_only=True) as connection:
         frame = connection.execute(
-            f"select f.*, o.{PROBLEM.label} from features.feature_frame f "
+            f"select f.*, o.{problem().label} from features.feature_frame f "
             "join outcomes.customer_outcomes o using (customer_id, cutoff_date) order by customer_id, cutoff_date"
         ).fetchdf()
-    features = list(PROBLEM.features)
+    features = list(problem().features)
     with open_duckdb(str(Path(folder) / "rows.duckdb")) as connection:
         connection.register("given", frame)
         connection.execute("create table frame as select * from given")
@@ -85,9 +85,9 @@ def fit(source: str, folder: str) -> None:
             connection.register("parity_rows", rows)
             return connection.execute(sql).fetchdf()["score"].to_numpy(dtype=np.float64)
 
-        for candidate in PROBLEM.candidates:
+        for candidate in problem().candidates:
             parameters = candidate.sample(np.random.default_rng(0), 1)[0]
-            pipeline = candidate.build(parameters, 0).fit(frame[features], frame[PROBLEM.label])
+            pipeline = candidate.build(parameters, 0).fit(frame[features], frame[problem().label])
             compiled = compile_pipeline(pipeline, features, "duckdb")
             google = compile_pipeline(pipeline, features, "googlesql")
             result = parity(pipeline, compiled, frame, run)
@@ -122,12 +122,11 @@ def score(path: str, model: str, folder: str) -> None:
         return
     import joblib
 
-    from ml_models.problems.lapse import PROBLEM
     from ml_models.scoring_sql import score_streamed
     from ml_models.scoring_sql.paths import BATCH_ROWS
 
     pipeline = joblib.load(Path(folder) / f"{model}.joblib")
-    features, keys = list(PROBLEM.features), ["customer_id", "cutoff_date"]
+    features, keys = list(problem().features), ["customer_id", "cutoff_date"]
     with open_duckdb(database) as connection:
         connection.execute("set memory_limit = '2GB'")
         connection.execute("create or replace table scored (customer_id varchar, cutoff_date date, score double)")

@@ -33,7 +33,6 @@ from ml_models.monitoring.data_quality.thresholds import (
     STUCK_OF_OTHERS,
 )
 from ml_models.monitoring.new_customers import existing_customers
-from ml_models.monitoring.thresholds import EARLY_LABEL
 from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.problems.contract import Problem
 
@@ -59,7 +58,7 @@ def judge_frame(
     """
     anomalies = _frame_anomalies(frame, problem, cutoff, asset, bands, excluded)
     found = (
-        existing_customers(frame, problem.entity, cutoff, MINIMUM_WINDOWS + 1)
+        existing_customers(frame, problem.entity, cutoff, MINIMUM_WINDOWS + 1, problem.question)
         if anomalies and problem.entity in frame
         else None
     )
@@ -247,7 +246,7 @@ def judge_outcomes(
 
     Wrong are outcomes of cutoffs younger than the problem's horizon, and outcomes that differ from `truth` (the same
     columns, made from the orders in the horizon again). Wrong is also what is impossible: who ordered within the first
-    days (`early`: entity, cutoff_date, EARLY_LABEL) cannot have lapsed. Who did not may still order until the end; a
+    days (`early`: entity, cutoff_date, early label) cannot have lapsed. Who did not may still order until the end; a
     label that always equals the early one was closed early.
     """
     entity, label, horizon_days = problem.entity, problem.label, problem.horizon_days
@@ -262,7 +261,7 @@ def judge_outcomes(
                 "labels", asset, label, float(young.mean()), 0.0, 0.0, len(outcomes), sentence, first, last, rate=1.0
             )
         )
-    for other, column in ((truth, label), (early, EARLY_LABEL)):
+    for other, column in ((truth, label), (early, problem.early_label)):
         if other is None or not len(other):
             continue
         both = outcomes.assign(cutoff_date=dates).merge(

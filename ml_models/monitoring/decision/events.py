@@ -4,8 +4,6 @@ An event keeps its id over a silence of `event_gap_days` at most. An improvement
 what is still out of its range then is measured against the new model, and is news.
 """
 
-from datetime import date
-
 import pandas as pd
 
 from ml_models.monitoring.settings import SETTINGS, Settings
@@ -27,7 +25,7 @@ def event_of(situation: Situation, past: pd.DataFrame, topic: str = "", settings
     # As long as the bad days are inside the windows, it is the same event.
     echo = topic.startswith(DATA) and not situation.anomalies
     gap = situation.window_days if echo else settings.event_gap_days
-    return open_event(past, situation.cutoff, topic, settings, gap) or f"{topic}-{situation.cutoff}"
+    return open_event(situation, past, topic, settings, gap) or f"{topic}-{situation.cutoff}"
 
 
 def _topic_of(situation: Situation) -> str:
@@ -42,16 +40,20 @@ def model_topic(cause: Cause) -> str:
     return "unexplained" if cause == "insufficient evidence" else "shift"
 
 
-def open_event(past: pd.DataFrame, cutoff: date, topic: str, settings: Settings, gap_days: int | None = None) -> str:
-    """Return the id of the event of this topic that still goes on at `cutoff`; empty when there is none."""
+def open_event(
+    situation: Situation, past: pd.DataFrame, topic: str, settings: Settings, gap_days: int | None = None
+) -> str:
+    """Return the id of the event of this topic that still goes on; empty when there is none."""
+    cutoff = pd.Timestamp(situation.cutoff)
     same = past[past["event_id"].fillna("").str.startswith(f"{topic}-")]
     if same.empty:
         return ""
     newest = same.iloc[-1]
     event = str(newest["event_id"])
-    if (pd.Timestamp(cutoff) - newest["cutoff"]).days > (gap_days or settings.event_gap_days):
+    if (cutoff - newest["cutoff"]).days > (gap_days or settings.event_gap_days):
         return ""
     improved = same[(same["event_id"] == event) & (same["action"] == "improve")]
-    if len(improved) and (pd.Timestamp(cutoff) - improved["cutoff"].iloc[0]).days >= settings.cooldown_days:
+    cooldown_days = settings.cooldown_days(situation.horizon_days)
+    if len(improved) and (cutoff - improved["cutoff"].iloc[0]).days >= cooldown_days:
         return ""
     return event

@@ -10,7 +10,6 @@ import pandas as pd
 
 from ml_models.model_version import ModelInfo
 from ml_models.monitoring.bad_periods import BadPeriod
-from ml_models.monitoring.settings import Settings
 from ml_models.monitoring.types import Action, Diagnosis, Effect, Window
 
 QUIET = "Nothing is out of its range."
@@ -39,9 +38,9 @@ def alarm_over_bad_days(periods: Sequence[BadPeriod], diagnosis: Diagnosis) -> s
     )
 
 
-def too_few_cutoffs(clean: int, settings: Settings) -> str:
+def too_few_cutoffs(clean: int, needed: int) -> str:
     """Return why the first model is not trained yet."""
-    return f"No model yet: {clean} clean labelled cutoffs, {settings.minimum_cutoffs} are needed."
+    return f"No model yet: {clean} clean labelled cutoffs, {needed} are needed."
 
 
 def no_champion(clean: int) -> str:
@@ -88,11 +87,11 @@ def outgrown(champion: ModelInfo, labelled: int, learned: int) -> str:
     return f"{labelled} clean labelled cutoffs; version {champion.version} learned from {learned}."
 
 
-def cooldown_after_action(row: pd.Series, settings: Settings) -> str:
+def cooldown_after_action(row: pd.Series, days: int) -> str:
     """Return why nothing is retrained so soon after the ledger's `row`."""
     return (
         f"Cool-down: {row['action']} on {row['cutoff']:%Y-%m-%d}, and its effect is seen only when labels mature "
-        f"({settings.cooldown_days} days)."
+        f"({days} days)."
     )
 
 

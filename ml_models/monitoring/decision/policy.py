@@ -79,7 +79,8 @@ def _choose(situation: Situation, past: pd.DataFrame, periods: list[BadPeriod], 
     fault = champion_fault(situation, periods, settings)
     in_window = [one for one in periods if one.touches_window(situation.cutoff, situation.window_days)]
     clean = clean_cutoffs(situation, periods)
-    enough = len(clean) >= settings.minimum_cutoffs
+    needed = settings.needed_cutoffs(situation.horizon_days)
+    enough = len(clean) >= needed
 
     if champion is not None and fault is not None and fault.return_to is not None:
         return Choice("rollback", fault.reason, helps=_saved(situation), topic=f"champion-{champion.version}")
@@ -92,7 +93,7 @@ def _choose(situation: Situation, past: pd.DataFrame, periods: list[BadPeriod], 
     if champion is None and in_window:
         return Choice("continue", messages.NO_MODEL_AND_BAD_DAYS)
     if champion is None and not enough:
-        return Choice("continue", messages.too_few_cutoffs(len(clean), settings))
+        return Choice("continue", messages.too_few_cutoffs(len(clean), needed))
     if champion is None:
         return _maintenance(situation, past, "no-champion", messages.no_champion(len(clean)), settings)
 
@@ -106,7 +107,7 @@ def _choose(situation: Situation, past: pd.DataFrame, periods: list[BadPeriod], 
 
     if in_window:
         return Choice("continue", messages.QUIET_BUT_BAD_DAYS)
-    outgrown = _outgrown(champion, clean, settings)
+    outgrown = _outgrown(champion, clean, needed, settings)
     if outgrown:
         return _maintenance(situation, past, "labels", outgrown, settings)
     return Choice("continue", messages.QUIET)
@@ -117,7 +118,7 @@ def _on_shift(situation: Situation, past: pd.DataFrame, settings: Settings) -> C
     cause, diagnosis = situation.diagnosis.cause, situation.diagnosis
     if cause == "insufficient evidence":
         return Choice("continue", diagnosis.sentence)
-    event = open_event(past, situation.cutoff, model_topic(cause), settings)
+    event = open_event(situation, past, model_topic(cause), settings)
     improved = past[(past["event_id"] == event) & (past["action"] == "improve")] if event else past.iloc[:0]
     if len(improved):
         return Choice("continue", messages.improved_already(improved["cutoff"].iloc[-1], diagnosis))
@@ -148,12 +149,12 @@ def _maintenance(situation: Situation, past: pd.DataFrame, topic: str, reason: s
     return Choice("improve", reason, topic=topic)
 
 
-def _outgrown(champion: ModelInfo, clean: list[date], settings: Settings) -> str:
+def _outgrown(champion: ModelInfo, clean: list[date], needed: int, settings: Settings) -> str:
     """Return that the champion is outgrown by labels, as a sentence; empty when it is not."""
     learned = len(champion.learned_from(clean))
     # A champion of a recent window left the older cutoffs out on purpose.
     since = len([day for day in clean if champion.trained_from is None or day >= champion.trained_from])
-    if since >= settings.minimum_cutoffs and since >= settings.growth * learned:
+    if since >= needed and since >= settings.growth * learned:
         return messages.outgrown(champion, since, learned)
     return ""
 

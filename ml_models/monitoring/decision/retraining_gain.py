@@ -20,7 +20,6 @@ from ml_models.metrics import paired_log_loss
 from ml_models.model_version import Deployed
 from ml_models.monitoring.decision.thresholds import FOLDS, MINIMUM_PER_CLASS, MINIMUM_ROWS
 from ml_models.monitoring.settings import Settings
-from ml_models.monitoring.thresholds import EARLY_LABEL
 from ml_models.monitoring.types import Effect, Window
 from ml_models.problems.contract import Problem
 from ml_models.rows import scored
@@ -128,7 +127,7 @@ def effect_since_promotion(
     if early.empty or rows.empty:
         return None
     early = early.assign(**{problem.cutoff: cutoff_dates(early[problem.cutoff])})
-    both_known = rows.merge(early[[*problem.keys, EARLY_LABEL]], on=list(problem.keys))
+    both_known = rows.merge(early[[*problem.keys, problem.early_label]], on=list(problem.keys))
     newest = sorted(both_known[problem.cutoff].unique())[-settings.recent_cutoffs :]
     both_known = both_known[both_known[problem.cutoff].isin(newest)]
     expected = early_rows(since(frame), early, both_known, champion.pipeline, previous.pipeline, problem)
@@ -160,11 +159,11 @@ def early_rows(
     """Return rows whose outcome is still open, labelled with what it is expected to become.
 
     `early`: keys and the early label; `both_known`: keys, early label and label, of cutoffs where both are known. Who
-    returned within 14 days has not lapsed, and for the others the expected label is the matured rate among customers
-    to whom both models, averaged, gave a similar score: neither model is favoured.
+    returned within the early days has not lapsed, and for the others the expected label is the matured rate among
+    customers to whom both models, averaged, gave a similar score: neither model is favoured.
     """
-    rows = frame.merge(early[[*problem.keys, EARLY_LABEL]], on=problem.keys, how="inner")
-    absent = both_known[both_known[EARLY_LABEL] == 1]
+    rows = frame.merge(early[[*problem.keys, problem.early_label]], on=problem.keys, how="inner")
+    absent = both_known[both_known[problem.early_label] == 1]
     if absent.empty or rows.empty:
         return rows.iloc[:0].assign(**{problem.label: pd.Series(dtype="float64")})
 
@@ -177,5 +176,5 @@ def early_rows(
     count = np.bincount(bins, minlength=len(edges) + 1)
     total = np.bincount(bins, weights=absent[problem.label].to_numpy(dtype="float64"), minlength=len(edges) + 1)
     rate = (total + absent[problem.label].mean()) / (count + 1)
-    expected = np.where(rows[EARLY_LABEL].to_numpy() == 1, rate[np.searchsorted(edges, mean_score(rows))], 0.0)
+    expected = np.where(rows[problem.early_label].to_numpy() == 1, rate[np.searchsorted(edges, mean_score(rows))], 0.0)
     return rows.assign(**{problem.label: expected})

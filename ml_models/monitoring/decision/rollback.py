@@ -41,7 +41,7 @@ def champion_fault(
                 return ChampionFault(f"{reason}; {messages.cleaner(previous, before)}.", previous)
         return ChampionFault(f"{reason}.", None)
     effect = situation.effect
-    compared = (situation.cutoff - champion.promoted_on).days <= settings.comparison_days
+    compared = (situation.cutoff - champion.promoted_on).days <= settings.comparison_days(situation.horizon_days)
     if previous is None or effect is None or not effect.known or not compared:
         return None
     if effect.high >= 0 or -effect.value < settings.minimum_harm:

@@ -1,4 +1,4 @@
-"""Numbers of the decision that nobody sets: what counts as enough evidence, and when a decision can be graded.
+"""Numbers of the decision that nobody sets: what counts as enough evidence, and when a fault was late.
 
 What people may set is in `monitoring/settings.py`.
 """
@@ -18,17 +18,8 @@ GROWING = 1.5
 CLEANER = 0.5
 """Share of the champion's bad training days that its predecessor must stay below to be returned to."""
 
-GRADED_CUTOFFS = 4
-"""Cutoffs with known outcomes from which a promotion is graded: as many as a label's horizon has weeks."""
-
-GRADED_AFTER_DAYS = 28
-"""Days after which an inspect or a continue is graded: by then later weeks have seen what it should have seen."""
-
 CONFIRMED_SHARE = 0.5
 """Share (0 to 1) of the change that the replay must explain for a single inspect to count as confirmed."""
 
 NOTICE_DAYS = 7
 """Days that a fault may go on before a continue counts as late: the first cutoff after it begins may pass."""
-
-BLAMED_DAYS = 84
-"""Days back from a continue within which a fault must have begun to be held against it: a feature window."""

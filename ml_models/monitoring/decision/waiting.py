@@ -12,10 +12,11 @@ from ml_models.monitoring.types import Situation
 
 def cooldown(situation: Situation, past: pd.DataFrame, settings: Settings = SETTINGS) -> str:
     """Return why a retraining must wait, as a sentence; empty when it need not."""
-    since = situation.cutoff - timedelta(days=settings.cooldown_days)
+    days = settings.cooldown_days(situation.horizon_days)
+    since = situation.cutoff - timedelta(days=days)
     acted = past[past["action"].isin(["improve", "rollback"]) & (past["cutoff"] > pd.Timestamp(since))]
     if len(acted):
-        return messages.cooldown_after_action(acted.iloc[-1], settings)
+        return messages.cooldown_after_action(acted.iloc[-1], days)
     champion = situation.champion
     if champion is not None and since < champion.promoted_on <= situation.cutoff:
         return messages.cooldown_after_promotion(champion)

@@ -51,7 +51,7 @@ class Case:
     - `anomalies`: quality anomalies that fail now. `still_in_window`: those of earlier weeks whose days are still
       inside the feature windows.
     - `frame`: feature rows of all cutoffs. `rows`: those with a label (ml_models.rows.labelled_rows).
-      `early`: keys and EARLY_LABEL.
+      `early`: keys and the problem's early label.
     - `champion`: fitted pipeline with `predict_proba`, None when there is none yet; `champion_info` about it.
     - `drifted`: columns that alarmed; `drift_alarm`: features or scores did.
     - `performance_alarm`: predictions do not hold; `performance_kind`: by which evidence; `segments`: the alarmed ones,

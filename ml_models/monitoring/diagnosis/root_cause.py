@@ -23,7 +23,6 @@ from ml_models.monitoring.diagnosis.loss_split import LossSplit, split_loss_chan
 from ml_models.monitoring.diagnosis.replay import replay
 from ml_models.monitoring.diagnosis.shift import moves_elsewhere
 from ml_models.monitoring.diagnosis.thresholds import EXPLAINED, PARTLY, REFERENCE_CUTOFFS, SIGNIFICANT
-from ml_models.monitoring.thresholds import EARLY_LABEL
 from ml_models.monitoring.types import Anomaly, Cause, Diagnosis
 from ml_models.problems.contract import Problem
 from ml_models.rows import features_of
@@ -183,7 +182,9 @@ def split_of(case: Case) -> LossSplit | None:
     if case.performance_kind == "proxy":
         keys = list(problem.keys)
         early = case.early.assign(**{problem.cutoff: cutoff_dates(case.early[problem.cutoff])})
-        rows = case.frame.merge(early[[*keys, EARLY_LABEL]], on=keys).rename(columns={EARLY_LABEL: label})
+        rows = case.frame.merge(early[[*keys, problem.early_label]], on=keys).rename(
+            columns={problem.early_label: label}
+        )
     rows = _alarmed(rows, case)
     days = cutoffs_of(rows, problem)
     if len(days) < 3:

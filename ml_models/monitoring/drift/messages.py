@@ -7,7 +7,7 @@ import pandas as pd
 
 from ml_models.monitoring.drift.result import ScoreEffect
 from ml_models.monitoring.drift.thresholds import MINIMUM_ROWS, REFERENCE_STEPS
-from ml_models.monitoring.thresholds import EXISTING_AFTER_CUTOFFS, MINIMUM_WINDOWS, WINDOWS
+from ml_models.monitoring.thresholds import MINIMUM_WINDOWS, WINDOWS
 
 
 def not_measured(cutoff: date) -> str:
@@ -55,11 +55,16 @@ def harmless(cutoff: date, columns: Sequence[str], effect: ScoreEffect) -> str:
     )
 
 
-def moved_by_new_customers(cutoff: date, columns: Sequence[str], new_share: float, effect: ScoreEffect) -> str:
-    """Return that columns moved because new customers came; `effect` is what remains among the existing ones."""
+def moved_by_new_customers(
+    cutoff: date, columns: Sequence[str], new_share: float, filled_after: int, effect: ScoreEffect
+) -> str:
+    """Return that columns moved because new customers came; `effect` is what remains among the existing ones.
+
+    New is who was not there `filled_after` windows before.
+    """
     return (
         f"{len(columns)} columns moved at {cutoff}, by new customers: {new_share:.0%} of the rows were not there "
-        f"{EXISTING_AFTER_CUTOFFS} windows ago. Among those who were, undoing it would change the expected log-loss by "
+        f"{filled_after} windows ago. Among those who were, undoing it would change the expected log-loss by "
         f"{effect.loss:.5f} only (natural weeks: to {effect.bar:.5f})."
     )
 

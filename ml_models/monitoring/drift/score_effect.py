@@ -28,6 +28,7 @@ from ml_models.monitoring.drift.thresholds import (
 )
 from ml_models.monitoring.new_customers import existing_customers
 from ml_models.monitoring.thresholds import DEVIATION_OF_MAD, MINIMUM_WINDOWS
+from ml_models.problems.question import Question
 
 Predict: TypeAlias = Callable[[pd.DataFrame], Array]
 """Gives the model's probability for each feature row."""
@@ -42,6 +43,7 @@ def weigh_drift(
     frame: pd.DataFrame,
     entity: str = "",
     segments: Mapping[str, pd.Series] | None = None,
+    question: Question | None = None,
 ) -> DriftVerdict:
     """Return a failed verdict as "moved" when undoing the movement would change what the model says as little as usual.
 
@@ -49,7 +51,8 @@ def weigh_drift(
     undone within the segmentation that alarmed, if one did (`segments` as for `drift_statistics`; without it such an
     alarm stays). A joint alarm stays one, too, when customers can still be told apart by the columns that did not
     alarm, undone: then values were dealt otherwise, and no movement of a column explains it.
-    `frame`: feature rows up to the cutoff, of which `predict` gives the scores. Other verdicts come back as they are.
+    `frame`: feature rows up to the cutoff, of which `predict` gives the scores. With `entity` and `question`, movement
+    by new customers alone is "moved", too. Other verdicts come back as they are.
     """
     if verdict.status != "fail":
         return verdict
@@ -64,7 +67,9 @@ def weigh_drift(
     if math.isnan(effect.loss):
         return weighed
     if not effect.harmless:
-        return _without_new_customers(weighed, predict, frame, names, entity) if entity and groups is None else weighed
+        if not entity or question is None or groups is not None:
+            return weighed
+        return _without_new_customers(weighed, predict, frame, names, entity, question)
     if JOINT in verdict.columns:
         limit = float(verdict.table.loc[verdict.table["column_name"] == JOINT, "threshold"].iloc[0])
         others = [name for name in names if name not in verdict.columns]
@@ -75,16 +80,23 @@ def weigh_drift(
 
 
 def _without_new_customers(
-    verdict: DriftVerdict, predict: Predict, frame: pd.DataFrame, names: Sequence[str], entity: str
+    verdict: DriftVerdict,
+    predict: Predict,
+    frame: pd.DataFrame,
+    names: Sequence[str],
+    entity: str,
+    question: Question,
 ) -> DriftVerdict:
     """Return the verdict as "moved" when only new customers moved it: growth is no drift of the existing ones."""
-    found = existing_customers(frame, entity, verdict.cutoff, LEAST_WINDOWS)
+    found = existing_customers(frame, entity, verdict.cutoff, LEAST_WINDOWS, question)
     if found is None:
         return verdict
     effect = score_effect(predict, found.rows, verdict.cutoff, names)
     if math.isnan(effect.loss) or not effect.harmless:
         return verdict
-    sentence = messages.moved_by_new_customers(verdict.cutoff, verdict.columns, found.new_now, effect)
+    sentence = messages.moved_by_new_customers(
+        verdict.cutoff, verdict.columns, found.new_now, found.filled_after, effect
+    )
     return replace(verdict, status="moved", sentence=sentence, effect=effect)
 
 

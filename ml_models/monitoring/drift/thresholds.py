@@ -6,7 +6,7 @@ Only constants belong here; what is done with them is in the module that each do
 from ml_models.monitoring.thresholds import MINIMUM_WINDOWS
 
 REFERENCE_STEPS = (2, 3, 4, 5)
-"""Steps back, in cutoffs, of the reference windows. The nearest is left out because feature windows of 84 days overlap,
+"""Steps back, in cutoffs, of the reference windows. The nearest is left out because feature windows overlap,
 and because a change then shows fully in its first two weeks, the two that an alarm needs. A longer lag mistakes the
 season for a fault: four to seven steps back gave up to five false weeks."""
 

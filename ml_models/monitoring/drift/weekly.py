@@ -85,11 +85,12 @@ def judge_features(
     verdict = judge_drift(history[history["layer"] == "features"], cutoff)
     if predict is None:
         return verdict
-    return weigh_drift(verdict, predict, frame[[*problem.keys, *problem.features]], problem.entity)
+    rows = frame[[*problem.keys, *problem.features]]
+    return weigh_drift(verdict, predict, rows, problem.entity, question=problem.question)
 
 
 def judge_scores(
-    history: pd.DataFrame, cutoff: date, frame: pd.DataFrame, predict: Predict, entity: str
+    history: pd.DataFrame, cutoff: date, frame: pd.DataFrame, predict: Predict, problem: Problem
 ) -> DriftVerdict:
     """Judge the champion's scores by their `history` (measure_drift); new customers alone are no alarm ("moved").
 
@@ -104,7 +105,7 @@ def judge_scores(
         days = [day for day in distinct_cutoffs(rows["cutoff_date"]) if day <= cutoff]
         return judge_drift(drift_statistics(again, days, [SCORE]), cutoff).status == "fail"
 
-    reason = new_customers_alone(frame, entity, cutoff, LEAST_WINDOWS, fails)
+    reason = new_customers_alone(frame, problem.entity, cutoff, LEAST_WINDOWS, problem.question, fails)
     if not reason:
         return verdict
     return replace(verdict, status="moved", sentence=f"The scores moved at {cutoff}. {reason}.")

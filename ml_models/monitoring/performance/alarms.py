@@ -4,7 +4,7 @@
 judged one began and which were not half as odd themselves (a slow fault must not excuse itself); z = 4, or what a
 Bonferroni correction over all segments asks for at .001, whichever is more. A standard deviation is never below what
 chance gives a window of this size, and a segment's is drawn towards what segments show in common, because neighbouring
-windows share customers and outcome days: thirty of them are worth ten (see SHARING).
+windows share customers and outcome days: thirty of them are worth ten where an outcome takes four weeks (see SHARED).
 
 *Alarm*: violated in two of the last three windows, the latest among them; or the two newest together; or once at one
 and a half times the threshold. And the gap must matter: knowing it would gain at least MATERIAL of the model's
@@ -31,11 +31,12 @@ from ml_models.monitoring.performance.thresholds import (
     PRIOR,
     PROMISED_RISE,
     REACH,
-    SHARING,
+    SHARED,
     STRONG,
     TREE_DEPTH,
 )
 from ml_models.monitoring.thresholds import DEVIATIONS, MINIMUM_WINDOWS, VIOLATIONS, WINDOWS
+from ml_models.problems.question import Question
 
 Flags = npt.NDArray[np.bool_]
 
@@ -60,10 +61,14 @@ TABLE_COLUMNS = [
 
 
 class _Days(NamedTuple):
-    """The windows (cutoffs) of one kind of evidence, oldest first: all of them, and those after training."""
+    """The windows (cutoffs) of one kind of evidence, oldest first: all of them, and those after training.
+
+    `sharing`: how many neighbouring ones count as one independent window.
+    """
 
     all: list[pd.Timestamp]
     live: list[pd.Timestamp]
+    sharing: float
 
 
 class _Statistic(NamedTuple):
@@ -75,7 +80,16 @@ class _Statistic(NamedTuple):
     floor: float = 0.0
 
 
-def judge_kind(rows: pd.DataFrame, kind: str) -> pd.DataFrame:
+def sharing(question: Question) -> float:
+    """Return how many neighbouring windows count as one independent window.
+
+    >>> sharing(Question()), sharing(Question(horizon_days=56))
+    (3.0, 6.0)
+    """
+    return max(1.0, SHARED * question.horizon_cutoffs)
+
+
+def judge_kind(rows: pd.DataFrame, kind: str, question: Question) -> pd.DataFrame:
     """Return TABLE_COLUMNS for one kind's newest window: one row a segment and statistic.
 
     `rows`: HISTORY_COLUMNS of this kind alone, of the windows that may be read.
@@ -83,7 +97,8 @@ def judge_kind(rows: pd.DataFrame, kind: str) -> pd.DataFrame:
     cutoffs = sorted(rows["cutoff_date"].unique())[-REACH:]
     if not cutoffs:
         return pd.DataFrame(columns=TABLE_COLUMNS)
-    days = _Days(cutoffs, [day for day in cutoffs if not rows.loc[rows["cutoff_date"] == day, "learned"].any()])
+    live = [day for day in cutoffs if not rows.loc[rows["cutoff_date"] == day, "learned"].any()]
+    days = _Days(cutoffs, live, sharing(question))
     rows = rows[rows["cutoff_date"].isin(cutoffs)]
     if kind == "estimated":
         overall = rows.assign(gap=rows["expected_log_loss"], error=rows["log_loss_noise"])
@@ -128,7 +143,7 @@ def _judge_segments(rows: pd.DataFrame, days: _Days, kind: str, statistic: _Stat
     distance, usual, harm = (np.full(gap.shape, math.nan) for _ in range(3))
     count = np.zeros(gap.shape, dtype="int64")
     for at, (day, ended) in enumerate(zip(days.all, _ended_before(rows, days), strict=True)):
-        past = _Past.of(gap[:ended], error[:ended], ~doubtful[:ended], gap[at], error[at])
+        past = _Past.of(gap[:ended], error[:ended], ~doubtful[:ended], gap[at], error[at], days.sharing)
         count[at] = past.windows
         moved = gap[at] - past.mean
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -189,7 +204,9 @@ class _Past(NamedTuple):
     judgeable: Flags
 
     @classmethod
-    def of(cls, gap: Array, error: Array, usable: Flags, judged_gap: Array, judged_error: Array) -> "_Past":
+    def of(
+        cls, gap: Array, error: Array, usable: Flags, judged_gap: Array, judged_error: Array, sharing: float
+    ) -> "_Past":
         """Summarise past windows (rows) of each segment (columns), the newest PAST usable ones of each."""
         usable = usable & (usable[::-1].cumsum(axis=0)[::-1] <= PAST)
         windows = usable.sum(axis=0)
@@ -200,7 +217,7 @@ class _Past(NamedTuple):
         judgeable = (windows >= MINIMUM_WINDOWS) & ~np.isnan(judged_gap)
         ratio = np.divide(spread, chance, out=np.ones_like(spread), where=chance > 0)
         common = max(1.0, float(np.median(ratio[judgeable]))) if judgeable.any() else 1.0
-        weight = safe / SHARING
+        weight = safe / sharing
         shrunk = (PRIOR * common + weight * ratio) / (PRIOR + weight) * chance
         # Fewer rows than usual: more noise. More rows: what the weeks differ by is still there.
         scale = np.maximum(1.0, np.divide(judged_error**2, chance, out=np.ones_like(chance), where=chance > 0))
@@ -221,8 +238,8 @@ def _ended_before(rows: pd.DataFrame, days: _Days) -> list[int]:
 def _together(distance: Array, days: _Days, sides: int, threshold: float, rows: pd.DataFrame) -> Flags:
     """Return whether the two newest windows, both past half of the threshold on one side, are beyond it together.
 
-    Outcomes of 28 days at weekly cutoffs share three quarters of their days, so the sum of two such deviations has
-    variance 2 (1 + 3/4): windows further apart than their outcomes are long would be independent.
+    At a cutoff a week, outcomes of four weeks share three quarters of their days, so the sum of two such deviations
+    has variance 2 (1 + 3/4): windows further apart than their outcomes are long would be independent.
     """
     if len(days.all) < 2 or days.all[-1] not in days.live or days.all[-2] not in days.live:
         return np.zeros(distance.shape[1], dtype=bool)
@@ -244,7 +261,7 @@ def _judge_found(rows: pd.DataFrame, overall: pd.DataFrame, days: _Days, kind: s
     gap = rows["observed"] - rows["expected"]
     deviation = np.sqrt(
         np.maximum(rows["past_spread"] ** 2, rows["noise"] ** 2)
-        + rows["past_spread"] ** 2 * SHARING / rows["past_windows"]
+        + rows["past_spread"] ** 2 * days.sharing / rows["past_windows"]
     )
     distance = (gap - rows["past_gap"]) / deviation
     sizes = rows["cutoff_date"].map(overall.set_index("cutoff_date")["n"]).to_numpy(dtype="float64")

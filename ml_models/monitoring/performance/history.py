@@ -4,8 +4,8 @@ Three kinds of evidence, each a window (cutoff) at a time:
 
 - *estimated*, at once: the log-loss and AUC that the scores promise if what they say is still true. Blind to a change
   of behaviour.
-- *proxy*, after EARLY_DAYS: outcomes seen early against what the same scores implied for that label in the windows that
-  the model learned from, by a curve from score to early label (logistic in the score's log-odds and their square).
+- *proxy*, after the early days: outcomes seen early against what the same scores implied for that label in the windows
+  that the model learned from, by a curve from score to early label (logistic in the score's log-odds and their square).
 - *realised*, after the problem's horizon: log-loss, AUC, Brier score, observed against expected.
 """
 
@@ -22,7 +22,7 @@ from ml_models.metrics import Array
 from ml_models.monitoring.performance.segments import Segments, estimated, found_segments
 from ml_models.monitoring.performance.thresholds import LEAF_ROWS, PAST
 from ml_models.monitoring.performance.windows import Curve, Judged, Windows, labels_by_cutoff
-from ml_models.monitoring.thresholds import EARLY_DAYS, EARLY_LABEL, MINIMUM_WINDOWS
+from ml_models.monitoring.thresholds import MINIMUM_WINDOWS
 from ml_models.problems.contract import Problem
 
 HISTORY_COLUMNS = [
@@ -68,7 +68,7 @@ def performance_history(
     `frame` holds the problem's keys and features, and `groups` (columns of categories such as a region), for all
     cutoffs to be measured and those that the model learned from; `scores`, aligned with it, are *one* model's for all
     of them, or a promotion would look like a change. `outcomes` and `early` hold keys and label (the problem's,
-    EARLY_LABEL), one row a key, matured cutoffs only. `trained_through` is the newest cutoff that the model learned
+    early_label), one row a key, matured cutoffs only. `trained_through` is the newest cutoff that the model learned
     from, `exclude` cutoffs that must not teach what is usual. `known` is what an earlier call returned for the same
     model: windows in it are not measured again. Raises ValueError when columns are missing, when there is not one score
     a row, or when no cutoff is left to learn from.
@@ -99,7 +99,10 @@ def performance_history(
     if not teaching:
         raise ValueError("Expected at least one cutoff that is not excluded, got none; pass some healthy history.")
     segments = Segments(windows, teaching, problem, groups)
-    realised, proxy = labels_by_cutoff(outcomes, problem, problem.label), labels_by_cutoff(early, problem, EARLY_LABEL)
+    realised, proxy = (
+        labels_by_cutoff(outcomes, problem, problem.label),
+        labels_by_cutoff(early, problem, problem.early_label),
+    )
     promise, early_curve = Curve(windows, teaching, realised), Curve(windows, teaching, proxy)
     measured: set[tuple[object, object]] = set()
     if known is not None and len(known):
@@ -111,7 +114,7 @@ def performance_history(
     rows: list[dict[str, object]] = []
     for evidence in (
         _Evidence("realised", realised, pd.Timedelta(days=problem.horizon_days), None),
-        _Evidence("proxy", proxy, pd.Timedelta(days=EARLY_DAYS), early_curve),
+        _Evidence("proxy", proxy, pd.Timedelta(days=problem.early_days), early_curve),
     ):
         rows += _measured(evidence, windows, segments, to_measure(evidence.kind), excluded)
     rows += [

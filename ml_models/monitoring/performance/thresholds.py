@@ -24,9 +24,9 @@ usual today. Data quality looks back as far, over weeks of a table."""
 REACH = 104
 """Newest windows (cutoffs) that a judgement reads, two years: judging stays equally fast for ever."""
 
-SHARING = 3
-"""Neighbouring windows that count as one independent window: a week's outcome of 28 days shares three quarters of its
-days with its neighbour's."""
+SHARED = 0.75
+"""Share of the windows that a horizon spans, 0 to 1, which count as one independent window. At a cutoff a week an
+outcome of four weeks shares three quarters of its days with its neighbour's, so three windows are worth one."""
 
 PRIOR = 8
 """Independent windows that the segments' common spread counts for, beside a segment's own."""

@@ -11,6 +11,7 @@ from ml_models.cutoffs import cutoff_dates
 from ml_models.monitoring.performance import messages
 from ml_models.monitoring.performance.alarms import TABLE_COLUMNS, judge_kind
 from ml_models.monitoring.performance.segments import OVERALL
+from ml_models.problems.question import Question
 
 Kind = Literal["estimated", "proxy", "realised"]
 Status = Literal["fail", "moved", "warn", "pass", "insufficient evidence"]
@@ -36,17 +37,20 @@ class PerformanceVerdict:
     segments: tuple[tuple[str, str], ...] = ()
 
 
-def judge_performance(history: pd.DataFrame, cutoff: object, exclude: Sequence[date] = ()) -> PerformanceVerdict:
+def judge_performance(
+    history: pd.DataFrame, cutoff: object, question: Question, exclude: Sequence[date] = ()
+) -> PerformanceVerdict:
     """Judge the newest windows known on the morning of `cutoff` against the same model's own past.
 
-    `history` comes from `performance_history`; windows that were not known by then are ignored. Windows in `exclude`
-    (known faults) neither count as past nor raise an alarm. Fails on proxy or realised evidence, warns on an estimate.
-    "insufficient evidence": no window after training can be judged yet, for lack of rows or of six past windows.
+    `history` comes from `performance_history`; windows that were not known by then are ignored. `question` says how
+    many neighbouring windows share outcome days. Windows in `exclude` (known faults) neither count as past nor raise an
+    alarm. Fails on proxy or realised evidence, warns on an estimate. "insufficient evidence": no window after training
+    can be judged yet, for lack of rows or of six past windows.
     """
     stamp = cutoff_dates([cutoff]).iloc[0]
     excluded = cutoff_dates(exclude) if len(exclude) else pd.Series([], dtype="datetime64[us]")
     as_of = history[(history["known_on"] <= stamp) & ~history["cutoff_date"].isin(excluded)]
-    parts = [judge_kind(as_of[as_of["kind"] == kind], kind) for kind in ("realised", "proxy", "estimated")]
+    parts = [judge_kind(as_of[as_of["kind"] == kind], kind, question) for kind in ("realised", "proxy", "estimated")]
     parts = [part for part in parts if len(part)]
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=TABLE_COLUMNS)
     strength = (table["deviations"].abs() / table["threshold"]).astype("float64").fillna(-1.0)

@@ -45,13 +45,18 @@ def judge_predictions(
             exclude=excluded,
             known=earlier,
         )
-        return history, judge_performance(history, cutoff, excluded)
+        return history, judge_performance(history, cutoff, problem.question, excluded)
 
     history, verdict = judged(frame, measured)
     if verdict.status == "fail":
         columns = [*problem.keys, *problem.features, *(name for name in groups if name in frame.columns)]
         reason = new_customers_alone(
-            frame[columns], problem.entity, cutoff, LEAST_WINDOWS, lambda rows: judged(rows, None)[1].status == "fail"
+            frame[columns],
+            problem.entity,
+            cutoff,
+            LEAST_WINDOWS,
+            problem.question,
+            lambda rows: judged(rows, None)[1].status == "fail",
         )
         if reason:
             verdict = replace(verdict, status="moved", sentence=f"{verdict.sentence} {reason}.")

@@ -1,11 +1,6 @@
-"""The lapse problem: which customers will not shop during the next 28 days.
+"""The lapse problem: which customers will not come again within the horizon.
 
-`PROBLEM` is what training, monitoring and the drills are given; `frame_schema` is what the asset
-`features/feature_frame` validates with.
+`features` says what may be known of a customer (`catalogue`), `frame` is what the asset `features/feature_frame`
+validates with, `problem` makes what training, monitoring and the drills are given (`lapse`). Nothing is imported here:
+the catalogue is read where scikit-learn and pandera are not loaded.
 """
-
-from ml_models.problems.lapse.features import KEYS
-from ml_models.problems.lapse.frame import frame_schema
-from ml_models.problems.lapse.problem import CATALOGUE, FEATURES, PROBLEM
-
-__all__ = ["CATALOGUE", "FEATURES", "KEYS", "PROBLEM", "frame_schema"]

@@ -16,10 +16,10 @@ import pytest
 from contracts.bigquery.functions_service import LOCATION, FunctionsService, serving
 from environments.analyzer import GoogleSQL, googlesql
 from sklearn.pipeline import Pipeline
+from support.bundled import PROBLEM
 from support.published_scores import CALL, champion_says, compiled, scores_of
 from support.simulated_shop import make_frame
 
-from ml_models.problems.lapse import PROBLEM
 from resources.registry import ModelRegistry, ModelVersion
 from resources.sql_functions import Published, publish, published
 from resources.warehouse import WarehouseError

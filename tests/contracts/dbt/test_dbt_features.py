@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from slow_features import features, lines_of, outcome, population
+from support.bundled import CATALOGUE, FEATURES
 
-from ml_models.problems.lapse import CATALOGUE, FEATURES, KEYS
+from ml_models.problems.lapse.features import KEYS
 
 PAIRS = 60
 

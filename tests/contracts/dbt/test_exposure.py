@@ -6,8 +6,9 @@ from typing import Any
 import duckdb
 import pytest
 from dbt_workshop import Warehouse
+from support.bundled import CATALOGUE, FEATURES
 
-from ml_models.problems.lapse import CATALOGUE, FEATURES, KEYS
+from ml_models.problems.lapse.features import KEYS
 
 SCHEMA_LINE = "ml_models/problems/lapse/features.py"
 DOCUMENTED = "dbt_project/models/features/customer_features.yml"

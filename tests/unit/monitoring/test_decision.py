@@ -26,9 +26,11 @@ from ml_models.monitoring.decision.ledger import (
 from ml_models.monitoring.decision.quarantine import bad_periods
 from ml_models.monitoring.settings import SETTINGS
 from ml_models.monitoring.types import Anomaly, Diagnosis, Effect, Perturbation, Situation
+from ml_models.problems.question import Question
 
 MONDAY = date(2030, 3, 4)
-WINDOW, HORIZON = 84, 28
+QUESTION = Question()
+WINDOW, HORIZON = QUESTION.look_back_days, QUESTION.horizon_days
 WEEK = timedelta(days=7)
 
 HELPS = Effect(0.02, 0.012, 0.028, 8000, (MONDAY,))
@@ -290,7 +292,7 @@ def test_grades_come_when_outcomes_are_known():
         (MONDAY - WEEK, "continue", "none", "", []),
     )
     effects = {start + 6 * WEEK: HARM, start + 12 * WEEK: BETTER}
-    graded = list(grade(ledger, MONDAY, effects)["grade"])
+    graded = list(grade(ledger, MONDAY, effects, QUESTION)["grade"])
     assert graded[0].startswith("late: raw/visits was bad since")
     assert graded[1] == "right: confirmed"
     assert graded[2] == "right: confirmed"
@@ -303,14 +305,14 @@ def test_grades_come_when_outcomes_are_known():
 def test_a_promotion_is_graded_when_enough_cutoffs_have_matured_since():
     ledger = ledger_of((MONDAY - 8 * WEEK, "improve", "concept", "s", []), (MONDAY - WEEK, "continue", "none", "", []))
     cutoffs = tuple(MONDAY - number * WEEK for number in (7, 6, 5, 4))
-    assert promotion_effects(ledger, replace(HARM, cutoffs=cutoffs)) == {}, "nothing was promoted"
+    assert promotion_effects(ledger, replace(HARM, cutoffs=cutoffs), QUESTION) == {}, "nothing was promoted"
     # As the warehouse keeps it.
     ledger["promoted"] = ["true", None]
-    assert promotion_effects(ledger, replace(HARM, cutoffs=cutoffs[:3])) == {}
-    effects = promotion_effects(ledger, replace(HARM, cutoffs=cutoffs))
-    assert grade(ledger, MONDAY, effects)["grade"][0].startswith("wrong")
+    assert promotion_effects(ledger, replace(HARM, cutoffs=cutoffs[:3]), QUESTION) == {}
+    effects = promotion_effects(ledger, replace(HARM, cutoffs=cutoffs), QUESTION)
+    assert grade(ledger, MONDAY, effects, QUESTION)["grade"][0].startswith("wrong")
     ledger["promoted"] = ["false", None]
-    assert grade(ledger, MONDAY, {})["grade"][0] == "no promotion: the gate kept the champion"
+    assert grade(ledger, MONDAY, {}, QUESTION)["grade"][0] == "no promotion: the gate kept the champion"
 
 
 # --- over every sequence of weeks ------------------------------------------------------------------------------------
@@ -387,4 +389,4 @@ def test_whatever_happens(weeks, has_champion):
     assert ledger.loc[improved, "event_id"].is_unique
     acted = ledger[ledger["action"].isin(["improve", "rollback"])]
     gaps = acted["cutoff"].diff().dt.days[acted["action"] == "improve"]
-    assert (gaps.dropna() >= SETTINGS.cooldown_days).all()
+    assert (gaps.dropna() >= SETTINGS.cooldown_days(HORIZON)).all()

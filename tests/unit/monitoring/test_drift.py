@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
+from support.bundled import FEATURES
 from support.simulated_shop import cutoffs_of, make_frame
 
 from ml_models.monitoring.drift import drift_statistics, judge_drift, weigh_drift
 from ml_models.monitoring.drift.statistics import JOINT, STATISTICS_COLUMNS, reference_cutoffs
 from ml_models.monitoring.drift.thresholds import MINIMUM_ROWS
-from ml_models.problems.lapse import FEATURES
 
 WEEKS = 22
 CUTOFFS = cutoffs_of(WEEKS)

@@ -21,7 +21,7 @@ def history_of(parts, groups=(), **more) -> pd.DataFrame:
 def judged(history: pd.DataFrame) -> dict[int, object]:
     """Return the verdict at each Monday, by days after the onset."""
     mondays = [FIRST + timedelta(weeks=week) for week in range(14, WEEKS + 1)]
-    return {(day - ONSET).days: judge_performance(history, day) for day in mondays}
+    return {(day - ONSET).days: judge_performance(history, day, PROBLEM.question) for day in mondays}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_a_small_region_is_found_by_the_column_that_names_it() -> None:
 def test_a_corner_that_no_band_describes_is_found_by_one_half_and_confirmed_by_the_other() -> None:
     corner = lambda rows, after: np.where((rows["taste"] < 0.5) & (rows["age"] > 18), 0.3, 0)  # noqa: E731
     history = history_of(simulated_outcomes(quits=corner))
-    table = judge_performance(history, ONSET + timedelta(days=49)).table
+    table = judge_performance(history, ONSET + timedelta(days=49), PROBLEM.question).table
     found = table[(table["segment_column"] == "found") & table["alarm"]]
     assert len(found)
     assert found["segment_value"].str.contains("taste <= 0.").any()
@@ -83,7 +83,9 @@ def test_labels_that_close_too_early_are_a_fall_as_well() -> None:
 def test_scores_that_promise_less_only_warn() -> None:
     frame, scores, outcomes, early = simulated_outcomes()
     late = (frame["cutoff_date"] >= pd.Timestamp(CUTOFFS[-2])).to_numpy()
-    verdict = judge_performance(history_of((frame, np.where(late, scores**0.6, scores), outcomes, early)), CUTOFFS[-1])
+    verdict = judge_performance(
+        history_of((frame, np.where(late, scores**0.6, scores), outcomes, early)), CUTOFFS[-1], PROBLEM.question
+    )
     assert verdict.status == "warn"
     assert verdict.kind == "estimated"
 
@@ -97,14 +99,14 @@ def test_windows_that_the_model_learned_from_raise_no_alarm() -> None:
 def test_too_few_rows_are_not_judged() -> None:
     frame, scores, outcomes, early = simulated_outcomes()
     few = (frame["customer_id"].str[1:].astype(int) < 80).to_numpy()
-    verdict = judge_performance(history_of((frame[few], scores[few], outcomes, early)), CUTOFFS[-1])
+    verdict = judge_performance(history_of((frame[few], scores[few], outcomes, early)), CUTOFFS[-1], PROBLEM.question)
     assert verdict.status == "insufficient evidence"
     assert "at least 100 are needed" in verdict.sentence
 
 
 def test_later_outcomes_do_not_change_a_judgement(natural: pd.DataFrame) -> None:
     known = natural[natural["known_on"] <= pd.Timestamp(ONSET)]
-    early, late = judge_performance(known, ONSET), judge_performance(natural, ONSET)
+    early, late = (judge_performance(one, ONSET, PROBLEM.question) for one in (known, natural))
     pd.testing.assert_frame_equal(early.table, late.table)
 
 

@@ -3,9 +3,9 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 import pytest
+from support.bundled import PROBLEM
 
 from ml_models.monitoring.data_quality import judge_as_of, judge_frame, judge_outcomes
-from ml_models.problems.lapse import PROBLEM
 
 CUTOFF = date(2021, 6, 7)
 

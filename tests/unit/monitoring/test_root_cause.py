@@ -15,6 +15,7 @@ from ml_models.monitoring.diagnosis.injection import injected
 from ml_models.monitoring.diagnosis.lineage import first_bad
 from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.problems.contract import Behaviour, Problem
+from ml_models.problems.question import Question
 
 FEATURES = ("usage", "users", "paid", "tenure", "tickets", "country")
 PROBLEM = Problem(
@@ -26,8 +27,7 @@ PROBLEM = Problem(
     features=FEATURES,
     catalogue={},
     families={},
-    horizon_days=28,
-    window_days=84,
+    question=Question(),
     recency_feature="tenure",
     rfm_features=("usage",),
     slices=(),
@@ -127,7 +127,7 @@ def case_of(rows, model, now, anomalies, drift=False, performance=True, **more):
         "still_in_window": (),
         "frame": rows.drop(columns="churned"),
         "rows": matured.reset_index(drop=True),
-        "early": pd.DataFrame(columns=["account", "cutoff_date", "lapsed_14d"]),
+        "early": pd.DataFrame(columns=["account", "cutoff_date", "churned_14d"]),
         "champion": model,
         "champion_info": ModelInfo("1", START - 4 * WEEK, START),
         "drifted": ("usage",) if drift else (),

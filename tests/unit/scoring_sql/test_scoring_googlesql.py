@@ -14,7 +14,7 @@ from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingCla
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 from support.random_models import NUMBERS, TEXTS, make_rows
 
 from ml_models.scoring_sql import alias_statements, compile_pipeline, function_statements, parity
@@ -59,6 +59,10 @@ def models() -> dict[str, tuple[Pipeline, list[str]]]:
         ("prior", DummyClassifier(strategy="prior")),
     ):
         found[name] = make_pipeline(plain).fit(ROWS[NUMBERS], ROWS["label"]), NUMBERS
+    logarithmic = make_pipeline(SimpleImputer(), FunctionTransformer(np.log1p), StandardScaler(), LogisticRegression())
+    # Fitted on counts: of the rows' negative numbers there is no logarithm.
+    counts = ROWS[NUMBERS].abs()
+    found["logarithm"] = logarithmic.fit(counts, ROWS["label"]), NUMBERS
     return found
 
 
@@ -70,7 +74,7 @@ def test_every_score_and_function_is_legal_googlesql() -> None:
         _, function = function_statements("lapse", 1, compiled, schema="shop.scoring")
         asked[f"{name}, as a function"] = function
     asked["alias"] = alias_statements("lapse", 1, "googlesql", schema="shop.scoring")[-1]
-    assert len(asked) == 31
+    assert len(asked) == 33
     assert check(asked, {"features.frame": TABLE}) == {}
     assert set(check({"wrong": "select 1::float64"})) == {"wrong"}
 

@@ -12,12 +12,14 @@ from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingCla
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
+from support.bundled import PROBLEM
 from support.random_models import NUMBERS, TEXTS, make_rows, one_score, proved, run
 
-from ml_models.problems.lapse import PROBLEM
+from ml_models.problems.contract import Candidate
 from ml_models.scoring_sql import compile_pipeline, parity
 from ml_models.scoring_sql.parity import adversarial_rows
+from ml_models.training.fitting import fitted
 
 ROWS = make_rows()
 FILLED = ROWS.fillna(dict.fromkeys(NUMBERS, 0.0) | dict.fromkeys(TEXTS, "none"))
@@ -173,15 +175,33 @@ def test_an_empty_column_is_kept_as_zeros() -> None:
     assert "share" in compiled.columns
 
 
-@pytest.mark.parametrize("name", ["logistic", "boosting"])
-def test_both_candidates_of_the_lapse_problem_score_alike(name: str, training_set: pd.DataFrame) -> None:
-    candidate = next(one for one in PROBLEM.candidates if one.name == name)
+@pytest.mark.parametrize("candidate", PROBLEM.candidates, ids=lambda one: one.name)
+def test_every_candidate_of_the_lapse_problem_scores_alike(candidate: Candidate, training_set: pd.DataFrame) -> None:
     parameters = candidate.sample(np.random.default_rng(0), 1)[0]
-    pipeline = candidate.build(parameters, 0)
-    features = list(PROBLEM.features)
-    pipeline.fit(training_set[features], training_set[PROBLEM.label])
-    _, result = proved(pipeline, training_set.head(2000), features)
+    pipeline = fitted(candidate, parameters, 0, training_set, PROBLEM)
+    _, result = proved(pipeline, training_set.head(2000), list(pipeline.feature_names_in_))
     assert result.passed, result.sentence
+
+
+@pytest.mark.parametrize("scaled_first", [False, True])
+def test_what_has_no_logarithm_has_no_score(*, scaled_first: bool) -> None:
+    values = np.array([-1.5, -1.0, np.nextafter(-1.0, 0), -1e-12, 0.0, 3.0, 1e300, np.nan] * 4)
+    rows = pd.DataFrame({"amount": values, "visits": np.arange(32.0)})
+    some = pd.DataFrame({"amount": np.arange(32.0), "visits": np.arange(32.0)[::-1]})
+    steps = [SimpleImputer(), FunctionTransformer(np.log1p), StandardScaler(), logistic()]
+    if scaled_first:
+        steps.insert(1, MinMaxScaler())
+    pipeline = make_pipeline(*steps).fit(some, np.arange(32) % 3 == 0)
+    compiled, result = proved(pipeline, rows, ["amount", "visits"])
+    assert result.passed, result.sentence
+    assert compiled.cost_class == "linear"
+    if not scaled_first:
+        unfilled = make_pipeline(*steps[1:]).fit(some, np.arange(32) % 3 == 0)
+        _, result = proved(unfilled, rows, ["amount", "visits"])
+        assert result.passed, result.sentence
+        assert one_score(compiled, "-1.5 as amount, 2 as visits") is None
+        assert one_score(compiled, "-1 as amount, 2 as visits") is None
+        assert one_score(compiled, "null as amount, 2 as visits") is not None
 
 
 def test_nan_in_duckdb_is_missing_and_infinity_has_no_score() -> None:

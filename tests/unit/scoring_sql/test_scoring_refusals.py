@@ -81,6 +81,22 @@ def test_an_unsupported_step_is_refused_by_name(why: str) -> None:
     assert "Supported are SimpleImputer" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("steps", "why"),
+    [
+        ([FunctionTransformer(np.log1p, kw_args={"casting": "same_kind"})], "only numpy.log1p without arguments"),
+        ([FunctionTransformer(np.log1p), SimpleImputer()], "column amount is a logarithm already; fill it before"),
+        ([FunctionTransformer(np.log1p), HistGradientBoostingClassifier(max_iter=2)], "column amount is a logarithm"),
+    ],
+    ids=["with arguments", "filled afterwards", "read by trees"],
+)
+def test_a_logarithm_is_refused_where_numbers_without_one_would_have_a_score(steps: list[object], why: str) -> None:
+    pipeline = make_pipeline(*steps, *([] if hasattr(steps[-1], "predict") else [LogisticRegression()]))
+    pipeline.fit(ROWS[NUMBERS].fillna(0).abs(), ROWS["label"])
+    with pytest.raises(UnsupportedPipelineError, match=why):
+        compile_pipeline(pipeline, NUMBERS, "duckdb")
+
+
 @pytest.mark.parametrize("why", ODD_MODELS)
 def test_an_unsupported_estimator_is_refused_by_name(why: str) -> None:
     pipeline = Pipeline([("fill", SimpleImputer()), ("last", ODD_MODELS[why])]).fit(ROWS[NUMBERS], ROWS["label"])

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
+from support.bundled import FEATURES, PROBLEM
 
-from ml_models.problems.lapse import FEATURES, PROBLEM
 from ml_models.training.behaviour import BehaviourResult, behaves
 from ml_models.training.search import TrainingResult
 

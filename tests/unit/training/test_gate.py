@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from support.bundled import FEATURES, PROBLEM
 from support.simulated_shop import make_frame
 
 from ml_models.metrics import row_log_loss
-from ml_models.problems.lapse import FEATURES, PROBLEM
 from ml_models.training.champion_challenge import GROWTH, OLD_DAYS, Champion, Comparison, compare_with_champion, grounds
 from ml_models.training.gate import GateResult, evaluate_candidate, judge
 from ml_models.training.gates import GATES
@@ -87,7 +87,7 @@ def test_where_a_simpler_family_is_as_good_it_is_the_candidate(trained: Training
     assert not verdict.passed
     assert verdict.sentence.startswith("Log-loss of boosting against the simpler logistic:")
     assert first.candidate == "logistic"
-    assert verdicts(first)["simpler_is_worse"].sentence == "logistic is the simplest family."
+    assert verdicts(first)["simpler_is_worse"].sentence == "logistic beats the simpler families on the holdout."
 
 
 def test_a_family_that_is_better_beyond_noise_stays(trained: TrainingResult) -> None:

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 import skops.io
 from sklearn.metrics import roc_auc_score
+from support.bundled import FEATURES, PROBLEM
 from support.simulated_shop import make_frame
 
-from ml_models.problems.lapse import FEATURES, PROBLEM
 from ml_models.training.baselines import BASELINES, baseline_scores
+from ml_models.training.fitting import fitted
 from ml_models.training.search import TrainingResult, train
 from ml_models.training.splits import split_training_set
 
@@ -98,11 +99,12 @@ def test_pipelines_survive_a_round_trip_with_a_short_trust_list(training_set: pd
     rows = training_set.head(600)
     for candidate in PROBLEM.candidates:
         parameters = candidate.sample(np.random.default_rng(0), 1)[0]
-        model = candidate.build(parameters, 0).fit(rows[FEATURES], rows["lapsed"])
+        model = fitted(candidate, parameters, 0, rows, PROBLEM)
         stored = skops.io.dumps(model)
         assert set(skops.io.get_untrusted_types(data=stored)) <= TRUSTED
         loaded = skops.io.loads(stored, trusted=sorted(TRUSTED))
-        np.testing.assert_array_equal(loaded.predict_proba(rows[FEATURES]), model.predict_proba(rows[FEATURES]))
+        read = rows[list(model.feature_names_in_)]
+        np.testing.assert_array_equal(loaded.predict_proba(read), model.predict_proba(read))
 
 
 def test_a_column_that_is_null_throughout_does_no_harm(training_set: pd.DataFrame) -> None:

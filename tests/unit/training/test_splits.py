@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.bundled import PROBLEM
 from support.simulated_shop import cutoffs_of
 
-from ml_models.problems.lapse import PROBLEM
 from ml_models.training.splits import assign_split, inner_split, split_cutoffs, split_training_set
 
 HORIZON = PROBLEM.horizon_days

@@ -1,0 +1,26 @@
+"""Rates moved in odds, where there is room at any rate: twice a rate of .6 would be no probability."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+_CLIP = 1e-12
+
+
+def moved_odds(rate: float, step: float) -> float:
+    """Return the rate (0 to 1) whose log-odds are `step` above those of `rate`; it stays between 0 and 1.
+
+    >>> round(moved_odds(0.1, math.log(2.2)), 3), round(moved_odds(0.6, math.log(2.2)), 3)
+    (0.196, 0.767)
+    """
+    p = min(max(rate, _CLIP), 1 - _CLIP)
+    odds = p / (1 - p) * math.exp(step)
+    return odds / (1 + odds)
+
+
+def log_odds(rates: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return the log-odds of rates, clipped so that 0 and 1 have some."""
+    p = np.clip(np.asarray(rates, dtype="float64"), _CLIP, 1 - _CLIP)
+    result: npt.NDArray[np.float64] = np.log(p) - np.log1p(-p)
+    return result
