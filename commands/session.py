@@ -39,6 +39,7 @@ def rebuild_config(start: str) -> dict[str, Any]:
 
 
 IN_PRODUCTION = {
+    "check": f"In production launch the job `check` in the web UI of its instance, or by `{LAUNCH} check`.",
     "run": f"In production launch the job `everything` in the web UI of its instance, or by `{LAUNCH} everything`.",
     "ui": (
         "In production open the web UI of its instance (docs/deployment.md): a second daemon here would start each "

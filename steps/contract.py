@@ -189,8 +189,8 @@ def _unreadable(told: Mapping[str, Any], company: Company, where: str, rows: int
             Finding(
                 f"{where}`{column.column}` of raw.{company.order_lines.table} holds text that is no {what} by "
                 f"{format_} in {count:,} of {rows:,} rows, such as {told[f'example_{field}']!r}. State how it is "
-                f'written: {place} = {{ column = "{column.column}", format = "…" }} (docs/company_fields.md), or repair '
-                "these rows at the source.",
+                f'written: {place} = {{ column = "{column.column}", format = "…" }} (docs/company_fields.md), or '
+                "repair these rows at the source.",
                 fatal=count > TOLERATED * rows,
             )
         )
