@@ -19,7 +19,7 @@ def main() -> None:
         from steps.shop_time import today
 
         definitions = build_definitions(loggers={"console": progress_logger})
-        with instance() as opened:
+        with instance(answering=False) as opened:
             result = execute(opened, definitions, CHECK)
         if not result.success:
             sys.exit(f"error: {first_failure(result)}")

@@ -22,8 +22,8 @@ CAN_BE_ASKED = "question_can_be_asked"
     kinds={"pandas", "duckdb"},
     description=(
         "What the order lines can carry: their span, how customers come again, on which days there are orders, the "
-        "share that lapses by horizon, and whether the question of company.toml can be asked of them. `make check` makes "
-        "it, before anything is trained; no schedule does."
+        "share that lapses by horizon, and whether the question of company.toml can be asked of them. `make check` "
+        "makes it, before anything is trained; no schedule does."
     ),
     check_specs=[
         dg.AssetCheckSpec(

@@ -30,7 +30,8 @@ def readiness_plot(found: Readiness, calendar: Calendar, question: Question, tit
     percent(again, "y")
 
     style(weeks, "Orders by week")
-    by_week = calendar.orders.resample("W-SUN").sum()
+    weekly = calendar.orders.resample("W-SUN")
+    by_week = weekly.sum()[weekly.count() == 7]
     weeks.plot(by_week.index, by_week, color=BLUE)
     empty = pd.DatetimeIndex(pd.to_datetime(list(calendar.empty_days)))
     if len(empty):
