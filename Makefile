@@ -11,9 +11,12 @@ UNSET = $(patsubst %,-u %,$(filter-out BATON_HOME BATON_COMPANY,$(filter BATON_%
 PYTEST = env $(UNSET) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
 
 .DEFAULT_GOAL = help
-.PHONY: run ui summary replay backtest rebuild promote closed airbyte drill drill-all bench scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
+.PHONY: check run ui summary replay backtest rebuild promote closed airbyte drill drill-all bench scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
 
 ##@ Use
+
+check: setup ## what the company's data can carry, before anything is trained: contract, rhythm, the question
+	@$(BIN)/python -m commands.check
 
 run: setup ## everything from sync to predictions for the newest cutoff, then a summary
 	@$(BIN)/python -m commands.run

@@ -179,3 +179,8 @@ def _replaced(text: str, pattern: str, by: str, dialect: Dialect) -> str:
     if dialect == "bigquery":
         return f"regexp_replace({text}, r'{pattern}', '{by}')"
     return f"regexp_replace({text}, {literal(pattern)}, '{by}', 'g')"
+
+
+def without_number(text: str, dialect: Dialect) -> str:
+    """Return what stands beside a number's digits and signs: a currency, if anything."""
+    return _replaced(text, r"[0-9.,()\s+-]|" + _MINUS, "", dialect)
