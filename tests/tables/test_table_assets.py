@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from tables.conftest import MONDAY, Shop
+from table_shop import MONDAY, Shop
 
 from assets.company.quality import quality_assets
 from assets.company.tables import table_assets
