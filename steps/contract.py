@@ -111,6 +111,10 @@ def _named(company: Company) -> dict[str, tuple[str, Column]]:
 def _missing(columns: Columns, company: Company, where: str) -> list[Finding]:
     there = [column for column in columns if not column.startswith("_")]
     lower = {column.lower() for column in columns}
+    named = {
+        **_named(company),
+        **{key.column: (f"tables.{company.order_lines.table}.keys", key) for key in _keys(company)},
+    }
     return [
         Finding(
             f"{where}`{place}` names the column {column.column!r}, and raw.{company.order_lines.table} has no such "
@@ -118,7 +122,7 @@ def _missing(columns: Columns, company: Company, where: str) -> list[Finding]:
             "the source's owner where it went.",
             fatal=True,
         )
-        for place, column in _named(company).values()
+        for place, column in named.values()
         if column.column.lower() not in lower
     ]
 
@@ -154,11 +158,22 @@ def _facts(read: Read, company: Company, dialect: Dialect, today: date) -> dict[
         sign = f"upper({reading.without_number(text, dialect)})"
         selected["currencies"] = f"count(distinct nullif({sign}, ''))"
         selected["one_currency"], selected["another_currency"] = f"min(nullif({sign}, ''))", f"max(nullif({sign}, ''))"
+    keys = _keys(company)
+    if keys:
+        # A null is a value of its own here: two rows without a number are not told apart by it.
+        parts = [f"coalesce({reading.text_of(key, dialect)}, '')" for key in keys]
+        selected["distinct_keys"] = f"count(distinct concat({(', ' + repr('|') + ', ').join(parts)}))"
     if lines.order:
         order = reading.key(lines.order, dialect)
         selected["no_order"] = _count(f"{order} is null")
     frame = read(f"select {', '.join(f'{sql} as {name}' for name, sql in selected.items())} from raw.{lines.table}")
     return dict(frame.iloc[0])
+
+
+def _keys(company: Company) -> list[Column]:
+    """Return the columns that identify a row of order lines, if the file says so."""
+    declared = company.tables.get(company.order_lines.table)
+    return [Column.model_validate({"column": key}) for key in declared.keys] if declared else []
 
 
 def _count(condition: str) -> str:
@@ -189,8 +204,8 @@ def _unreadable(told: Mapping[str, Any], company: Company, where: str, rows: int
             Finding(
                 f"{where}`{column.column}` of raw.{company.order_lines.table} holds text that is no {what} by "
                 f"{format_} in {count:,} of {rows:,} rows, such as {told[f'example_{field}']!r}. State how it is "
-                f'written: {place} = {{ column = "{column.column}", format = "…" }} (docs/company_fields.md), or repair '
-                "these rows at the source.",
+                f'written: {place} = {{ column = "{column.column}", format = "…" }} (docs/company_fields.md), or '
+                "repair these rows at the source.",
                 fatal=count > TOLERATED * rows,
             )
         )
@@ -241,6 +256,16 @@ def _impossible(told: Mapping[str, Any], company: Company, where: str, rows: int
                 f"({below / rows:.1%}), and company.toml declares no returns. If these came back, write "
                 'returns = "negative" under [money]; otherwise repair them at the source.',
                 fatal=below > TOLERATED * rows,
+            )
+        )
+    doubled = rows - int(told["distinct_keys"]) if _keys(company) else 0
+    if doubled:
+        names = ", ".join(f"`{key.column}`" for key in _keys(company))
+        found.append(
+            Finding(
+                f"{where}{names} identify a row of raw.{lines.table}, says company.toml, and {doubled:,} of {rows:,} "
+                "rows repeat another's. A line that is there twice counts twice: repair the load, or correct `keys`.",
+                fatal=doubled > TOLERATED * rows,
             )
         )
     if int(told.get("currencies", 0) or 0) > 1:

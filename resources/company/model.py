@@ -268,7 +268,9 @@ class RawTable(Strict):
     connection: str = Field(
         "", description="The environment variable that holds the address of the database, for `postgres:`."
     )
-    delimiter: str = Field("", description="For `csv:`. Default: found by looking.")
+    delimiter: str = Field(
+        "", description="For `csv:`. One blank: columns are aligned by blanks. Default: found by looking."
+    )
     encoding: str = Field("", description="For `csv:`. Default: utf-8.")
     fresh_days: float = Field(2, gt=0, description="How old its newest load may get before the table is stale.")
 

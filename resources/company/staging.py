@@ -293,8 +293,6 @@ def _sources(company: Company, names: list[str]) -> dict[str, Any]:
             "description": (declared.description if declared else "") or f"Raw rows of {company.title}.",
             "config": {"meta": {"dagster": {"asset_key": ["raw", name], "owners": [company.owners.raw]}}},
         }
-        if declared and declared.keys:
-            entry["data_tests"] = [{"unique_combination": {"arguments": {"columns": list(declared.keys)}}}]
         if name == lines.table:
             entry["description"] += " Feeds `staging.stg_order_lines`, and with it everything predicted."
         tables.append(entry)

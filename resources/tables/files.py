@@ -6,6 +6,7 @@ not fit its header is refused.
 
 import csv
 import glob
+import gzip
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     import duckdb
 
 DELIMITERS = ",;\t|"
+BLANKS = " "
+"""The `delimiter` of columns that are aligned by any number of blanks."""
+
+UTF_8 = ("", "utf-8", "utf8", "utf-8-sig")
 SCRATCH_COPY = 1 << 20
 
 
@@ -72,8 +77,9 @@ def refuse_collisions(name: str, columns: Sequence[str], where: str) -> None:
 def _csv(name: str, table: RawTable, found: list[Path], scratch: Path) -> str:
     selects, first = [], list[str]()
     for number, file in enumerate(found):
-        readable = _as_utf8(name, file, table.encoding, scratch / str(number) / file.name)
-        header, delimiter, skipped = _header(name, file, readable, table.delimiter)
+        readable = _readable(name, file, table, scratch / str(number) / file.name)
+        given = "\t" if table.delimiter == BLANKS else table.delimiter
+        header, delimiter, skipped = _header(name, file, readable, given)
         refuse_collisions(name, header, file.name)
         first = first or header
         if set(header) != set(first):
@@ -90,18 +96,37 @@ def _csv(name: str, table: RawTable, found: list[Path], scratch: Path) -> str:
     return " union all by name ".join(selects)
 
 
-def _as_utf8(name: str, file: Path, encoding: str, copy: Path) -> Path:
-    """Return a file that is UTF-8: itself, or a copy that was written from another encoding."""
-    if encoding.lower().replace("_", "-") in ("", "utf-8", "utf8", "utf-8-sig"):
+def _readable(name: str, file: Path, table: RawTable, copy: Path) -> Path:
+    """Return a file that is UTF-8 and not packed: itself, or a copy that was written from it.
+
+    Columns that are aligned by blanks are parted by tabs in the copy.
+    """
+    encoding = table.encoding.lower().replace("_", "-")
+    packed = file.suffix.lower() == ".gz"
+    if encoding in UTF_8 and not packed and table.delimiter != BLANKS:
         return file
+    copy = copy.with_suffix("") if packed else copy
     copy.parent.mkdir()
+    opened = gzip.open if packed else open
+    encoding = "utf-8-sig" if encoding in UTF_8 else table.encoding
     try:
-        with file.open(encoding=encoding, newline="") as theirs, copy.open("w", encoding="utf-8", newline="") as ours:
-            while part := theirs.read(SCRATCH_COPY):
-                ours.write(part)
+        with (
+            opened(file, "rt", encoding=encoding, newline="") as theirs,
+            copy.open("w", encoding="utf-8", newline="") as ours,
+        ):
+            if table.delimiter == BLANKS:
+                ours.writelines("\t".join(line.split()) + "\n" for line in theirs if line.strip())
+            else:
+                while part := theirs.read(SCRATCH_COPY):
+                    ours.write(part)
+    except UnicodeDecodeError as error:
+        said = _not_utf8(file, str(error)) if encoding == "utf-8-sig" else _not_encoded(file, encoding, str(error))
+        raise TableError(name, said) from error
     except (UnicodeError, LookupError) as error:
+        raise TableError(name, _not_encoded(file, encoding, str(error))) from error
+    except (EOFError, gzip.BadGzipFile) as error:
         raise TableError(
-            name, f"expected {encoding} text in {file.name}, but: {error}. Give its `encoding` in company.toml."
+            name, f"expected a file packed by gzip in {file.name}, but: {error}. Pack it again."
         ) from error
     return copy
 
@@ -155,6 +180,10 @@ def refuse_rejected(connection: "duckdb.DuckDBPyConnection", name: str) -> None:
         f"first, in line {line}, {what}: {str(example).strip()[:200]!r}. Correct it in the file, or quote the text "
         "that holds a delimiter.",
     )
+
+
+def _not_encoded(file: Path, encoding: str, said: str) -> str:
+    return f"expected {encoding} text in {file.name}, but: {said}. Give its `encoding` in company.toml."
 
 
 def _not_utf8(file: Path, said: str) -> str:

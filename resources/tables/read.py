@@ -43,7 +43,8 @@ def staged(name: str, table: RawTable, folder: Path, scratch: Path) -> Iterator[
         file = Path(made) / "staged.duckdb"
         with duckdb.connect(str(file)) as connection:
             connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false; set memory_limit = '1GB'")
-            _read(connection, name, table, folder, Path(made))
+            read_into(connection, STAGED, name, table, folder, Path(made))
+            _lower_columns(connection)
             columns = columns_of(connection, STAGED)
             rows = connection.execute(f"select count(*) from {STAGED}").fetchall()[0][0]
         if not rows:
@@ -60,7 +61,16 @@ def columns_of(connection: "duckdb.DuckDBPyConnection", relation: str) -> dict[s
     return {str(row[0]): str(row[1]) for row in connection.execute(f"describe {relation}").fetchall()}
 
 
-def _read(connection: "duckdb.DuckDBPyConnection", name: str, table: RawTable, folder: Path, scratch: Path) -> None:
+def read_into(
+    connection: "duckdb.DuckDBPyConnection", relation: str, name: str, table: RawTable, folder: Path, scratch: Path
+) -> None:
+    """Read the table `name` into the table `relation` of a connection, its columns called as the source calls them.
+
+    `scratch` is a folder for what has to be written anew to be read.
+
+    Raises:
+        TableError: it is not there, cannot be read, or two of its columns differ only in case.
+    """
     import duckdb
 
     kind = table.source.partition(":")[0]
@@ -71,7 +81,7 @@ def _read(connection: "duckdb.DuckDBPyConnection", name: str, table: RawTable, f
             wanted = files.select(connection, name, table, folder, scratch)
         there = columns_of(connection, f"select * from ({wanted}) limit 0") if kind != "csv" else {}
         files.refuse_collisions(name, list(there), table.source)
-        connection.execute(f"create table {STAGED} as {wanted}")
+        connection.execute(f"create table {relation} as {wanted}")
         if kind == "csv":
             files.refuse_rejected(connection, name)
     except duckdb.Error as error:
@@ -81,6 +91,9 @@ def _read(connection: "duckdb.DuckDBPyConnection", name: str, table: RawTable, f
         ) from error
     if kind == "duckdb":
         connection.execute("detach _theirs")
+
+
+def _lower_columns(connection: "duckdb.DuckDBPyConnection") -> None:
     for column in columns_of(connection, STAGED):
         if column != column.lower():
             # DuckDB compares names without case, so a rename to the lower case needs a step between.

@@ -109,6 +109,16 @@ def test_declared_returns_may_be_below_zero() -> None:
     assert judged([*GOOD, ("c", "2024-05-05", "-3")], shop(money={"returns": "negative"})) == []
 
 
+def test_rows_that_repeat_anothers_key_are_told() -> None:
+    company = Company.model_validate(
+        {**shop().model_dump(), "tables": {"orders": {"source": "csv:orders.csv", "keys": ["who", "moment"]}}}
+    )
+    assert judged(GOOD, company) == []
+    [found] = judged([*GOOD, GOOD[0]], company)
+    assert found.fatal
+    assert "`who`, `moment` identify a row of raw.orders, says company.toml, and 1 of 4 rows repeat" in found.sentence
+
+
 def canonical() -> dict[str, str]:
     """Return the columns that staging of order lines must give."""
     return {column.name: TYPES[column.kind]["duckdb"].upper() for column in ORDER_LINES.columns}
