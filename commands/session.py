@@ -47,11 +47,11 @@ IN_PRODUCTION = {
     ),
     "rebuild": (
         "In production launch the job `ingest_and_build` with `rebuild_from` in the web UI of its instance, or by "
-        f"`{LAUNCH} ingest_and_build --config-json '{json.dumps(rebuild_config('2017-10-02'))}'`."
+        f"`{LAUNCH} ingest_and_build --config-json '{json.dumps(rebuild_config('2024-01-01'))}'`."
     ),
     "replay": (
-        "It sets the clock back and would sync, score and promote in production as if it were 2017. Only the embedded "
-        "profile plays the recorded year."
+        "It sets the clock back and would load, score and promote in production as if it were then. Only the embedded "
+        "profile replays what is recorded."
     ),
 }
 """The commands that have an instance under `BATON_HOME` of their own, and what one does instead in production."""
