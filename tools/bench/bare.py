@@ -72,20 +72,17 @@ def model_and_score(connection: object) -> None:
     """Train, judge and score with the functions that the assets call."""
     from ml_models.explain import top_reasons
     from ml_models.problems.lapse.problem import PROBLEM
-    from ml_models.training.gate import judge
-    from ml_models.training.search import train
+    from ml_models.rows import scored as scores_of
+    from ml_models.training.gate import evaluate_candidate
     from ml_models.training.splits import split_training_set
 
     features = connection.execute("select * from features.customer_features").fetchdf()  # type: ignore[attr-defined]
     outcomes = connection.execute("select * from outcomes.customer_outcomes").fetchdf()  # type: ignore[attr-defined]
     labelled = features.merge(outcomes[["customer_id", "cutoff_date", "lapsed"]], on=["customer_id", "cutoff_date"])
     rows, _ = split_training_set(labelled, PROBLEM)
-    result = train(rows, PROBLEM)
-    gates = judge(result, PROBLEM)
+    result, _, gates = evaluate_candidate(rows, PROBLEM)
     newest = features[features["cutoff_date"] == features["cutoff_date"].max()].reset_index(drop=True)
-    scored = newest[["customer_id", "cutoff_date"]].assign(
-        score=result.pipeline.predict_proba(newest[list(PROBLEM.features)])[:, 1]
-    )
+    scored = newest[["customer_id", "cutoff_date"]].assign(score=scores_of(result.pipeline, newest, PROBLEM))
     reasons = top_reasons(result.pipeline, newest, result.reference, PROBLEM)
     connection.register("scored", scored.join(reasons))  # type: ignore[attr-defined]
     connection.execute("create schema predictions")  # type: ignore[attr-defined]
