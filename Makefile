@@ -11,7 +11,7 @@ UNSET = $(patsubst %,-u %,$(filter-out BATON_HOME BATON_COMPANY,$(filter BATON_%
 PYTEST = env $(UNSET) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
 
 .DEFAULT_GOAL = help
-.PHONY: run ui summary company replay backtest rebuild promote closed airbyte drill drill-all bench scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
+.PHONY: run ui summary company check replay backtest rebuild promote closed airbyte drill drill-all bench scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
 
 ##@ Use
 
@@ -28,6 +28,9 @@ summary: setup ## what the last run came to
 
 company: setup ## look at orders, and write companies/NAME with reasons: make company NAME=webshop FROM=orders.csv
 	@$(BIN)/python -m commands.company --name "$(NAME)" --from "$(FROM)"
+
+check: setup ## what the company's data can carry, before anything is trained: contract, rhythm, the question
+	@$(BIN)/python -m commands.check
 
 ##@ Look back
 

@@ -22,9 +22,11 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 from assets.company.airbyte import airbyte_assets, airbyte_checks
+from assets.company.contract import contract_checks
 from assets.company.dbt import dbt_models
 from assets.company.dbt_unit_tests import unit_test_checks
 from assets.company.quality import quality_assets
+from assets.company.readiness import readiness
 from assets.company.tables import table_assets
 from assets.problem.backtest import backtest
 from assets.problem.candidate import candidate
@@ -69,8 +71,10 @@ def build_definitions(
     of_company = [
         *landed,
         *airbyte_checks(resources["airbyte"]),
+        *contract_checks(ours, chosen(), folder),
         *dbt_models(resources["dbt"]),
         *quality_assets(sorted(key for one in landed for key in one.keys)),
+        readiness,
     ]
     # The problem's, in the order in which its data flows.
     problem = [

@@ -1,4 +1,4 @@
-"""What a retraining policy would have cost: the recorded year, lived through by each policy, before one is switched on.
+"""What a retraining policy would have cost: the recorded weeks, lived through by each, before one is switched on.
 
 The policies see the same weeks, deploy fits of the same recipe and are judged on what really happened. Calendar and
 PSI policies promote whatever they fit, as they do in the wild; ours passes a gate. Afterwards some faults are
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from assets.problem.backtest import FAULT_COLUMN, compared
 from commands.drill import ground
 from commands.session import instance, quiet, sentences
-from drills.faults import Expected, Fault, known
+from drills.faults import Expected, Fault, known, lacking
 from resources.profiles import home, resources_for, stay_embedded
+from steps.errors import StepRefusedError
 from steps.problem import problem
 
 if TYPE_CHECKING:
@@ -48,14 +49,12 @@ class Job:
 def main() -> None:
     """Run all policies and print, plot and store the comparison."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--faults", default=",".join(FAULTS), help="faults to detect, by comma; empty: none")
-    chosen = [name for name in arguments.parse_args().faults.split(",") if name]
+    arguments.add_argument("--faults", help=f"faults to detect, by comma; empty: none (default: {','.join(FAULTS)})")
+    given = arguments.parse_args().faults
 
     stay_embedded()
-    faults = known()
-    strange = [name for name in chosen if name not in faults]
-    if strange:
-        sys.exit(f"error: there is no fault {strange[0]!r}. There are {', '.join(faults)}.")
+    with sentences():
+        chosen = faults_of(given)
     quiet()
     began = time.monotonic()
     with sentences():
@@ -71,6 +70,20 @@ def main() -> None:
     print(f"{time.monotonic() - began:.0f} s")
 
 
+def faults_of(given: str | None) -> list[str]:
+    """Return the faults to detect; by default the usual ones that the company can have."""
+    faults, absent = known(), lacking()
+    if given is None:
+        return [name for name in FAULTS if name in faults]
+    chosen = [name for name in given.split(",") if name]
+    strange = [name for name in chosen if name not in faults]
+    if strange and strange[0] in absent:
+        sys.exit(f"error: {strange[0]} cannot be drilled: {absent[strange[0]]}. There are {', '.join(faults)}.")
+    if strange:
+        sys.exit(f"error: there is no fault {strange[0]!r}. There are {', '.join(faults)}.")
+    return chosen
+
+
 def _run(jobs: list[Job]) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
     import pandas as pd
 
@@ -80,7 +93,7 @@ def _run(jobs: list[Job]) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]"
     delays: dict[tuple[str, str], float] = {}
     with ProcessPoolExecutor(min(WORKERS, len(jobs)), mp_context=context) as pool:
         for job, (weeks, found) in zip(jobs, pool.map(_one, jobs), strict=True):
-            print(f"  {job.fault or 'natural year'}: {job.policy if not job.fault else 'all policies'}", flush=True)
+            print(f"  {job.fault or 'nothing injected'}: {job.policy if not job.fault else 'all policies'}", flush=True)
             delays |= found
             if not job.fault:
                 parts.append(weeks)
@@ -100,19 +113,28 @@ def policy_of(name: str) -> "Policy":
 
 
 def first_monday(cutoffs: list[date], horizon_days: int) -> date:
-    """Return the first cutoff at which enough labels have matured for every policy to begin with the same model."""
-    from ml_models.cutoffs import cutoffs_needed
+    """Return the first cutoff at which enough labels have matured for every policy to begin with the same model.
 
-    return next(
-        day for day in cutoffs if day >= cutoffs[cutoffs_needed(horizon_days) - 1] + timedelta(days=horizon_days)
-    )
+    Raises:
+        StepRefusedError: there is none.
+    """
+    from ml_models.cutoffs import first_judgeable
+
+    first = first_judgeable(cutoffs[0], horizon_days)
+    found = next((day for day in cutoffs if day >= first), None)
+    if found is None:
+        raise StepRefusedError(
+            f"Expected cutoffs up to {first} at least, the first at which a model can be judged, and the newest is "
+            f"{cutoffs[-1]}. Load a longer history, or ask over a shorter horizon than {horizon_days} days."
+        )
+    return found
 
 
 def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
     """Run one job in a process of its own."""
     import warnings
 
-    from drills.run import START
+    from drills.run import middle
     from drills.scenario import DrilledHistory
     from ml_models.policy_backtest import simulate
     from ml_models.training.search import simplest_recipe
@@ -122,7 +144,10 @@ def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
     made = ground(threads=1)
     fault = known()[job.fault] if job.fault else _nothing()
     recording = made.recording(fault)
-    start = (fault.start or START) if job.fault else first_monday(recording.cutoffs, problem().horizon_days)
+    if job.fault:
+        start = fault.start or middle(recording, problem())
+    else:
+        start = first_monday(recording.cutoffs, problem().horizon_days)
     history = DrilledHistory(fault, start, recording, made.sandbox, problem(), made.lineage, made.owners)
     fit = simplest_recipe(problem())
     if not job.fault:

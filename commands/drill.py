@@ -1,4 +1,4 @@
-"""The fault drill: inject a described fault into a copy of the recorded year and see what the judgement makes of it.
+"""The fault drill: inject a described fault into a copy of what is recorded and see what the judgement makes of it.
 
 Nothing in the warehouse is changed: the rows are perturbed in memory, and dbt's own SQL makes features and labels of
 them. One row of the score table a drill; exit code 1 when something is below the bar.
@@ -16,8 +16,10 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from commands.dates import iso_date
 from commands.session import quiet, sentences
-from drills.faults import Fault, known, read_faults
+from drills.faults import Fault, known, lacking, read_faults
+from resources.company import CompanyError
 from resources.profiles import home, resources_for, stay_embedded
 from resources.sandbox import Sandbox, SandboxError
 from steps.monitored_tables import monitored_tables, take_census
@@ -38,18 +40,24 @@ def main() -> None:
     """Drill one fault, those of a file, or everything."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--fault", default="", help="the name of a fault")
-    arguments.add_argument("--from", dest="start", default="", help="the Monday on which it begins")
+    arguments.add_argument(
+        "--from", dest="start", default="", help="the Monday on which it begins (default: the middle of the cutoffs)"
+    )
     arguments.add_argument("--file", default="", help="a fault file of your own; see docs/drill.md")
     arguments.add_argument("--weeks", default="", help="Mondays after FROM that are judged")
     arguments.add_argument("--all", action="store_true", help="all faults, all benign changes, and the natural year")
     given = arguments.parse_args()
     stay_embedded()
-    try:
-        faults = read_faults(Path(given.file)) if given.file else known()
-    except ValueError as error:
-        sys.exit(f"error: {error}")
-    chosen = _chosen(given, faults)
-    start, weeks = _monday(given.start), _number(given.weeks)
+    start, weeks = iso_date(given.start, "FROM") if given.start else None, _number(given.weeks)
+    with sentences():
+        try:
+            file = Path(given.file) if given.file else None
+            faults, absent = read_faults(file) if file else known(), lacking(file)
+        except CompanyError:
+            raise
+        except ValueError as error:
+            sys.exit(f"error: {error}")
+    chosen = _chosen(given, faults, absent)
 
     quiet()
     with sentences():
@@ -61,26 +69,26 @@ def main() -> None:
     finish(scores, broken)
 
 
-def _chosen(given: argparse.Namespace, faults: dict[str, Fault]) -> list[str]:
-    if given.all:
-        # Windows of the calendar without perturbations are part of the natural year.
-        return [name for name, fault in faults.items() if fault.perturbations] + [NATURAL]
+def _chosen(given: argparse.Namespace, faults: dict[str, Fault], absent: dict[str, str]) -> list[str]:
+    """Return the names of what is to be drilled; what the company cannot have is said with its reason."""
+    there = f"There are {', '.join([*faults, NATURAL])}."
+    reasons = "".join(f"\n  {name}: {why}" for name, why in absent.items())
+    left_out = f"\nNot for this company:{reasons}" if absent else ""
     if given.fault:
+        if given.fault in absent:
+            sys.exit(f"error: {given.fault} cannot be drilled: {absent[given.fault]}. {there}")
         if given.fault not in [*faults, NATURAL]:
-            sys.exit(f"error: there is no fault {given.fault!r}. There are {', '.join([*faults, NATURAL])}.")
+            sys.exit(f"error: there is no fault {given.fault!r}. {there}{left_out}")
         return [given.fault]
-    if given.file:
-        return list(faults)
-    sys.exit(f"error: FAULT names what to drill. There are {', '.join([*faults, NATURAL])}. Or give FAULT_FILE=path.")
-
-
-def _monday(text: str) -> date | None:
-    if not text:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        sys.exit(f"error: FROM must be an ISO date such as 2017-08-14; it is {text!r}.")
+    if given.all or given.file:
+        if left_out:
+            print(left_out.strip(), flush=True)
+        if given.file and not faults:
+            sys.exit("error: this company cannot have any of the faults of that file.")
+        # Windows of the calendar without perturbations are part of the natural year.
+        named = [name for name, fault in faults.items() if fault.perturbations or not given.all]
+        return [*named, NATURAL] if given.all else named
+    sys.exit(f"error: FAULT names what to drill. {there} Or give FAULT_FILE=path.{left_out}")
 
 
 def _number(text: str) -> int | None:
@@ -102,7 +110,7 @@ class Ground:
     keep: Path
 
     def recording(self, fault: Fault | None = None) -> "Recording":
-        """Return the year as it was without what begins at FROM."""
+        """Return what is recorded, as it was without what begins at FROM."""
         from drills.scenario import record
 
         return record(self.sandbox, problem(), self.tables, fault.always if fault else (), self.keep)
@@ -174,7 +182,7 @@ def _one(job: tuple[str, Fault | None, date | None, int | None], talk: bool = Fa
 
     import pandas as pd
 
-    from drills.run import START, check_start, drill, natural_year, weeks_of
+    from drills.run import check_start, drill, middle, natural_year, weeks_of
 
     warnings.simplefilter("ignore")
     quiet()
@@ -182,9 +190,9 @@ def _one(job: tuple[str, Fault | None, date | None, int | None], talk: bool = Fa
     made = ground(threads=2 if talk else 1)
     recording = made.recording(fault)
     if fault is None:
-        fault = natural_year(recording)
+        fault = natural_year(recording, problem())
     elif fault.start is None:
-        check_start(start or START, weeks_of(fault, weeks), recording)
+        check_start(start or middle(recording, problem()), weeks_of(fault, weeks), recording, problem())
     log = (lambda text: print(f"  {text}", file=sys.stderr, flush=True)) if talk else None
     score, result = drill(fault, recording, made.sandbox, problem(), made.lineage, made.owners, start, weeks, log)
     weeks_of_why = [judged.why for _, judged in sorted(result.judgements.items())]

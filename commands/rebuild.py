@@ -5,8 +5,8 @@ What was served stays what training sees, so a late repair changes history only 
 
 import argparse
 import sys
-from datetime import date
 
+from commands.dates import iso_date
 from commands.session import (
     embedded_only,
     execute,
@@ -23,11 +23,7 @@ def main() -> None:
     """Run `ingest_and_build` with `rebuild_from`."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--from", dest="start", required=True, help="an ISO date: this cutoff and all later ones")
-    text = arguments.parse_args().start
-    try:
-        start = date.fromisoformat(text)
-    except ValueError:
-        sys.exit(f"error: FROM must be an ISO date such as 2017-10-02; it is {text!r}.")
+    start = iso_date(arguments.parse_args().start, "FROM")
     quiet()
     with sentences():
         embedded_only("rebuild")

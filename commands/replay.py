@@ -1,9 +1,10 @@
-"""Replay the recorded year: move the clock week by week through the same jobs that run on schedule.
+"""Replay what is recorded: move the clock week by week through the same jobs that run on schedule.
 
-A replay is nothing but a source that reveals no more than a date. Each Monday: sync what became visible, build, score
-with that day's champion, judge what matured, and let the drift sensor answer the decision as it would in a daemon.
-State lives in its own folder, `BATON_HOME`/replay, so that the future already in the main warehouse cannot leak
-into the past. It can be interrupted at any point and continued by the same command.
+A replay is nothing but a source that reveals no more than a date: a connector that is told the clock, or a table whose
+rows show themselves by the time of their event. Each Monday: load what became visible, build, score with that day's
+champion, judge what matured, and let the drift sensor answer the decision as it would in a daemon. State lives in its
+own folder, `BATON_HOME`/replay, so that the future already in the main warehouse cannot leak into the past. It can be
+interrupted at any point and continued by the same command.
 """
 
 import argparse
@@ -19,9 +20,12 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from commands.dates import first_replayed, last_replayed, monday
 from commands.session import embedded_only, execute, first_failure, instance, quiet, sentences
+from resources.company import company
 from resources.profiles import home, resources_for
 from sensors.jobs import INGEST_AND_BUILD, ROLLBACK, WEEKLY_JUDGE, WEEKLY_SCORE
+from steps.errors import StepRefusedError
 from steps.problem import problem
 from steps.shop_time import time_zone
 from steps.tables import CANDIDATE
@@ -29,8 +33,8 @@ from steps.tables import CANDIDATE
 if TYPE_CHECKING:
     import pandas as pd
 
-FIRST_JUDGEABLE = date(2017, 5, 22)
-LAST_MONDAY = date(2018, 1, 1)
+CLOCK = "${clock}"
+"""What an Airbyte connection's configuration holds where the connector is told the present."""
 
 
 @dataclass(frozen=True)
@@ -56,30 +60,46 @@ class Week:
 def main() -> None:
     """Replay the Mondays from `--from` to `--to`."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--from", dest="start", default=str(FIRST_JUDGEABLE))
-    arguments.add_argument("--to", dest="end", default=str(LAST_MONDAY))
+    arguments.add_argument("--from", dest="start", default="", help="default: the first at which a model can be judged")
+    arguments.add_argument("--to", dest="end", default="", help="default: the newest cutoff, or where the clock stands")
     given = arguments.parse_args()
-    start, end = _monday(given.start, "FROM"), _monday(given.end, "TO")
-    if end < start:
-        sys.exit(f"error: TO must not be before FROM; FROM is {start} and TO is {end}.")
+    start = monday(given.start, "FROM") if given.start else None
+    end = monday(given.end, "TO") if given.end else None
 
     quiet()
     with sentences():
         embedded_only("replay")
-        os.environ["BATON_HOME"] = str(home() / "replay")
-        state = _State(home() / "replay.json", start)
+        refuse_what_knows_no_clock()
+        state = Path(home() / "replay" / "replay.json")
+        # Asked of the home itself: the replay's own does not know yet what is to come.
+        resources = resources_for()
+        start = start or begun(state) or first_replayed(resources["warehouse"])
+        end = end or last_replayed(resources["warehouse"], resources["clock"])
+        if end < start:
+            sys.exit(f"error: TO must not be before FROM; FROM is {start} and TO is {end}.")
+        os.environ["BATON_HOME"] = str(state.parent)
         with instance() as opened:
-            replay(opened, state, start, end)
+            replay(opened, _State(state, start), start, end)
 
 
-def _monday(text: str, name: str) -> date:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        sys.exit(f"error: {name} must be an ISO date such as {FIRST_JUDGEABLE}; it is {text!r}.")
-    if day.weekday() != 0:
-        sys.exit(f"error: {name} must be a Monday, as every cutoff is; {day} is a {day:%A}.")
-    return day
+def refuse_what_knows_no_clock() -> None:
+    """Refuse a replay of what cannot be shown as it was: connections that are not told the clock.
+
+    Raises:
+        StepRefusedError: there are some; the message names them.
+    """
+    blind = [name for name, one in company().airbyte.items() if CLOCK not in json.dumps(one.config)]
+    if blind:
+        raise StepRefusedError(
+            f"Expected connections whose configuration holds {CLOCK}, so that they reveal no more than the replayed "
+            f"day, and {', '.join(blind)} does not. Replay tables that are there already (`tables` in company.toml), "
+            "or give the connector a date of the present, if it takes one."
+        )
+
+
+def begun(state: Path) -> date | None:
+    """Return where the replay begins that a folder holds; None: it holds none."""
+    return date.fromisoformat(json.loads(state.read_text())["from"]) if state.exists() else None
 
 
 class _State:

@@ -39,6 +39,7 @@ def rebuild_config(start: str) -> dict[str, Any]:
 
 
 IN_PRODUCTION = {
+    "check": f"In production launch the job `check` in the web UI of its instance, or by `{LAUNCH} check`.",
     "run": f"In production launch the job `everything` in the web UI of its instance, or by `{LAUNCH} everything`.",
     "ui": (
         "In production open the web UI of its instance (docs/deployment.md): a second daemon here would start each "
@@ -46,11 +47,11 @@ IN_PRODUCTION = {
     ),
     "rebuild": (
         "In production launch the job `ingest_and_build` with `rebuild_from` in the web UI of its instance, or by "
-        f"`{LAUNCH} ingest_and_build --config-json '{json.dumps(rebuild_config('2017-10-02'))}'`."
+        f"`{LAUNCH} ingest_and_build --config-json '{json.dumps(rebuild_config('2024-01-01'))}'`."
     ),
     "replay": (
-        "It sets the clock back and would sync, score and promote in production as if it were 2017. Only the embedded "
-        "profile plays the recorded year."
+        "It sets the clock back and would load, score and promote in production as if it were then. Only the embedded "
+        "profile replays what is recorded."
     ),
 }
 """The commands that have an instance under `BATON_HOME` of their own, and what one does instead in production."""
@@ -74,17 +75,17 @@ def embedded_only(command: str) -> None:
 
 
 @contextlib.contextmanager
-def instance() -> Iterator[dg.DagsterInstance]:
-    """Open the Dagster instance under `BATON_HOME`, made ready for use."""
-    folder = prepare_home()
+def instance(*, answering: bool = True) -> Iterator[dg.DagsterInstance]:
+    """Open the Dagster instance under `BATON_HOME`, made ready for use; `answering`: see `claim_home`."""
+    folder = prepare_home(answering=answering)
     with dg.DagsterInstance.from_config(str(folder)) as opened:
         reap(opened)
         yield opened
 
 
-def prepare_home() -> Path:
+def prepare_home(*, answering: bool = True) -> Path:
     """Claim the home, write the instance's configuration to its `dagster`; return that and set DAGSTER_HOME."""
-    claimed = claim_home()
+    claimed = claim_home(answering=answering)
     folder = claimed / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     configured = folder / "dagster.yaml"

@@ -1,4 +1,7 @@
-"""What can be drilled, read from data: a fault is a few lines of TOML (see docs/drill.md)."""
+"""What can be drilled, read from data: a fault is a few lines of TOML (see docs/drill.md).
+
+The files of this folder are for every company, in canonical terms. A company's own stand in `companies/<name>/drills`.
+"""
 
 import difflib
 import tomllib
@@ -6,10 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
+from drills.canonical import LackingError, meant
 from ml_models.faults import check
 from ml_models.monitoring.types import Action, Cause, Perturbation
+from resources.company import company
+from resources.company.choice import chosen, folder_of
+from steps.ownership import Role, team
 
 HERE = Path(__file__).resolve().parent
 FAULTS, BENIGN = HERE / "faults.toml", HERE / "benign.toml"
@@ -43,7 +50,8 @@ class Dated:
 class Expected:
     """What a right judgement says: any of `cause`, `first_bad_asset` (none: not judged), `owner`, `decision`.
 
-    `also` are decisions that may be taken besides in other weeks of the drill.
+    In a file, `owner` is a team, or a field of the company's owners: raw, tables or models. `also` are decisions that
+    may be taken besides in other weeks of the drill.
     """
 
     cause: tuple[Cause, ...]
@@ -88,24 +96,47 @@ class Fault:
 
 
 _NOTHING = Expected(cause=("none", "insufficient evidence"), decision=("continue",))
-_FAULT_FIELDS = {"words", "kind", "perturbations", "expected", "from", "weeks", "rebuild", "promoted_after"}
+_FAULT_FIELDS = {
+    *("words", "kind", "needs", "perturbations", "expected", "from", "weeks", "rebuild", "promoted_after"),
+}
 _EXPECTED_FIELDS = {"cause", "decision", "owner", "first_bad_asset", "also"}
 _PERTURBATION_FIELDS = {field.name for field in fields(Perturbation)}
 _RENAMED = {"alterations": "perturbations"}
 """Fields that had another name in earlier versions, so that a file that was right then is told what to change."""
 
 
+def files() -> list[Path]:
+    """Return the files of what is known: for every company, and this one's own."""
+    return [FAULTS, BENIGN, *sorted((folder_of(chosen()) / "drills").glob("*.toml"))]
+
+
 def known() -> dict[str, Fault]:
-    """Return the known faults and the benign changes, by name, in the order of their files."""
-    return {**read_faults(FAULTS), **read_faults(BENIGN)}
+    """Return the faults and benign changes that this company can have, by name; its own go before others of a name.
+
+    Raises:
+        ValueError: a file cannot be read, or a fault cannot be meant.
+    """
+    return {name: fault for path in files() for name, fault in read_faults(path).items()}
+
+
+def lacking(path: Path | None = None) -> dict[str, str]:
+    """Return the faults that this company cannot have, by name, with what it lacks: of one file, or of all known."""
+    offered = read_faults(path) if path else known()
+    reasons = {name: why for one in ([path] if path else files()) for name, why in _read(one)[1].items()}
+    return {name: why for name, why in reasons.items() if name not in offered}
 
 
 def read_faults(path: Path) -> dict[str, Fault]:
-    """Read a fault file.
+    """Read the faults of a file that this process's company can have.
 
     Raises:
         ValueError: the file cannot be read, or a fault cannot be meant; the message names both and says what to do.
     """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[dict[str, Fault], dict[str, str]]:
+    """Return the faults that the company can have, and why not the others."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -114,13 +145,16 @@ def read_faults(path: Path) -> dict[str, Fault]:
         raise ValueError(f"Expected TOML in {path}, but {error}. docs/drill.md shows an example.") from error
     if not content:
         raise ValueError(f"Expected at least one fault in {path}, and there is none. docs/drill.md shows an example.")
-    found = {}
+    offered: dict[str, Fault] = {}
+    reasons: dict[str, str] = {}
     for name, entry in content.items():
         try:
-            found[name] = _fault(name, entry)
+            offered[name] = _fault(name, meant(entry, company()))
+        except LackingError as error:
+            reasons[name] = str(error)
         except ValueError as error:
             raise ValueError(f"{path.name}, fault {name!r}: {error}") from error
-    return found
+    return offered, reasons
 
 
 def _fault(name: str, entry: Any) -> Fault:
@@ -201,6 +235,7 @@ def _expected(entry: Any, kind: str) -> Expected:
     owner = entry.get("owner", "")
     if not isinstance(owner, str):
         raise ValueError(f"expected `owner` to be one team; got {owner!r}.")
+    owner = team(cast(Role, owner)) if owner in get_args(Role) else owner
     return Expected(causes, decisions, owner, _words(entry, "first_bad_asset"), also)  # type: ignore[arg-type]
 
 

@@ -12,16 +12,18 @@ import pandas as pd
 
 from drills.faults import Expected, Fault
 from drills.scenario import DrilledHistory, Recording
+from ml_models.cutoffs import first_judgeable
 from ml_models.monitoring.types import Action, Cause
 from ml_models.policy_backtest import Never, Oracle, Ours, SimulationResult, simulate
 from ml_models.problems.contract import Problem
 from ml_models.training.search import simplest_recipe
 from resources.sandbox import Sandbox
 
-START = date(2017, 8, 14)
 WEEKS = {"quality": 9, "pipeline": 9, "covariate": 12, "concept": 16, "benign": 9}
 """Mondays after FROM that are judged, by kind."""
 CLEAN_WEEKS = 12
+WEEKS_LEFT = 4
+"""Mondays that must lie after FROM."""
 
 SILENT: tuple[Cause, ...] = ("none", "insufficient evidence")
 BAR_DELAY = {"quality": 7, "pipeline": 35, "covariate": 35, "concept": 35}
@@ -69,23 +71,43 @@ def weeks_of(fault: Fault, weeks: int | None = None) -> int:
     return weeks or fault.weeks or WEEKS[fault.kind]
 
 
-def check_start(start: date, weeks: int, recording: Recording) -> None:
+def middle(recording: Recording, problem: Problem) -> date:
+    """Return the usual FROM: the middle of the cutoffs, or the nearest to it that leaves enough on both sides."""
+    cutoffs = recording.cutoffs
+    latest = cutoffs[-1] - timedelta(days=7 * WEEKS_LEFT)
+    return max(earliest(recording, problem), min(cutoffs[len(cutoffs) // 2], latest))
+
+
+def earliest(recording: Recording, problem: Problem) -> date:
+    """Return the first FROM: clean weeks lie before it, and a model could be judged."""
+    first = recording.cutoffs[0]
+    return max(first + timedelta(days=7 * CLEAN_WEEKS), first_judgeable(first, problem.horizon_days))
+
+
+def check_start(start: date, weeks: int, recording: Recording, problem: Problem) -> None:
     """Refuse a FROM that leaves too little before it, or nothing after it.
 
     Raises:
         ValueError: the message says which FROM would do.
     """
     cutoffs = recording.cutoffs
-    first = cutoffs[0] + timedelta(days=7 * CLEAN_WEEKS)
+    first, latest = earliest(recording, problem), cutoffs[-1] - timedelta(days=7 * min(weeks, WEEKS_LEFT))
     if start.weekday() != 0:
         raise ValueError(f"FROM must be a Monday, as every cutoff is; {start} is a {start:%A}.")
-    if start > cutoffs[-1] - timedelta(days=7 * min(weeks, 4)):
+    if first > latest:
+        raise ValueError(
+            f"A drill needs {CLEAN_WEEKS} clean weeks of predictions, {problem.horizon_days} days in which outcomes "
+            f"become known, and some weeks after FROM; the cutoffs {cutoffs[0]} to {cutoffs[-1]} are too few for that. "
+            "Load a longer history, or ask over a shorter horizon."
+        )
+    if start > latest:
         raise ValueError(
             f"FROM must leave at least four weeks of the recording, which ends {cutoffs[-1]}; it is {start}."
         )
     if start < first:
         raise ValueError(
-            f"FROM must leave {CLEAN_WEEKS} clean weeks of predictions before it: {first} or later; it is {start}."
+            f"FROM must leave {CLEAN_WEEKS} clean weeks of predictions before it, and a model that can be judged: "
+            f"{first} or later; it is {start}."
         )
 
 
@@ -109,7 +131,7 @@ def drill(
         SandboxError: its description does not fit the tables.
     """
     began = time.monotonic()
-    start = fault.start or start or START
+    start = fault.start or start or middle(recording, problem)
     weeks = weeks_of(fault, weeks)
     end = min(start + timedelta(days=7 * weeks), recording.cutoffs[-1])
     history = DrilledHistory(fault, start, recording, sandbox, problem, lineage, owners)
@@ -228,9 +250,19 @@ def bar(scores: Sequence[Score]) -> list[str]:
     return found
 
 
-def natural_year(recording: Recording) -> Fault:
-    """Return the year as it was, from the first cutoff on that has four before it."""
+def natural_year(recording: Recording, problem: Problem) -> Fault:
+    """Return the year as it was, from the first cutoff on whose predecessors have an outcome.
+
+    Raises:
+        ValueError: there is none.
+    """
     expected = Expected(cause=SILENT, decision=("continue",))
-    first = recording.cutoffs[4]
-    weeks = len(recording.cutoffs) - 5
+    before = math.ceil(problem.horizon_days / 7)
+    if before >= len(recording.cutoffs) - 1:
+        raise ValueError(
+            f"Expected cutoffs over more than {problem.horizon_days} days, so that outcomes are known; there are "
+            f"{recording.cutoffs[0]} to {recording.cutoffs[-1]}. Load a longer history."
+        )
+    first = recording.cutoffs[before]
+    weeks = len(recording.cutoffs) - before - 1
     return Fault("natural_year", "the recorded year, nothing injected", "benign", (), expected, first, weeks)

@@ -31,11 +31,23 @@ def cutoffs_needed(horizon_days: int) -> int:
     return max(MINIMUM_CUTOFFS, math.ceil(horizon_days / STEP_DAYS) + 1)
 
 
+def first_judgeable(first: date, horizon_days: int) -> date:
+    """Return the first cutoff at which a model can be fitted and judged, where `first` is the first of all.
+
+    Enough cutoffs lie before it, and the last of these has matured.
+
+    >>> first_judgeable(date(2024, 1, 1), 28), first_judgeable(date(2024, 1, 1), 84)
+    (datetime.date(2024, 2, 26), datetime.date(2024, 6, 17))
+    """
+    weeks = cutoffs_needed(horizon_days) - 1 + math.ceil(horizon_days / STEP_DAYS)
+    return first + timedelta(days=STEP_DAYS * weeks)
+
+
 def cutoff_dates(values: Iterable[object]) -> pd.Series:
     """Return cutoffs of any date type as naive datetime64[us] at midnight, index kept.
 
-    >>> cutoff_dates([date(2017, 3, 27), pd.Timestamp("2017-04-03 08:30")]).tolist()
-    [Timestamp('2017-03-27 00:00:00'), Timestamp('2017-04-03 00:00:00')]
+    >>> cutoff_dates([date(2024, 1, 1), pd.Timestamp("2024-01-08 08:30")]).tolist()
+    [Timestamp('2024-01-01 00:00:00'), Timestamp('2024-01-08 00:00:00')]
     """
     series = values if isinstance(values, pd.Series) else pd.Series(list(values))
     # Parsing what is parsed already costs more than the rest of a week's bookkeeping.

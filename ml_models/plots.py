@@ -17,7 +17,7 @@ from ml_models.monitoring.drift.thresholds import NULL_FLOOR
 from ml_models.monitoring.performance import PerformanceVerdict
 from ml_models.monitoring.performance.segments import FOUND, OVERALL
 
-_BLUE, _RED, _GREY, _ORANGE = "#2f6db5", "#c8403a", "#8a8f98", "#d98a1f"
+BLUE, RED, GREY, ORANGE = "#2f6db5", "#c8403a", "#8a8f98", "#d98a1f"
 
 
 def reliability_plot(calibration: pd.DataFrame, title: str = "Predicted against observed, on the holdout") -> bytes:
@@ -28,12 +28,12 @@ def reliability_plot(calibration: pd.DataFrame, title: str = "Predicted against 
     figure, axes = _figure(title, width=5.2, height=4.8)
     top = float(max(calibration["mean_score"].max(), calibration["observed_rate"].max(), 0.01)) * 1.1
     rate, n = calibration["observed_rate"], calibration["n"].clip(lower=1)
-    axes.plot([0, top], [0, top], color=_GREY, linewidth=1, linestyle="--", label="perfectly calibrated")
+    axes.plot([0, top], [0, top], color=GREY, linewidth=1, linestyle="--", label="perfectly calibrated")
     axes.errorbar(
         calibration["mean_score"],
         rate,
         yerr=1.96 * np.sqrt(rate * (1 - rate) / n),
-        color=_BLUE,
+        color=BLUE,
         marker="o",
         markersize=5,
         linewidth=1.5,
@@ -41,10 +41,10 @@ def reliability_plot(calibration: pd.DataFrame, title: str = "Predicted against 
         label="model, one point a tenth of the rows",
     )
     axes.set(xlim=(0, top), ylim=(0, top), xlabel="predicted probability", ylabel="observed share")
-    _percent(axes, "x")
-    _percent(axes, "y")
+    percent(axes, "x")
+    percent(axes, "y")
     axes.legend(frameon=False, loc="upper left")
-    return _png(figure)
+    return png(figure)
 
 
 def accuracy_over_time_plot(weeks: pd.DataFrame, title: str = "Accuracy over time: did the predictions hold?") -> bytes:
@@ -56,25 +56,25 @@ def accuracy_over_time_plot(weeks: pd.DataFrame, title: str = "Accuracy over tim
     """
     figure = Figure(figsize=(8.8, 5.6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
-    _style(upper, title)
-    _style(lower, "")
+    style(upper, title)
+    style(lower, "")
     dates = weeks.assign(cutoff_date=pd.to_datetime(weeks["cutoff_date"])).sort_values(["cutoff_date", "model_version"])
     live = dates[dates["evidence"] == "live"] if "evidence" in dates.columns else dates
     other = dates.drop(live.index)
     if len(other):
-        upper.scatter(other["cutoff_date"], other["auc"], s=14, color=_BLUE, alpha=0.25, label="model, not live")
+        upper.scatter(other["cutoff_date"], other["auc"], s=14, color=BLUE, alpha=0.25, label="model, not live")
     shown = live if len(live) else dates
     day = shown["cutoff_date"]
-    upper.plot(day, shown["auc"], color=_BLUE, marker="o", markersize=4, label="model")
+    upper.plot(day, shown["auc"], color=BLUE, marker="o", markersize=4, label="model")
     if "recency_rule_auc" in shown.columns:
         rule = shown["recency_rule_auc"]
-        upper.plot(day, rule, color=_GREY, marker=".", linewidth=1, linestyle="--", label="recency rule")
-    lower.plot(day, shown["base_rate"], color=_ORANGE, marker="o", markersize=4, label="observed")
-    lower.plot(day, shown["mean_score"], color=_BLUE, marker="o", markersize=4, label="predicted")
+        upper.plot(day, rule, color=GREY, marker=".", linewidth=1, linestyle="--", label="recency rule")
+    lower.plot(day, shown["base_rate"], color=ORANGE, marker="o", markersize=4, label="observed")
+    lower.plot(day, shown["mean_score"], color=BLUE, marker="o", markersize=4, label="predicted")
     for number, (version, rows) in enumerate(shown.groupby("model_version")):
         first = rows["cutoff_date"].min()
         for axes in (upper, lower):
-            axes.axvline(first, color=_RED, linewidth=0.8, linestyle=":")
+            axes.axvline(first, color=RED, linewidth=0.8, linestyle=":")
         upper.annotate(
             f"v{version}",
             (first, 1),
@@ -82,18 +82,18 @@ def accuracy_over_time_plot(weeks: pd.DataFrame, title: str = "Accuracy over tim
             xytext=(3, -10 - 11 * (number % 2)),
             textcoords="offset points",
             fontsize=8,
-            color=_RED,
+            color=RED,
         )
     upper.set(ylabel="AUC")
     lower.set(ylabel="share that lapsed", xlabel="cutoff: the Monday for which was predicted")
-    _percent(lower, "y")
+    percent(lower, "y")
     locator = AutoDateLocator()
     lower.xaxis.set_major_locator(locator)
     lower.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     for axes in (upper, lower):
         axes.margins(y=0.25)
         axes.legend(frameon=False, loc="lower left", ncols=3)
-    return _png(figure)
+    return png(figure)
 
 
 def drift_plot(verdict: DriftVerdict, most: int = 15) -> bytes:
@@ -105,8 +105,8 @@ def drift_plot(verdict: DriftVerdict, most: int = 15) -> bytes:
     if table.empty or table["statistic"].isna().all():
         axes.text(0.5, 0.5, verdict.sentence, ha="center", va="center", wrap=True, transform=axes.transAxes)
         axes.set_axis_off()
-        return _png(figure)
-    colours = np.where(table["alarm"], _RED, np.where(table["violated"], _ORANGE, _BLUE))
+        return png(figure)
+    colours = np.where(table["alarm"], RED, np.where(table["violated"], ORANGE, BLUE))
     positions = np.arange(len(table))
     axes.barh(positions, table["statistic"].fillna(0), color=list(colours), height=0.68)
     judged = table["threshold"].notna()
@@ -126,7 +126,7 @@ def drift_plot(verdict: DriftVerdict, most: int = 15) -> bytes:
             xytext=(6, -3),
             textcoords="offset points",
             fontsize=8,
-            color=_RED,
+            color=RED,
         )
     inside = table["segment"] if "segment" in table.columns else pd.Series("", index=table.index)
     names = [f"{name}, {where}" if where else name for name, where in zip(table["column_name"], inside, strict=True)]
@@ -134,10 +134,10 @@ def drift_plot(verdict: DriftVerdict, most: int = 15) -> bytes:
     axes.set(xlabel="distance to the cutoffs two to five weeks before")
     axes.margins(x=0.08, y=0.02)
     handles, _ = axes.get_legend_handles_labels()
-    meaning = {_RED: "alarm: two of the last three windows", _ORANGE: "above its threshold now only", _BLUE: "as usual"}
+    meaning = {RED: "alarm: two of the last three windows", ORANGE: "above its threshold now only", BLUE: "as usual"}
     handles += [Patch(color=colour, label=text) for colour, text in meaning.items() if colour in colours]
     figure.legend(handles=handles, frameon=False, loc="outside lower center", ncols=2, fontsize=8)
-    return _png(figure)
+    return png(figure)
 
 
 def performance_plot(history: pd.DataFrame, verdict: PerformanceVerdict) -> bytes:
@@ -155,30 +155,30 @@ def performance_plot(history: pd.DataFrame, verdict: PerformanceVerdict) -> byte
     worst = worst.sort_values("ratio", ascending=False).head(8).iloc[::-1].reset_index(drop=True)
     figure = Figure(figsize=(9.2, 8.2), layout="constrained")
     loss, gap, bars = figure.subplots(3, 1, height_ratios=[3, 2.4, 2.6])
-    _style(loss, f"Do the predictions hold? {verdict.cutoff}: {verdict.status}")
-    _style(gap, "Observed minus expected share")
-    _style(bars, "Segments furthest from their own past")
+    style(loss, f"Do the predictions hold? {verdict.cutoff}: {verdict.status}")
+    style(gap, "Observed minus expected share")
+    style(bars, "Segments furthest from their own past")
     if known.empty:
         loss.text(0.5, 0.5, verdict.sentence, ha="center", va="center", wrap=True, transform=loss.transAxes)
         for axes in (loss, gap, bars):
             axes.set_axis_off()
-        return _png(figure)
+        return png(figure)
     parts = {
         kind: known[known["kind"] == kind].sort_values("cutoff_date") for kind in ("realised", "proxy", "estimated")
     }
     real, promised = parts["realised"], parts["estimated"]
-    loss.fill_between(real["cutoff_date"], real["log_loss_low"], real["log_loss_high"], color=_BLUE, alpha=0.18, lw=0)
-    loss.plot(real["cutoff_date"], real["log_loss"], color=_BLUE, marker="o", markersize=4, label="realised, 95 % band")
+    loss.fill_between(real["cutoff_date"], real["log_loss_low"], real["log_loss_high"], color=BLUE, alpha=0.18, lw=0)
+    loss.plot(real["cutoff_date"], real["log_loss"], color=BLUE, marker="o", markersize=4, label="realised, 95 % band")
     loss.plot(
         promised["cutoff_date"],
         promised["expected_log_loss"],
-        color=_GREY,
+        color=GREY,
         linestyle="--",
         linewidth=1.2,
         label="what the scores promised",
     )
     loss.set(ylabel="log-loss")
-    for kind, colour in (("realised", _BLUE), ("proxy", _ORANGE)):
+    for kind, colour in (("realised", BLUE), ("proxy", ORANGE)):
         rows = parts[kind]
         name = "realised (± 2 standard errors)" if kind == "realised" else "early label (± 2 standard errors)"
         gap.errorbar(
@@ -197,7 +197,7 @@ def performance_plot(history: pd.DataFrame, verdict: PerformanceVerdict) -> byte
     learned = known.loc[known["learned"].astype(bool), "cutoff_date"]
     for axes in (loss, gap):
         if len(learned):
-            axes.axvspan(learned.min(), learned.max(), color=_GREY, alpha=0.12, lw=0, label="model learned from these")
+            axes.axvspan(learned.min(), learned.max(), color=GREY, alpha=0.12, lw=0, label="model learned from these")
         axes.set_xlim(
             known["cutoff_date"].min() - pd.Timedelta(days=4), known["cutoff_date"].max() + pd.Timedelta(days=4)
         )
@@ -209,16 +209,16 @@ def performance_plot(history: pd.DataFrame, verdict: PerformanceVerdict) -> byte
     if worst.empty:
         bars.text(0.5, 0.5, verdict.sentence, ha="center", va="center", wrap=True, transform=bars.transAxes)
         bars.set_axis_off()
-        return _png(figure)
-    colours = np.where(worst["alarm"].astype(bool), _RED, np.where(worst["violated"].astype(bool), _ORANGE, _BLUE))
+        return png(figure)
+    colours = np.where(worst["alarm"].astype(bool), RED, np.where(worst["violated"].astype(bool), ORANGE, BLUE))
     bars.barh(np.arange(len(worst)), worst["ratio"], color=list(colours), height=0.68)
     bars.axvline(1, color="black", linewidth=1.2)
     bars.set_yticks(np.arange(len(worst)), [_segment_name(row) for _, row in worst.iterrows()], fontsize=8)
     bars.set(xlabel="distance from its own past, 1 = threshold")
-    meaning = {_RED: "alarm", _ORANGE: "above its threshold now only", _BLUE: "as usual"}
+    meaning = {RED: "alarm", ORANGE: "above its threshold now only", BLUE: "as usual"}
     handles = [Patch(color=colour, label=text) for colour, text in meaning.items() if colour in colours]
     bars.legend(handles=handles, frameon=False, loc="lower right", fontsize=8)
-    return _png(figure)
+    return png(figure)
 
 
 def _segment_name(row: "pd.Series") -> str:
@@ -232,7 +232,8 @@ def _segment_name(row: "pd.Series") -> str:
     return f"{place}{what}{early}"
 
 
-def _percent(axes: Axes, which: str) -> None:
+def percent(axes: Axes, which: str) -> None:
+    """Show an axis (`x` or `y`) of shares in percent."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_formatter(lambda value, _position: f"{100 * value:.0f} %")
 
@@ -240,18 +241,20 @@ def _percent(axes: Axes, which: str) -> None:
 def _figure(title: str, width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
-    _style(axes, title)
+    style(axes, title)
     return figure, axes
 
 
-def _style(axes: Axes, title: str) -> None:
+def style(axes: Axes, title: str) -> None:
+    """Give axes the look of all pictures here."""
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="both", color="#e6e8eb", linewidth=0.8)
     axes.set_axisbelow(True)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """Return a figure as PNG: the same figure, the same bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()
@@ -269,7 +272,7 @@ def backtest_plot(weeks: pd.DataFrame, title: str = "What each policy would have
     rows = dates.groupby("cutoff_date")["rows"].max().reindex(losses.index)
     base = losses["never"] if "never" in losses.columns else losses.iloc[:, 0]
     # Policies that never acted lie on one another, so their dashes differ.
-    styles = zip([_BLUE, _GREY, _ORANGE, _RED, "#3c8f5a", "#7a56a8"], ["--", "-", ":", "-", "-.", "--"], strict=True)
+    styles = zip([BLUE, GREY, ORANGE, RED, "#3c8f5a", "#7a56a8"], ["--", "-", ":", "-", "-.", "--"], strict=True)
     for policy, (colour, dashes) in zip(losses.columns, styles, strict=False):
         saved = ((base - losses[policy]) * rows).cumsum() / rows.cumsum()
         width = 1.8 if policy == "ours" else 1.2
@@ -280,4 +283,4 @@ def backtest_plot(weeks: pd.DataFrame, title: str = "What each policy would have
     axes.xaxis.set_major_locator(AutoDateLocator())
     axes.xaxis.set_major_formatter(ConciseDateFormatter(AutoDateLocator()))
     axes.legend(frameon=False, loc="upper left")
-    return _png(figure)
+    return png(figure)

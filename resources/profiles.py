@@ -6,6 +6,7 @@ to another warehouse would be found weeks later.
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -80,23 +81,47 @@ def _folder(name: str) -> str:
 
 def owner_of(folder: Path) -> str | None:
     """Return the company whose state a home holds; None: nobody's yet."""
+    marked = _mark(folder)
+    if marked:
+        return marked[0]
+    return BUNDLED if any((folder / name).exists() for name in STATE) else None
+
+
+def _mark(folder: Path) -> list[str]:
+    """Return the lines of a home's mark: the company, and the question that its tables answer; none: not marked."""
     try:
-        return (folder / MARK).read_text(encoding="utf-8").strip() or None
+        return (folder / MARK).read_text(encoding="utf-8").split("\n")[:2]
     except FileNotFoundError:
-        return BUNDLED if any((folder / name).exists() for name in STATE) else None
+        return []
 
 
-def claim_home() -> Path:
+def claim_home(*, answering: bool = True) -> Path:
     """Return the home, made and marked as this company's, so that another one's state never comes into it.
 
+    `answering`: what is made in it answers the company's question; before that, the question may still be changed.
+
     Raises:
-        HomeError: it holds another company's state.
+        HomeError: it holds another company's state, or answers another question.
     """
-    folder = home()
-    if owner_of(folder) is None or not (folder / MARK).exists():
+    folder, marked = home(), _mark(home())
+    before = marked[1] if len(marked) > 1 else ""
+    asked = _asked() if answering else before
+    if before not in ("", asked):
+        raise HomeError(
+            f"{folder} holds tables and models that answer {before}, and company.toml asks {asked}. Features, labels "
+            "and judgements of two questions do not go together. Ask as before, or start anew: move the folder away, "
+            "or name another by export BATON_HOME=<folder>. Nothing was changed."
+        )
+    if marked != [chosen(), asked]:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / MARK).write_text(f"{chosen()}\n", encoding="utf-8")
+        (folder / MARK).write_text(f"{chosen()}\n{asked}\n", encoding="utf-8")
     return folder
+
+
+def _asked() -> str:
+    """Return the question in one line."""
+    question = company().question.asked
+    return ", ".join(f"{field.name} = {getattr(question, field.name)}" for field in fields(question))
 
 
 def stay_embedded() -> None:

@@ -24,6 +24,7 @@ from ml_models.monitoring.types import Perturbation
 from resources.dbt import DbtRunner
 from resources.ingestions import TABLE as INGESTIONS
 from resources.ingestions import rows_as_of
+from resources.tables.forms import forms_of
 from resources.tables.times import stored_time
 from resources.warehouse import WarehouseBusyError, WarehouseError, quoted
 
@@ -402,12 +403,13 @@ class _Building:
             # A column of the time may itself be gone by now: then only the whole table can be changed.
             there = self.columns(relation)
             clock = local if not column or column in there else ""
-            sql = perturbed_sql(it, there, clock, relation, self.as_of)
+            forms = forms_of(asset, there)
+            sql = perturbed_sql(it, there, clock, relation, self.as_of, forms)
             if step > 1 and sql.count(relation) > 1:
                 # Read twice by each of n steps it would be computed 2^n times.
                 stored = f"{_STEPS}.{quoted(f'{asset}@{step} before')}"
                 self.execute(asset, f"create table {stored} as select * from {relation}")
-                sql = perturbed_sql(it, there, clock, stored, self.as_of)
+                sql = perturbed_sql(it, there, clock, stored, self.as_of, forms)
             relation = f"{_STEPS}.{quoted(f'{asset}@{step}')}"
             self.execute(asset, f"create view {relation} as {sql}")
         return relation

@@ -11,6 +11,7 @@ from steps.tables import (
     CHAMPION,
     CUSTOMERS_AT_RISK,
     PREDICTIONS,
+    READINESS,
     SHADOW_PREDICTIONS,
     TRAINING_SET,
 )
@@ -22,6 +23,7 @@ WEEKLY_JUDGE = "weekly_judge"
 RETRAIN = "retrain"
 PROMOTE = "promote"
 ROLLBACK = "rollback"
+CHECK = "check"
 
 JUDGEMENT_GROUP = "monitoring"
 
@@ -43,12 +45,19 @@ def build_jobs(
     judgements = select.checks(*judgement_checks(assets))
     to_champion = (model_and_beyond & select.assets(CHAMPION).upstream()).required_multi_asset_neighbors()
     scored = select.assets(PREDICTIONS, CUSTOMERS_AT_RISK)
-    elsewhere = unit_tests | judgements
+    # The verdict on the data is for a person who asks for it.
+    readiness = select.assets(READINESS)
+    elsewhere = unit_tests | judgements | readiness
     return [
         dg.define_asset_job(
             EVERYTHING,
-            selection=select.all() - unit_tests,
+            selection=select.all() - unit_tests - readiness,
             description="The whole graph once: sync, build, validate, train, score, judge, with all checks of data.",
+        ),
+        dg.define_asset_job(
+            CHECK,
+            selection=readiness.upstream() - unit_tests,
+            description="What the data can carry, before anything is trained: contract, rhythm, days, the question.",
         ),
         dg.define_asset_job(
             INGEST_AND_BUILD,

@@ -102,25 +102,29 @@ def _sources(
             time_sql=_local(cursor, columns.get(cursor, plan.columns.get(cursor, "")), time_zone) if cursor else "",
             time_column=cursor,
         )
-    yield from declared_sources(company(), found)
-    if "staging/stg_products" in found:
-        yield TableSource("staging/stg_products", found["staging/stg_products"], keys=("product_id",))
-    if "staging/stg_order_lines" in found:
+    ours = company()
+    yield from declared_sources(ours, found)
+    # A line is a product in an order; where products are not known, an order may have several lines that are alike.
+    keys = ("order_id", "product_id") if "products" in ours.parts else () if "lines" in ours.parts else ("order_id",)
+    products, lines, joined = (found.get(name) for name in _CANONICAL)
+    if products:
+        yield TableSource("staging/stg_products", products, keys=("product_id",))
+    if lines:
         yield TableSource(
             "staging/stg_order_lines",
-            found["staging/stg_order_lines"],
-            keys=("order_id", "product_id"),
+            lines,
+            keys=keys,
             time_sql="ordered_at",
             time_column="ordered_at",
-            references=(Reference("product_id", "staging.stg_products", "product_id"),),
+            references=(Reference("product_id", "staging.stg_products", "product_id"),) if products else (),
             entity="customer_id",
             group="order_id",
         )
-    if "marts/order_lines" in found:
+    if joined and products and not ours.levels_in_lines:
         yield TableSource(
             "marts/order_lines",
-            found["marts/order_lines"],
-            keys=("order_id", "product_id"),
+            joined,
+            keys=keys,
             time_sql="ordered_at",
             time_column="ordered_at",
             entity="customer_id",
@@ -128,6 +132,9 @@ def _sources(
             of="staging/stg_order_lines",
             only=("department", "department_group", "category", "is_private_label"),
         )
+
+
+_CANONICAL = ("staging/stg_products", "staging/stg_order_lines", "marts/order_lines")
 
 
 def declared_sources(ours: Company, found: Mapping[str, Mapping[str, str]]) -> "Iterable[TableSource]":

@@ -1,13 +1,9 @@
 """Who owns what, and how old it may get: one table each, keyed by asset.
 
 An asset that no row covers fails a test. Teams, and how old a raw table may get, stand in the company's file; which of
-the teams has a schema, and the freshness windows of what is made of raw tables, are written here only. A team's name
-also stands where the file cannot be read; a test holds the owners of all assets to the table
-(tests/graph/test_graph.py).
-
-- `dbt_project/dbt_project.yml`, and the `.yml` files of dbt's groups, sources, exposures and serving models.
-- `.github/CODEOWNERS`: who is asked for a review, under your organisation's name.
-- `expected` in `drills/*.toml`: whom a drill must name.
+the teams has a schema, and the freshness windows of what is made of raw tables, are written here only. The dbt project
+names the default teams, and the prepared one the company's (resources/company/owners.py). `.github/CODEOWNERS` says who
+is asked for a review, under your organisation's name.
 """
 
 from collections.abc import Mapping

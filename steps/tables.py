@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
 
+from resources.company import company
 from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # What arrives and what dbt builds.
-FEED = dg.AssetKey(["raw", "transactions"])
+FEED = dg.AssetKey(["raw", company().order_lines.table])
+"""The raw table that everything predicted comes from."""
 CANONICAL = (
     dg.AssetKey(["staging", "stg_order_lines"]),
     dg.AssetKey(["staging", "stg_products"]),
@@ -46,6 +48,7 @@ DIAGNOSIS = dg.AssetKey(["monitoring", "diagnosis"])
 DECISIONS = dg.AssetKey(["monitoring", "decisions"])
 WHY = dg.AssetKey(["monitoring", "why"])
 BACKTEST = dg.AssetKey(["monitoring", "backtest"])
+READINESS = dg.AssetKey(["monitoring", "readiness"])
 CLOSED_DAYS = dg.AssetKey(["monitoring", "closed_days"])
 """Written by a person's command; no asset of the graph."""
 

@@ -19,6 +19,7 @@ import threading
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OLDEST = (3, 11)
 FILES = ("requirements.lock", "pyproject.toml")
+PUBLISHED = "published.txt"
 STAMP = ".locked"
 LOCK = ".setting_up"
 FROM_VENV = ("pip", "setuptools")
@@ -88,7 +89,62 @@ def main():
         folder = os.path.join(connectors, name)
         if os.path.exists(os.path.join(folder, "requirements.lock")):
             wanted.append(Environment(folder, "connector " + name, "Airbyte source", FILES, fill))
-    bring_up_to_date(wanted)
+    bring_up_to_date(wanted + published(connectors, os.path.join(ROOT, "companies")))
+
+
+def published(connectors, companies):
+    """Return the environments of the published connectors that companies name, one each below `connectors`.
+
+    What one holds is written into its folder: a package and its version.
+    """
+    named = {}
+    for file in sorted(glob.glob(os.path.join(companies, "*", "company.toml"))):
+        for source, package, version in published_in(file):
+            line = "{}=={}\n".format(package, version)
+            folder = os.path.join(connectors, source)
+            if os.path.exists(os.path.join(folder, "requirements.lock")):
+                sys.exit(
+                    "Expected {} to name the connector {} of connectors/ without a package, and it names the package "
+                    "{}. Take package and version away, or give the source another name.".format(file, source, package)
+                )
+            if named.setdefault(source, (line, file))[0] != line:
+                sys.exit(
+                    "Expected one version of {} in all companies, and {} names {}, {} names {}. Name one.".format(
+                        source, named[source][1], named[source][0].strip(), file, line.strip()
+                    )
+                )
+    for source, (line, _) in named.items():
+        folder = os.path.join(connectors, source)
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, PUBLISHED), "w") as stream:
+            stream.write(line)
+    return [
+        Environment(
+            os.path.join(connectors, source), "connector " + source, "published: " + line.strip(), (PUBLISHED,), fetch
+        )
+        for source, (line, _) in sorted(named.items())
+    ]
+
+
+def published_in(file):
+    """Return source, package and version of each published connector that a company's file names."""
+    # Not for an old Python, which does not have it.
+    import tomllib
+
+    try:
+        with open(file, "rb") as stream:
+            connections = tomllib.load(stream).get("airbyte", {})
+        rows = [connections[name] for name in sorted(connections)]
+        return [(row["source"], row["package"], row["version"]) for row in rows if row.get("package")]
+    except (ValueError, KeyError, AttributeError, TypeError):
+        # What is wrong with the file is told, field by field, by whoever reads it next.
+        return []
+
+
+def fetch(environment):
+    """Install the published package that the folder names, with what it asks for."""
+    arguments = ["install", "--requirement", os.path.join(environment.folder, PUBLISHED)]
+    pip(environment, arguments, "install " + environment.title)
 
 
 def bring_up_to_date(environments):

@@ -1,6 +1,6 @@
-"""Write docs/company_fields.md and companies/company.schema.json: every field that a company's file may have.
+"""Write the pages of a company's file and of the canonical tables, and the JSON schema.
 
-Both are read off the model in `resources/company/model.py`. A test holds them to it: change the model, not the page.
+They are read off `resources/company/{model,canonical}.py`. A test holds them to it: change the model, not the page.
 """
 
 import json
@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from resources.company.canonical import TABLES, TYPES
 from resources.company.model import Company
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = Path("docs/company_fields.md")
 SCHEMA = Path("companies/company.schema.json")
+TABLES_PAGE = Path("docs/canonical_tables.md")
 
 HEADINGS = {
     "OrderLines": "order_lines",
@@ -97,11 +99,35 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def tables_page() -> str:
+    """Return the page of the canonical tables: the contract that staging keeps."""
+    lines = [
+        "# Canonical tables",
+        "",
+        "What staging must give, whatever the source. Everything behind it knows these names only. A company's file",
+        "makes `stg_order_lines`, `stg_products` and `stg_customers`. A model of the same name in",
+        "`companies/<name>/staging/` takes the place of the one that is made. What is not known is null.",
+        "`python -m tools.company_fields` writes this page from the code.",
+    ]
+    for table in TABLES:
+        part = f" Where the company has {table.part}." if table.part else " Every company has it."
+        own = " Columns of your own may stand beside these." if table.open else ""
+        lines += ["", f"## {table.name}", "", f"{table.description}{part}{own}", ""]
+        lines += ["| column | DuckDB | BigQuery | may be null | meaning |", "|---|---|---|---|---|"]
+        for column in table.columns:
+            kinds = TYPES[column.kind]
+            null = "no" if column.needed else "yes"
+            lines.append(
+                f"| `{column.name}` | {kinds['duckdb']} | {kinds['bigquery']} | {null} | {_cell(column.description)} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
-    """Write the page and the schema."""
-    (ROOT / PAGE).write_text(page(), encoding="utf-8")
-    (ROOT / SCHEMA).write_text(schema(), encoding="utf-8")
-    print(f"{PAGE} and {SCHEMA} are written")
+    """Write the pages and the schema."""
+    for file, text in ((PAGE, page()), (SCHEMA, schema()), (TABLES_PAGE, tables_page())):
+        (ROOT / file).write_text(text, encoding="utf-8")
+        print(f"{file} is written")
 
 
 if __name__ == "__main__":

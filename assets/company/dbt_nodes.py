@@ -6,8 +6,11 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
+from resources.company.choice import chosen
+from resources.company.reading import Dialect
 from resources.dbt import DbtError, DbtRunner
 from resources.warehouse.contract import Warehouse, WarehouseError
+from steps.contract import canonical_findings
 from steps.ownership import owner_of
 
 Shapes = Mapping[tuple[str, str], tuple[list[dg.TableColumn], int | None]]
@@ -100,7 +103,19 @@ def build(
             yield _with_shape(context, result, shape, costs) if isinstance(result, dg.Output) else result
     if failure is not None:
         # Retrying a failed test or a broken model cannot help; only its repair can.
-        raise dg.Failure(str(failure), allow_retries=False)
+        raise dg.Failure(" ".join([*_canonical(context, warehouse), str(failure)]), allow_retries=False)
+
+
+def _canonical(context: dg.AssetExecutionContext, warehouse: Warehouse) -> list[str]:
+    """Return what staging owes the models behind it, which an engine tells as a column that cannot be bound."""
+    try:
+        shapes = warehouse.shapes({"staging"})
+    except WarehouseError as error:
+        context.log.warning(f"Staging could not be held against the canonical tables. {error}")
+        return []
+    tables = {name: shape.columns for (_, name), shape in shapes.items()}
+    dialect: Dialect = "duckdb" if warehouse.dialect == "duckdb" else "bigquery"
+    return canonical_findings(tables, chosen(), dialect)
 
 
 def _shapes(context: dg.AssetExecutionContext, warehouse: Warehouse, schemas: Set[str]) -> Shapes:

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from assets.reporting import Materialized, picture, table, unjudged
+from resources.company import company
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
 from steps.monitoring import judge_champion, measure_performance
@@ -60,7 +61,8 @@ def performance(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Mate
     additional_deps=[PERFORMANCE],
     description=(
         "Customers lapse as often as the champion said, as a whole and in segments that the data suggest: by outcomes "
-        "where they are known, by the early proxy before. Judged against the same model's own past."
+        f"where they are known, by the {company().question.asked.early_days}-day proxy before. Judged "
+        "against the same model's own past."
     ),
     metadata={"owner": owner_of(PREDICTIONS)},
 )

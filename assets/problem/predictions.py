@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.reporting import Materialized, table, without_retries
 from resources.clock import Clock
+from resources.company import company
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
 from steps.champions import POOL
@@ -44,10 +45,10 @@ class ScoreConfig(dg.Config):
             owners=[owner_of(PREDICTIONS)],
             kinds={"scikitlearn", "duckdb"},
             description=(
-                "One row a customer and cutoff: the probability that the customer does not shop within the horizon, "
-                "with the model version that said so and three reasons. Written by the champion, a cutoff at a time "
-                "and once; `trained_through` tells which predictions may count as performance. Read by "
-                "customers_at_risk, accuracy_over_time and anyone with SQL."
+                "One row a customer and cutoff: the probability that the customer does not shop in the next "
+                f"{company().question.horizon_days} days, with the model version that said so and three reasons. "
+                "Written by the champion, a cutoff at a time and once; `trained_through` tells which predictions may "
+                "count as performance. Read by customers_at_risk, accuracy_over_time and anyone with SQL."
             ),
         )
     ],

@@ -3,12 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 
+from ml_models.faults.forms import Forms
 from ml_models.faults.operations import MOMENTS, NUMBERS, OPERATIONS, Columns, is_of, names_in
 from ml_models.monitoring.types import Perturbation
 
 
-def check(perturbation: Perturbation, columns: Columns | None = None, time_sql: str | None = None) -> None:
-    """Check a description by itself and, when they are given, against a table's columns and time.
+def check(
+    perturbation: Perturbation,
+    columns: Columns | None = None,
+    time_sql: str | None = None,
+    forms: Forms | None = None,
+) -> None:
+    """Check a description by itself and, when they are given, against a table's columns (read by `forms`) and time.
 
     Raises:
         ValueError: the description cannot be meant; the message says what was expected, what came and what to do.
@@ -22,7 +28,7 @@ def check(perturbation: Perturbation, columns: Columns | None = None, time_sql: 
     if time_sql is not None and "time" in OPERATIONS[name].needs and not time_sql:
         raise ValueError(f"{label}: expected a table with a time, and {perturbation.table} has none.")
     if columns is not None:
-        _check_columns(perturbation, columns, label)
+        _check_columns(perturbation, columns, label, forms or {})
 
 
 # --- the fields that every operation has -----------------------------------------------------------------------------
@@ -66,7 +72,7 @@ def _check_days(perturbation: Perturbation, label: str) -> None:
 # --- the columns of the table ----------------------------------------------------------------------------------------
 
 
-def _check_columns(perturbation: Perturbation, columns: Columns, label: str) -> None:
+def _check_columns(perturbation: Perturbation, columns: Columns, label: str, forms: Forms) -> None:
     name = perturbation.operation
     if name == "edit_model":
         raise ValueError(f"{label}: a model's SQL is edited where models are run, not by selecting from its table.")
@@ -79,12 +85,15 @@ def _check_columns(perturbation: Perturbation, columns: Columns, label: str) -> 
         new = perturbation.column if name == "add_column" else str(perturbation.value)
         if new in columns:
             raise ValueError(f"{label}: expected a name that the table does not have yet; {new!r} is there already.")
-    if OPERATIONS[name].numeric and not is_of(columns[perturbation.column], NUMBERS):
+    form = forms.get(perturbation.column)
+    kind = form.kind if form else ""
+    if OPERATIONS[name].numeric and kind != "number" and not is_of(columns[perturbation.column], NUMBERS):
         raise ValueError(
             f"{label}: expected a number column; {perturbation.column!r} is {columns[perturbation.column]}. Use `set` "
             "or `map_values` for text."
         )
-    if name in ("shift_time", "regroup_time") and not is_of(columns[perturbation.column], MOMENTS):
+    moves = name in ("shift_time", "regroup_time")
+    if moves and kind != "time" and not is_of(columns[perturbation.column], MOMENTS):
         raise ValueError(
             f"{label}: expected a column that holds a time; {perturbation.column!r} is {columns[perturbation.column]}."
         )

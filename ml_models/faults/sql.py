@@ -1,15 +1,18 @@
 """Perturbations written as SQL (DuckDB's dialect): a select of the rows as they would be."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
 from ml_models.faults.checks import check, replayed_days
+from ml_models.faults.forms import Forms
 from ml_models.faults.operations import MOMENTS, OPERATIONS, WHOLE, Columns, is_of, names_in
 from ml_models.monitoring.types import Perturbation
 
 _BOOKKEEPING = ("_airbyte", "_loaded_at")
+_NAMED = re.compile(r"\{([^{}']+)\}")
 
 
 def perturbed_sql(
@@ -18,31 +21,40 @@ def perturbed_sql(
     time_sql: str = "",
     relation: str = "{table}",
     as_of: date | None = None,
+    forms: Forms | None = None,
 ) -> str:
     """Return a select of the rows of `relation` as they would be under `perturbation`.
 
     `time_sql` is an expression over the columns for the row's local time ("" if the table has none: the days of the
     perturbation then do not choose rows, and whoever builds the table applies it from first_day on). `as_of` is the
-    morning on which one looks; only `delay` depends on it, and changes nothing when it is None.
+    morning on which one looks; only `delay` depends on it, and changes nothing when it is None. `forms` says how
+    columns are read and written that are not stored as what they mean.
 
     Raises:
         ValueError: the description cannot be meant; the message says what was expected, what came and what to do.
     """
-    check(perturbation, columns, time_sql)
-    return _Builder(perturbation, dict(columns), time_sql, relation, as_of).sql()
+    check(perturbation, columns, time_sql, forms)
+    return _Builder(perturbation, dict(columns), time_sql, relation, as_of, forms or {}).sql()
 
 
 class _Builder:
     """Writes the select of one perturbation."""
 
     def __init__(
-        self, perturbation: Perturbation, columns: dict[str, str], time_sql: str, relation: str, as_of: date | None
+        self,
+        perturbation: Perturbation,
+        columns: dict[str, str],
+        time_sql: str,
+        relation: str,
+        as_of: date | None,
+        forms: Forms,
     ) -> None:
         self.it = perturbation
         self.columns = columns
         self.time = f"({time_sql})" if time_sql else ""
         self.relation = relation
         self.as_of = as_of
+        self.forms = forms
         self.operation = OPERATIONS[perturbation.operation]
 
     def sql(self) -> str:
@@ -77,19 +89,44 @@ class _Builder:
         return " and ".join(parts) or "true"
 
     def matching(self) -> str:
-        if not self.it.where:
-            return "true"
-        where = self.it.where.replace("{table}", self.relation)
-        for name in ("first_day", "last_day"):
-            day = getattr(self.it, name)
-            if f"{{{name}}}" in where:
-                if day is None:
-                    raise ValueError(
-                        f"{self.it.operation} on {self.it.table}: `where` speaks of {{{name}}}, and the perturbation "
-                        f"has none. Give it a {name}."
-                    )
-                where = where.replace(f"{{{name}}}", _literal(day))
-        return f"({where})"
+        return f"({self.text(self.it.where)})" if self.it.where else "true"
+
+    def text(self, sql: str) -> str:
+        """Return a predicate or an expression of the description with the names in braces replaced."""
+        days = {"first_day": self.it.first_day, "last_day": self.it.last_day}
+
+        def named(found: re.Match[str]) -> str:
+            name = found[1]
+            if name == "table":
+                return self.relation
+            if name == "local_time" and self.time:
+                return self.time
+            if name in days and days[name] is not None:
+                return _literal(days[name])
+            if name in self.columns:
+                return self.read(name)
+            label = f"{self.it.operation} on {self.it.table}: its SQL speaks of {{{name}}}"
+            if name in days:
+                raise ValueError(f"{label}, and the perturbation has none. Give it a {name}.")
+            if name == "local_time":
+                raise ValueError(f"{label}, and the table has no time.")
+            # A literal of the data may hold braces.
+            return found[0]
+
+        return _NAMED.sub(named, sql)
+
+    def read(self, column: str) -> str:
+        """Return a column's value as a number or a time, however it is stored."""
+        return f"({self.forms[column].read})" if column in self.forms else _q(column)
+
+    def stored(self, column: str, expression: str) -> str:
+        """Return the expression of a column's value as the column stores it."""
+        return self.forms[column].written(expression) if column in self.forms else expression
+
+    def moved(self, expression: str) -> str:
+        """Return the perturbed column's own value, changed, as it stores it; what cannot be read stays as it came."""
+        column = self.it.column
+        return f"coalesce({self.stored(column, expression)}, {_q(column)})" if column in self.forms else expression
 
     def hit(self, *more: str, days: bool = True) -> str:
         parts = [self.matching(), self.in_days() if days else "true", self.chosen(), *more]
@@ -142,17 +179,19 @@ class _Builder:
                 raise ValueError(
                     f"{self.it.operation} on {self.it.table}: expected a value, or {{sql = '…'}}; got {given!r}."
                 )
-            return f"({given['sql']})"
-        return _literal(given)
+            return self.stored(self.it.column, f"({self.text(str(given['sql']))})")
+        # A text is what arrives, as it is.
+        plain = given is None or isinstance(given, str)
+        return _literal(given) if plain else self.stored(self.it.column, _literal(given))
 
     def scale(self) -> str:
-        return self.replace(self.number(f"{_q(self.it.column)} * {_literal(self.it.value)}"))
+        return self.replace(self.moved(self.number(f"{self.read(self.it.column)} * {_literal(self.it.value)}")))
 
     def add(self) -> str:
-        return self.replace(self.number(f"{_q(self.it.column)} + {_literal(self.it.value)}"))
+        return self.replace(self.moved(self.number(f"{self.read(self.it.column)} + {_literal(self.it.value)}")))
 
     def negate(self) -> str:
-        return self.replace(f"-{_q(self.it.column)}")
+        return self.replace(self.moved(f"-{self.read(self.it.column)}"))
 
     def swap(self) -> str:
         one, two, hit = self.it.column, str(self.it.value), self.hit()
@@ -216,7 +255,7 @@ class _Builder:
     def duplicate(self) -> str:
         changed = {self.it.column: self.fresh(self.it.column)} if self.it.column else {}
         for name, expression in (self.it.value or {}).items():  # type: ignore[attr-defined]
-            changed[name] = f"({expression})"
+            changed[name] = self.stored(name, f"({self.text(expression)})")
         return self.with_copies(changed, self.hit())
 
     def replay_days(self) -> str:
@@ -230,8 +269,10 @@ class _Builder:
         changed = {self.it.column: self.fresh(self.it.column)} if self.it.column else {}
         if shift:
             for name, kind in self.columns.items():
-                if is_of(kind, MOMENTS) and not name.startswith(_BOOKKEEPING):
-                    changed[name] = f"{_q(name)} + interval {shift} day"
+                form = self.forms.get(name)
+                moment = form.kind == "time" if form else is_of(kind, MOMENTS)
+                if moment and not name.startswith(_BOOKKEEPING):
+                    changed[name] = self.stored(name, f"{self.read(name)} + interval {shift} day")
         return self.with_copies(changed, f"coalesce({again}, false)")
 
     def add_entities(self) -> str:
@@ -267,21 +308,22 @@ class _Builder:
 
     def regroup_time(self) -> str:
         per = f"cast({_q(self.it.per)} as varchar)"
-        size, column = int(str(self.it.value)), _q(self.it.column)
+        size, column = int(str(self.it.value)), self.it.column
         assert self.it.first_day is not None
         # Each entity's blocks begin in a week of its own, so that the sum over all entities stays as even as before.
         begins = f"({_literal(self.it.first_day)} + cast(7 * floor({size} * {_share(per, 'block')}) as integer))"
         day = f"cast({self.time} as date)"
         back = f"7 * ((({day} - {begins}) // 7) % {size})"
-        moved = f"{column} - to_days(cast({back} as integer))"
-        return self.replace(moved, f"{day} >= {begins}")
+        moved = f"{self.read(column)} - to_days(cast({back} as integer))"
+        return self.replace(self.moved(moved), f"{day} >= {begins}")
 
     def shift_time(self) -> str:
-        column, value = _q(self.it.column), self.it.value
+        column, value = self.read(self.it.column), self.it.value
         if isinstance(value, str):
-            return self.replace(f"timezone({_literal(value)}, timezone('UTC', {column}))")
-        seconds = round(float(str(value)) * 3600)
-        return self.replace(f"{column} + to_seconds({seconds})")
+            moved = f"timezone({_literal(value)}, timezone('UTC', {column}))"
+        else:
+            moved = f"{column} + to_seconds({round(float(str(value)) * 3600)})"
+        return self.replace(self.moved(moved))
 
     def delay(self) -> str:
         if self.as_of is None:

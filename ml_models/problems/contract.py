@@ -86,8 +86,10 @@ class Expectation:
     Every feature of the named `families` whose side of risk is known moves by half a standard deviation towards risk,
     all together, because features that say the same thing cannot move alone (a longer silence with as many visits this
     week is no customer). The mean score's log-odds must then rise by `at_least`: in odds a bound can be met at any rate
-    of lapsing, and .05 is a twentieth of the mean where lapses are rare. Zero and below mean "must not fall"; there the
-    standard error of a rate among so many customers is allowed at least.
+    of lapsing, and .05 is a twentieth of the mean where lapses are rare. A model that hardly tells customers apart owes
+    a part of its own spread only. Zero means "must not fall", beyond what is noise: the standard error of a rate among
+    so many customers, and its movement from week to week. Below zero is for a family that says little beside its
+    neighbours: it may fall by as much, by the noise, or by a quarter of the model's answer to a slip on all sides.
 
     Raises:
         ValueError: `at_least` is beyond what any model can show.

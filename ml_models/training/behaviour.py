@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from ml_models.odds import log_odds, moved_odds
-from ml_models.problems.contract import Expectation, Problem
+from ml_models.problems.contract import Problem
 from ml_models.rows import features_of
 
 HALF_A_SPREAD = 0.5
@@ -25,7 +25,11 @@ SHARE_OF_SPREAD = 0.1
 """The part of the standard deviation of its own log-odds by which a model must answer a slip on all sides: half a
 deviation of every feature moves a score by several times that, if the signs agree."""
 
-MONEY = ("cents", "cents a week")
+SHARE_OF_ANSWER = 0.25
+"""The part of its answer to a slip on all sides by which a model may contradict one family alone: features that say the
+same thing share their coefficients, and some come out with the wrong sign."""
+
+MONEY = ("cents", "cents a week", "cents a period")
 # What floating-point sums may differ by when rows stand in another order.
 _ROUNDING = 1e-9
 
@@ -57,7 +61,7 @@ def behaves(
     score = _score(pipeline, frame, problem)
     return [
         *_invariance(pipeline, frame, score, problem),
-        *(_direction(pipeline, frame, score, problem, one, movement) for one in problem.behaviour.expectations),
+        *_directions(pipeline, frame, score, problem, movement),
         *_extremes(pipeline, frame, score, problem),
     ]
 
@@ -111,37 +115,52 @@ def _invariance(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: 
     ]
 
 
-def _direction(
-    pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: Problem, expected: Expectation, movement: float
-) -> BehaviourResult:
-    """Move the families' features towards risk by half a standard deviation of these rows, and compare mean scores."""
+def _directions(
+    pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: Problem, movement: float
+) -> list[BehaviourResult]:
+    """Move families of features towards risk by half a standard deviation of these rows, and compare mean scores."""
+    mean, spread = float(score.mean()), float(log_odds(score).std())
+    # What so many customers, or one week after the other, cannot tell from nothing is no contradiction.
+    noise = float(np.hypot(np.sqrt(mean * (1 - mean) / len(frame)), movement))
+    everything = _answer(pipeline, frame, mean, problem, tuple(problem.families))
+    results = []
+    for expected in problem.behaviour.expectations:
+        change = _answer(pipeline, frame, mean, problem, expected.families)
+        bound = moved_odds(mean, expected.at_least) - mean
+        if expected.at_least > 0:
+            # A sound model of customers who are hard to tell apart moves little, whatever happens to them.
+            bound = max(min(bound, moved_odds(mean, SHARE_OF_SPREAD * spread) - mean), _ROUNDING)
+        elif expected.at_least == 0:
+            bound = -noise
+        else:
+            bound = min(bound, -noise, -SHARE_OF_ANSWER * everything)
+        results.append(
+            _result(
+                "directions",
+                expected.name,
+                change >= bound,
+                change,
+                bound,
+                f"For {expected.name} the mean score, {mean:.4f}, changes by {change:+.4f}; at least {bound:+.4f} is "
+                "expected.",
+            )
+        )
+    return results
+
+
+def _answer(pipeline: Pipeline, frame: pd.DataFrame, mean: float, problem: Problem, families: tuple[str, ...]) -> float:
+    """Return by how much the mean score changes where the features of these families move towards risk."""
     moved = {}
     for name in problem.features:
         feature = problem.catalogue[name]
-        if feature.family in expected.families and feature.risk != "either":
+        if feature.family in families and feature.risk != "either":
             values = frame[name].astype("float64")
             spread = float(values.std(ddof=0))
             step = (1 if feature.risk == "high" else -1) * HALF_A_SPREAD * (spread if np.isfinite(spread) else 0.0)
-            # Inside what the catalogue allows: a customer with minus two visits is nobody.
-            moved[name] = (values + step).clip(feature.low, feature.high)
-    mean = float(score.mean())
-    change = float(_score(pipeline, frame.assign(**moved), problem).mean() - mean)
-    if expected.at_least > 0:
-        # A sound model of customers who are hard to tell apart moves little, whatever happens to them.
-        step = min(expected.at_least, SHARE_OF_SPREAD * float(log_odds(score).std()))
-        bound = max(moved_odds(mean, step) - mean, _ROUNDING)
-    else:
-        # What so many customers, or one week after the other, cannot tell from nothing is no contradiction.
-        noise = float(np.hypot(np.sqrt(mean * (1 - mean) / len(frame)), movement))
-        bound = min(moved_odds(mean, expected.at_least) - mean, -noise)
-    return _result(
-        "directions",
-        expected.name,
-        change >= bound,
-        change,
-        bound,
-        f"For {expected.name} the mean score, {mean:.4f}, changes by {change:+.4f}; at least {bound:+.4f} is expected.",
-    )
+            # Inside what there is: a customer with minus two visits, or with visits and no spend, is nobody.
+            low, high = values.quantile(EXTREME_QUANTILE), values.quantile(1 - EXTREME_QUANTILE)
+            moved[name] = (values + step).clip(values.clip(upper=low), values.clip(lower=high))
+    return float(_score(pipeline, frame.assign(**moved), problem).mean() - mean)
 
 
 def _extremes(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: Problem) -> list[BehaviourResult]:
@@ -164,7 +183,7 @@ def _extremes(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: Pr
             worst >= high,
             worst,
             high,
-            f"A customer at the bad end of every feature scores {worst:.3f}; at least {high:.3f} is expected: "
+            f"A customer who has slipped away in every way scores {worst:.3f}; at least {high:.3f} is expected: "
             f"{times:g} times the odds of the mean, {mean:.3f}, or to be among the tenth that scores highest.",
         ),
         _result(
@@ -173,7 +192,7 @@ def _extremes(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: Pr
             best <= low,
             best,
             low,
-            f"A customer at the good end of every feature scores {best:.3f}; at most {low:.3f} is expected: "
+            f"A customer who is there in every way scores {best:.3f}; at most {low:.3f} is expected: "
             f"the odds of the mean, {mean:.3f}, divided by {times:g}, or to be among the tenth that scores lowest.",
         ),
         _result(
@@ -189,13 +208,17 @@ def _extremes(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: Pr
 
 
 def _extreme(frame: pd.DataFrame, problem: Problem, end: str) -> pd.DataFrame:
-    """Return one row with every feature at its 2 % or 98 % quantile, on the side of risk (`high`) or opposite (`low`).
+    """Return one row with every telling feature at its 2 % or 98 % quantile, on the side of risk (`high`) or opposite.
 
-    Features without a side stay at their median; a column without values stays null.
+    Telling are the families of which an expectation asks that risk rises. Of the others (how much is spent, how widely)
+    a model that knows how often a customer comes may rightly say the opposite; they stay at their median, as do
+    features without a side. A column without values stays null.
     """
+    telling = {one for expected in problem.behaviour.expectations if expected.at_least > 0 for one in expected.families}
     row = {}
     for name in problem.features:
-        risk = problem.catalogue[name].risk
+        feature = problem.catalogue[name]
+        risk = feature.risk if feature.family in telling else "either"
         share = 0.5 if risk == "either" else 1 - EXTREME_QUANTILE if risk == end else EXTREME_QUANTILE
         row[name] = float(frame[name].astype("float64").quantile(share))
     return pd.DataFrame([row])

@@ -1,7 +1,7 @@
 """The simplest candidate that nothing beats: when a more complex one has shown that it is worth its complexity.
 
-Candidates stand in the order of their `complexity`. From the simplest on, the next one that beats the present one takes
-its place, up to the family that the search chose. What is compared is the log-loss of fits on the train part, row by
+Candidates stand in the order of their `complexity`. The first that none of those after it beats is the candidate; the
+last to be asked is the family that the search chose. What is compared is the log-loss of fits on the train part, row by
 row on the holdout, with an interval over customers: weeks of the same customer are nearly one observation.
 
 What "beats" asks depends on what is bought. (1) Beyond noise, the upper end of the 95 % interval below zero, always
@@ -83,15 +83,14 @@ def simplest_unbeaten(
     order = {one.name: one for one in sorted(candidates, key=lambda one: one.complexity) if one.name in scores}
     limit = order[chosen].complexity
     rivals = [one for one in order.values() if one.complexity < limit] + [order[chosen]]
-    present = rivals[0]
-    for one in rivals[1:]:
-        more = reads_more(one, present)
-        if duel(outcome, scores[one.name], scores[present.name], groups, reads_more=more).beats:
-            present = one
-    if present.name == chosen:
-        return present, None
-    more = reads_more(order[chosen], present)
-    return present, duel(outcome, scores[chosen], scores[present.name], groups, reads_more=more)
+    for position, one in enumerate(rivals):
+        duels = [
+            duel(outcome, scores[other.name], scores[one.name], groups, reads_more=reads_more(other, one))
+            for other in rivals[position + 1 :]
+        ]
+        if not any(found.beats for found in duels):
+            return one, duels[-1] if duels else None
+    raise AssertionError("nothing is left that could beat the last one")
 
 
 def text(interval: Interval) -> str:

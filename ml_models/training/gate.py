@@ -14,6 +14,7 @@ import pandas as pd
 from ml_models.metrics import (
     MINIMUM_PER_CLASS,
     MINIMUM_ROWS,
+    Interval,
     band_order,
     clustered_calibration_noise,
     paired_log_loss,
@@ -26,7 +27,7 @@ from ml_models.problems.contract import Problem
 from ml_models.training.baselines import BASE_RATE, RECENCY_RULE, RFM
 from ml_models.training.behaviour import behaves
 from ml_models.training.champion_challenge import CANDIDATE, CHAMPION, Champion, Comparison, compare_with_champion
-from ml_models.training.choice import HARM, duel, simplest_unbeaten, text
+from ml_models.training.choice import HARM, WORTH, simplest_unbeaten, text
 from ml_models.training.search import Log, TrainingResult, finish, search, silent
 
 
@@ -127,17 +128,18 @@ def judge(
     of the comparison, where the candidate's recipe was fitted without the customers that it scores; the baselines too.
 
     enough_evidence: the judged rows are enough to say anything. beats_base_rate: log-loss lower than the base rate's
-    beyond customer-clustered noise (95 % upper bound of the paired difference below zero). beats_recency_rule,
-    beats_rfm_logistic: the candidate is that baseline, or beats it as `choice` asks of more features, the rule also in
-    AUC; against a champion it may be as good as the regression (see `_beats_rfm`). calibration: expected calibration
-    error within chance, the season's movement and a step in odds, or no worse than the champion's. negative_control:
-    the same recipe, trained on shuffled labels, must not beat both base rate and recency rule on the holdout, or the
-    gate proves nothing. (One of them it may: a random direction along the axis of activity ranks customers a little,
-    for better or worse.) simpler_is_worse: it is the simplest family that nothing beats. beats_champion: log-loss lower
-    than the champion's beyond noise on the same rows, or not higher beyond noise where there are grounds to replace it
-    (see champion_challenge.grounds). no_slice_worse: no slice is worse than the champion's by more than its margin,
-    beyond noise. invariance, directions, extremes: behavioural tests of the pipeline that would be deployed (see
-    behaviour).
+    beyond customer-clustered noise (95 % upper bound of the paired difference below zero), by `choice.WORTH` at least.
+    beats_recency_rule, beats_rfm_logistic: the candidate is that baseline, or its log-loss is lower and more than
+    `worse_margin` above the baseline's is ruled out, for the rule also with a higher AUC; against a champion it may be
+    as good as the regression. (Whether more features are worth it is asked by simpler_is_worse.) calibration: expected
+    calibration error within chance, the season's movement and a step in odds, or no worse than the champion's.
+    negative_control: the same recipe, trained on shuffled labels, must not beat both base rate and recency rule on the
+    holdout, or the gate proves nothing. (One of them it may: a random direction along the axis of activity ranks
+    customers a little, for better or worse.) simpler_is_worse: it is the simplest family that nothing beats.
+    beats_champion: log-loss lower than the champion's beyond noise on the same rows, or not higher beyond noise where
+    there are grounds to replace it (see champion_challenge.grounds). no_slice_worse: no slice is worse than the
+    champion's by more than its margin, beyond noise. invariance, directions, extremes: behavioural tests of the
+    pipeline that would be deployed (see behaviour).
 
     Whether SQL says the same as scikit-learn is no matter of promotion: see steps/publishing.py.
     """
@@ -150,15 +152,12 @@ def judge(
         outcome, groups = compared.rows[label].to_numpy(), compared.rows[entity].to_numpy()
         scores = {str(name): compared.scores[name].to_numpy() for name in compared.scores}
         score = scores[CANDIDATE]
-    control = _beats(
-        "shuffled_labels", holdout_outcome, holdout_scores["shuffled_labels"], holdout_scores, holdout_groups
-    )
     return [
         _enough_evidence(outcome, policy),
-        *_beats(result.candidate, outcome, score, scores, groups),
+        *_beats(result.candidate, outcome, score, scores, groups, policy),
         _beats_rfm(result.candidate, outcome, score, scores[RFM], groups, policy, first=scores is holdout_scores),
         _calibrated(outcome, score, scores.get(CHAMPION), groups, result.movement, policy),
-        _control_fails(control),
+        _control_fails(holdout_outcome, holdout_scores, holdout_groups),
         _simpler_is_worse(result, problem),
         _beats_champion(compared, problem, policy),
         _no_slice_worse(compared, problem, policy),
@@ -185,34 +184,52 @@ def _beats(
     score: npt.NDArray[np.float64],
     scores: dict[str, npt.NDArray[np.float64]],
     groups: npt.NDArray[np.object_],
+    policy: GatePolicy,
 ) -> list[GateResult]:
     base = paired_log_loss(outcome, score, scores[BASE_RATE], groups)
+    worth = WORTH * float(row_log_loss(outcome, scores[BASE_RATE]).mean())
     against_base = GateResult(
         "beats_base_rate",
-        base.high < 0,
+        base.high < 0 and base.value <= -worth,
         base.high,
         0.0,
-        f"Log-loss against the base rate: {text(base)}; must be below 0.",
+        # A model of nothing is below the rate beyond noise once in forty times, by a thousandth of its log-loss.
+        f"Log-loss against the base rate: {text(base)}; must be below 0, by {worth:.4f} at least.",
     )
     if name == RECENCY_RULE:
         return [against_base, _is_baseline("beats_recency_rule", "recency rule")]
-    rule = duel(outcome, score, scores[RECENCY_RULE], groups, reads_more=True)
+    rule = paired_log_loss(outcome, score, scores[RECENCY_RULE], groups)
+    margin = policy.worse_margin * float(row_log_loss(outcome, scores[RECENCY_RULE]).mean())
+    if name == RFM:
+        # It is the candidate because nothing beats it; what beat the rule may be it, or what reads still more.
+        return [against_base, _no_worse("beats_recency_rule", "recency rule", rule, margin)]
     auc, rule_auc = score_metrics(outcome, score)["auc"], score_metrics(outcome, scores[RECENCY_RULE])["auc"]
     return [
         against_base,
         GateResult(
             "beats_recency_rule",
-            rule.beats and auc > rule_auc,
-            rule.difference.high,
-            rule.bound,
-            f"Log-loss against the recency rule: {rule.sentence}. AUC {auc:.3f} against {rule_auc:.3f}; must be "
-            "higher.",
+            rule.value < 0 and rule.high < margin and auc > rule_auc,
+            rule.high,
+            margin,
+            f"Log-loss against the recency rule: {text(rule)}; must be below 0, its upper end below {margin:.4f}. AUC "
+            f"{auc:.3f} against {rule_auc:.3f}; must be higher.",
         ),
     ]
 
 
 def _is_baseline(gate: str, baseline: str) -> GateResult:
     return GateResult(gate, True, 0.0, 0.0, f"The candidate is the {baseline} itself, because nothing beats it.")
+
+
+def _no_worse(gate: str, baseline: str, difference: Interval, margin: float) -> GateResult:
+    return GateResult(
+        gate,
+        difference.low <= 0 and difference.value <= margin,
+        difference.value,
+        margin,
+        f"Log-loss against the {baseline}: {text(difference)}; must not be above 0 beyond noise, nor above "
+        f"{margin:.4f}.",
+    )
 
 
 def _beats_rfm(
@@ -227,26 +244,18 @@ def _beats_rfm(
 ) -> GateResult:
     if name == RFM:
         return _is_baseline("beats_rfm_logistic", "RFM regression")
-    found = duel(outcome, score, rfm, groups, reads_more=name != RECENCY_RULE)
-    difference = found.difference
+    difference = paired_log_loss(outcome, score, rfm, groups)
+    margin = policy.worse_margin * float(row_log_loss(outcome, rfm).mean())
     if not first or name == RECENCY_RULE:
         # What would go on serving is the champion, not the regression: a world that just changed blurs all models. And
-        # the recency rule is the candidate only where the regression did not beat it.
-        margin = policy.worse_margin * float(row_log_loss(outcome, rfm).mean())
-        return GateResult(
-            "beats_rfm_logistic",
-            difference.low <= 0 and difference.value <= margin,
-            difference.value,
-            margin,
-            f"Log-loss against the RFM regression: {text(difference)}; must not be above 0 beyond noise, nor above "
-            f"{margin:.4f}.",
-        )
+        # the recency rule is the candidate only where the regression does not beat it.
+        return _no_worse("beats_rfm_logistic", "RFM regression", difference, margin)
     return GateResult(
         "beats_rfm_logistic",
-        found.beats,
+        difference.value < 0 and difference.high < margin,
         difference.high,
-        found.bound,
-        f"Log-loss against the RFM regression: {found.sentence}.",
+        margin,
+        f"Log-loss against the RFM regression: {text(difference)}; must be below 0, its upper end below {margin:.4f}.",
     )
 
 
@@ -286,13 +295,21 @@ def _calibrated(
     )
 
 
-def _control_fails(control: list[GateResult]) -> GateResult:
-    worst = max(control, key=lambda result: result.observed)
-    leaked = all(result.passed for result in control)
+def _control_fails(
+    outcome: npt.NDArray[np.int64], scores: dict[str, npt.NDArray[np.float64]], groups: npt.NDArray[np.object_]
+) -> GateResult:
+    control = scores["shuffled_labels"]
+    against = {
+        name: paired_log_loss(outcome, control, scores[baseline], groups)
+        for name, baseline in (("base rate", BASE_RATE), ("recency rule", RECENCY_RULE))
+    }
+    auc, rule_auc = (score_metrics(outcome, one)["auc"] for one in (control, scores[RECENCY_RULE]))
+    name, worst = max(against.items(), key=lambda item: item[1].high)
+    leaked = worst.high < 0 and auc > rule_auc
     return GateResult(
         "negative_control",
         not leaked,
-        worst.observed,
+        worst.high,
         0.0,
         "The same recipe trained on shuffled labels "
         + (
@@ -300,7 +317,7 @@ def _control_fails(control: list[GateResult]) -> GateResult:
             if leaked
             else "is refused, as it must be."
         )
-        + f" {worst.sentence}",
+        + f" Log-loss against the {name}: {text(worst)}. AUC {auc:.3f}, the rule's {rule_auc:.3f}.",
     )
 
 
@@ -311,8 +328,8 @@ def _simpler_is_worse(result: TrainingResult, problem: Problem) -> GateResult:
         if one.name in result.holdout_scores
     }
     outcome, groups = (result.holdout_predictions[name].to_numpy() for name in (problem.label, problem.entity))
-    found, lost = simplest_unbeaten(problem.candidates, scores, outcome, groups, result.candidate)
-    if lost is not None:
+    found, lost = simplest_unbeaten(problem.candidates, scores, outcome, groups, result.searched or result.candidate)
+    if found.name != result.candidate and lost is not None:
         return GateResult(
             "simpler_is_worse",
             False,

@@ -56,6 +56,7 @@ class TrainingResult:
     `excluded`: cutoffs between `trained_from` and `trained_through` that were kept out of training; `window`: whether
     older cutoffs were left out ("recent") or not ("expanding").
     `left_out`: features that no fit took, and why; `movement`: see `metrics.rate_movement`, over all rows used.
+    `searched`: the family that the inner rows spoke for, of which the candidate is it or simpler.
     """
 
     problem: str
@@ -85,6 +86,7 @@ class TrainingResult:
     rows: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     movement: float = 0.0
+    searched: str = ""
 
 
 @dataclass(frozen=True)
@@ -263,6 +265,7 @@ def finish(searched: Searched, family: str, why: str, log: Log | None = None) ->
         rows={part: len(rows) for part, rows in searched.parts.items()},
         left_out=searched.left_out,
         movement=rate_movement(frame[label], frame[problem.cutoff]),
+        searched=searched.chosen,
     )
 
 

@@ -109,7 +109,7 @@ def split_training_set(
     >>> from ml_models.problems.lapse.problem import lapse
     >>> weeks = pd.date_range("2017-03-27", periods=8, freq="7D")
     >>> rows = pd.DataFrame({"customer_id": "c1", "cutoff_date": weeks, "trips_28d": 2, "lapsed": 0})
-    >>> problem = replace(lapse(Question(), (), ()), features=("trips_28d",))
+    >>> problem = replace(lapse(Question(), ()), features=("trips_28d",))
     >>> frame, split = split_training_set(rows, problem, quarantined=[date(2017, 4, 3)])
     >>> frame["split"].tolist()
     ['train', 'quarantined', 'gap', 'gap', 'holdout', 'holdout', 'holdout', 'holdout']
@@ -151,7 +151,7 @@ def inner_split(train: pd.DataFrame, problem: Problem) -> tuple[pd.Series, str]:
     >>> from ml_models.problems.question import Question
     >>> from ml_models.problems.lapse.problem import lapse
     >>> train = pd.DataFrame({"customer_id": "c1", "cutoff_date": pd.date_range("2017-03-27", periods=8, freq="7D")})
-    >>> sides, how = inner_split(train, lapse(Question(), (), ()))
+    >>> sides, how = inner_split(train, lapse(Question(), ()))
     >>> sides.tolist()
     ['fit', 'fit', 'gap', 'gap', 'gap', 'validate', 'validate', 'validate']
     >>> how

@@ -16,6 +16,7 @@ from typing import Any
 from resources.airbyte.landing import StreamPlan, plan_stream
 from resources.airbyte.protocol import AirbyteError
 from resources.company import company
+from resources.company.choice import chosen, folder_of
 
 CONNECTORS_DIR = Path(__file__).resolve().parent.parent.parent / "connectors"
 PLACEHOLDER = re.compile(r"\$\{(clock|env:([A-Za-z_][A-Za-z0-9_]*))\}")
@@ -23,7 +24,11 @@ PLACEHOLDER = re.compile(r"\$\{(clock|env:([A-Za-z_][A-Za-z0-9_]*))\}")
 
 @dataclass(frozen=True)
 class Connection:
-    """One connection. `streams` empty means all that the catalog offers; `prefix` is put before their table names."""
+    """One connection. `streams` empty means all that the catalog offers; `prefix` is put before their table names.
+
+    What a published source (`package`) offers is a matter of the connection's configuration: `catalogs` is the folder
+    in which its catalog stands, under the connection's name. A source of `connectors/` has its catalog beside it.
+    """
 
     name: str
     source: str
@@ -31,6 +36,8 @@ class Connection:
     streams: Sequence[str]
     config: Mapping[str, Any]
     prefix: str = ""
+    package: str = ""
+    catalogs: Path | None = None
 
     @property
     def executable(self) -> Path:
@@ -40,6 +47,8 @@ class Connection:
     @property
     def catalog_file(self) -> Path:
         """The committed answer of `discover`: definitions load without starting a connector."""
+        if self.package and self.catalogs:
+            return self.catalogs / f"{self.name}.catalog.json"
         return self.folder / "catalog.json"
 
     @property
@@ -127,10 +136,12 @@ def load_connections(file: str = "", connectors_dir: str = "") -> dict[str, Conn
     """
     folder = Path(connectors_dir) if connectors_dir else CONNECTORS_DIR
     if not file:
-        return _connections({name: one.model_dump() for name, one in company().airbyte.items()}, folder)
+        return _connections(
+            {name: one.model_dump() for name, one in company().airbyte.items()}, folder, folder_of(chosen())
+        )
     path = Path(file)
     try:
-        return _connections(json.loads(path.read_text(encoding="utf-8")), folder)
+        return _connections(json.loads(path.read_text(encoding="utf-8")), folder, path.parent)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AirbyteError(
             f"Expected a table of connections (name: source, streams, config) in {path}, but: {error!r}.",
@@ -138,7 +149,7 @@ def load_connections(file: str = "", connectors_dir: str = "") -> dict[str, Conn
         ) from error
 
 
-def _connections(rows: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, Connection]:
+def _connections(rows: Mapping[str, Mapping[str, Any]], folder: Path, catalogs: Path) -> dict[str, Connection]:
     return {
         name: Connection(
             name=name,
@@ -147,6 +158,8 @@ def _connections(rows: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[st
             streams=tuple(row.get("streams", ())),
             config=row.get("config", {}),
             prefix=row.get("prefix", ""),
+            package=row.get("package", ""),
+            catalogs=catalogs,
         )
         for name, row in rows.items()
     }

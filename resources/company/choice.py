@@ -43,7 +43,7 @@ def chosen() -> str:
         if given not in there:
             raise CompanyError(
                 f"BATON_COMPANY must name a folder in companies/ with a {FILE}: {', '.join(there)}. It is {given!r}"
-                f"{_meant(given, there)}. Correct it, or make the folder: docs/how-to/source.md says how."
+                f"{_meant(given, there)}. Correct it, or make the folder: docs/your_company.md says how."
             )
         return given
     own = [name for name in there if name != BUNDLED]
@@ -76,7 +76,7 @@ def load(folder: Path) -> Company:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise CompanyError(
-            f"Expected {where}, and it cannot be read: {error.strerror or error}. Write it: docs/how-to/source.md says "
+            f"Expected {where}, and it cannot be read: {error.strerror or error}. Write it: docs/your_company.md says "
             "how."
         ) from error
     except UnicodeDecodeError as error:

@@ -14,6 +14,7 @@ from resources.company.canonical import TABLES
 from resources.company.choice import CompanyError
 from resources.company.documentation import fitted
 from resources.company.model import Company
+from resources.company.owners import name_owners
 from resources.company.reading import Dialect
 from resources.company.staging import staging_files
 
@@ -57,6 +58,7 @@ def variables(company: Company) -> dict[str, Any]:
         "horizon_days": asked.horizon_days,
         "early_days": asked.early_days,
         "parts": sorted(company.parts),
+        "levels_in_lines": company.levels_in_lines,
         "departments": [
             {"name": one.name, "values": list(one.values), "trips": one.trips} for one in company.departments
         ],
@@ -125,6 +127,8 @@ def _write(company: Company, folder: Path, into: Path, project: Path, dialect: D
     for name in _OWN:
         if (folder / name).is_dir():
             shutil.copytree(folder / name, staging / name if name != "staging" else staging, dirs_exist_ok=True)
+    # Before what is made of the file, which names the company's teams already.
+    name_owners(beside, company)
     for name, text in staging_files(company, folder / "staging", dialect).items():
         (staging / name).write_text(text, encoding="utf-8")
     values = variables(company)

@@ -59,16 +59,22 @@ class Question(Strict):
     """What is asked: who of those seen lately will not come again within the horizon."""
 
     horizon_days: int = Field(
-        28, ge=2, le=364, description="What is predicted: no order in [cutoff, cutoff + horizon_days)."
+        asked.Question.horizon_days,
+        ge=2,
+        le=364,
+        description="What is predicted: no order in [cutoff, cutoff + horizon_days).",
     )
     early_days: int | None = Field(
         None, ge=1, description="The early proxy of it, for judging sooner. Default: half the horizon."
     )
     active_within_days: int = Field(
-        28, ge=1, le=364, description="Who is scored: customers with an order in [cutoff - active_within_days, cutoff)."
+        asked.Question.active_within_days,
+        ge=1,
+        le=364,
+        description="Who is scored: customers with an order in [cutoff - active_within_days, cutoff).",
     )
     look_back_days: int = Field(
-        84,
+        asked.Question.look_back_days,
         ge=28,
         le=672,
         description="Features look back over [cutoff - look_back_days, cutoff): 28, 56, or a multiple of 84, which is "
@@ -333,6 +339,11 @@ class Company(Strict):
         """The columns of customers' attributes, as staging names them: small letters, digits and _."""
         given = self.customers.attributes if self.customers else ()
         return tuple(re.sub(r"\W+", "_", name.strip().lower()) for name in given)
+
+    @property
+    def levels_in_lines(self) -> bool:
+        """Whether each order line says itself what its product is; a list of products says it of all lines at once."""
+        return self.products is not None and self.products.table is None
 
     @property
     def department_shares(self) -> tuple[DepartmentShare, ...]:

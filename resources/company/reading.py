@@ -78,14 +78,15 @@ def number(column: Column, dialect: Dialect) -> str:
     text = filled(column, dialect)
     if not column.format:
         return _finite(_double(text, dialect), dialect)
+    point, comma = (".", ",") if column.format == "." else (",", ".")
     # The point of an abbreviation, as in `Rs. 500`, is none of the number's.
-    kept = r"[A-Za-z]+\.|[^0-9.]" if column.format == "." else "[^0-9,]"
-    digits = _replaced(text, kept, "", dialect)
-    if column.format == ",":
-        digits = f"replace({digits}, ',', '.')"
-    # A text without a single digit is no number, and neither is one with two decimal signs.
+    bare = _replaced(text, r"[A-Za-z]+\.|[^0-9.,]", "", dialect)
+    # Where thousands are not where they belong, as in 29.33 read with a decimal comma, the format is another.
+    grouped = rf"^([0-9]*|[0-9]{{1,3}}([{comma}][0-9]{{2,3}})*[{comma}][0-9]{{3}})([{point}][0-9]*)?$"
+    digits = f"replace(replace({bare}, '{comma}', ''), '{point}', '.')"
     below = _matches(text, rf"^[^0-9]*[-{_MINUS}(]|-[^0-9]*$", dialect)
-    value = _double(f"nullif({digits}, '')", dialect)
+    double = _double(f"nullif({digits}, '')", dialect)
+    value = f"case when {_matches(bare, grouped, dialect)} then {double} end"
     return f"case when {below} then -1 else 1 end * {value}"
 
 
@@ -179,3 +180,8 @@ def _replaced(text: str, pattern: str, by: str, dialect: Dialect) -> str:
     if dialect == "bigquery":
         return f"regexp_replace({text}, r'{pattern}', '{by}')"
     return f"regexp_replace({text}, {literal(pattern)}, '{by}', 'g')"
+
+
+def without_number(text: str, dialect: Dialect) -> str:
+    """Return what stands beside a number's digits and signs: a currency, if anything."""
+    return _replaced(text, r"[0-9.,()\s+-]|" + _MINUS, "", dialect)

@@ -43,7 +43,14 @@ def staging_files(company: Company, own: Path, dialect: Dialect) -> dict[str, st
         return {}
     files = dict(made)
     tables = [table for table in (ORDER_LINES, PRODUCTS, CUSTOMERS) if f"{table.name}.sql" in made]
-    files["made_staging.yml"] = _yaml({"version": 2, "models": [_documented(table) for table in tables]})
+    models = [_documented(table) for table in tables]
+    if company.levels_in_lines and tables[0] is ORDER_LINES:
+        models[0]["columns"] += [
+            {"name": column.name, "description": f"{column.description} As the line itself says."}
+            for column in PRODUCTS.columns
+            if column.name in _levels(company, dialect)
+        ]
+    files["made_staging.yml"] = _yaml({"version": 2, "models": models})
     described = _described_sources(own)
     missing = [name for name in _raw_tables(company) if name not in described]
     if missing:
@@ -173,7 +180,25 @@ def _lines(company: Company, dialect: Dialect) -> dict[str, str]:
         "extracted_at": "_arrived_at",
         "extracted_on": "{{ local_date_of_instant('_arrived_at') }}",
     }
-    return {name: found[name] or none[name] for name in none}
+    return {**{name: found[name] or none[name] for name in none}, **_levels(company, dialect)}
+
+
+def _levels(company: Company, dialect: Dialect) -> dict[str, str]:
+    """Return what a line says of its product, where there is no list of products."""
+    products = company.products
+    if products is None or not company.levels_in_lines:
+        return {}
+    null = f"cast(null as {TYPES['text'][dialect]})"
+
+    def level(column: Column | None) -> str:
+        return reading.label(column, dialect) if column else null
+
+    return {
+        "department": level(products.department),
+        "category": level(products.category),
+        "product_type": level(products.product_type),
+        "is_private_label": reading.yes(products.private_label, dialect) if products.private_label else "false",
+    }
 
 
 def products_sql(company: Company, dialect: Dialect) -> str:
@@ -186,7 +211,7 @@ def products_sql(company: Company, dialect: Dialect) -> str:
     product = products.product if products and products.table and products.product else lines.product
 
     def level(column: Column | None) -> str:
-        # A product stands in one place; where rows disagree, the last by name, whatever the order of the rows.
+        # A product stands in one place of the list; where rows disagree, the last by name, in whatever order they come.
         return f"max({reading.label(column, dialect)})" if column else null
 
     private = (
@@ -226,7 +251,7 @@ def customers_sql(company: Company, dialect: Dialect) -> str:
     if customers is None:
         return ""
     attributes = "".join(
-        f",\n    max({reading.label(Column(column=raw), dialect)}) as {name}"
+        f",\n    max({reading.label(Column.model_validate({'column': raw}), dialect)}) as {name}"
         for raw, name in zip(customers.attributes, company.attributes, strict=True)
     )
     return f"""{HEADER}
@@ -268,8 +293,6 @@ def _sources(company: Company, names: list[str]) -> dict[str, Any]:
             "description": (declared.description if declared else "") or f"Raw rows of {company.title}.",
             "config": {"meta": {"dagster": {"asset_key": ["raw", name], "owners": [company.owners.raw]}}},
         }
-        if declared and declared.keys:
-            entry["data_tests"] = [{"unique_combination": {"arguments": {"columns": list(declared.keys)}}}]
         if name == lines.table:
             entry["description"] += " Feeds `staging.stg_order_lines`, and with it everything predicted."
         tables.append(entry)
@@ -287,6 +310,6 @@ def _documented(table: CanonicalTable) -> dict[str, Any]:
 
 
 def _yaml(content: dict[str, Any]) -> str:
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120))

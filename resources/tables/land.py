@@ -102,15 +102,15 @@ def _exchange(connection: "duckdb.DuckDBPyConnection", target: str, offer: Offer
     """Put in the rows that are new, take out those that are gone; return how many."""
     names = ", ".join(map(quoted, offer.staged.columns))
     staged = f"(select {names} from _loading.{STAGED} where {offer.shown})"
-    digest = f"select {offer.day} as _of_day, count(*) as _rows, sum(hash({names})::hugeint) as _digest from"
+    # Of a row without a day too; `in` finds no null.
+    day = f"coalesce({offer.day}, date '0001-01-01')"
+    digest = f"select {day} as _of_day, count(*) as _rows, sum(hash({names})::hugeint) as _digest from"
     connection.execute(
-        # `_of_day`: where their column is called `day`, an inner `day` would hide it and match every row.
-        "create or replace temp table _changed_days as select coalesce(a._of_day, b._of_day) as _of_day "
-        f"from ({digest} {staged} group by 1) a full join ({digest} {target} group by 1) b "
-        "on a._of_day is not distinct from b._of_day "
+        "create or replace temp table _changed_days as select _of_day "
+        f"from ({digest} {staged} group by 1) a full join ({digest} {target} group by 1) b using (_of_day) "
         "where a._rows is distinct from b._rows or a._digest is distinct from b._digest"
     )
-    changed = f"exists (select 1 from _changed_days c where c._of_day is not distinct from {offer.day})"
+    changed = f"{day} in (select _of_day from _changed_days)"
     # Equal rows are told apart by their number: of three, two may stay.
     number = f"hash({names}) as _row, row_number() over (partition by hash({names})) as _number"
     connection.execute(

@@ -1,5 +1,6 @@
 """Loads a company's table into the warehouse, as far as the clock allows, and records until when it was read."""
 
+import contextlib
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,12 +11,13 @@ from zoneinfo import ZoneInfo
 from resources import ingestions
 from resources.clock import Clock
 from resources.company.model import Company, RawTable
-from resources.tables import files
+from resources.tables import bigquery, files
 from resources.tables.errors import TableError
 from resources.tables.land import Landed, Offer, land
 from resources.tables.read import STAGED, Staged, staged
 from resources.tables.times import event_column, instant, local_time, time_column
 from resources.warehouse import DuckDBWarehouse, Warehouse, quoted
+from resources.warehouse.bigquery import BigQueryWarehouse
 
 if TYPE_CHECKING:
     import duckdb
@@ -66,8 +68,16 @@ def load(warehouse: Warehouse, clock: Clock, company: Company, name: str, folder
             f"but it says {now.isoformat()}. What was revealed cannot be hidden again: set the clock forward, or start "
             "anew with another BATON_HOME.",
         )
-    with staged(name, table, folder, _scratch(warehouse)) as read:
-        return _land(warehouse, clock, company, name, folder, read, now)
+    if isinstance(warehouse, BigQueryWarehouse):
+        return _to_bigquery(warehouse, clock, company, name, folder, now)
+    if table.source.startswith("bigquery:") or not isinstance(warehouse, DuckDBWarehouse):
+        raise TableError(
+            name,
+            f"expected the profile `production`, whose warehouse is BigQuery, for {table.source}, and this one has "
+            "another. Set BATON_PROFILE, or name a file or a database.",
+        )
+    with staged(name, table, folder, Path(warehouse.path).parent) as read:
+        return _to_duckdb(warehouse, clock, company, name, folder, read, now)
 
 
 def last_read(warehouse: Warehouse, name: str) -> datetime | None:
@@ -80,8 +90,25 @@ def last_read(warehouse: Warehouse, name: str) -> datetime | None:
     return None if found != found else found.to_pydatetime()
 
 
-def _land(
-    warehouse: Warehouse, clock: Clock, company: Company, name: str, folder: Path, read: Staged, now: datetime
+def _to_bigquery(
+    warehouse: BigQueryWarehouse, clock: Clock, company: Company, name: str, folder: Path, now: datetime
+) -> Loaded:
+    table = company.tables[name]
+    kind, _, place = table.source.partition(":")
+    with contextlib.ExitStack() as held:
+        if kind == "bigquery":
+            found = bigquery.there(warehouse, name, place)
+        else:
+            read = held.enter_context(staged(name, table, folder, Path(tempfile.gettempdir())))
+            found = held.enter_context(bigquery.uploaded(warehouse, name, read))
+        made = bigquery.land(warehouse, company, name, found, now, stands=clock.stands)
+    as_of = now if clock.stands else _known_until(name, table, folder, made.newest, now, company.time.zone)
+    ingestions.record(warehouse, name, as_of)
+    return Loaded(made.landed, as_of, made.newest, made.hidden, made.unreadable)
+
+
+def _to_duckdb(
+    warehouse: DuckDBWarehouse, clock: Clock, company: Company, name: str, folder: Path, read: Staged, now: datetime
 ) -> Loaded:
     import duckdb
 
@@ -98,17 +125,10 @@ def _land(
     day = f"cast({event} as date)" if event else "null::date"
     offer = Offer(name, read, day, arrived or "null", shown, now)
     as_of = now if clock.stands else _known_until(name, table, folder, newest, now, zone)
-    if not isinstance(warehouse, DuckDBWarehouse):
-        raise TableError(name, "expected the embedded profile, and tables load into no other warehouse yet.")
     with warehouse.connect(read_only=False) as connection:
         landed = land(connection, offer)
         ingestions.record_in(connection, [name], as_of)
     return Loaded(landed, as_of, newest, hidden, seen.unreadable)
-
-
-def _scratch(warehouse: Warehouse) -> Path:
-    """Return the folder for what is read: beside the warehouse's file, whose disk is the one known to be large."""
-    return Path(warehouse.path).parent if isinstance(warehouse, DuckDBWarehouse) else Path(tempfile.gettempdir())
 
 
 def _expression(company: Company, name: str, read: Staged) -> str:

@@ -7,12 +7,13 @@ import jsonschema
 import pytest
 
 from resources.company.choice import BUNDLED, FILE, folder_of
-from tools.company_fields import PAGE, ROOT, SCHEMA, page, schema
+from tools.company_fields import PAGE, ROOT, SCHEMA, TABLES_PAGE, page, schema, tables_page
 
 
 def test_the_page_and_the_schema_are_what_the_model_says():
     assert (ROOT / PAGE).read_text() == page(), "Write it anew: python -m tools.company_fields"
     assert (ROOT / SCHEMA).read_text() == schema(), "Write it anew: python -m tools.company_fields"
+    assert (ROOT / TABLES_PAGE).read_text() == tables_page(), "Write it anew: python -m tools.company_fields"
 
 
 def plain(value):

@@ -64,7 +64,7 @@ def test_what_is_wrong_is_told_with_its_field(tmp_path: Path, changed: str, said
 
 def test_a_folder_that_is_half_there_says_how_it_is_made(tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
-    with pytest.raises(CompanyError, match=r"companies/shop/company\.toml.*docs/how-to/source\.md"):
+    with pytest.raises(CompanyError, match=r"companies/shop/company\.toml.*docs/your_company\.md"):
         load(tmp_path / "shop")
 
 

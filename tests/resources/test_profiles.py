@@ -94,3 +94,16 @@ def test_a_home_is_marked_once_and_another_companys_is_refused_untouched(tmp_pat
 def test_a_home_from_before_there_were_companies_is_the_bundled_ones(tmp_path):
     (tmp_path / "warehouse.duckdb").touch()
     assert owner_of(tmp_path) == "complete_journey"
+
+
+def test_a_home_that_answers_another_question_is_refused_untouched_and_one_that_only_looked_is_not(tmp_path):
+    with variables({"BATON_HOME": str(tmp_path), "BATON_COMPANY": "complete_journey"}):
+        claim_home(answering=False)
+        assert (tmp_path / MARK).read_text() == "complete_journey\n\n"
+        claim_home()
+        answered = (tmp_path / MARK).read_text().replace("horizon_days = 28", "horizon_days = 56")
+        (tmp_path / MARK).write_text(answered)
+        with pytest.raises(HomeError, match=r"answer horizon_days = 56.*asks horizon_days = 28.*BATON_HOME=<folder>"):
+            claim_home()
+        claim_home(answering=False)
+    assert (tmp_path / MARK).read_text() == answered

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from tables.conftest import TUESDAY, Shop
+from table_shop import TUESDAY, Shop
 
 from resources.tables import TableError
 from tools.postgres import PASSWORD, Server, serving

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from tables.conftest import MONDAY, Shop
+from table_shop import MONDAY, Shop
 
 from assets.company.quality import quality_assets
 from assets.company.tables import table_assets
@@ -56,7 +56,7 @@ def test_a_load_reports_rows_columns_and_until_when_it_read(shop: Shop, company:
     assert result.success
     [event] = [one for one in result.get_asset_materialization_events() if one.asset_key == RAW_ORDERS]
     metadata = {name: one.value for name, one in event.step_materialization_data.materialization.metadata.items()}
-    columns = metadata.pop("dagster/column_schema")
+    columns: Any = metadata.pop("dagster/column_schema")
     assert [(one.name, one.type) for one in columns.columns][-1] == ("_loaded_at", "TIMESTAMP WITH TIME ZONE")
     assert metadata == {
         "dagster/row_count": 1,

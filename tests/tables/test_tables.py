@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from tables.conftest import MONDAY, TUESDAY, Shop
+from table_shop import MONDAY, TUESDAY, Shop
 
 from resources.clock import Clock
 from resources.tables import TableError, has_new_data

@@ -142,3 +142,56 @@ def test_of_two_set_ups_at_once_the_second_waits_and_finds_everything_done(tmp_p
     assert [one.wait(timeout=60) for one in both] == [0, 0]
     assert (tmp_path / "filled").read_text() == "once "
     assert (tmp_path / ".venv" / LOCK).exists()
+
+
+def company(folder: Path, name: str, block: str) -> None:
+    """Write a company's file with this block of connections."""
+    (folder / "companies" / name).mkdir(parents=True)
+    (folder / "companies" / name / "company.toml").write_text(f'title = "{name}"\n{block}')
+
+
+def published(folder: Path) -> list[Environment]:
+    return bootstrap.published(str(folder / "connectors"), str(folder / "companies"))
+
+
+BLOCK = '[airbyte.shop]\nsource = "here"\npackage = "here"\nversion = "1"\n'
+
+
+def test_a_published_connector_gets_an_environment_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel(tmp_path, "here")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    company(tmp_path, "shop", BLOCK)
+    company(tmp_path, "other", BLOCK + '[airbyte.own]\nsource = "source-own"\n')
+    [environment] = published(tmp_path)
+    bootstrap.bring_up_to_date([environment])
+    assert environment.folder == str(tmp_path / "connectors" / "here")
+    assert subprocess.run([environment.python, "-c", "import here"], check=False).returncode == 0
+    [again] = published(tmp_path)
+    assert again.is_current()
+    (tmp_path / "companies" / "other" / "company.toml").unlink()
+    file = tmp_path / "companies" / "shop" / "company.toml"
+    file.write_text(file.read_text().replace('"1"', '"2"'))
+    [newer] = published(tmp_path)
+    assert not newer.is_current(), "another version is installed anew"
+
+
+@pytest.mark.parametrize("block", ["[airbyte.shop\n", "airbyte = 3\n", '[airbyte.shop]\npackage = "here"\n', ""])
+def test_a_file_that_cannot_be_read_is_left_to_whoever_tells_what_is_wrong(tmp_path: Path, block: str) -> None:
+    company(tmp_path, "shop", block)
+    assert published(tmp_path) == []
+
+
+def test_two_versions_of_one_connector_are_refused(tmp_path: Path) -> None:
+    company(tmp_path, "one", BLOCK)
+    company(tmp_path, "two", BLOCK.replace('"1"', '"2"'))
+    with pytest.raises(SystemExit, match=r"one version of here in all companies, and .*one.* names here==1, .*here==2"):
+        published(tmp_path)
+
+
+def test_a_package_under_the_name_of_a_connector_that_is_there_is_refused(tmp_path: Path) -> None:
+    company(tmp_path, "shop", BLOCK)
+    (tmp_path / "connectors" / "here").mkdir(parents=True)
+    (tmp_path / "connectors" / "here" / "requirements.lock").touch()
+    with pytest.raises(SystemExit, match="the connector here of connectors/ without a package"):
+        published(tmp_path)

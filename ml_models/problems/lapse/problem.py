@@ -7,7 +7,7 @@ regression's AUC from .8508 to .8497, so it is left out; trees get neither imput
 raw values and send nulls their own way.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -99,7 +99,7 @@ _BEHAVIOUR = Behaviour(
 )
 
 
-def lapse(question: Question, parts: Collection[str], departments: Sequence[DepartmentShare]) -> Problem:
+def lapse(question: Question, parts: Collection[str], departments: Iterable[DepartmentShare] = ()) -> Problem:
     """Return the lapse problem of a question, with the features that a company can have.
 
     `parts` are what the company has of what a company may have (`products`, `stores`, …); `departments` are those

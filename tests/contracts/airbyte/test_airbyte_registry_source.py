@@ -16,9 +16,11 @@ def test_a_source_from_the_package_registry_is_synced(world: World) -> None:
     folder = world.folder / "connectors" / "source-faker"
     folder.mkdir(parents=True)
     (folder / ".venv").symlink_to(python_of("source_faker").parents[1])
-    row = {"source": "source-faker", "streams": ["users", "purchases"], "config": {"count": 300, "seed": 7}}
+    row = {"source": "source-faker", "package": "airbyte-source-faker", "streams": ["users", "purchases"]}
+    row["config"] = {"count": 300, "seed": 7}
     (world.folder / "connections.json").write_text(json.dumps({"shop": row}))
-    assert world.workspace().discover("shop") == folder / "catalog.json"
+    # What a published source offers is the connection's affair, and stands with the company.
+    assert world.workspace().discover("shop") == world.folder / "shop.catalog.json"
 
     first = world.sync()
     assert first.streams["users"].rows == 300

@@ -143,7 +143,7 @@ PRODUCED: dict[int, dict[str, object]] = {
             "beats_champion": [True, -0.009552],
             "no_slice_worse": [True, 0.00399],
             "invariance": [True, 0.0],
-            "directions": [True, 0.019089],
+            "directions": [True, 0.018035],
             "extremes": [True, 0.580312],
         },
     },
