@@ -56,7 +56,7 @@ def _tell(found: Proposal) -> None:
     for level, column in found.levels.items():
         _row(level, column.name, f"{column.distinct:,} different")
     for name, value, share in found.departments:
-        _row("department", value, f"{share:.0%} of the spend: {name}")
+        _row("share", value, f"{share:.0%} of the spend: {name}")
     rhythm = found.rhythm
     assert rhythm is not None
     assert rhythm.asked is not None

@@ -183,6 +183,7 @@ def register(
         "trained_from": str(result.trained_from),
         "trained_through": str(result.trained_through),
         "excluded": [str(day) for day in result.excluded],
+        "left_out": result.left_out,
         "judged_against": compared.version if compared else None,
         "comparison_with_champion": compared.how if compared else "",
         "metrics": result.metrics,

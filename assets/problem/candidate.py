@@ -23,9 +23,10 @@ from steps.tables import CANDIDATE, HOLDOUT, TRAINING_SET, described
             owners=[owner_of(CANDIDATE)],
             kinds={"scikitlearn", "mlflow"},
             description=(
-                "One row a registered version: what won a small seeded search (regularised logistic regression against "
-                "histogram gradient boosting), its metrics beside the baselines of the same run, its parameters and "
-                "the fingerprint of its data. The version is in MLflow as `challenger`. The gate's checks decide on it."
+                "One row a registered version: of a small seeded search (recency rule, RFM regression, regularised "
+                "logistic regression, histogram gradient boosting) the simplest that nothing beats, its metrics beside "
+                "the baselines of the same run, its parameters and the fingerprint of its data. The version is in "
+                "MLflow as `challenger`. The gate's checks decide on it."
             ),
         ),
         dg.AssetSpec(
@@ -76,6 +77,8 @@ def candidate(
             "trained_through": version.trained_through.isoformat(),
             "window": evidence.get("window", "expanding"),
             "quarantined_cutoffs": ", ".join(evidence.get("excluded", [])) or "none",
+            "features_left_out": "; ".join(f"{name}: {why}" for name, why in evidence.get("left_out", {}).items())
+            or "none",
             "fingerprint": fingerprint,
             **{name: round(metrics[name], 4) for name in ("auc", "pr_auc", "log_loss", "brier", "calibration_error")},
             "lift_at_10": round(metrics["lift_at_10"], 2),

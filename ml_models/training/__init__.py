@@ -5,7 +5,9 @@ Who calls whom:
     splits.split_training_set     labelled rows -> train, gap and holdout
     recipe.recipe_fingerprint     has this been judged before?
     gate.evaluate_candidate       the entry: everything below, in this order
-        search.train              search, fit, score the holdout; calls splits.inner_split and baselines
+        search.search             parameters of each family; calls splits.inner_split, fitting and baselines
+        choice.simplest_unbeaten  which family is the candidate
+        search.finish             its evidence on the holdout, and its fit on all rows
         champion_challenge        candidate and champion on the same rows
         gate.judge                the verdicts; calls behaviour
 

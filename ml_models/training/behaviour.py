@@ -29,7 +29,7 @@ SHARE_OF_ANSWER = 0.25
 """The part of its answer to a slip on all sides by which a model may contradict one family alone: features that say the
 same thing share their coefficients, and some come out with the wrong sign."""
 
-MONEY = ("cents", "cents a week")
+MONEY = ("cents", "cents a week", "cents a period")
 # What floating-point sums may differ by when rows stand in another order.
 _ROUNDING = 1e-9
 
@@ -183,7 +183,7 @@ def _extremes(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: Pr
             worst >= high,
             worst,
             high,
-            f"A customer at the bad end of every feature scores {worst:.3f}; at least {high:.3f} is expected: "
+            f"A customer who has slipped away in every way scores {worst:.3f}; at least {high:.3f} is expected: "
             f"{times:g} times the odds of the mean, {mean:.3f}, or to be among the tenth that scores highest.",
         ),
         _result(
@@ -192,7 +192,7 @@ def _extremes(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: Pr
             best <= low,
             best,
             low,
-            f"A customer at the good end of every feature scores {best:.3f}; at most {low:.3f} is expected: "
+            f"A customer who is there in every way scores {best:.3f}; at most {low:.3f} is expected: "
             f"the odds of the mean, {mean:.3f}, divided by {times:g}, or to be among the tenth that scores lowest.",
         ),
         _result(
@@ -208,13 +208,17 @@ def _extremes(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: Pr
 
 
 def _extreme(frame: pd.DataFrame, problem: Problem, end: str) -> pd.DataFrame:
-    """Return one row with every feature at its 2 % or 98 % quantile, on the side of risk (`high`) or opposite (`low`).
+    """Return one row with every telling feature at its 2 % or 98 % quantile, on the side of risk (`high`) or opposite.
 
-    Features without a side stay at their median; a column without values stays null.
+    Telling are the families of which an expectation asks that risk rises. Of the others (how much is spent, how widely)
+    a model that knows how often a customer comes may rightly say the opposite; they stay at their median, as do
+    features without a side. A column without values stays null.
     """
+    telling = {one for expected in problem.behaviour.expectations if expected.at_least > 0 for one in expected.families}
     row = {}
     for name in problem.features:
-        risk = problem.catalogue[name].risk
+        feature = problem.catalogue[name]
+        risk = feature.risk if feature.family in telling else "either"
         share = 0.5 if risk == "either" else 1 - EXTREME_QUANTILE if risk == end else EXTREME_QUANTILE
         row[name] = float(frame[name].astype("float64").quantile(share))
     return pd.DataFrame([row])

@@ -27,7 +27,7 @@ from ml_models.problems.contract import Problem
 from ml_models.training.baselines import BASE_RATE, RECENCY_RULE, RFM
 from ml_models.training.behaviour import behaves
 from ml_models.training.champion_challenge import CANDIDATE, CHAMPION, Champion, Comparison, compare_with_champion
-from ml_models.training.choice import HARM, simplest_unbeaten, text
+from ml_models.training.choice import HARM, WORTH, simplest_unbeaten, text
 from ml_models.training.search import Log, TrainingResult, finish, search, silent
 
 
@@ -128,18 +128,18 @@ def judge(
     of the comparison, where the candidate's recipe was fitted without the customers that it scores; the baselines too.
 
     enough_evidence: the judged rows are enough to say anything. beats_base_rate: log-loss lower than the base rate's
-    beyond customer-clustered noise (95 % upper bound of the paired difference below zero). beats_recency_rule,
-    beats_rfm_logistic: the candidate is that baseline, or its log-loss is lower and more than `worse_margin` above the
-    baseline's is ruled out, for the rule also with a higher AUC; against a champion it may be as good as the
-    regression. (Whether more features are worth it is asked by simpler_is_worse.) calibration: expected calibration
-    error within chance, the season's movement and a step in odds, or no worse than the champion's. negative_control:
-    the same recipe, trained on shuffled labels, must not beat both base rate and recency rule on the holdout, or the
-    gate proves nothing. (One of them it may: a random direction along the axis of activity ranks customers a little,
-    for better or worse.) simpler_is_worse: it is the simplest family that nothing beats. beats_champion: log-loss lower
-    than the champion's beyond noise on the same rows, or not higher beyond noise where there are grounds to replace it
-    (see champion_challenge.grounds). no_slice_worse: no slice is worse than the champion's by more than its margin,
-    beyond noise. invariance, directions, extremes: behavioural tests of the pipeline that would be deployed (see
-    behaviour).
+    beyond customer-clustered noise (95 % upper bound of the paired difference below zero), by `choice.WORTH` at least.
+    beats_recency_rule, beats_rfm_logistic: the candidate is that baseline, or its log-loss is lower and more than
+    `worse_margin` above the baseline's is ruled out, for the rule also with a higher AUC; against a champion it may be
+    as good as the regression. (Whether more features are worth it is asked by simpler_is_worse.) calibration: expected
+    calibration error within chance, the season's movement and a step in odds, or no worse than the champion's.
+    negative_control: the same recipe, trained on shuffled labels, must not beat both base rate and recency rule on the
+    holdout, or the gate proves nothing. (One of them it may: a random direction along the axis of activity ranks
+    customers a little, for better or worse.) simpler_is_worse: it is the simplest family that nothing beats.
+    beats_champion: log-loss lower than the champion's beyond noise on the same rows, or not higher beyond noise where
+    there are grounds to replace it (see champion_challenge.grounds). no_slice_worse: no slice is worse than the
+    champion's by more than its margin, beyond noise. invariance, directions, extremes: behavioural tests of the
+    pipeline that would be deployed (see behaviour).
 
     Whether SQL says the same as scikit-learn is no matter of promotion: see steps/publishing.py.
     """
@@ -187,12 +187,14 @@ def _beats(
     policy: GatePolicy,
 ) -> list[GateResult]:
     base = paired_log_loss(outcome, score, scores[BASE_RATE], groups)
+    worth = WORTH * float(row_log_loss(outcome, scores[BASE_RATE]).mean())
     against_base = GateResult(
         "beats_base_rate",
-        base.high < 0,
+        base.high < 0 and base.value <= -worth,
         base.high,
         0.0,
-        f"Log-loss against the base rate: {text(base)}; must be below 0.",
+        # A model of nothing is below the rate beyond noise once in forty times, by a thousandth of its log-loss.
+        f"Log-loss against the base rate: {text(base)}; must be below 0, by {worth:.4f} at least.",
     )
     if name == RECENCY_RULE:
         return [against_base, _is_baseline("beats_recency_rule", "recency rule")]

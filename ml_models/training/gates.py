@@ -6,11 +6,11 @@ How each is measured is in `gate`. This table imports nothing, so that the graph
 GATES = {
     "enough_evidence": "The judged rows are enough to judge on.",
     "beats_base_rate": "Lower log-loss than always predicting the base rate, beyond noise.",
-    "beats_recency_rule": "Lower log-loss and higher AUC than the rule `the longer away, the likelier gone`.",
-    "beats_rfm_logistic": "Log-loss as low as that of a logistic regression on recency, frequency and money.",
+    "beats_recency_rule": "It is the rule `the longer away, the likelier gone`, or has lower log-loss and higher AUC.",
+    "beats_rfm_logistic": "It is the logistic regression on recency, frequency and money, or has as low a log-loss.",
     "calibration": "Predicted probabilities agree with observed rates.",
     "negative_control": "The same recipe on shuffled labels beats no baseline: the evaluation does not leak.",
-    "simpler_is_worse": "No simpler family of models does as well.",
+    "simpler_is_worse": "It is the simplest family of models that nothing beats.",
     "beats_champion": (
         "Lower log-loss than the champion on the same matured rows, beyond noise; no higher where the champion learned "
         "from bad rows, is too old, or is outgrown by labels."

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from resources.company.model import Column
 from resources.company.proposal.columns import ColumnLook
+from resources.company.proposal.fields import column_of
 from resources.company.proposal.roles import best, named
 from resources.company.reading import key, label
 
@@ -32,12 +32,16 @@ LEVELS = ("department", "category", "product_type")
 
 @dataclass(frozen=True)
 class Beside:
-    """A table that lists what orders name: its key, its other columns, and the share of the orders' that it holds."""
+    """A table that lists what orders name: its key and its other columns.
+
+    `share`: how much of what orders name it holds. `unique`: each row has a key of its own.
+    """
 
     landed: "Landed"
     key: str
     columns: list[ColumnLook]
     share: float
+    unique: bool
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -65,7 +69,8 @@ def beside(
     if not found:
         return None
     share, chosen = max(found, key=lambda pair: pair[0])
-    return Beside(other, chosen.name, [one for one in columns if one is not chosen and one.filled], share)
+    unique = chosen.distinct == other.rows
+    return Beside(other, chosen.name, [one for one in columns if one is not chosen and one.filled], share, unique)
 
 
 def named_table(landed: "Landed", role: str) -> bool:
@@ -80,7 +85,7 @@ def _is_id(column: ColumnLook) -> bool:
 
 
 def _keys(landed: "Landed", column: ColumnLook) -> set[str]:
-    read = key(Column(column=column.name), "duckdb")
+    read = key(column_of(column.name), "duckdb")
     return {one for (one,) in landed.all(f"select distinct {read} from looked where {column.sql} is not null")}
 
 
@@ -100,16 +105,16 @@ def departments_of(
     landed: "Landed", products: Beside | None, product: ColumnLook | None, level: ColumnLook, spend: str
 ) -> list[tuple[str, str, float]]:
     """Return the largest departments: their names as features have them, their values and their share of the spend."""
-    value = label(Column(column=level.name), "duckdb")
+    value = label(column_of(level.name), "duckdb")
     if products is None:
         rows = landed.all(f"select {value} as v, sum({spend}) from looked where {spend} > 0 group by 1")
         by_value = {str(one): float(spent) for one, spent in rows if one is not None}
         total = sum(float(spent) for _, spent in rows)
     else:
         assert product is not None
-        read = key(Column(column=product.name), "duckdb")
+        read = key(column_of(product.name), "duckdb")
         spent_on = dict(landed.all(f"select {read} as p, sum({spend}) from looked where {spend} > 0 group by 1"))
-        theirs = key(Column(column=products.key), "duckdb")
+        theirs = key(column_of(products.key), "duckdb")
         by_value, total = {}, float(sum(spent_on.values()))
         for number, one in products.landed.all(f"select {theirs} as p, max({value}) from looked group by 1"):
             if one is not None:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from resources.company.model import Column
+from resources.company.proposal.fields import column_of
 from resources.company.reading import number
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def number_of_text(landed: "Landed", name: str, column: str, filled: int) -> Num
     if fitting < MOST * filled:
         return None
     if plain == filled:
-        return _measured(landed, number(Column(column=name), "duckdb"), {})
+        return _measured(landed, number(column_of(name), "duckdb"), {})
     return _amounts(landed, name, column, filled)
 
 
@@ -108,7 +108,7 @@ def _amounts(landed: "Landed", name: str, column: str, filled: int) -> NumberRea
         )
     if brackets:
         sentences.append(f"`{name}`: brackets, as in {bracket!r}, are read as negative ({brackets:,} rows).")
-    sql = number(Column(column=name, format=decimal), "duckdb")
+    sql = number(column_of(name, decimal), "duckdb")
     currencies = _currencies(landed, column)
     if currencies:
         shown = ", ".join(f"{code} in {rows:,}" for code, rows in currencies)

@@ -8,6 +8,7 @@ from resources.company import reading
 from resources.company.model import Column
 from resources.company.proposal.beside import Beside, beside, departments_of, levels_of
 from resources.company.proposal.columns import ColumnLook, columns_of
+from resources.company.proposal.fields import column_of
 from resources.company.proposal.money import Money, money_of
 from resources.company.proposal.rhythm import Rhythm, needed_days, rhythm
 from resources.company.proposal.roles import best, named, ranked
@@ -54,10 +55,10 @@ class Proposal:
         if role == "time" and look.time:
             return look.time.column
         if role in ("amount", "quantity", "discount", "coupon") and look.number:
-            return Column(column=look.name, format=look.number.format)
+            return column_of(look.name, look.number.format)
         if role == "returned" and self.money.returned_value:
-            return Column(column=look.name, format=self.money.returned_value)
-        return Column(column=look.name)
+            return column_of(look.name, self.money.returned_value)
+        return column_of(look.name)
 
     def free(self, columns: Sequence[ColumnLook]) -> list[ColumnLook]:
         """Return the columns that have no role yet."""
@@ -258,7 +259,11 @@ def _optional(out: Proposal, columns: list[ColumnLook]) -> None:
         fit = [
             one
             for one in out.free(columns)
-            if (one.amount is not None if number else one.distinct > 1 and not (one.amount and not one.amount.whole))
+            if (
+                one.amount is not None and one.distinct > 1
+                if number
+                else one.distinct > 1 and not (one.amount and not one.amount.whole)
+            )
         ]
         found = best(fit, role)
         if found is not None:

@@ -152,12 +152,9 @@ def _carried(found: Rhythm, horizon: int) -> Asked | None:
     """Return the question of a horizon with the look-back nearest to the wished one that leaves cutoffs enough."""
     if horizon not in found.again:
         return None
-    asked = list(_asked(found, horizon))
-    comfortable = [one for one in asked if one.comfortable]
-    if comfortable:
-        return min(comfortable, key=lambda one: (abs(one.look_back / horizon - WISHED), -one.look_back))
-    # Cutoffs are scarcer than habits: the shortest window leaves most of them.
-    return min(asked, key=lambda one: one.look_back, default=None)
+    # On four months of a grocer, five cutoffs that look back 56 days gave a better model than nine that look back 28.
+    wished = {one: (not one.comfortable, abs(one.look_back / horizon - WISHED)) for one in _asked(found, horizon)}
+    return min(wished, key=lambda one: (*wished[one], -one.look_back), default=None)
 
 
 def _asked(found: Rhythm, horizon: int) -> Iterator[Asked]:
@@ -172,4 +169,4 @@ def _asked(found: Rhythm, horizon: int) -> Iterator[Asked]:
 
 def needed_days() -> int:
     """Return the days of orders that the shortest question needs, wherever the weeks begin."""
-    return LOOK_BACKS[0] + WEEK - 1 + (LEAST - 1) * WEEK + SHORTEST
+    return int(LOOK_BACKS[0]) + WEEK - 1 + (LEAST - 1) * WEEK + SHORTEST

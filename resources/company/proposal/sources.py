@@ -168,15 +168,19 @@ def _of_group(place: str, path: Path, found: list[Path], stem: str) -> Declared:
         raise FromError(_unreadable(odd, found))
     whole, name = path.absolute().as_posix(), identifier(stem.split(".")[0])
     if kinds == {"parquet"}:
-        return Source(place, name, RawTable(source=f"parquet:{whole}")), []
+        return Source(place, name, _table(f"parquet:{whole}")), []
     texts = [written(one) for one in found]
     if len({(one.delimiter, one.encoding) for one in texts}) > 1:
         shown = ", ".join(
             f"{one.name} ({text.encoding or 'utf-8'})" for one, text in zip(found[:4], texts, strict=False)
         )
         raise FromError(f"{place}: its files are written in several ways: {shown}. Save them alike.")
-    declared = RawTable(source=f"csv:{whole}", delimiter=texts[0].delimiter, encoding=texts[0].encoding)
+    declared = _table(f"csv:{whole}", delimiter=texts[0].delimiter, encoding=texts[0].encoding)
     return Source(place, name, declared), list(dict.fromkeys(note for text in texts for note in text.notes))
+
+
+def _table(source: str, **fields: str) -> RawTable:
+    return RawTable.model_validate({"source": source, **fields})
 
 
 def _unreadable(odd: Path, found: Sequence[Path]) -> str:
@@ -213,11 +217,13 @@ def _of_folder(folder: Path) -> list[Declared]:
         groups.setdefault((_kind(one), one.suffix, columns), []).append(one)
     made: list[Declared] = []
     for (_, suffix, _), found in groups.items():
-        begin = _beginning(min(found).name, max(found).name)
-        pattern = folder / f"{begin}*{suffix}"
-        together = len(found) > 1 and begin and sorted(folder.glob(pattern.name)) == found
+        begin = _beginning(found[0].name, found[-1].name)
+        # Next year's file shall be found, too.
+        patterns = [folder / f"{one}*{suffix}" for one in (begin.rstrip("0123456789"), begin) if one]
+        fitting = [one for one in patterns if len(found) > 1 and sorted(folder.glob(one.name)) == found]
+        together = bool(fitting)
         for part in [found] if together else [[one] for one in found]:
-            path = pattern if together else part[0]
+            path = fitting[0] if together else part[0]
             stem = (begin.rstrip("-_. 0123456789") or folder.name) if together else path.name
             made.append(_of_group(str(path), path, part, stem))
     return made
@@ -258,7 +264,7 @@ def _of_duckdb(rest: str) -> list[Declared]:
             Source(
                 f"{file}:{one.removeprefix('main.')}",
                 identifier(one.rpartition(".")[2]),
-                RawTable(source=f"duckdb:{path.absolute().as_posix()}:{one.removeprefix('main.')}"),
+                _table(f"duckdb:{path.absolute().as_posix()}:{one.removeprefix('main.')}"),
             ),
             [],
         )
@@ -291,7 +297,7 @@ def _of_postgres(rest: str) -> Source:
             "postgresql://user:password@host/database; it is not set. Set it, or name another by "
             f"postgres:VARIABLE:{table}. The company's file names the variable, and never the address."
         )
-    declared = RawTable(source=f"postgres:{table}", connection=variable)
+    declared = _table(f"postgres:{table}", connection=variable)
     return Source(f"postgres:{table}", identifier(table.rpartition(".")[2]), declared)
 
 

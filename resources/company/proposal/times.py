@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from resources.company.model import Column
+from resources.company.proposal.fields import column_of
 from resources.company.reading import has_offset, local_time
 from resources.tables.times import local_time as typed_time
 from resources.warehouse import quoted
@@ -61,7 +62,7 @@ def time_of_type(name: str, kind: str) -> TimeReading | None:
     """Return how a column that has a type of times is read."""
     if not kind.startswith(("DATE", "TIMESTAMP")):
         return None
-    column = Column(column=name)
+    column = column_of(name)
     return TimeReading(
         column, typed_time(column, kind, ZONE).replace(quoted(name.lower()), quoted(name)), "TIME ZONE" in kind,
         hours=kind != "DATE",
@@ -70,7 +71,7 @@ def time_of_type(name: str, kind: str) -> TimeReading | None:
 
 def _read(name: str, format_: str = "", zone: str = "") -> TimeReading:
     """Return the reading of a text by a format, as staging reads it."""
-    column = Column(column=name, format=format_, zone=zone)
+    column = column_of(name, format_, zone)
     return TimeReading(column, local_time(column, ZONE, "duckdb"))
 
 
@@ -175,7 +176,7 @@ def _reading(
 
 def _offsets(landed: "Landed", name: str, column: str, filled: int) -> list[str]:
     """Tell of texts that name several offsets from UTC, and of some that name none."""
-    text = Column(column=name)
+    text = column_of(name)
     found = landed.all(
         f"select regexp_extract({column}, '(Z|UTC|GMT|[+-][0-9]{{2}}:?([0-9]{{2}})?)\\s*$', 1) as o, count(*) from "
         f"looked where {column} is not null and {has_offset(text, 'duckdb')} group by o order by 2 desc limit 6"

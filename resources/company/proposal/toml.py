@@ -31,7 +31,11 @@ def file_text(found: "Proposal", folder: Path) -> str:
         _products(found),
         _customers(found),
         _raw(found.landed.source, folder, found),
-        *(_raw(one.landed.source, folder) for one in (found.products, found.customers) if one),
+        *(
+            _raw(one.landed.source, folder, key=one.key if one.unique else "")
+            for one in (found.products, found.customers)
+            if one
+        ),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
@@ -152,8 +156,8 @@ def _customers(found: "Proposal") -> list[str]:
     ]
 
 
-def _raw(source: "Source", folder: Path, found: "Proposal | None" = None) -> list[str]:
-    """Return the block of a raw table; `found` for that of the orders."""
+def _raw(source: "Source", folder: Path, found: "Proposal | None" = None, key: str = "") -> list[str]:
+    """Return the block of a raw table; `found` for that of the orders, `key` for a list."""
     if source.declared is None:
         if source.connector is None:
             return [
@@ -168,6 +172,8 @@ def _raw(source: "Source", folder: Path, found: "Proposal | None" = None) -> lis
             lines.append(f"keys = {json.dumps(list(found.keys), ensure_ascii=False)}  # no two rows have the same")
         if found.arrived:
             lines.append(f"arrived = {_text(found.arrived)}")
+    if key:
+        lines.append(f"keys = [{_text(key)}]")
     declared = source.declared
     named = {"connection": declared.connection, "delimiter": declared.delimiter, "encoding": declared.encoding}
     return lines + [f"{name} = {_text(value)}" for name, value in named.items() if value]
