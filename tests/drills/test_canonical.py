@@ -98,9 +98,9 @@ def test_in_sql_a_column_in_braces_is_its_value_and_local_time_the_clock_of_the_
     with duckdb.connect() as connection:
         connection.execute(
             "create table sales as select * from (values ('a', 9, timestamp '2024-01-01'), ('b', 4, "
-            "timestamp '2024-01-01'), ('c', 9, timestamp '2024-02-01')) as t (who, paid, at)"
+            "timestamp '2024-01-01'), ('c', 9, timestamp '2024-02-01')) as t (who, paid, bought)"
         )
-        columns = {"who": "VARCHAR", "paid": "INTEGER", "at": "TIMESTAMP"}
+        columns = {"who": "VARCHAR", "paid": "INTEGER", "bought": "TIMESTAMP"}
         # Rows before first_day are not hit whatever `where` says; here it says the opposite.
-        left = connection.execute(perturbed_sql(perturbation, columns, "at", "sales")).fetchall()
+        left = connection.execute(perturbed_sql(perturbation, columns, "bought", "sales")).fetchall()
     assert [row[0] for row in left] == ["a", "b", "c"]
