@@ -35,7 +35,7 @@ def test_setting_up_twice_does_nothing_the_second_time():
         (["-m", "commands.replay", "--from", "2017-05-23"], "FROM must be a Monday, as every cutoff is; 2017-05-23"),
         (["-m", "commands.replay", "--from", "May"], "FROM must be an ISO date such as 2024-01-01; it is 'May'"),
         (["-m", "commands.replay", "--from", "2017-06-05", "--to", "2017-05-29"], "TO must not be before FROM"),
-        (["-m", "commands.rebuild", "--from", "soon"], "FROM must be an ISO date such as 2017-10-02; it is 'soon'"),
+        (["-m", "commands.rebuild", "--from", "soon"], "FROM must be an ISO date such as 2024-01-01; it is 'soon'"),
         (["-m", "commands.promote", "--version", "best"], "VERSION must be the number of a registered version"),
         (
             ["-m", "tools.lock", "--upgrade", "dagster,dagstre"],
