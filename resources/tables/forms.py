@@ -19,10 +19,13 @@ _DECIMALS = 6
 """More than any price or weight has, and few enough to hide what floating point adds."""
 
 
-def forms_of(asset: str, columns: Mapping[str, str]) -> dict[str, Form]:
-    """Return the forms of a raw table's columns (name: type in DuckDB); of other tables, none."""
+def forms_of(asset: str, columns: Mapping[str, str], company: Company | None = None) -> dict[str, Form]:
+    """Return the forms of a raw table's columns (name: type in DuckDB); of other tables, none.
+
+    `company`: by default this process's.
+    """
     schema, _, table = asset.partition("/")
-    ours = chosen_company()
+    ours = company or chosen_company()
     if schema != "raw":
         return {}
     found: dict[str, Form] = {}

@@ -1,5 +1,6 @@
 """An amount or a time that lands as text is changed as a value, and written back as it came."""
 
+from datetime import date
 from typing import Any
 
 import duckdb
@@ -7,6 +8,8 @@ import pytest
 
 from ml_models.faults import perturbed_sql
 from ml_models.faults.forms import Form
+from ml_models.monitoring.data_quality.monitored_tables import TableSource, fitted, monitored_tables
+from ml_models.monitoring.data_quality.profile_sql import measure_sql
 from ml_models.monitoring.types import Perturbation
 from resources.company.model import Column
 from resources.tables.forms import moment_form, number_form
@@ -73,3 +76,26 @@ def test_a_sign_is_turned_whichever_way_it_is_written() -> None:
 def test_a_time_is_moved_and_written_as_it_came(column: dict[str, str], text: str, two_days_later: str) -> None:
     form = moment_form(Column.model_validate({"column": "x", **column}), "Europe/Berlin")
     assert perturbed(form, text, "shift_time", 48) == two_days_later
+
+
+def test_amounts_that_land_as_text_are_measured_as_numbers_while_they_are_there() -> None:
+    columns = {"bought": "TIMESTAMP", "paid": "VARCHAR"}
+    form = number_form(Column(column="paid", format=","))
+    source = TableSource("raw/bons", columns, time_sql="bought", time_column="bought", read={"paid": form.read})
+    [table] = monitored_tables([source])
+    assert table.numbers == ("paid",)
+    monday = date(2024, 1, 1)
+    with duckdb.connect() as connection:
+        connection.execute("create schema raw")
+        connection.execute(
+            "create table raw.bons as select timestamp '2024-01-01 10:00:00' as bought, "
+            "unnest(['1,00 €', '3,00 €', 'free']) as paid"
+        )
+        rows = [
+            row for sql in measure_sql(table, monday, date(2024, 1, 7)) for row in connection.execute(sql).fetchall()
+        ]
+    found = {row[2]: row[6] for row in rows if row[1] == "paid"}
+    assert (found["mean"], found["max"]) == (2, 3)
+    # What cannot be read is nothing.
+    assert found["null_share"] == pytest.approx(1 / 3)
+    assert fitted(table, {"bought": "TIMESTAMP"}).measured == "raw.bons"
