@@ -37,7 +37,7 @@ check: setup ## what the company's data can carry, before anything is trained: c
 replay: setup ## what is recorded week by week through the same jobs: make replay [FROM=<Monday>] [TO=<Monday>]
 	@$(BIN)/python -m commands.replay $(if $(FROM),--from $(FROM)) $(if $(TO),--to $(TO))
 
-backtest: setup ## what each retraining policy would have cost over the recorded year
+backtest: setup ## what each retraining policy would have cost over the recorded weeks
 	@$(BIN)/python -m commands.backtest
 
 ##@ Change
@@ -48,7 +48,7 @@ rebuild: setup ## compute features, outcomes and frames again from a cutoff on: 
 promote: setup ## make a registered version the champion, also an older one: make promote VERSION=3
 	@$(BIN)/python -m commands.promote --version "$(VERSION)"
 
-closed: setup ## say that a day was closed, so that its week may be learned from: make closed DAY=2017-12-25 [TO=…] [BY=…] [REASON=…] [BACK=1]
+closed: setup ## say that a day was closed, so that its week may be learned from: make closed DAY=2024-12-25 [TO=…] [BY=…] [REASON=…] [BACK=1]
 	@$(BIN)/python -m commands.closed --day "$(DAY)" $(if $(TO),--to "$(TO)") $(if $(BY),--by "$(BY)") $(if $(REASON),--reason "$(REASON)") $(if $(BACK),--back)
 
 airbyte: setup ## read an Airbyte server's connections again into the committed snapshot, and say what differs
@@ -69,7 +69,7 @@ bench: setup ## ratios to a bare script, a weekly judgement, an instance's datab
 	@$(BIN)/python -m tools.bench.postgres
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m tools.bench.scoring
 
-scale: setup ## a week with FACTOR times the customers, stage by stage: make scale FACTOR=10
+scale: setup ## a week with FACTOR times the customers of the bundled company, stage by stage: make scale FACTOR=10
 	@$(BIN)/python -m tools.bench.scale --factor "$(FACTOR)"
 
 ##@ Contribute

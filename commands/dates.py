@@ -2,13 +2,12 @@
 
 import sys
 from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
 from resources.clock import Clock
-from resources.company import company
+from resources.company import Company
 from resources.warehouse.contract import Warehouse
 from steps.errors import StepRefusedError
-from steps.problem import problem
-from steps.shop_time import today
 
 MONDAY = "2024-01-01"
 """A Monday, for texts."""
@@ -30,13 +29,13 @@ def monday(text: str, name: str) -> date:
     return day
 
 
-def first_cutoff(warehouse: Warehouse) -> date:
+def first_cutoff(ours: Company, warehouse: Warehouse) -> date:
     """Return the company's first cutoff: as its file says, else as its data have it.
 
     Raises:
         StepRefusedError: the file names none, and nothing was built yet.
     """
-    given = company().question.first_cutoff
+    given = ours.question.first_cutoff
     if given:
         return given
     if warehouse.exists("features", "cutoffs"):
@@ -50,7 +49,7 @@ def first_cutoff(warehouse: Warehouse) -> date:
     )
 
 
-def first_replayed(warehouse: Warehouse) -> date:
+def first_replayed(ours: Company, warehouse: Warehouse) -> date:
     """Return the first cutoff at which a model can be fitted and judged.
 
     Raises:
@@ -58,15 +57,15 @@ def first_replayed(warehouse: Warehouse) -> date:
     """
     from ml_models.cutoffs import first_judgeable
 
-    return first_judgeable(first_cutoff(warehouse), problem().horizon_days)
+    return first_judgeable(first_cutoff(ours, warehouse), ours.question.horizon_days)
 
 
-def last_replayed(warehouse: Warehouse, clock: Clock) -> date:
+def last_replayed(ours: Company, warehouse: Warehouse, clock: Clock) -> date:
     """Return the last cutoff: the newest that was built, else the Monday at which the clock stands, or before it."""
     if warehouse.exists("features", "cutoffs"):
         found = warehouse.read("select max(cutoff_date) as last from features.cutoffs")["last"].iloc[0]
         if found == found:
             last: date = found.date()
             return last
-    day = today(clock)
+    day = clock.now().astimezone(ZoneInfo(ours.time.zone)).date()
     return day - timedelta(days=day.weekday())

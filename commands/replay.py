@@ -22,7 +22,7 @@ import dagster as dg
 
 from commands.dates import first_replayed, last_replayed, monday
 from commands.session import embedded_only, execute, first_failure, instance, quiet, sentences
-from resources.company import company
+from resources.company import Company, company
 from resources.profiles import home, resources_for
 from sensors.jobs import INGEST_AND_BUILD, ROLLBACK, WEEKLY_JUDGE, WEEKLY_SCORE
 from steps.errors import StepRefusedError
@@ -69,12 +69,12 @@ def main() -> None:
     quiet()
     with sentences():
         embedded_only("replay")
-        refuse_what_knows_no_clock()
+        refuse_what_knows_no_clock(company())
         state = Path(home() / "replay" / "replay.json")
         # Asked of the home itself: the replay's own does not know yet what is to come.
         resources = resources_for()
-        start = start or begun(state) or first_replayed(resources["warehouse"])
-        end = end or last_replayed(resources["warehouse"], resources["clock"])
+        start = start or begun(state) or first_replayed(company(), resources["warehouse"])
+        end = end or last_replayed(company(), resources["warehouse"], resources["clock"])
         if end < start:
             sys.exit(f"error: TO must not be before FROM; FROM is {start} and TO is {end}.")
         os.environ["BATON_HOME"] = str(state.parent)
@@ -82,13 +82,13 @@ def main() -> None:
             replay(opened, _State(state, start), start, end)
 
 
-def refuse_what_knows_no_clock() -> None:
+def refuse_what_knows_no_clock(ours: Company) -> None:
     """Refuse a replay of what cannot be shown as it was: connections that are not told the clock.
 
     Raises:
         StepRefusedError: there are some; the message names them.
     """
-    blind = [name for name, one in company().airbyte.items() if CLOCK not in json.dumps(one.config)]
+    blind = [name for name, one in ours.airbyte.items() if CLOCK not in json.dumps(one.config)]
     if blind:
         raise StepRefusedError(
             f"Expected connections whose configuration holds {CLOCK}, so that they reveal no more than the replayed "

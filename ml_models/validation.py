@@ -79,7 +79,7 @@ def _lossless_types(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> pd.DataF
 
 def _as_dates(values: pd.Series) -> pd.Series:
     if pd.api.types.is_numeric_dtype(values):
-        return values  # 20170327 is not a date, although pandas would read it as nanoseconds
+        return values  # 20240101 is not a date, although pandas would read it as nanoseconds
     try:
         return pd.to_datetime(values).astype("datetime64[us]")
     except (TypeError, ValueError):

@@ -9,7 +9,7 @@ import dagster as dg
 class Clock(dg.ConfigurableResource[None]):
     """The wall clock, or the moment of a recording.
 
-    `reads` is empty for the wall clock, or an ISO instant with a zone (`2018-01-01T08:00:00-05:00`). The environment
+    `reads` is empty for the wall clock, or an ISO instant with a zone (`2024-01-01T08:00:00-05:00`). The environment
     variable named by `override_variable` wins over `reads`, so that a replay can move the clock of a running process.
     """
 
@@ -47,7 +47,7 @@ def parse_instant(text: str, name: str) -> datetime:
         instant = None
     if instant is None or instant.tzinfo is None:
         raise ValueError(
-            f"{name} must be an ISO instant with a zone, such as 2017-09-04T08:00:00-04:00; it is {text!r}. "
+            f"{name} must be an ISO instant with a zone, such as 2024-09-02T08:00:00-04:00; it is {text!r}. "
             f"Correct it, or unset it to use the profile's own clock."
         )
     return instant

@@ -298,9 +298,8 @@ class _Building:
         self.connection.execute(f"create schema raw; create schema {_STEPS}")
         names = sorted(name for (name,) in tables if not name.startswith("_"))
         perturbed = list(dict.fromkeys(it.table for it in self.perturbations if it.table.startswith("raw/")))
-        for asset in perturbed:
-            if asset.removeprefix("raw/") not in names:
-                raise SandboxError(asset, f"there is no such raw table. There are {', '.join(names)}.")
+        if strange := [asset for asset in perturbed if asset.removeprefix("raw/") not in names]:
+            raise SandboxError(strange[0], f"there is no such raw table. There are {', '.join(names)}.")
         # Altered ones last: a predicate may look into another raw table.
         rows = rows_as_of(_ORIGIN, INGESTIONS in names, self.until, self.sandbox.setting("time_zone"))
         self.execute(f"raw/{INGESTIONS}", f"create view raw.{INGESTIONS} as {rows}")
@@ -403,13 +402,12 @@ class _Building:
             # A column of the time may itself be gone by now: then only the whole table can be changed.
             there = self.columns(relation)
             clock = local if not column or column in there else ""
-            forms = forms_of(asset, there)
-            sql = perturbed_sql(it, there, clock, relation, self.as_of, forms)
+            sql = perturbed_sql(it, there, clock, relation, self.as_of, forms_of(asset, there))
             if step > 1 and sql.count(relation) > 1:
                 # Read twice by each of n steps it would be computed 2^n times.
                 stored = f"{_STEPS}.{quoted(f'{asset}@{step} before')}"
                 self.execute(asset, f"create table {stored} as select * from {relation}")
-                sql = perturbed_sql(it, there, clock, stored, self.as_of, forms)
+                sql = perturbed_sql(it, there, clock, stored, self.as_of, forms_of(asset, there))
             relation = f"{_STEPS}.{quoted(f'{asset}@{step}')}"
             self.execute(asset, f"create view {relation} as {sql}")
         return relation

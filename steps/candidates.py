@@ -116,7 +116,7 @@ def span_of(first: str, last: str) -> tuple[date, date] | None:
     if span is None or span[1] < span[0]:
         raise StepRefusedError(
             f"Expected exclude_from and exclude_to to be the first and last cutoff to keep out, as ISO dates such as "
-            f"2017-09-04; got {first!r} and {last!r}. Correct the run config."
+            f"2024-09-02; got {first!r} and {last!r}. Correct the run config."
         )
     return span
 

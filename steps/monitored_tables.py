@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from resources.airbyte.landing import StreamPlan
 from resources.company import Company, company
+from resources.tables.forms import forms_of
 from resources.tables.times import declared_time
 
 if TYPE_CHECKING:
@@ -154,7 +155,13 @@ def declared_sources(ours: Company, found: Mapping[str, Mapping[str, str]]) -> "
                 keys=tuple(key.lower() for key in table.keys),
                 time_sql=local,
                 time_column=time,
+                read=_numbers(ours, asset, found[asset]),
             )
+
+
+def _numbers(ours: Company, asset: str, columns: Mapping[str, str]) -> dict[str, str]:
+    """Return the SQL of the numbers that a raw table holds as text, by column."""
+    return {name: form.read for name, form in forms_of(asset, columns, ours).items() if form.kind == "number"}
 
 
 def _local(column: str, kind: str, time_zone: str) -> str:

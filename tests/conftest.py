@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from support.bundled import RECORDING_ENDS
+from support import adopters
 from xdist.scheduler.loadfile import LoadFileScheduling
 
 from definitions import build_definitions
@@ -17,7 +17,9 @@ from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.registry import ModelRegistry
 from resources.warehouse import DuckDBWarehouse
-from tools.sample import write_connections, write_sample
+
+# Before anything asks for the company.
+adopters.prepare()
 
 
 class OneGraphForAFolder(LoadFileScheduling):
@@ -35,8 +37,27 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
     return OneGraphForAFolder(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files that take long first: last, one of them would keep one worker busy alone."""
+def pytest_report_header() -> str:
+    """Say what is left out on an adopter's clone (tests/support/adopters.py says why)."""
+    return adopters.left_out()
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out files that cannot even be read without the bundled company's folder, where that was deleted."""
+    return True if adopters.cannot_be_collected(collection_path) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is about the bundled company where another is chosen, and put first the files that take long.
+
+    Last, one of them would keep one worker busy alone.
+    """
+    about = [item for item in items if adopters.is_about_the_bundled(item)]
+    for item in about:
+        item.add_marker("bundled")
+    if about and adopters.left_out():
+        config.hook.pytest_deselected(items=about)
+        items[:] = [item for item in items if not item.get_closest_marker("bundled")]
 
     def minutes(item: pytest.Item) -> float:
         slow = item.get_closest_marker("slow")
@@ -48,6 +69,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def small_source(tmp_path_factory) -> Path:
     """The bundled files with every eighth household: some 300 customers, all products."""
+    from tools.sample import write_sample
+
     small = tmp_path_factory.mktemp("source")
     write_sample(small)
     return small
@@ -79,6 +102,10 @@ class Baton:
 @pytest.fixture(scope="session")
 def make_baton(small_source) -> Callable[..., Baton]:
     """Return a maker of fresh batons: `make_baton(home, now=..., source=...)`."""
+
+    from support.bundled import RECORDING_ENDS
+
+    from tools.sample import write_connections
 
     def make(home: Path, now: str = RECORDING_ENDS, source: Path = small_source, **overrides: Any) -> Baton:
         home.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ import ast
 import graphlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -188,3 +189,51 @@ def test_loading_definitions_makes_no_warehouse_and_no_registry(tmp_path):
     load_definitions(tmp_path)
     made = {path.name for path in tmp_path.iterdir()}
     assert made == {"dbt"}
+
+
+BUNDLED_WORDS = (
+    "household",
+    "basket_id",
+    "demographics",
+    "transactions",
+    "transaction_timestamp",
+    "sales_value",
+    "retail_disc",
+    "coupon_disc",
+    "fuel",
+    "produce_share",
+    "seafood",
+    "drugstore",
+    "2017",
+    "complete_journey",
+    "complete-journey",
+    "grocer",
+    "58 features",
+)
+"""What the bundled company alone has: its tables, columns, departments, year, and how many features come of them."""
+
+MAY_NAME_THE_BUNDLED = {
+    "resources/company/choice.py": "`BUNDLED`, the name of its folder",
+    "resources/company/proposal/roles.py": "words by which a column of customers is known",
+    "tools/lock.py": "locks the environments of all connectors that come with baton",
+    "tools/sample.py": "is about the bundled data",
+    "tools/bench/whole.py": "times the bundled connector beside a bare one",
+    "tools/bench/replicated.py": "multiplies the bundled rows",
+}
+"""The files that speak of it, each with its reason."""
+
+
+def product_texts() -> dict[str, str]:
+    """Return the texts of code, SQL, descriptions and fault files by path, in small letters."""
+    rooms = [ROOT / room for room in (*MAY_IMPORT, "dbt_project") if (ROOT / room).is_dir()]
+    found = [path for room in rooms for path in room.rglob("*") if path.suffix in (".py", ".sql", ".yml", ".toml")]
+    return {path.relative_to(ROOT).as_posix(): path.read_text().lower() for path in [ROOT / "definitions.py", *found]}
+
+
+def test_outside_its_folder_nothing_names_what_only_the_bundled_company_has():
+    """Code, comments and texts: another company reads them, too. What it calls a thing stands in its company.toml."""
+    words = re.compile("|".join(rf"(?<![a-z]){re.escape(word)}" for word in BUNDLED_WORDS))
+    naming = {name: sorted(set(words.findall(text))) for name, text in product_texts().items()}
+    naming = {name: found for name, found in naming.items() if found}
+    assert {name: found for name, found in naming.items() if name not in MAY_NAME_THE_BUNDLED} == {}
+    assert set(MAY_NAME_THE_BUNDLED) - set(naming) == set(), "these no longer do: strike them"

@@ -12,6 +12,7 @@ from typing import Any
 from resources.company import load
 from resources.company.choice import BUNDLED, folder_of
 from resources.profiles import ROOT
+from tools.bundled import bundled_only
 
 CONNECTOR = ROOT / "connectors" / "source-complete-journey"
 
@@ -73,6 +74,7 @@ def main() -> None:
     arguments.add_argument("--to", type=Path, required=True, help="a folder")
     arguments.add_argument("--modulo", type=int, default=8, help="keep households whose number it divides")
     given = arguments.parse_args()
+    bundled_only("The sample")
     folder = given.to.resolve()
     write_sample(folder, given.modulo)
     write_connections(folder / "connections.json", folder)

@@ -79,7 +79,7 @@
   {%- set day = env_var('BATON_REBUILD_FROM', '') -%}
   {%- if day and not modules.re.match('^\\d{4}-\\d{2}-\\d{2}$', day) -%}
     {{ exceptions.raise_compiler_error(
-      "BATON_REBUILD_FROM must be a date as in 2017-09-04: cutoffs from that day on are computed again. It is '"
+      "BATON_REBUILD_FROM must be a date as in 2024-09-02: cutoffs from that day on are computed again. It is '"
       ~ day ~ "'. Correct it, or unset it to add only new cutoffs."
     ) }}
   {%- endif -%}

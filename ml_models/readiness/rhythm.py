@@ -46,8 +46,8 @@ def visits_of(days: pd.DataFrame, through: date, weight: float = 1.0) -> Visits:
     Raises:
         ValueError: there is no row through that day.
 
-    >>> frame = pd.DataFrame({"customer_id": ["a", "a", "b"], "ordered_on": ["2017-01-02", "2017-01-09", "2017-01-03"]})
-    >>> visits = visits_of(frame, date(2017, 1, 10))
+    >>> frame = pd.DataFrame({"customer_id": ["a", "a", "b"], "ordered_on": ["2023-10-09", "2023-10-16", "2023-10-10"]})
+    >>> visits = visits_of(frame, date(2023, 10, 17))
     >>> (visits.next - visits.day).clip(max=99).tolist(), visits.span_days
     ([7, 99, 99], 9)
     """
@@ -79,8 +79,8 @@ def gap_shares(visits: Visits, most: int = 364) -> pd.DataFrame:
     Columns: days, share. Kaplan-Meier: a visit whose next is not known yet counts as long as it was seen (Kaplan and
     Meier 1958, Nonparametric estimation from incomplete observations).
 
-    >>> frame = pd.DataFrame({"customer_id": ["a", "a", "b"], "ordered_on": ["2017-01-02", "2017-01-09", "2017-01-03"]})
-    >>> gap_shares(visits_of(frame, date(2017, 1, 10)), most=8)["share"].round(2).tolist()
+    >>> frame = pd.DataFrame({"customer_id": ["a", "a", "b"], "ordered_on": ["2023-10-09", "2023-10-16", "2023-10-10"]})
+    >>> gap_shares(visits_of(frame, date(2023, 10, 17)), most=8)["share"].round(2).tolist()
     [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5]
     """
     most = max(1, min(most, visits.span_days - 1))
@@ -100,9 +100,9 @@ def counts_at(visits: Visits, cutoffs: Iterable[date], active_within: int, horiz
     `rows` are the customers with a visit in [cutoff - active_within, cutoff), `lapsed` those of them without one in
     [cutoff, cutoff + horizon); both stand for all customers where a share was read.
 
-    >>> frame = pd.DataFrame({"customer_id": ["a", "a", "b"], "ordered_on": ["2017-01-02", "2017-01-09", "2017-01-03"]})
-    >>> counts_at(visits_of(frame, date(2017, 1, 12)), [date(2017, 1, 9)], 28, (4, 28)).values.tolist()
-    [[datetime.date(2017, 1, 9), 4, 2.0, 1.0]]
+    >>> frame = pd.DataFrame({"customer_id": ["a", "a", "b"], "ordered_on": ["2023-10-09", "2023-10-16", "2023-10-10"]})
+    >>> counts_at(visits_of(frame, date(2023, 10, 19)), [date(2023, 10, 16)], 28, (4, 28)).values.tolist()
+    [[datetime.date(2023, 10, 16), 4, 2.0, 1.0]]
     """
     found = []
     known_through = _number(visits.through) + 1

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Path = Literal["sql", "streamed", "in memory"]
 
 BATCH_ROWS = 200_000
-"""Rows that scikit-learn scores at a time: flat memory (some 200 MB for 58 features), and its overhead is nothing."""
+"""Rows that scikit-learn scores at a time: flat memory (some 200 MB for 60 features), and its overhead is nothing."""
 
 SAMPLE_ROWS = 20_000
 

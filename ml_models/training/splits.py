@@ -2,7 +2,7 @@
 
 A split of seven weekly cutoffs, whose labels take four weeks:
 
-    >>> weeks = pd.date_range("2017-03-27", periods=7, freq="7D")
+    >>> weeks = pd.date_range("2024-01-01", periods=7, freq="7D")
     >>> split = split_cutoffs(weeks, horizon_days=28)
     >>> {part: len(getattr(split, part)) for part in ("train", "gap", "holdout")}
     {'train': 1, 'gap': 3, 'holdout': 3}
@@ -33,8 +33,8 @@ class TimeSplit:
     def part_of(self, cutoff: date) -> str:
         """Return 'train', 'gap' or 'holdout'.
 
-        >>> split = TimeSplit((date(2017, 3, 27),), (date(2017, 4, 3),), (date(2017, 4, 24),))
-        >>> split.part_of(date(2017, 4, 24))
+        >>> split = TimeSplit((date(2024, 1, 1),), (date(2024, 1, 8),), (date(2024, 1, 29),))
+        >>> split.part_of(date(2024, 1, 29))
         'holdout'
         """
         if cutoff in self.train:
@@ -52,9 +52,9 @@ def split_cutoffs(cutoffs: Iterable[date | pd.Timestamp], horizon_days: int, hol
     Raises:
         ValueError: there are fewer than five cutoffs, or they lie closer together than the horizon allows.
 
-    >>> split = split_cutoffs(pd.date_range("2017-03-27", periods=7, freq="7D"), horizon_days=28)
+    >>> split = split_cutoffs(pd.date_range("2024-01-01", periods=7, freq="7D"), horizon_days=28)
     >>> str(split.train[-1]), str(split.holdout[0])
-    ('2017-03-27', '2017-04-24')
+    ('2024-01-01', '2024-01-29')
     """
     days = distinct_cutoffs(cutoffs)
     n = len(days)
@@ -77,8 +77,8 @@ def split_cutoffs(cutoffs: Iterable[date | pd.Timestamp], horizon_days: int, hol
 def assign_split(cutoffs: pd.Series, split: TimeSplit) -> pd.Series:
     """Return 'train', 'gap' or 'holdout' for each row's cutoff, index kept.
 
-    >>> split = split_cutoffs(pd.date_range("2017-03-27", periods=7, freq="7D"), horizon_days=28)
-    >>> assign_split(pd.Series(["2017-05-08", "2017-03-27", "2017-04-03"]), split).tolist()
+    >>> split = split_cutoffs(pd.date_range("2024-01-01", periods=7, freq="7D"), horizon_days=28)
+    >>> assign_split(pd.Series(["2024-02-12", "2024-01-01", "2024-01-08"]), split).tolist()
     ['holdout', 'train', 'gap']
     """
     dates = cutoff_dates(cutoffs)
@@ -107,10 +107,10 @@ def split_training_set(
     >>> from dataclasses import replace
     >>> from ml_models.problems.question import Question
     >>> from ml_models.problems.lapse.problem import lapse
-    >>> weeks = pd.date_range("2017-03-27", periods=8, freq="7D")
+    >>> weeks = pd.date_range("2024-01-01", periods=8, freq="7D")
     >>> rows = pd.DataFrame({"customer_id": "c1", "cutoff_date": weeks, "trips_28d": 2, "lapsed": 0})
     >>> problem = replace(lapse(Question(), ()), features=("trips_28d",))
-    >>> frame, split = split_training_set(rows, problem, quarantined=[date(2017, 4, 3)])
+    >>> frame, split = split_training_set(rows, problem, quarantined=[date(2024, 1, 8)])
     >>> frame["split"].tolist()
     ['train', 'quarantined', 'gap', 'gap', 'holdout', 'holdout', 'holdout', 'holdout']
     """
@@ -150,12 +150,12 @@ def inner_split(train: pd.DataFrame, problem: Problem) -> tuple[pd.Series, str]:
 
     >>> from ml_models.problems.question import Question
     >>> from ml_models.problems.lapse.problem import lapse
-    >>> train = pd.DataFrame({"customer_id": "c1", "cutoff_date": pd.date_range("2017-03-27", periods=8, freq="7D")})
+    >>> train = pd.DataFrame({"customer_id": "c1", "cutoff_date": pd.date_range("2024-01-01", periods=8, freq="7D")})
     >>> sides, how = inner_split(train, lapse(Question(), ()))
     >>> sides.tolist()
     ['fit', 'fit', 'gap', 'gap', 'gap', 'validate', 'validate', 'validate']
     >>> how
-    'time: fit 2017-03-27 to 2017-04-03, validate 2017-05-01 to 2017-05-15'
+    'time: fit 2024-01-01 to 2024-01-08, validate 2024-02-05 to 2024-02-19'
     """
     cutoffs: Sequence[pd.Timestamp] = list(train[problem.cutoff].unique())
     if len(cutoffs) >= MINIMUM_CUTOFFS and (max(cutoffs) - min(cutoffs)).days >= problem.horizon_days:

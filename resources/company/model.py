@@ -121,7 +121,7 @@ class Time(Strict):
 
     zone: str = Field("UTC", description="The shops open and close by this clock; an IANA name: Europe/Paris.")
     closed_weekdays: tuple[Weekday, ...] = Field((), description="Weekdays on which nobody can buy.")
-    closed_days: tuple[date, ...] = Field((), description="Days on which nobody could or can buy: 2017-12-25.")
+    closed_days: tuple[date, ...] = Field((), description="Days on which nobody could or can buy: 2024-12-25.")
 
     @field_validator("zone")
     @classmethod
@@ -236,7 +236,7 @@ class Products(Strict):
 class Department(Strict):
     """A share of the spend that becomes a feature: departments under one name."""
 
-    name: Identifier = Field(description="The feature's name begins with it: produce_share_84d.")
+    name: Identifier = Field(description="The feature's name begins with it: garden_share_84d.")
     values: tuple[str, ...] = Field(min_length=1, description="The departments that it covers.")
     label: str = Field("", description="What people read. Default: the name.")
     trips: bool = Field(False, description="Whether the share of orders with it is a feature, too.")

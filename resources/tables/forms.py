@@ -19,10 +19,13 @@ _DECIMALS = 6
 """More than any price or weight has, and few enough to hide what floating point adds."""
 
 
-def forms_of(asset: str, columns: Mapping[str, str]) -> dict[str, Form]:
-    """Return the forms of a raw table's columns (name: type in DuckDB); of other tables, none."""
+def forms_of(asset: str, columns: Mapping[str, str], company: Company | None = None) -> dict[str, Form]:
+    """Return the forms of a raw table's columns (name: type in DuckDB); of other tables, none.
+
+    `company`: by default this process's.
+    """
     schema, _, table = asset.partition("/")
-    ours = chosen_company()
+    ours = company or chosen_company()
     if schema != "raw":
         return {}
     found: dict[str, Form] = {}
@@ -31,11 +34,11 @@ def forms_of(asset: str, columns: Mapping[str, str]) -> dict[str, Form]:
             column: Column | None = getattr(ours.order_lines, field)
             name = _there(column.column, columns) if column else ""
             if column and name and not is_of(columns[name], NUMBERS):
-                found[name] = _number(column.model_copy(update={"column": name}))
+                found[name] = number_form(column.model_copy(update={"column": name}))
     time = _time_of(ours, table)
     name = _there(time.column, columns) if time else ""
     if time and name and (time.format or not is_of(columns[name], MOMENTS)):
-        found[name] = _moment(time.model_copy(update={"column": name}), ours.time.zone)
+        found[name] = moment_form(time.model_copy(update={"column": name}), ours.time.zone)
     return found
 
 
@@ -51,7 +54,8 @@ def _time_of(ours: Company, table: str) -> Column | None:
     return ours.order_lines.time if table == ours.order_lines.table else None
 
 
-def _number(column: Column) -> Form:
+def number_form(column: Column) -> Form:
+    """Return the form of a number that is stored as text."""
     point = f"rtrim(rtrim(format('{{:.{_DECIMALS}f}}', cast({{value}} as double)), '0'), '.')"
     text = reading.text_of(column, "duckdb")
     if not column.format:
@@ -63,7 +67,8 @@ def _number(column: Column) -> Form:
     return Form("number", reading.number(column, "duckdb"), f"case when {plain} then {beside} else {written} end")
 
 
-def _moment(column: Column, zone: str) -> Form:
+def moment_form(column: Column, zone: str) -> Form:
+    """Return the form of a time that is stored as text or as a number; `zone` is the shops'."""
     return Form("time", reading.local_time(column, zone, "duckdb"), _moment_written(column, zone))
 
 

@@ -33,9 +33,9 @@ def test_setting_up_twice_does_nothing_the_second_time():
     ("arguments", "sentence"),
     [
         (["-m", "commands.replay", "--from", "2017-05-23"], "FROM must be a Monday, as every cutoff is; 2017-05-23"),
-        (["-m", "commands.replay", "--from", "May"], "FROM must be an ISO date such as 2017-05-22; it is 'May'"),
+        (["-m", "commands.replay", "--from", "May"], "FROM must be an ISO date such as 2024-01-01; it is 'May'"),
         (["-m", "commands.replay", "--from", "2017-06-05", "--to", "2017-05-29"], "TO must not be before FROM"),
-        (["-m", "commands.rebuild", "--from", "soon"], "FROM must be an ISO date such as 2017-10-02; it is 'soon'"),
+        (["-m", "commands.rebuild", "--from", "soon"], "FROM must be an ISO date such as 2024-01-01; it is 'soon'"),
         (["-m", "commands.promote", "--version", "best"], "VERSION must be the number of a registered version"),
         (
             ["-m", "tools.lock", "--upgrade", "dagster,dagstre"],
@@ -57,7 +57,7 @@ def test_a_mistyped_argument_is_a_sentence(tmp_path, arguments, sentence):
         (["commands.run"], "--location baton --job everything`"),
         (["commands.ui"], "open the web UI of its instance (docs/deployment.md)"),
         (["commands.rebuild", "--from", "2017-10-02"], '--job ingest_and_build --config-json \'{"ops": {"dbt_build"'),
-        (["commands.replay"], "would sync, score and promote in production as if it were 2017"),
+        (["commands.replay"], "would load, score and promote in production as if it were then"),
     ],
 )
 def test_what_has_an_instance_of_its_own_refuses_production_and_says_what_to_do_there(tmp_path, arguments, instead):

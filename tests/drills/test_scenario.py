@@ -8,7 +8,7 @@ import pytest
 from support.bundled import PROBLEM
 
 from drills.faults import Dated, Expected, Fault, known
-from drills.run import check_start, drill
+from drills.run import check_start, drill, middle
 from drills.scenario import DrilledHistory, record
 from ml_models.monitoring.data_quality import judge_as_of
 from ml_models.monitoring.diagnosis import NotReplayable
@@ -141,6 +141,10 @@ def test_a_recording_is_kept_and_read_again(year, tmp_path):
     assert made.measures.equals(again.measures)
 
 
+def test_by_default_a_drill_begins_in_the_middle_of_the_cutoffs(year):
+    assert middle(year[1], PROBLEM) == START
+
+
 @pytest.mark.parametrize(
     ("start", "sentence"),
     [
@@ -151,5 +155,5 @@ def test_a_recording_is_kept_and_read_again(year, tmp_path):
 )
 def test_a_drill_needs_weeks_before_and_after_it(year, start, sentence):
     with pytest.raises(ValueError, match="FROM must") as error:
-        check_start(start, 9, year[1])
+        check_start(start, 9, year[1], PROBLEM)
     assert sentence in str(error.value).replace("at least ", "")

@@ -31,6 +31,7 @@ from steps.profiling import SHARE
 from steps.publishing import keep_published
 from steps.tables import PROFILE, typed
 from tools.bench.replicated import ScaleError, deliver, replicate, weights
+from tools.bundled import bundled_only
 
 LARGEST_FACTOR = 1_000
 
@@ -110,6 +111,7 @@ def main() -> None:
     arguments.add_argument("--bytes", action="store_true", help="tell what each table weighs in BigQuery, and end")
     arguments.add_argument("--keep", action="store_true", help="leave the large warehouse there when all is measured")
     given = arguments.parse_args()
+    bundled_only("`make scale`")
     # Whoever ends this command ends the stage, too: it has a session of its own.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended; what was measured is kept"))
     try:

@@ -28,7 +28,8 @@ def with_stand_ins(table: MonitoredTable) -> tuple[MonitoredTable, list[str]]:
 
     renamed = replace(
         table,
-        relation=f"(select *, {more} from {table.relation})",
+        relation=f"(select *, {more} from {table.measured})",
+        read={},
         columns={names.get(name, name): kind for name, kind in table.columns.items()},
         time_column=names.get(table.time_column, table.time_column),
         keys=all_of(table.keys),

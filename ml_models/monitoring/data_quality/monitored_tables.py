@@ -37,7 +37,8 @@ class MonitoredTable:
     `keys` identify a row. `group` is the key column that bundles rows of one event (an order), `entity` the column of
     those who act (customers). `numbers`, `categories` (few values) and `ids` (many values) are judged as such;
     `segments` are columns with few enough values to be judged one by one. A table that only adds columns to another
-    one (`of`) is not measured again for what its parent shows.
+    one (`of`) is not measured again for what its parent shows. `read`: the SQL of a column's number
+    where that is stored as text, as files are.
     """
 
     asset: str
@@ -54,6 +55,15 @@ class MonitoredTable:
     segments: tuple[str, ...] = ()
     references: tuple[Reference, ...] = field(default=())
     of: str = ""
+    read: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def measured(self) -> str:
+        """The relation whose numbers are numbers, also where they are stored as text."""
+        if not self.read:
+            return self.relation
+        replaced = ", ".join(f"{sql} as {quoted(name)}" for name, sql in self.read.items())
+        return f"(select * replace ({replaced}) from {self.relation})"
 
     @property
     def judged(self) -> tuple[str, ...]:
@@ -81,6 +91,7 @@ class TableSource:
     entity: str = ""
     group: str = ""
     of: str = ""
+    read: Mapping[str, str] = field(default_factory=dict)
     only: tuple[str, ...] = ()
 
     @property
@@ -154,7 +165,7 @@ def _monitored(source: TableSource) -> MonitoredTable:
     values = {name: int(source.distinct.get(name, 0)) for name in names}
     ids, categories, numbers = [], [], []
     for name in names:
-        kind = kind_of(source.columns[name])
+        kind = "number" if name in source.read else kind_of(source.columns[name])
         few = 1 < values[name] <= SEGMENT_VALUES and values[name] <= max(FREE_TEXT * rows, 2)
         if kind == "time" or name == source.group:
             continue
@@ -198,6 +209,7 @@ def _monitored(source: TableSource) -> MonitoredTable:
         segments=segments if source.time_sql else (),
         references=source.references,
         of=source.of,
+        read=dict(source.read),
     )
 
 
@@ -221,4 +233,5 @@ def fitted(table: MonitoredTable, columns: Mapping[str, str]) -> MonitoredTable:
         ids=tuple(name for name in table.ids if name in columns),
         segments=tuple(name for name in table.segments if name in columns),
         references=tuple(one for one in table.references if one.column in columns),
+        read={name: sql for name, sql in table.read.items() if same(name)},
     )

@@ -100,7 +100,7 @@ class _Plan:
         return (
             f"select *, {week} as w_ from (select *, {self.words('day', 't_')} as d_, extract(hour from "
             f"t_) as h_{extra} "
-            f"from (select *, {self.table.time_sql} as t_ from {self.table.relation}{rough}) "
+            f"from (select *, {self.table.time_sql} as t_ from {self.table.measured}{rough}) "
             f"where t_ >= timestamp '{first}' and t_ < timestamp '{self.end}')"
         )
 
@@ -459,12 +459,12 @@ def _snapshot(table: MonitoredTable, day: date, words: SqlFunctions) -> list[str
             ("+".join(table.keys), "null_key_share", "''", "count(*)", f"avg(case when {null} then 1 else 0 end)")
         )
     statements = [
-        _long(table.asset, f"select date '{day}' as w_, {words.rows(entries)} as entries from {table.relation}")
+        _long(table.asset, f"select date '{day}' as w_, {words.rows(entries)} as entries from {table.measured}")
     ]
     statements += [
         f"select '{table.asset}' as asset, '{name}' as column_name, 'value_rows' as measure, "
         f"{words('text', name)} as value_key, "
-        f"date '{day}' as period_start, count(*) as n, {words('double', 'count(*)')} as value from {table.relation} "
+        f"date '{day}' as period_start, count(*) as n, {words('double', 'count(*)')} as value from {table.measured} "
         f"where {name} is not null group by {name}"
         for name in table.categories
     ]
@@ -481,7 +481,7 @@ def _snapshot(table: MonitoredTable, day: date, words: SqlFunctions) -> list[str
         statements.append(
             _long(
                 table.asset,
-                f"select date '{day}' as w_, {words.rows(entry)} as entries from {table.relation} as l left join "
+                f"select date '{day}' as w_, {words.rows(entry)} as entries from {table.measured} as l left join "
                 f"(select distinct {one.key} as k_ from {one.relation}) as p on p.k_ = l.{one.column}",
             )
         )

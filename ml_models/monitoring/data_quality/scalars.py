@@ -13,7 +13,7 @@ from ml_models.monitoring.data_quality import messages
 from ml_models.monitoring.data_quality.arithmetic import Array, nanmedian, rounded, scaled, share_floor, wrong_side
 from ml_models.monitoring.data_quality.monitored_tables import kind_of
 from ml_models.monitoring.data_quality.observation import Observation, Replay
-from ml_models.monitoring.data_quality.thresholds import MINIMUM_ROWS, RECENT, SIZES, SNAPSHOT_ROWS, Rule
+from ml_models.monitoring.data_quality.thresholds import FEW_ROWS, MINIMUM_ROWS, RECENT, SIZES, SNAPSHOT_ROWS, Rule
 from ml_models.monitoring.data_quality.window import Window, typed
 from ml_models.monitoring.types import AnomalyKind
 
@@ -86,6 +86,8 @@ def _compared(
     if measure in ("distinct", "rows_per_group", "rows"):
         with np.errstate(divide="ignore"):
             return np.log(np.maximum(values, 0.5)), least
+    if measure in SIZES:
+        least = least * np.sqrt(np.maximum(MINIMUM_ROWS / np.maximum(count, 1), 1))
     usual = [_usual_size(window, name) for name in columns]
     return np.column_stack([scaled(values[:, i], usual[i]) for i in range(len(columns))]), least
 
@@ -98,6 +100,8 @@ def _usual_size(window: Window, column: str) -> float:
 def _least_rows(window: Window, measure: str) -> int:
     if measure == "rows":
         return 0
+    if measure in SIZES and window.table.time_sql:
+        return FEW_ROWS
     lists = measure in ("null_share", "null_key_share", "duplicate_share") and not window.table.time_sql
     return SNAPSHOT_ROWS if lists else MINIMUM_ROWS
 

@@ -52,6 +52,10 @@ CLUSTER = 7.0
 MINIMUM_ROWS = 200
 """Rows below which a week's shares and sizes say nothing."""
 
+FEW_ROWS = 30
+"""Rows from which the size of a week's numbers is judged. Below MINIMUM_ROWS the least difference that counts grows as
+chance does, by the root of MINIMUM_ROWS / rows: amounts in cents show in a shop of forty orders a week."""
+
 SEGMENT_ROWS = 50
 """Rows of one segment in a week from which it is measured."""
 

@@ -21,12 +21,14 @@ from ml_models.monitoring.data_quality.outages import judge_silence, judge_uneve
 from ml_models.monitoring.data_quality.scalars import judge_scalars
 from ml_models.monitoring.data_quality.segments import judge_segments
 from ml_models.monitoring.data_quality.thresholds import (
+    FEW_ROWS,
     HISTORY,
     KEPT_WEEKS,
     MINIMUM_ROWS,
     MINIMUM_WINDOWS,
     RULES,
     SEVERITY,
+    SIZES,
     SNAPSHOT_RULES,
     WEEK,
 )
@@ -168,6 +170,8 @@ def _judge_week(
         judge_unevenness(window)
         judge_segments(window)
         judge_identities(window)
+    elif rows_now >= FEW_ROWS:
+        judge_scalars(window, {name: RULES[name] for name in SIZES})
     return _ordered(window.anomalies)
 
 

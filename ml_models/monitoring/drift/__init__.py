@@ -16,9 +16,9 @@ whether growth alone raised an alarm.
 
 *Source*: two-sample Kolmogorov-Smirnov, Pearson's chi-square and the exact binomial test; Benjamini and Hochberg (1995)
 for gross changes before there is a past; the joint comparison is a classifier two-sample test (Lopez-Paz and Oquab,
-2017).
+arXiv 1610.06545).
 
-Measured on the bundled year (58 features, 41 cutoffs, 30 of them judgeable): no natural week raises an alarm (one of
+Measured on the bundled year (41 cutoffs, 30 of them judgeable): no natural week raises an alarm (one of
 240 does on random halves and quarters of the customers). Amounts times 100 (of all customers, or of a third), a third
 of the customers shopping 60 % less, a third of the stores missing, files cut at 14:00, 14 days replayed, 30 % null
 products and a shifted clock are each found at the second cutoff after they begin, which is the earliest that the rule

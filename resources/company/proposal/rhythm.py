@@ -152,7 +152,7 @@ def _carried(found: Rhythm, horizon: int) -> Asked | None:
     """Return the question of a horizon with the look-back nearest to the wished one that leaves cutoffs enough."""
     if horizon not in found.again:
         return None
-    # On four months of a grocer, five cutoffs that look back 56 days gave a better model than nine that look back 28.
+    # On four months of a supermarket, five cutoffs with 56 days to look back on gave a better model than nine with 28.
     wished = {one: (not one.comfortable, abs(one.look_back / horizon - WISHED)) for one in _asked(found, horizon)}
     return min(wished, key=lambda one: (*wished[one], -one.look_back), default=None)
 
