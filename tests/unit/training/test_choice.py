@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from support.bundled import PROBLEM
 from support.simulated_company import Company, problem_of, rows_of
 
 from ml_models.problems.contract import Candidate
