@@ -34,7 +34,6 @@ ABOUT_IT = (
     "contracts/dbt/",
     "deploy/test_afternoon.py",
     "deploy/test_processes.py",
-    "drills/test_bundled_faults.py",
     "drills/test_scenario.py",
     "drills/test_short_drill.py",
     "graph/",
