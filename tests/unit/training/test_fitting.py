@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from support.bundled import FEATURES, PROBLEM
 from support.random_models import proved
 
 from ml_models.explain import REASONS, family_contributions, top_reasons
-from ml_models.problems.lapse import FEATURES, PROBLEM
 from ml_models.rows import scored
 from ml_models.training.behaviour import behaves
 from ml_models.training.fitting import NothingToLearnError, features_for, fitted, left_out
