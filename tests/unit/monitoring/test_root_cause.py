@@ -32,7 +32,7 @@ PROBLEM = Problem(
     rfm_features=("usage",),
     slices=(),
     candidates=(),
-    behaviour=Behaviour((), 1.0, 1.0, 1.0),
+    behaviour=Behaviour((), 1.0, 1.0, 2.0),
 )
 START = date(2031, 1, 6)
 WEEK = timedelta(days=7)
