@@ -206,8 +206,10 @@ def table(file, days=SPAN):
     engine.execute(
         "create table sales (receipt bigint, member varchar, sold_at timestamptz, paid decimal(12, 2), branch int)"
     )
-    engine.executemany("insert into sales values (?, ?, ?, ?, ?)",
-        [(int(n), f"{c:06d}", at, cents / 100, c % 4) for n, c, at, cents, *_ in orders(days)])  # fmt: skip
+    rows = [
+        f"({int(n)}, '{c:06d}', timestamptz '{at}+00', {cents / 100}, {c % 4})" for n, c, at, cents, *_ in orders(days)
+    ]
+    engine.execute(f"insert into sales values {', '.join(rows)}")
     return engine
 
 

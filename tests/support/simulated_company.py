@@ -11,9 +11,9 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from support.bundled import PROBLEM
 
 from ml_models.problems.contract import Problem
-from ml_models.problems.lapse import PROBLEM
 
 FEATURES = (
     "recency_days",

@@ -73,20 +73,17 @@ def column_type(about: dict[str, Any]) -> str:
 def model_and_score(connection: object) -> None:
     """Train, judge and score with the functions that the assets call."""
     from ml_models.explain import top_reasons
-    from ml_models.training.gate import judge
-    from ml_models.training.search import train
+    from ml_models.rows import scored as scores_of
+    from ml_models.training.gate import evaluate_candidate
     from ml_models.training.splits import split_training_set
 
     features = connection.execute("select * from features.customer_features").fetchdf()  # type: ignore[attr-defined]
     outcomes = connection.execute("select * from outcomes.customer_outcomes").fetchdf()  # type: ignore[attr-defined]
     labelled = features.merge(outcomes[["customer_id", "cutoff_date", "lapsed"]], on=["customer_id", "cutoff_date"])
     rows, _ = split_training_set(labelled, problem())
-    result = train(rows, problem())
-    gates = judge(result, problem())
+    result, _, gates = evaluate_candidate(rows, problem())
     newest = features[features["cutoff_date"] == features["cutoff_date"].max()].reset_index(drop=True)
-    scored = newest[["customer_id", "cutoff_date"]].assign(
-        score=result.pipeline.predict_proba(newest[list(problem().features)])[:, 1]
-    )
+    scored = newest[["customer_id", "cutoff_date"]].assign(score=scores_of(result.pipeline, newest, problem()))
     reasons = top_reasons(result.pipeline, newest, result.reference, problem())
     connection.register("scored", scored.join(reasons))  # type: ignore[attr-defined]
     connection.execute("create schema predictions")  # type: ignore[attr-defined]

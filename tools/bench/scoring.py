@@ -69,14 +69,15 @@ def fit(source: str, folder: str) -> None:
     import joblib
     import numpy as np
 
+    from ml_models.rows import features_of
     from ml_models.scoring_sql import compile_pipeline, parity
+    from ml_models.training.fitting import fitted
 
     with open_duckdb(source, read_only=True) as connection:
         frame = connection.execute(
             f"select f.*, o.{problem().label} from features.feature_frame f "
             "join outcomes.customer_outcomes o using (customer_id, cutoff_date) order by customer_id, cutoff_date"
         ).fetchdf()
-    features = list(problem().features)
     with open_duckdb(str(Path(folder) / "rows.duckdb")) as connection:
         connection.register("given", frame)
         connection.execute("create table frame as select * from given")
@@ -85,9 +86,10 @@ def fit(source: str, folder: str) -> None:
             connection.register("parity_rows", rows)
             return connection.execute(sql).fetchdf()["score"].to_numpy(dtype=np.float64)
 
-        for candidate in problem().candidates:
+        for candidate in (one for one in problem().candidates if one.name in MODELS):
             parameters = candidate.sample(np.random.default_rng(0), 1)[0]
-            pipeline = candidate.build(parameters, 0).fit(frame[features], frame[problem().label])
+            pipeline = fitted(candidate, parameters, 0, frame, problem())
+            features = features_of(pipeline, problem())
             compiled = compile_pipeline(pipeline, features, "duckdb")
             google = compile_pipeline(pipeline, features, "googlesql")
             result = parity(pipeline, compiled, frame, run)
@@ -122,11 +124,12 @@ def score(path: str, model: str, folder: str) -> None:
         return
     import joblib
 
+    from ml_models.rows import features_of
     from ml_models.scoring_sql import score_streamed
     from ml_models.scoring_sql.paths import BATCH_ROWS
 
     pipeline = joblib.load(Path(folder) / f"{model}.joblib")
-    features, keys = list(problem().features), ["customer_id", "cutoff_date"]
+    features, keys = features_of(pipeline, problem()), ["customer_id", "cutoff_date"]
     with open_duckdb(database) as connection:
         connection.execute("set memory_limit = '2GB'")
         connection.execute("create or replace table scored (customer_id varchar, cutoff_date date, score double)")

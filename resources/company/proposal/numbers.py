@@ -69,10 +69,10 @@ def number_of_text(landed: "Landed", name: str, column: str, filled: int) -> Num
         return None
     if plain == filled:
         return _measured(landed, number(column_of(name), "duckdb"), {})
-    return _amounts(landed, name, column, filled)
+    return _amounts(landed, name, column)
 
 
-def _amounts(landed: "Landed", name: str, column: str, filled: int) -> NumberReading | None:
+def _amounts(landed: "Landed", name: str, column: str) -> NumberReading | None:
     bare = f"regexp_replace(trim({column}), '[^0-9.,]', '', 'g')"
     # `kr.` and `Rs.` end in a point that is none of the number's.
     bare = f"trim({bare}, '.,')"
@@ -81,27 +81,18 @@ def _amounts(landed: "Landed", name: str, column: str, filled: int) -> NumberRea
         count(*) filter (regexp_matches(b, ',.*[.]')),
         count(*) filter (b like '%,%' and b not like '%.%'),
         count(*) filter (b like '%,%' and b not like '%.%' and regexp_full_match(b, '[0-9]{{1,3}}(,[0-9]{{3}})+')),
-        count(*) filter (regexp_full_match(b, '[0-9]{{1,3}}([.][0-9]{{3}}){{2,}}')),
         any_value(t) filter (b like '%,%'),
         count(*) filter (regexp_matches(t, '[0-9]\\s*[-]')), any_value(t) filter (regexp_matches(t, '[0-9]\\s*[-]')),
-        count(*) filter (t like '(%)'), any_value(t) filter (t like '(%)'),
-        count(*) filter (regexp_matches(b, '[.][0-9]{{1,2}}$|[.][0-9]{{4,}}$') and b not like '%,%')
+        count(*) filter (t like '(%)'), any_value(t) filter (t like '(%)')
         from (select trim({column}) as t, {bare} as b from looked where {column} is not null)"""
     )
-    comma_last, point_last, commas, groups, point_groups, example, trailing, minus, brackets, bracket, points = row
+    comma_last, point_last, commas, groups, example, trailing, minus, brackets, bracket = row
     sentences: list[str] = []
-    decimal = "."
-    if comma_last + point_groups > point_last or (not comma_last and not point_last and commas > groups):
-        decimal = ","
+    decimal = _decimal(landed, name, column, commas_only=bool(commas > groups and not comma_last and not point_last))
+    if decimal == ",":
         sentences.append(f"`{name}`: a comma stands before the decimals, as in {example!r}.")
     elif commas or point_last:
         sentences.append(f"`{name}`: commas part thousands, as in {example!r}.")
-    against = point_last + (points if decimal == "," else 0) if decimal == "," else comma_last + (commas - groups)
-    if against:
-        sentences.append(
-            f"`{name}`: {against:,} of {filled:,} rows seem to have the other decimal sign; they are read as the "
-            "rest. Look at them."
-        )
     if trailing:
         sentences.append(
             f"`{name}`: a minus behind the number, as in {minus!r}, is read as negative ({trailing:,} rows)."
@@ -123,6 +114,17 @@ def _amounts(landed: "Landed", name: str, column: str, filled: int) -> NumberRea
         f"known from looked where {column} is not null)"
     )
     return replace(found, refused=refused, example=example or "", odd=odd, odd_example=strange or "")
+
+
+def _decimal(landed: "Landed", name: str, column: str, *, commas_only: bool) -> str:
+    """Return the sign before decimals: the one with which fewer rows cannot be read, and among equals the likelier."""
+    by_comma, by_point = landed.one(
+        f"select count(*) filter ({number(column_of(name, ','), 'duckdb')} is null), "
+        f"count(*) filter ({number(column_of(name, '.'), 'duckdb')} is null) from looked where {column} is not null"
+    )
+    if by_comma == by_point:
+        return "," if commas_only else "."
+    return "," if by_comma < by_point else "."
 
 
 def _currencies(landed: "Landed", column: str) -> tuple[tuple[str, int], ...]:

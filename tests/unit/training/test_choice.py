@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from support.bundled import PROBLEM
 from support.simulated_company import Company, problem_of, rows_of
 
 from ml_models.problems.contract import Candidate
-from ml_models.problems.lapse import PROBLEM
 from ml_models.training.baselines import BASELINES, baseline_scores
 from ml_models.training.choice import HARM, WORTH, duel, reads_more, simplest_unbeaten
 from ml_models.training.fitting import fitted
@@ -82,7 +82,7 @@ def test_where_rfm_is_all_there_is_to_know_rfm_is_promoted_and_the_rest_stands_b
     problem = problem_of()
     rows, _ = split_training_set(rows_of(Company(0.5, 800, 10, trend=0.0)), problem)
     heard: list[str] = []
-    result, _compared, gates = evaluate_candidate(rows, problem, log=heard.append)
+    result, _, gates = evaluate_candidate(rows, problem, log=heard.append)
     assert result.candidate == "rfm_logistic"
     assert result.searched == "logistic"
     assert list(result.pipeline.feature_names_in_) == ["recency_days", "active_days_84d", "spend_cents_84d"]
