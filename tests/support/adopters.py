@@ -44,17 +44,16 @@ ABOUT_IT = (
 """Files and folders that read the bundled data themselves."""
 
 NEED_AN_EXAMPLE = (
-    "contracts/",
-    "deploy/",
-    "docs/",
-    "drills/",
-    "graph/",
-    "resources/",
-    "sensors/",
-    "tools/",
-    "commands/",
+    *(
+        f"{folder}/"
+        for folder in ("commands", "contracts", "deploy", "docs", "drills", "graph", "resources", "sensors", "tools")
+    ),
+    "company/test_company_fields.py",
+    "company/test_company_file.py",
+    "company/test_other_company.py",
+    "unit/test_shop_time.py",
 )
-"""Folders whose tests load the graph, or ask for the company; below others that is told by what a file imports."""
+"""Folders and files whose tests load the graph, or ask for the company; of others their imports tell."""
 
 
 def prepare() -> None:
