@@ -15,7 +15,7 @@ from resources.airbyte.server import RemoteAirbyteWorkspace
 from resources.alerts import Alerts
 from resources.clock import Clock
 from resources.company import company
-from resources.company.choice import BUNDLED, chosen
+from resources.company.choice import BUNDLED, chosen, folder_of_homes
 from resources.dbt import DbtRunner
 from resources.registry import ModelRegistry
 from resources.warehouse import DuckDBWarehouse, LocalCopy
@@ -56,14 +56,15 @@ class HomeError(ProfileError):
 def home() -> Path:
     """Return the folder that holds all state of this process's company.
 
-    `BATON_HOME`, or in the project's root `.baton` for the bundled company and `.baton-<name>` for another.
+    `BATON_HOME`, or in the project's root `.baton` for the bundled company and `.baton-<name>` for another. For a
+    company that code gave, the root is that of the project which gave it.
 
     Raises:
         CompanyError: it is not clear whose.
         HomeError: the folder holds another company's state.
     """
     given, name = os.environ.get("BATON_HOME"), chosen()
-    folder = Path(given).expanduser().resolve() if given else ROOT / _folder(name)
+    folder = Path(given).expanduser().resolve() if given else folder_of_homes() / _folder(name)
     owner = owner_of(folder)
     if owner not in (None, name):
         own = f"leave BATON_HOME unset ({_folder(name)} is its own)" if given else f"move {folder} away"

@@ -24,10 +24,14 @@ MAY_IMPORT = {
     "drills": {"ml_models", "resources", "steps"},
     "sensors": {"ml_models", "resources", "steps", "assets", "drills"},
     "definitions": {"ml_models", "resources", "steps", "assets", "drills", "sensors"},
+    "component": {"resources", "definitions"},
     "commands": {"ml_models", "resources", "steps", "assets", "drills", "sensors", "definitions"},
     "tools": {"ml_models", "resources", "steps", "assets", "drills", "sensors", "definitions", "commands"},
 }
 """Each room, from the lowest floor to the highest, and the rooms below it that it may use. Nothing uses tests."""
+
+DOORS = (ROOT / "component.py", ROOT / "definitions.py")
+"""The rooms that are one file: what Dagster loads, and what somebody's Dagster project loads."""
 
 MONITORING = ("data_quality", "drift", "performance", "diagnosis", "decision", "report", "week")
 """The packages and modules of `ml_models.monitoring`, from the lowest to the highest. Its other modules are shared by
@@ -59,7 +63,7 @@ LONGER = {
 @cache
 def files() -> dict[str, Path]:
     """Return every file of the rooms by its module's name; a package is called after its folder."""
-    found = [ROOT / "definitions.py"]
+    found = [*DOORS]
     for room in MAY_IMPORT:
         found += sorted((ROOT / room).rglob("*.py"))
     return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in found}
@@ -227,7 +231,7 @@ def product_texts() -> dict[str, str]:
     """Return the texts of code, SQL, descriptions and fault files by path, in small letters."""
     rooms = [ROOT / room for room in (*MAY_IMPORT, "dbt_project") if (ROOT / room).is_dir()]
     found = [path for room in rooms for path in room.rglob("*") if path.suffix in (".py", ".sql", ".yml", ".toml")]
-    return {path.relative_to(ROOT).as_posix(): path.read_text().lower() for path in [ROOT / "definitions.py", *found]}
+    return {path.relative_to(ROOT).as_posix(): path.read_text().lower() for path in [*DOORS, *found]}
 
 
 def test_outside_its_folder_nothing_names_what_only_the_bundled_company_has():

@@ -2,8 +2,10 @@
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
@@ -21,9 +23,59 @@ class CompanyError(ValueError):
     """A company's folder or file is not what it must be; the message says what to do."""
 
 
+@dataclass(frozen=True)
+class Given:
+    """A company that code gave, without a folder in companies/.
+
+    `folder`: where relative paths of its tables begin, and its `staging/` is. `beside`: the folder that holds its home.
+    """
+
+    name: str
+    company: Company
+    folder: Path
+    beside: Path
+
+
+_given: Given | None = None
+_read: str | None = None
+"""The company of companies/ that this process works for already: texts of the graph are made of it."""
+
+
+def use(name: str, fields: Mapping[str, Any], folder: Path, *, beside: Path | None = None, where: str = "") -> Company:
+    """Let this process work for a company that code gives: the fields of a company.toml as a mapping.
+
+    `folder` holds its `staging/`, if it has one; paths of its tables begin there. `beside`: the folder in which its
+    home is made; default: `folder`. `where` is how sentences name the place of the fields.
+
+    Raises:
+        CompanyError: a field is not what it must be, or this process works for another company already.
+    """
+    global _given
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name):
+        raise CompanyError(
+            "A company's name must be small letters, digits and _, as in webshop: it names folders. It is "
+            f"{name!r}. Choose another one."
+        )
+    folder = folder.resolve()
+    given = Given(name, _valid(fields, where or f"company {name}"), folder, (beside or folder).resolve())
+    works_for = _given.name if _given else _read
+    if works_for is not None and given != _given:
+        raise CompanyError(
+            f"Expected one company in a process; it works for {works_for!r} already, and {name!r} was given. Give a "
+            "company before definitions are loaded, and each one in a code location of its own."
+        )
+    _given = given
+    return given.company
+
+
 def folder_of(name: str) -> Path:
     """Return the folder of a company."""
-    return COMPANIES / name
+    return _given.folder if _given and name == _given.name else COMPANIES / name
+
+
+def folder_of_homes() -> Path:
+    """Return the folder in which homes are made: the project's root, or where the code that gave a company wants it."""
+    return _given.beside if _given else COMPANIES.parent
 
 
 def names() -> list[str]:
@@ -34,9 +86,13 @@ def names() -> list[str]:
 def chosen() -> str:
     """Return the name of BATON_COMPANY, else of the only company beside the bundled one, else the bundled one.
 
+    A company that code gave goes before all of them.
+
     Raises:
         CompanyError: there is no such company, or several and none is named.
     """
+    if _given:
+        return _given.name
     there = names()
     given = os.environ.get("BATON_COMPANY")
     if given:
@@ -61,7 +117,13 @@ def company() -> Company:
     Raises:
         CompanyError: it cannot be read; the message says which field and what to do.
     """
-    return load(folder_of(chosen()))
+    global _read
+    if _given:
+        return _given.company
+    name = chosen()
+    found = load(folder_of(name))
+    _read = name
+    return found
 
 
 def load(folder: Path) -> Company:
