@@ -22,6 +22,8 @@ OWN = {
     "ml_models/monitoring/settings.py": "two Mondays of patience, two of silence: how often is judged",
     "ml_models/monitoring/data_quality/thresholds.py": "rows of a table that are counted again",
     "drills/run.py": "weeks that a drill must leave, whatever is asked",
+    "ml_models/readiness/rhythm.py": "the horizons of the curve",
+    "resources/company/proposal/rhythm.py": "the horizons that may be proposed",
     "tools/bench/scale.py": "the profile's newest two weeks",
 }
 """Files with such a number of their own, and what it is."""
