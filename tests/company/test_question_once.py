@@ -23,6 +23,8 @@ OWN = {
     "ml_models/monitoring/data_quality/thresholds.py": "rows of a table that are counted again",
     "drills/run.py": "weeks that a drill must leave, whatever is asked",
     "ml_models/readiness/rhythm.py": "the horizons of the curve",
+    "resources/company/proposal/propose.py": "the shortest question that may be proposed, in a sentence",
+    "resources/company/proposal/toml.py": "how old the newest row of a recording is at least",
     "resources/company/proposal/rhythm.py": "the horizons that may be proposed",
     "tools/bench/scale.py": "the profile's newest two weeks",
 }
