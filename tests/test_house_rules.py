@@ -24,9 +24,11 @@ MAY_IMPORT = {
     "drills": {"ml_models", "resources", "steps"},
     "sensors": {"ml_models", "resources", "steps", "assets", "drills"},
     "definitions": {"ml_models", "resources", "steps", "assets", "drills", "sensors"},
-    "component": {"resources", "definitions"},
+    "component": {"ml_models", "resources", "steps", "assets", "drills", "sensors", "definitions"},
     "commands": {"ml_models", "resources", "steps", "assets", "drills", "sensors", "definitions"},
-    "tools": {"ml_models", "resources", "steps", "assets", "drills", "sensors", "definitions", "commands"},
+    "tools": {
+        *("ml_models", "resources", "steps", "assets", "drills", "sensors", "definitions", "component", "commands"),
+    },
 }
 """Each room, from the lowest floor to the highest, and the rooms below it that it may use. Nothing uses tests."""
 
