@@ -386,7 +386,7 @@ class _Maker:
                 nullable=True,
             ),
         ]
-        of_month = "month's" if month == 28 else f"pace of {month} days, its"
+        pace_of_month = "the month's pace" if month == 28 else f"the pace of {month} days"
         if self.month:
             found.append(
                 self.pace(
@@ -404,7 +404,7 @@ class _Maker:
                 short,
                 month,
                 f"2 * trips_{short}d / max(trips_{month}d, 1): 1 means an unchanged pace.",
-                f"trips of the last {short} days at {{value}} of the {of_month} pace",
+                f"trips of the last {short} days at {{value}} of {pace_of_month}",
                 nullable=False,
             )
         )
@@ -426,7 +426,7 @@ class _Maker:
                 short,
                 month,
                 f"2 * the spend of {short} days / max(spend_cents_{month}d, 1): 1 means an unchanged pace.",
-                f"spend of the last {short} days at {{value}} of the {of_month} pace",
+                f"spend of the last {short} days at {{value}} of {pace_of_month}",
                 nullable=False,
             )
         )
