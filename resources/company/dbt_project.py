@@ -31,10 +31,8 @@ _MODELS_OF_PARTS = {"campaigns": "marts/campaign_contacts.sql"}
 """Models that a company without the part does not have."""
 
 _HERE = Path(__file__).resolve().parent
-_MADE_BY = (
-    *(_HERE / name for name in ("staging.py", "reading.py", "canonical.py", "documentation.py")),
-    _HERE.parent.parent / "ml_models" / "problems" / "lapse" / "features.py",
-)
+_PROBLEMS = _HERE.parent.parent / "ml_models" / "problems"
+_MADE_BY = (_HERE, _PROBLEMS / "question.py", _PROBLEMS / "lapse" / "features.py")
 """The code that writes into the project."""
 
 _LEFT_OUT = ("target", "logs", "dbt_packages", ".user.yml", "__pycache__")
@@ -77,9 +75,7 @@ def prepare(company: Company, folder: Path, into: Path, project: Path = PROJECT,
         CompanyError: a part that the file names has no staging.
     """
     _require_staging(company, folder)
-    digest = _digest(
-        (variables(company), company.model_dump_json(), dialect), project, *(folder / name for name in _OWN), *_MADE_BY
-    )
+    digest = _digest((company.model_dump_json(), dialect), project, *(folder / name for name in _OWN), *_MADE_BY)
     if made_of(into) == digest:
         return into
     into.parent.mkdir(parents=True, exist_ok=True)
