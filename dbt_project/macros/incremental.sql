@@ -85,3 +85,55 @@
   {%- endif -%}
   {{ return("cast('" ~ day ~ "' as date)" if day else '') }}
 {%- endmacro %}
+
+
+{#
+  CTEs that end in changed_days: the days (`day`, an expression) of `relation` of which rows arrived or went away since
+  the table was built, however late. `arrived_at` is the column that says when a row was read.
+#}
+{% macro changed_days(relation, day, arrived_at) -%}
+arrived as (
+
+    select {{ day }} as ordered_on, count(*) as lines, max({{ arrived_at }}) as extracted_at
+    from {{ relation }}
+    group by 1
+
+),
+
+known as (
+
+    select ordered_on, count(*) as lines, max(extracted_at) as extracted_at
+    from {{ this }}
+    group by 1
+
+),
+
+changed_days as (
+
+    select coalesce(arrived.ordered_on, known.ordered_on) as ordered_on
+    from arrived
+    full outer join known on known.ordered_on = arrived.ordered_on
+    where known.ordered_on is null
+        or known.lines <> arrived.lines
+        or known.extracted_at <> arrived.extracted_at
+        -- All of its lines went away. Where no day is left at all, the source was not loaded, and what is known stays.
+        or (arrived.ordered_on is null and (select count(ordered_on) from arrived) > 0)
+
+)
+{%- endmacro %}
+
+{#
+  The rows of `relation` to store: all of them, or where `incremental` those of changed_days. A day of which nothing is left is one row
+  without a line (`nothing_left`): it replaces the day, and is not stored.
+#}
+{% macro lines_of_changed_days(relation, incremental) -%}
+{% if incremental -%}
+select * from changed_days
+left join (
+    select * from {{ relation }}
+    where ordered_on in (select ordered_on from changed_days)
+) as lines using (ordered_on)
+{%- else -%}
+select * from {{ relation }}
+{%- endif %}
+{%- endmacro %}

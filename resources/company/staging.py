@@ -7,21 +7,16 @@ from resources.company import reading
 from resources.company.canonical import CUSTOMERS, ORDER_LINES, PRODUCTS, TYPES, CanonicalTable
 from resources.company.model import Column, Company
 from resources.company.reading import Dialect
+from resources.warehouse.contract import EXTRACTED, LOADED
 
 HEADER = """{#-
   Made of companies/<name>/company.toml. To own it, put a file of this name into the company's staging folder.
 -#}"""
 
-LOADED_AT = "_loaded_at"
-"""The column of a table that is there already: when the row was first seen as it is."""
-
-EXTRACTED_AT = "_airbyte_extracted_at"
-"""The same of an Airbyte stream."""
-
 
 def arrived_column(company: Company, table: str) -> str:
     """Return the column of a raw table that says when its row was read."""
-    return LOADED_AT if table in company.tables else EXTRACTED_AT
+    return LOADED if table in company.tables else EXTRACTED
 
 
 def staging_files(company: Company, own: Path, dialect: Dialect) -> dict[str, str]:
@@ -96,34 +91,7 @@ usable as (
 ),
 
 {{% if is_incremental() %}}
-arrived as (
-
-    select cast(_ordered_at as date) as ordered_on, count(*) as row_count, max(_arrived_at) as extracted_at
-    from usable
-    group by 1
-
-),
-
-known as (
-
-    select ordered_on, count(*) as row_count, max(extracted_at) as extracted_at
-    from {{{{ this }}}}
-    group by 1
-
-),
-
-changed_days as (
-
-    select coalesce(arrived.ordered_on, known.ordered_on) as ordered_on
-    from arrived
-    full outer join known on known.ordered_on = arrived.ordered_on
-    where known.ordered_on is null
-        or known.row_count <> arrived.row_count
-        or known.extracted_at <> arrived.extracted_at
-        -- All of its lines went away. Where no day is left at all, the source was not loaded, and what is known stays.
-        or (arrived.ordered_on is null and (select count(ordered_on) from arrived) > 0)
-
-),
+{{{{ changed_days('usable', 'cast(_ordered_at as date)', '_arrived_at') }}}},
 {{% endif %}}
 
 renamed as (
@@ -134,16 +102,7 @@ renamed as (
 
 )
 
-{{% if is_incremental() -%}}
--- A day of which nothing is left is one row without a line (`nothing_left`): it replaces the day, and is not stored.
-select * from changed_days
-left join (
-    select * from renamed
-    where ordered_on in (select ordered_on from changed_days)
-) as lines using (ordered_on)
-{{%- else -%}}
-select * from renamed
-{{%- endif %}}
+{{{{ lines_of_changed_days('renamed', is_incremental()) }}}}
 """
 
 

@@ -16,37 +16,7 @@ with source as (
 
 {% if is_incremental() %}
 -- A day is built again when a line arrived for it or went away, however late: no look-back that a later line could miss.
-arrived as (
-
-    select
-        cast({{ local_timestamp('transaction_timestamp') }} as date) as ordered_on,
-        count(*) as lines,
-        max(_airbyte_extracted_at) as extracted_at
-    from source
-    group by 1
-
-),
-
-known as (
-
-    select ordered_on, count(*) as lines, max(extracted_at) as extracted_at
-    from {{ this }}
-    group by 1
-
-),
-
-changed_days as (
-
-    select coalesce(arrived.ordered_on, known.ordered_on) as ordered_on
-    from arrived
-    full outer join known on known.ordered_on = arrived.ordered_on
-    where known.ordered_on is null
-        or known.lines <> arrived.lines
-        or known.extracted_at <> arrived.extracted_at
-        -- All of its lines went away. Where no day is left at all, the source was not loaded, and what is known stays.
-        or (arrived.ordered_on is null and (select count(ordered_on) from arrived) > 0)
-
-),
+{{ changed_days('source', 'cast(' ~ local_timestamp('transaction_timestamp') ~ ' as date)', '_airbyte_extracted_at') }},
 {% endif %}
 
 renamed as (
@@ -69,13 +39,4 @@ renamed as (
 
 )
 
-{% if is_incremental() -%}
--- A day of which nothing is left is one row without a line (`nothing_left`): it replaces the day, and is not stored.
-select * from changed_days
-left join (
-    select * from renamed
-    where ordered_on in (select ordered_on from changed_days)
-) as lines using (ordered_on)
-{%- else -%}
-select * from renamed
-{%- endif %}
+{{ lines_of_changed_days('renamed', is_incremental()) }}
