@@ -39,6 +39,7 @@ from assets.problem.promotion import champion
 from assets.problem.training_set import training_set
 from resources.company import company
 from resources.company.choice import chosen, folder_of
+from resources.company.reading import dialect_of
 from resources.profiles import resources_for
 from sensors.alerts import red_check_alert, run_failure_alert, stale_table_alert
 from sensors.arrivals import build_arrivals_sensor
@@ -66,7 +67,7 @@ def build_definitions(
     resources = {**resources_for(profile), **(overrides or {})}
     # The company's, once: what arrives, what dbt builds of it, and whether it arrived right.
     ours, folder = company(), folder_of(chosen())
-    engine = "duckdb" if resources["warehouse"].dialect == "duckdb" else "bigquery"
+    engine = dialect_of(resources["warehouse"].dialect)
     landed = [*airbyte_assets(resources["airbyte"]), *table_assets(ours, folder, engine)]
     of_company = [
         *landed,

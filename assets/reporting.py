@@ -50,6 +50,11 @@ def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
+def png_of(shown: dg.MarkdownMetadataValue) -> bytes:
+    """Return the PNG of what `picture` made."""
+    return base64.b64decode((shown.md_str or "").partition("base64,")[2].removesuffix(")"))
+
+
 def column_schema(frame: "pd.DataFrame", about: dict[str, str] | None = None) -> dg.TableSchema:
     """Return the columns of a frame with their types, and descriptions where there are some."""
     return dg.TableSchema(

@@ -2,11 +2,16 @@
 
 import sys
 import textwrap
+from typing import cast
 
+import dagster as dg
+
+from assets.reporting import png_of
 from commands.session import embedded_only, execute, first_failure, instance, progress_logger, quiet, sentences
 from resources.company import company
 from resources.profiles import home
 from sensors.jobs import CHECK
+from steps.tables import READINESS
 
 
 def main() -> None:
@@ -15,25 +20,25 @@ def main() -> None:
     with sentences():
         embedded_only("check")
         from definitions import build_definitions
-        from steps.readiness import judge_readiness
-        from steps.shop_time import today
 
         definitions = build_definitions(loggers={"console": progress_logger})
         with instance(answering=False) as opened:
             result = execute(opened, definitions, CHECK)
         if not result.success:
             sys.exit(f"error: {first_failure(result)}")
-        ours, resources = company(), definitions.resources or {}
-        judged = judge_readiness(resources["warehouse"], ours, today(resources["clock"]))
+        made = next(event for event in result.get_asset_materialization_events() if event.asset_key == READINESS)
+        shown = made.materialization.metadata
+        said, *facts = str(shown["verdict"].value).splitlines()
         drawn = home() / "readiness.png"
-        drawn.write_bytes(judged.png)
-        print(f"\n{ours.title}\n{'─' * len(ours.title)}")
-        for sentence in (judged.counted, *judged.verdict.facts):
-            print(textwrap.fill(sentence, 118, initial_indent="- ", subsequent_indent="  "))
-        against = judged.verdict.against
-        said = " ".join(against) or "The question can be asked of these data: make run."
-        print(f"\n{textwrap.fill(said, 118)}\npicture: {drawn}")
-        if against:
+        drawn.write_bytes(png_of(cast(dg.MarkdownMetadataValue, shown["picture"])))
+        title = company().title
+        print(f"\n{title}\n{'─' * len(title)}")
+        for fact in facts:
+            print(textwrap.fill(fact, 118, subsequent_indent="  "))
+        judged = next(one for one in result.get_asset_check_evaluations() if one.asset_key == READINESS)
+        verdict = said.removeprefix("- ") + (" Next: make run." if judged.passed else "")
+        print(f"\n{textwrap.fill(verdict, 118)}\npicture: {drawn}")
+        if not judged.passed:
             sys.exit(1)
 
 

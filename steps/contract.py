@@ -141,7 +141,6 @@ def _facts(read: Read, company: Company, dialect: Dialect, today: date) -> dict[
         "customers": f"count(distinct {customer})",
         "no_customer": _count(f"{customer} is null"),
         "no_time": _count(f"{reading.filled(lines.time, dialect)} is null"),
-        "first_time": f"min({time})",
         "last_time": f"max({time})",
         "future": _count(f"cast({time} as date) > date '{today}'"),
         "with_offset": _count(reading.has_offset(lines.time, dialect)),
@@ -163,9 +162,6 @@ def _facts(read: Read, company: Company, dialect: Dialect, today: date) -> dict[
         # A null is a value of its own here: two rows without a number are not told apart by it.
         parts = [f"coalesce({reading.text_of(key, dialect)}, '')" for key in keys]
         selected["distinct_keys"] = f"count(distinct concat({(', ' + repr('|') + ', ').join(parts)}))"
-    if lines.order:
-        order = reading.key(lines.order, dialect)
-        selected["no_order"] = _count(f"{order} is null")
     frame = read(f"select {', '.join(f'{sql} as {name}' for name, sql in selected.items())} from raw.{lines.table}")
     return dict(frame.iloc[0])
 

@@ -10,6 +10,7 @@ from resources.airbyte.landing import StreamPlan
 from resources.company import Company, company
 from resources.tables.forms import forms_of
 from resources.tables.times import declared_time
+from steps.tables import CANONICAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,7 +108,7 @@ def _sources(
     yield from declared_sources(ours, found)
     # A line is a product in an order; where products are not known, an order may have several lines that are alike.
     keys = ("order_id", "product_id") if "products" in ours.parts else () if "lines" in ours.parts else ("order_id",)
-    products, lines, joined = (found.get(name) for name in _CANONICAL)
+    lines, products, joined = (found.get(key.to_user_string()) for key in CANONICAL)
     if products:
         yield TableSource("staging/stg_products", products, keys=("product_id",))
     if lines:
@@ -133,9 +134,6 @@ def _sources(
             of="staging/stg_order_lines",
             only=("department", "department_group", "category", "is_private_label"),
         )
-
-
-_CANONICAL = ("staging/stg_products", "staging/stg_order_lines", "marts/order_lines")
 
 
 def declared_sources(ours: Company, found: Mapping[str, Mapping[str, str]]) -> "Iterable[TableSource]":

@@ -4,7 +4,7 @@ from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
 from resources.company.model import Company
-from resources.warehouse.contract import Warehouse
+from resources.warehouse.contract import Warehouse, share_within
 from steps.errors import StepRefusedError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def judge_readiness(warehouse: Warehouse, company: Company, today: date) -> Judg
             f"{company.order_lines.table}, or look at what its contract says."
         )
     through = counts["last_day"].date() if hasattr(counts["last_day"], "date") else counts["last_day"]
-    share = min(1.0, MOST_VISITS / max(1, int(counts["orders"])))
+    share = share_within(int(counts["orders"]), MOST_VISITS)
     some = "" if share == 1 else f" and {warehouse.sampled('customer_id', share)}"
     days = warehouse.read(f"select distinct customer_id, ordered_on {visits}{some}")
     by_day = warehouse.read(

@@ -7,7 +7,7 @@ import dagster as dg
 from resources.airbyte.raw import raw_key
 from resources.clock import Clock
 from resources.company.model import Company
-from resources.company.reading import Dialect
+from resources.company.reading import dialect_of
 from resources.warehouse.contract import Warehouse
 from steps.contract import Finding, raw_findings
 from steps.ownership import owner_of
@@ -34,7 +34,7 @@ def contract_checks(company: Company, name: str, folder: Path) -> list[dg.AssetC
     )
     def keeps_the_contract(warehouse: Warehouse, clock: Clock) -> dg.AssetCheckResult:
         columns = warehouse.shapes({"raw"})[("raw", table)].columns
-        dialect: Dialect = "duckdb" if warehouse.dialect == "duckdb" else "bigquery"
+        dialect = dialect_of(warehouse.dialect)
         return result(raw_findings(warehouse.read, columns, company, name, dialect, today(clock)))
 
     return [keeps_the_contract]

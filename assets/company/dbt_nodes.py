@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
 from resources.company.choice import chosen
-from resources.company.reading import Dialect
+from resources.company.reading import dialect_of
 from resources.dbt import DbtError, DbtRunner
 from resources.warehouse.contract import Warehouse, WarehouseError
 from steps.contract import canonical_findings
@@ -114,8 +114,7 @@ def _canonical(context: dg.AssetExecutionContext, warehouse: Warehouse) -> list[
         context.log.warning(f"Staging could not be held against the canonical tables. {error}")
         return []
     tables = {name: shape.columns for (_, name), shape in shapes.items()}
-    dialect: Dialect = "duckdb" if warehouse.dialect == "duckdb" else "bigquery"
-    return canonical_findings(tables, chosen(), dialect)
+    return canonical_findings(tables, chosen(), dialect_of(warehouse.dialect))
 
 
 def _shapes(context: dg.AssetExecutionContext, warehouse: Warehouse, schemas: Set[str]) -> Shapes:

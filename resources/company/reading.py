@@ -11,6 +11,12 @@ from resources.company.model import Column
 
 Dialect = Literal["duckdb", "bigquery"]
 
+
+def dialect_of(engine: str) -> Dialect:
+    """Return the dialect by a warehouse's own word for it (`Warehouse.dialect`): GoogleSQL is BigQuery's."""
+    return "duckdb" if engine == "duckdb" else "bigquery"
+
+
 NOTHING = ("", "null", "none", "na", "n/a", "nan", "nil", "\\n", "-")
 """Texts, in small letters, that stand for no value where a time or a number is expected."""
 

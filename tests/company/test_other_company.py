@@ -1,14 +1,11 @@
 """A company with other teams and another question has a graph of those alone: no second place holds one."""
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 from support.checkouts import NOT_OF_THE_PROJECT
+from support.told import told_by
 
 from resources.company.choice import BUNDLED
 from resources.profiles import ROOT
@@ -43,13 +40,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     owners = "".join(f'{role} = "{team}"\n' for role, team in TEAMS.items())
     text = file.read_text().replace("[question]\n", "[question]\nhorizon_days = 56\n")
     file.write_text(f"{text}\n[owners]\n{owners}")
-    environment = {**os.environ, "PYTHONPATH": str(project), "BATON_HOME": str(folder / "home")}
-    run = subprocess.run(
-        [sys.executable, "-c", ASKED], cwd=project, env=environment, capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stderr[-2000:]
-    found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return found
+    return told_by(project, ASKED, PYTHONPATH=str(project), BATON_HOME=str(folder / "home"))
 
 
 def test_its_teams_own_the_graph_and_the_drills(told: dict[str, Any]) -> None:

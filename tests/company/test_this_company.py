@@ -3,15 +3,12 @@
 Where the bundled company is chosen every other test looks at it, so these do not run.
 """
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.adopters import company_of_the_clone
+from support.told import told_by
 
 from resources.company import load
 from resources.company.choice import BUNDLED, folder_of
@@ -38,13 +35,7 @@ print(json.dumps({
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return what the project says of itself for the company of this clone."""
     home: Path = tmp_path_factory.mktemp("this") / "home"
-    environment = {**os.environ, "BATON_COMPANY": company_of_the_clone(), "BATON_HOME": str(home)}
-    run = subprocess.run(
-        [sys.executable, "-c", ASKED], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stderr[-2000:]
-    found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return found
+    return told_by(ROOT, ASKED, BATON_COMPANY=company_of_the_clone(), BATON_HOME=str(home))
 
 
 def test_its_tables_are_raw_assets_of_the_team_that_loads(told: dict[str, Any]) -> None:
