@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+from dagster_airbyte import AirbyteWorkspace
 from dagster_dbt import DbtProject, dbt_assets
 from pydantic import Field
 
 from assets.company.dbt_nodes import Translator, build
 from assets.company.dbt_unit_tests import unit_tests
+from resources.airbyte.checks import hold_for_snapshot
 from resources.dbt import DbtRunner
 from resources.warehouse.contract import Warehouse
 from steps.migrations import ensure
@@ -43,6 +45,8 @@ class BuildConfig(RebuildConfig):
 def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
     """Return the dbt assets: `dbt_build` (up to features and outcomes), `dbt_serving`, and the unit tests as checks.
 
+    Where an Airbyte server lands the tables, `dbt_build` begins only while it offers what the graph was made of.
+
     Raises:
         DbtError: the project does not parse.
     """
@@ -60,8 +64,13 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
         pool=POOL,
     )
     def dbt_build(
-        context: dg.AssetExecutionContext, config: BuildConfig, dbt: DbtRunner, warehouse: Warehouse
+        context: dg.AssetExecutionContext,
+        config: BuildConfig,
+        dbt: DbtRunner,
+        warehouse: Warehouse,
+        airbyte: dg.ResourceParam[AirbyteWorkspace],
     ) -> Iterator[Any]:
+        hold_for_snapshot(airbyte)
         how = {"BATON_REBUILD_FROM": config.rebuild_from, "BATON_LINES_AT_ONCE": str(config.lines_at_once)}
         yield from build(context, dbt, warehouse, how)
 
