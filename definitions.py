@@ -72,7 +72,7 @@ def build_definitions(
     of_company = [
         *landed,
         *airbyte_checks(resources["airbyte"]),
-        *contract_checks(ours, chosen(), folder),
+        *contract_checks(ours, folder),
         *dbt_models(resources["dbt"]),
         *quality_assets(sorted(key for one in landed for key in one.keys)),
         readiness,

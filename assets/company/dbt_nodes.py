@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
-from resources.company.choice import chosen
+from resources.company.choice import chosen, folder_of, place_of
 from resources.company.reading import dialect_of
 from resources.dbt import DbtError, DbtRunner
 from resources.warehouse.contract import Warehouse, WarehouseError
@@ -114,7 +114,7 @@ def _canonical(context: dg.AssetExecutionContext, warehouse: Warehouse) -> list[
         context.log.warning(f"Staging could not be held against the canonical tables. {error}")
         return []
     tables = {name: shape.columns for (_, name), shape in shapes.items()}
-    return canonical_findings(tables, chosen(), dialect_of(warehouse.dialect))
+    return canonical_findings(tables, place_of(folder_of(chosen())), dialect_of(warehouse.dialect))
 
 
 def _shapes(context: dg.AssetExecutionContext, warehouse: Warehouse, schemas: Set[str]) -> Shapes:
