@@ -47,6 +47,7 @@ from sensors.drift import build_drift_sensor
 from sensors.jobs import build_jobs
 from sensors.late import build_late_sensor
 from sensors.schedules import SCHEDULES
+from sensors.unit_tests import build_unit_tests_sensor
 from steps.ownership import with_freshness
 
 
@@ -100,6 +101,7 @@ def build_definitions(
             build_arrivals_sensor(ours, folder),
             build_drift_sensor(jobs),
             build_late_sensor(jobs),
+            build_unit_tests_sensor(jobs),
             red_check_alert,
             run_failure_alert,
             stale_table_alert,

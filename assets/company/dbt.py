@@ -3,6 +3,7 @@
 The SQL lives in `dbt_project/`.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,9 +13,10 @@ from dagster_dbt import DbtProject, dbt_assets
 from pydantic import Field
 
 from assets.company.dbt_nodes import Translator, build
+from assets.company.dbt_tests import lost
 from assets.company.dbt_unit_tests import unit_tests
 from resources.airbyte.checks import hold_for_snapshot
-from resources.dbt import DbtRunner
+from resources.dbt import DbtError, DbtRunner
 from resources.warehouse.contract import Warehouse
 from steps.migrations import ensure
 from steps.tables import HOLDOUT, PREDICTIONS
@@ -48,7 +50,7 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
     Where an Airbyte server lands the tables, `dbt_build` begins only while it offers what the graph was made of.
 
     Raises:
-        DbtError: the project does not parse.
+        DbtError: the project does not parse, or has a test that would be no check of the graph.
     """
     translator = Translator()
     manifest_path = dbt.ensure_manifest()
@@ -88,4 +90,8 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
         ensure(warehouse, PREDICTIONS, HOLDOUT)
         yield from build(context, dbt, warehouse, {})
 
-    return [dbt_build, dbt_serving, *unit_tests(manifest_path, translator, project)]
+    manifest = json.loads(manifest_path.read_text())
+    without_check = lost(manifest, [*dbt_build.check_specs, *dbt_serving.check_specs])
+    if without_check:
+        raise DbtError(" ".join(without_check))
+    return [dbt_build, dbt_serving, *unit_tests(manifest, translator, project)]
