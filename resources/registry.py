@@ -23,11 +23,19 @@ CHALLENGER = "challenger"
 
 TRUSTED_TYPES = (
     "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.calibration._TemperatureScaling",
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.feature_selection._univariate_selection.f_classif",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
 )
 """Types beyond skops' own list that our pipelines may hold. A model file that needs another type is not loaded:
-skops reads a file's trust list from the file itself unless it is given one, so this list is the boundary."""
+skops reads a file's trust list from the file itself unless it is given one, so this list is the boundary. They hold
+numbers and other types of scikit-learn, and run nothing of their own when they are loaded."""
 
 
 class RegistryError(RuntimeError):
@@ -53,6 +61,31 @@ class ModelVersion:
     def uri(self) -> str:
         """The MLflow address of the version."""
         return f"models:/{self.name}/{self.version}"
+
+
+def refuse_untrusted(pipeline: "Pipeline", name: str) -> None:
+    """Refuse a fitted pipeline that could be stored, and then not be loaded any more.
+
+    Raises:
+        RegistryError: it holds a type that neither skops nor our list trusts; the sentence names the place.
+    """
+    import skops.io
+
+    try:
+        found = skops.io.get_untrusted_types(data=skops.io.dumps(pipeline))
+    # Functions without a name of their own, and objects that hold a lock or a file: skops raises what pickle would.
+    except Exception as error:
+        raise RegistryError(
+            f"Expected {name} to be a pipeline that skops can store, and it is not ({type(error).__name__}: {error}). "
+            "Put functions at the top of a module, and leave out what holds a file or a connection."
+        ) from error
+    untrusted = sorted(set(found) - set(TRUSTED_TYPES))
+    if untrusted:
+        raise RegistryError(
+            f"Expected {name} to hold trusted types only, and it holds {', '.join(untrusted)}: its file would not be "
+            "loaded. Read what the type does when it is loaded, then add it to TRUSTED_TYPES in resources/registry.py, "
+            "or build the candidate without it."
+        )
 
 
 class ModelRegistry(dg.ConfigurableResource[None]):
@@ -90,7 +123,11 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         """Log a run with its model and evidence, register the version, and make it the challenger.
 
         `texts` and `images` are artefacts by file name. The alias moves last, so that a killed run leaves the old one.
+
+        Raises:
+            RegistryError: the pipeline holds a type that is not on our list.
         """
+        refuse_untrusted(pipeline, algorithm)
         client = self._client()
         import mlflow
 

@@ -10,7 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml_models.training.gates import GATES
-from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
+from resources.registry import CHALLENGER, ModelRegistry, ModelVersion, RegistryError, refuse_untrusted
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse.contract import Warehouse, share_within
 from steps.as_of import ledger
@@ -21,6 +21,7 @@ from steps.problem import problem
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ml_models.problems.contract import Problem
     from ml_models.training.champion_challenge import Comparison
     from ml_models.training.gate import GateResult
     from ml_models.training.search import TrainingResult
@@ -33,6 +34,9 @@ TRAINING_ROWS = 1_000_000
 
 All rows weigh the same then, so nothing that is estimated has to be weighted. The search holds the rows several times:
 some 4 GB at a million."""
+
+ROWS_OF_A_TRIAL = 100
+"""Rows of each outcome that a candidate is fitted on to see of which types it consists."""
 
 WINDOWS = ("expanding", "recent")
 
@@ -140,7 +144,11 @@ def quarantined_cutoffs(warehouse: Warehouse, cutoffs: list[date]) -> list[date]
 def find_candidate(
     warehouse: Warehouse, registry: ModelRegistry, *, log: Callable[[str], None], run_id: str
 ) -> tuple[ModelVersion, str]:
-    """Search, evaluate, compare, fit, register; return the challenger and the fingerprint of its data and recipe."""
+    """Search, evaluate, compare, fit, register; return the challenger and the fingerprint of its data and recipe.
+
+    Raises:
+        StepRefusedError: a candidate could not be stored; nothing was trained.
+    """
     from ml_models.training.gate import evaluate_candidate
     from ml_models.training.recipe import library_versions, recipe_fingerprint
 
@@ -148,6 +156,7 @@ def find_candidate(
     fingerprint = recipe_fingerprint(rows, problem(), seed=SEED, libraries=library_versions())
     version = _judged_before(registry, fingerprint)
     if version is None:
+        refuse_what_cannot_be_stored(rows, problem())
         champion = current_champion(registry)
         result, compared, gates = evaluate_candidate(rows, problem(), champion, seed=SEED, log=log)
         version = register(registry, result, compared, fingerprint, gates, run_id=run_id)
@@ -157,6 +166,30 @@ def find_candidate(
         registry.set_alias(CHALLENGER, version.version)
         log(f"version {version.version} was trained on exactly these data; nothing to fit")
     return version, fingerprint
+
+
+def refuse_what_cannot_be_stored(rows: "pd.DataFrame", asked: "Problem") -> None:
+    """Fit each candidate on a few rows, and refuse those whose file could not be loaded again, before hours go by.
+
+    Raises:
+        StepRefusedError: a candidate holds a type that is not trusted; the sentence names both.
+    """
+    import numpy as np
+
+    from ml_models.training.fitting import fitted
+
+    few = rows.groupby(asked.label, group_keys=False).head(ROWS_OF_A_TRIAL)
+    for candidate in asked.candidates:
+        parameters = candidate.sample(np.random.default_rng(SEED), 1)[0]
+        try:
+            pipeline = fitted(candidate, parameters, SEED, few, asked)
+        except (ValueError, ArithmeticError):
+            # Too few rows for this one. The search fits it on all, and the registry looks again.
+            continue
+        try:
+            refuse_untrusted(pipeline, f"candidate {candidate.name}")
+        except RegistryError as error:
+            raise StepRefusedError(f"{error} Nothing was trained.") from error
 
 
 def register(
