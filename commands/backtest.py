@@ -145,7 +145,7 @@ def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
     fault = known()[job.fault] if job.fault else _nothing()
     recording = made.recording(fault)
     if job.fault:
-        start = fault.start or middle(recording, problem())
+        start = fault.start or middle(recording, problem(), fault.kind)
     else:
         start = first_monday(recording.cutoffs, problem().horizon_days)
     history = DrilledHistory(fault, start, recording, made.sandbox, problem(), made.lineage, made.owners)

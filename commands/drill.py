@@ -192,7 +192,8 @@ def _one(job: tuple[str, Fault | None, date | None, int | None], talk: bool = Fa
     if fault is None:
         fault = natural_year(recording, problem())
     elif fault.start is None:
-        check_start(start or middle(recording, problem()), weeks_of(fault, weeks), recording, problem())
+        first = start or middle(recording, problem(), fault.kind)
+        check_start(first, weeks_of(fault, weeks), recording, problem(), fault.kind)
     log = (lambda text: print(f"  {text}", file=sys.stderr, flush=True)) if talk else None
     score, result = drill(fault, recording, made.sandbox, problem(), made.lineage, made.owners, start, weeks, log)
     weeks_of_why = [judged.why for _, judged in sorted(result.judgements.items())]

@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from drills.faults import Expected, Fault
+from drills.faults import Expected, Fault, Kind
 from drills.scenario import DrilledHistory, Recording
 from ml_models.cutoffs import first_judgeable
+from ml_models.monitoring.data_quality.thresholds import RECENT
 from ml_models.monitoring.types import Action, Cause
 from ml_models.policy_backtest import Never, Oracle, Ours, SimulationResult, simulate
 from ml_models.problems.contract import Problem
@@ -71,34 +72,70 @@ def weeks_of(fault: Fault, weeks: int | None = None) -> int:
     return weeks or fault.weeks or WEEKS[fault.kind]
 
 
-def middle(recording: Recording, problem: Problem) -> date:
-    """Return the usual FROM: the middle of the cutoffs, or the nearest to it that leaves enough on both sides."""
-    cutoffs = recording.cutoffs
+def middle(recording: Recording, problem: Problem, kind: Kind = "quality") -> date:
+    """Return the usual FROM: the middle of the cutoffs, or the nearest to it that leaves enough on both sides.
+
+    Enough healthy weeks lie before it, the last one among them, wherever there is such a Monday.
+    """
+    cutoffs, first = recording.cutoffs, earliest(recording, problem, kind)
     latest = cutoffs[-1] - timedelta(days=7 * WEEKS_LEFT)
-    return max(earliest(recording, problem), min(cutoffs[len(cutoffs) // 2], latest))
+    wanted = max(first, min(cutoffs[len(cutoffs) // 2], latest))
+    possible = [day for day in cutoffs if first <= day <= latest and _quiet_before(recording, day)]
+    return min(possible, key=lambda day: (abs(day - wanted), day), default=wanted)
 
 
-def earliest(recording: Recording, problem: Problem) -> date:
-    """Return the first FROM: clean weeks lie before it, and a model could be judged."""
-    first = recording.cutoffs[0]
-    return max(first + timedelta(days=7 * CLEAN_WEEKS), first_judgeable(first, problem.horizon_days))
+def _quiet_before(recording: Recording, day: date) -> bool:
+    """Whether each table that rows arrive in has healthy weeks enough before a Monday, the last one among them."""
+    for asset, weeks in _measured_weeks(recording).items():
+        bad = (recording.bad_weeks or {}).get(asset, {})
+        before = [week for week in weeks if week < day]
+        if sum(week not in bad for week in before) < RECENT or not before or before[-1] in bad:
+            return False
+    return True
 
 
-def check_start(start: date, weeks: int, recording: Recording, problem: Problem) -> None:
+def _measured_weeks(recording: Recording) -> dict[str, list[date]]:
+    """Return the first days of the weeks that were measured, by table that has a time; ascending."""
+    found = recording.measures[recording.measures["measure"] == "rows"]
+    timed = {table.asset for table in recording.tables if table.time_sql and not table.of}
+    return {
+        str(asset): sorted({stamp.date() for stamp in rows["period_start"]})
+        for asset, rows in found.groupby("asset", observed=True)
+        if asset in timed
+    }
+
+
+def earliest(recording: Recording, problem: Problem, kind: Kind = "quality") -> date:
+    """Return the first FROM: clean weeks lie before it, and a model could be judged.
+
+    Faults of what arrives show without a model. Where the history is too short for one, as many weeks that were
+    measured are enough for them.
+    """
+    cutoffs = recording.cutoffs
+    first = max(cutoffs[0] + timedelta(days=7 * CLEAN_WEEKS), first_judgeable(cutoffs[0], problem.horizon_days))
+    measured = [weeks[0] for weeks in _measured_weeks(recording).values()]
+    if kind != "quality" or not measured or first <= cutoffs[-1] - timedelta(days=7 * WEEKS_LEFT):
+        return first
+    seen = max(measured) + timedelta(days=7 * CLEAN_WEEKS)
+    return next((day for day in cutoffs if day >= seen), first)
+
+
+def check_start(start: date, weeks: int, recording: Recording, problem: Problem, kind: Kind = "quality") -> None:
     """Refuse a FROM that leaves too little before it, or nothing after it.
 
     Raises:
         ValueError: the message says which FROM would do.
     """
     cutoffs = recording.cutoffs
-    first, latest = earliest(recording, problem), cutoffs[-1] - timedelta(days=7 * min(weeks, WEEKS_LEFT))
+    first, latest = earliest(recording, problem, kind), cutoffs[-1] - timedelta(days=7 * min(weeks, WEEKS_LEFT))
     if start.weekday() != 0:
         raise ValueError(f"FROM must be a Monday, as every cutoff is; {start} is a {start:%A}.")
     if first > latest:
+        what = "" if kind == "quality" else f" of the kind {kind}"
         raise ValueError(
-            f"A drill needs {CLEAN_WEEKS} clean weeks of predictions, {problem.horizon_days} days in which outcomes "
-            f"become known, and some weeks after FROM; the cutoffs {cutoffs[0]} to {cutoffs[-1]} are too few for that. "
-            "Load a longer history, or ask over a shorter horizon."
+            f"A drill{what} needs {CLEAN_WEEKS} clean weeks of predictions, {problem.horizon_days} days in which "
+            f"outcomes become known, and some weeks after FROM; the cutoffs {cutoffs[0]} to {cutoffs[-1]} are too few "
+            "for that. Load a longer history, or ask over a shorter horizon."
         )
     if start > latest:
         raise ValueError(
@@ -131,7 +168,7 @@ def drill(
         SandboxError: its description does not fit the tables.
     """
     began = time.monotonic()
-    start = fault.start or start or middle(recording, problem)
+    start = fault.start or start or middle(recording, problem, fault.kind)
     weeks = weeks_of(fault, weeks)
     end = min(start + timedelta(days=7 * weeks), recording.cutoffs[-1])
     history = DrilledHistory(fault, start, recording, sandbox, problem, lineage, owners)
