@@ -243,6 +243,11 @@ def finish(scores: "list[Score]", broken: Sequence[str] = ()) -> None:
     rows = ["| " + " | ".join(row) + " |" for row in listed]
     (folder / f"{name}.md").write_text("\n".join(rows) + "\n", encoding="utf-8")
     print(f"\ntable: {folder / name}.csv and .md; what was said each week: {folder / 'why'}")
+    unseen = [score for score in scores if score.lacks]
+    if unseen:
+        print("cannot be seen in these data, and is not asked for:")
+        for score in unseen:
+            print(f"  {score.name}: {score.lacks}")
     below = [*bar(scores), *(f"{name}: broke off; what it said is above" for name in broken)]
     if below:
         print("below the bar:")

@@ -3,17 +3,18 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from statistics import median
 from typing import Any
 
 import pandas as pd
 
+from drills.evidence import healthy_weeks, measured_weeks, missing
 from drills.faults import Expected, Fault, Kind
 from drills.scenario import DrilledHistory, Recording
 from ml_models.cutoffs import first_judgeable
-from ml_models.monitoring.data_quality.thresholds import RECENT
+from ml_models.monitoring.data_quality.thresholds import RECENT, WEEK
 from ml_models.monitoring.types import Action, Cause
 from ml_models.policy_backtest import Never, Oracle, Ours, SimulationResult, simulate
 from ml_models.problems.contract import Problem
@@ -39,7 +40,8 @@ class Score:
     `cause`, `first_bad_asset`, `owner`, `decision`: what it reported in the week that counts: the first one with an
     expected decision, else the first that is not silent. `decisions`: all weeks, shortened. `…_right`: None where
     nothing is expected. `false_alarms`: weeks of a benign drill that were not silent. `harm`: mean log-loss of the
-    deployed model on true labels over that of somebody who knew the truth; nan: nothing was scored.
+    deployed model on true labels over that of somebody who knew the truth; nan: nothing was scored. `lacks`: which
+    evidence the data lack for a fault that was not noticed; "": it should have been.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Score:
     seconds: float
     decisions: str
     sentence: str
+    lacks: str = ""
 
     def row(self) -> dict[str, object]:
         """Return the row of the table."""
@@ -86,23 +89,11 @@ def middle(recording: Recording, problem: Problem, kind: Kind = "quality") -> da
 
 def _quiet_before(recording: Recording, day: date) -> bool:
     """Whether each table that rows arrive in has healthy weeks enough before a Monday, the last one among them."""
-    for asset, weeks in _measured_weeks(recording).items():
-        bad = (recording.bad_weeks or {}).get(asset, {})
-        before = [week for week in weeks if week < day]
-        if sum(week not in bad for week in before) < RECENT or not before or before[-1] in bad:
+    for asset in measured_weeks(recording):
+        healthy = healthy_weeks(recording, asset, day)
+        if len(healthy) < RECENT or healthy[-1] != day - timedelta(days=WEEK):
             return False
     return True
-
-
-def _measured_weeks(recording: Recording) -> dict[str, list[date]]:
-    """Return the first days of the weeks that were measured, by table that has a time; ascending."""
-    found = recording.measures[recording.measures["measure"] == "rows"]
-    timed = {table.asset for table in recording.tables if table.time_sql and not table.of}
-    return {
-        str(asset): sorted({stamp.date() for stamp in rows["period_start"]})
-        for asset, rows in found.groupby("asset", observed=True)
-        if asset in timed
-    }
 
 
 def earliest(recording: Recording, problem: Problem, kind: Kind = "quality") -> date:
@@ -113,7 +104,7 @@ def earliest(recording: Recording, problem: Problem, kind: Kind = "quality") -> 
     """
     cutoffs = recording.cutoffs
     first = max(cutoffs[0] + timedelta(days=7 * CLEAN_WEEKS), first_judgeable(cutoffs[0], problem.horizon_days))
-    measured = [weeks[0] for weeks in _measured_weeks(recording).values()]
+    measured = [min(weeks) for weeks in measured_weeks(recording).values()]
     if kind != "quality" or not measured or first <= cutoffs[-1] - timedelta(days=7 * WEEKS_LEFT):
         return first
     seen = max(measured) + timedelta(days=7 * CLEAN_WEEKS)
@@ -184,7 +175,9 @@ def drill(
         forced[start + timedelta(days=fault.promoted_after)] = "improve"
     ours = simulate(history, Ours(), start, end, fit, forced=forced, gate=not forced, log=log)
     harm = ours.log_loss - best_loss(fault, history, start, end, fit)
-    return score(fault, start, weeks, ours, harm, time.monotonic() - began), ours
+    scored = score(fault, start, weeks, ours, harm, time.monotonic() - began)
+    right = scored.detected and scored.cause_right
+    return (scored if right else replace(scored, lacks=missing(fault, recording, start))), ours
 
 
 def best_loss(
@@ -259,8 +252,11 @@ def _short(action: str, cause: str) -> str:
 
 
 def bar(scores: Sequence[Score]) -> list[str]:
-    """Return the sentences about what is below the bar of issue "the right decision"; none: at the bar."""
-    faults = [one for one in scores if one.kind != "benign"]
+    """Return the sentences about what is below the bar of issue "the right decision"; none: at the bar.
+
+    What the data cannot show at their size is not asked of the judgement.
+    """
+    faults = [one for one in scores if one.kind != "benign" and not one.lacks]
     # Going on as before is an accepted answer to some changes of the world; then nothing has to be noticed.
     heard = [one for one in faults if one.detected or not (one.kind == "covariate" and one.decision_right)]
     found = []
