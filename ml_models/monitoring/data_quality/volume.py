@@ -42,7 +42,7 @@ def judge_volume(window: Window) -> None:
     difference, limit = _change_of_rows(window, weekly, could)
     limit *= window.goes_on("volume", "")
     seen = Observation(observed, expected_rows, limit, observed)
-    fewer = difference < -limit and not _only_newcomers_are_fewer(window)
+    fewer = difference < -limit and not _only_new_customers_are_fewer(window)
     window.note("volume", "", "rows", seen, fewer or difference > limit)
     days = history.daily("day_rows")
     logs = np.log(np.maximum(days, 0.5))
@@ -105,7 +105,7 @@ def _change_of_rows(window: Window, weekly: Array, could: float) -> tuple[float,
     return difference, max(math.log(VOLUME_FACTOR) if known else limit, rare)
 
 
-def _only_newcomers_are_fewer(window: Window) -> bool:
+def _only_new_customers_are_fewer(window: Window) -> bool:
     """Whether those of the four weeks before came again as they usually do: then no rows of theirs were lost.
 
     Where a company wins customers in waves, the rows fall when a wave ends. A load that lost rows lost those of known
