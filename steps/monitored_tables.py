@@ -153,20 +153,21 @@ def declared_sources(ours: Company, found: Mapping[str, Mapping[str, str]]) -> "
                 asset=asset,
                 columns=found[asset],
                 keys=tuple(key.lower() for key in table.keys),
-                **_roles(ours, name),
+                **_roles(ours, name, found[asset]),
                 time_sql=local,
                 time_column=time,
                 read=_numbers(ours, asset, found[asset]),
             )
 
 
-def _roles(ours: Company, table: str) -> dict[str, str]:
+def _roles(ours: Company, table: str, columns: Mapping[str, str]) -> dict[str, str]:
     """Return who acts and what bundles rows, where the company's file says so: it does for the order lines."""
     lines = ours.order_lines
     if table != lines.table:
         return {}
-    order = {"group": lines.order.column.lower()} if lines.order is not None else {}
-    return {"entity": lines.customer.column.lower(), **order}
+    named = {"entity": lines.customer, "group": lines.order}
+    roles = {role: column.column.lower() for role, column in named.items() if column is not None}
+    return {role: column for role, column in roles.items() if column in columns}
 
 
 def _numbers(ours: Company, asset: str, columns: Mapping[str, str]) -> dict[str, str]:

@@ -162,7 +162,8 @@ def inner_split(train: pd.DataFrame, problem: Problem) -> tuple[pd.Series, str]:
         split = split_cutoffs(cutoffs, problem.horizon_days, holdout_share=1 / 3)
         names = {"train": "fit", "gap": "gap", "holdout": "validate"}
         sides = assign_split(train[problem.cutoff], split).map(names)
-        if all(_both_outcomes(train[sides == side], problem) for side in ("fit", "validate")):
+        parts = (train[sides == side] for side in ("fit", "validate"))
+        if not _both_outcomes(train, problem) or all(_both_outcomes(part, problem) for part in parts):
             return sides, (
                 f"time: fit {split.train[0]} to {split.train[-1]}, validate {split.holdout[0]} to {split.holdout[-1]}"
             )
@@ -174,4 +175,4 @@ def inner_split(train: pd.DataFrame, problem: Problem) -> tuple[pd.Series, str]:
 
 
 def _both_outcomes(part: pd.DataFrame, problem: Problem) -> bool:
-    return problem.label not in part or part[problem.label].nunique() > 1
+    return problem.label in part and part[problem.label].nunique() > 1
