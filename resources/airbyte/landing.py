@@ -6,70 +6,23 @@ sync ran.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resources.airbyte.plans import AIRBYTE_COLUMNS, SCHEMA, SCHEMALESS_COLUMN, STATE_TABLE, SYNCS_TABLE, StreamPlan
 from resources.airbyte.protocol import AirbyteError
-from resources.ingestions import TABLE as INGESTIONS
 from resources.warehouse import quoted
 
 if TYPE_CHECKING:
     import duckdb
 
-SCHEMA = "raw"
-AIRBYTE_COLUMNS: Mapping[str, str] = {
-    "_airbyte_raw_id": "VARCHAR",
-    "_airbyte_extracted_at": "TIMESTAMP WITH TIME ZONE",
-    "_airbyte_meta": "JSON",
-    "_airbyte_generation_id": "BIGINT",
-}
-SCHEMALESS_COLUMN = "_airbyte_data"
-"""Holds the whole record of a stream whose schema names no property."""
-STATE_TABLE, SYNCS_TABLE = "_airbyte_state", "_airbyte_syncs"
 WHOLE_CONNECTION = ""
 """Stands for the stream in the state row of a source that keeps one state for all its streams."""
-
-
-@dataclass(frozen=True)
-class StreamPlan:
-    """How one stream is read and landed.
-
-    `columns` maps a column to its DuckDB type, in the order of the schema. Paths of keys and cursors have more than one
-    step when they lie inside a nested object.
-    """
-
-    name: str
-    table: str
-    columns: Mapping[str, str]
-    incremental: bool
-    primary_key: tuple[tuple[str, ...], ...]
-    cursor: tuple[str, ...]
-    entry: Mapping[str, Any]
-
-    @property
-    def qualified(self) -> str:
-        """The quoted table name with its schema."""
-        return f"{quoted(SCHEMA)}.{quoted(self.table)}"
-
-    @property
-    def descriptor(self) -> dict[str, Any]:
-        """The stream's name and namespace, as states carry them."""
-        namespace = self.entry.get("namespace")
-        return {"name": self.name, "namespace": namespace} if namespace else {"name": self.name}
-
-    def configured(self) -> dict[str, Any]:
-        """Return the stream's entry in the configured catalog."""
-        increments = "append_dedup" if self.primary_key else "append"
-        return {
-            "stream": dict(self.entry),
-            "sync_mode": "incremental" if self.incremental else "full_refresh",
-            "destination_sync_mode": increments if self.incremental else "overwrite",
-            "cursor_field": list(self.cursor),
-            "primary_key": [list(path) for path in self.primary_key],
-        }
+SENT = "_airbyte_sent"
+"""The place of a record among those that were sent together."""
 
 
 @dataclass(frozen=True)
@@ -88,71 +41,6 @@ class State:
     stream: str
     kind: str
     value: Any
-
-
-def duckdb_type(schema: Mapping[str, Any]) -> str:
-    """Return the DuckDB type of a property. Objects, arrays and unions become JSON; nothing is lost that way."""
-    given = schema.get("type")
-    kinds = {kind for kind in ([given] if isinstance(given, str) else given or []) if kind != "null"}
-    airbyte_type = schema.get("airbyte_type")
-    if kinds == {"integer"} or (kinds == {"number"} and airbyte_type == "integer"):
-        return "BIGINT"
-    if kinds <= {"integer", "number"} and kinds:
-        return "DOUBLE"
-    if kinds == {"boolean"}:
-        return "BOOLEAN"
-    if kinds == {"string"}:
-        if schema.get("format") == "date-time":
-            naive = airbyte_type == "timestamp_without_timezone"
-            return "TIMESTAMP" if naive else "TIMESTAMP WITH TIME ZONE"
-        return "DATE" if schema.get("format") == "date" else "VARCHAR"
-    return "JSON"
-
-
-def plan_stream(entry: Mapping[str, Any], prefix: str = "") -> StreamPlan:
-    """Decide how to read and land a stream of a catalog: incrementally if it can, else by replacing its table.
-
-    Raises:
-        AirbyteError: two columns differ only in case, a column or the table has a name that is Airbyte's own, or the
-            primary key is no column.
-    """
-    name, table = entry["name"], prefix + entry["name"]
-    columns = {
-        column: duckdb_type(schema) for column, schema in (entry["json_schema"].get("properties") or {}).items()
-    } or {SCHEMALESS_COLUMN: "JSON"}
-    seen: dict[str, str] = {}
-    for column in columns:
-        if column in AIRBYTE_COLUMNS:
-            raise AirbyteError(
-                f"Stream {name} has a column {column}, a name that Airbyte keeps for itself. Leave the stream out.",
-                "config_error",
-            )
-        if column.lower() in seen:
-            raise AirbyteError(
-                f"Stream {name} has columns {seen[column.lower()]} and {column}, which DuckDB cannot tell apart. Leave "
-                "the stream out.",
-                "config_error",
-            )
-        seen[column.lower()] = column
-    if table in (STATE_TABLE, SYNCS_TABLE, INGESTIONS):
-        raise AirbyteError(f"A stream cannot land as {SCHEMA}.{table}, which the syncs themselves use.", "config_error")
-    primary_key = tuple(tuple(path) for path in entry.get("source_defined_primary_key") or ())
-    for path in primary_key:
-        if path[0] not in columns:
-            raise AirbyteError(
-                f"Expected the primary key of stream {name} among its columns, but {path[0]} is not there.",
-                "config_error",
-            )
-    cursor = tuple(entry.get("default_cursor_field") or ())
-    return StreamPlan(
-        name=name,
-        table=table,
-        columns=columns,
-        incremental="incremental" in (entry.get("supported_sync_modes") or ()),
-        primary_key=primary_key,
-        cursor=cursor if cursor and cursor[0] in columns else (),
-        entry=entry,
-    )
 
 
 def prepare(connection: "duckdb.DuckDBPyConnection") -> None:
@@ -188,19 +76,33 @@ def check_columns(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan, c
 
 
 def saved_state(connection: "duckdb.DuckDBPyConnection", name: str, streams: Sequence[StreamPlan]) -> Any:
-    """Return what to pass to the connector as its state: per stream, or whatever a source with one state left."""
+    """Return what to pass to the connector as its state: per stream, or whatever a source with one state left.
+
+    A stream whose table is not there is read from the start, whatever its state says of rows that are gone with it.
+    """
+    gone = {stream.name for stream in streams if stream.incremental and not _columns(connection, stream)}
     rows = connection.execute(
         f"select stream, kind, state from {_own(STATE_TABLE)} where connection = ? and state is not null", [name]
     ).fetchall()
     states = {stream: (kind, json.loads(state)) for stream, kind, state in rows}
     if WHOLE_CONNECTION in states:
         kind, value = states[WHOLE_CONNECTION]
-        return value if kind == "LEGACY" else [{"type": "GLOBAL", "global": value}]
+        if kind == "LEGACY":
+            return {part: one for part, one in value.items() if part not in gone} if isinstance(value, dict) else value
+        return [{"type": "GLOBAL", "global": _without(value, gone)}]
     return [
         {"type": "STREAM", "stream": states[stream.name][1]}
         for stream in streams
-        if stream.incremental and stream.name in states
+        if stream.incremental and stream.name in states and stream.name not in gone
     ]
+
+
+def _without(value: Any, gone: Collection[str]) -> Any:
+    """Return one state for all streams without its parts about some of them."""
+    parts = value.get("stream_states") if isinstance(value, dict) else None
+    if not gone or not isinstance(parts, list):
+        return value
+    return {**value, "stream_states": [part for part in parts if part["stream_descriptor"]["name"] not in gone]}
 
 
 def commit(
@@ -232,6 +134,17 @@ def commit(
         if table:
             connection.execute(f"drop table {table}")
     return rows
+
+
+def emptied(connection: "duckdb.DuckDBPyConnection", loads: Sequence[Load]) -> dict[str, int]:
+    """Return how many rows each table has that these loads will leave with none."""
+    found = {}
+    for load in loads:
+        if load.replace and load.file is None and _columns(connection, load.stream):
+            counted = connection.execute(f"select count(*) from {load.stream.qualified}").fetchone()
+            if counted and counted[0]:
+                found[load.stream.name] = int(counted[0])
+    return found
 
 
 def record_sync(connection: "duckdb.DuckDBPyConnection", values: Sequence[Any]) -> None:
@@ -304,7 +217,7 @@ def _columns(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan) -> dic
 
 
 def _stage(connection: "duckdb.DuckDBPyConnection", name: str, load: Load, table: str) -> str:
-    """Read the records of a load into a temporary table, whose rowid is their order; return its name, or "" if none.
+    """Read the records of a load into a temporary table, in their order; return its name, or "" if there are none.
 
     DuckDB would round 1.5 to 2 for an integer column without a word. So integers are read as doubles, which costs
     nothing, and accepted if they are whole and small enough to be exact; the rest is looked at in `_explain`.
@@ -374,7 +287,7 @@ def _explain(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan, file: 
         for column, kind in stream.columns.items():
             if kind in ("JSON", "VARCHAR"):
                 continue
-            path = "$." + json.dumps(column)
+            path = "$." + json.dumps(column, ensure_ascii=False)
             text = "data ->> '{}'".format(path.replace("'", "''"))
             unfit = f"try_cast({text} as {kind}) is null"
             if kind == "BIGINT":
@@ -405,10 +318,12 @@ def _without_duplicates(connection: "duckdb.DuckDBPyConnection", stream: StreamP
     keys = ", ".join(_value(path) for path in stream.primary_key)
     source = staged
     if connection.execute(f"select 1 from {staged} group by {keys} having count(*) > 1 limit 1").fetchone():
-        order = (f"{_value(stream.cursor)} desc nulls last, " if stream.cursor else "") + "rowid desc"
+        order = (f"{_value(stream.cursor)} desc nulls last, " if stream.cursor else "") + f"{SENT} desc"
         source = "_newest_records"
+        # Not by DuckDB's rowid: a stream may have a column of that name.
         connection.execute(
-            f"create or replace temp table {source} as select * from {staged} "
+            f"create or replace temp table {source} as select * exclude ({SENT}) from "
+            f"(select *, row_number() over () as {SENT} from {staged}) "
             f"qualify row_number() over (partition by {keys} order by {order}) = 1"
         )
     same = " and ".join(f"{_value(path, 't')} is not distinct from {_value(path, 'n')}" for path in stream.primary_key)
@@ -434,7 +349,8 @@ def _value(path: Sequence[str], alias: str = "") -> str:
     column = f"{alias}.{quoted(path[0])}" if alias else quoted(path[0])
     if len(path) == 1:
         return column
-    inside = "$" + "".join("." + json.dumps(step) for step in path[1:])
+    # DuckDB does not read \u escapes in a path.
+    inside = "$" + "".join("." + json.dumps(step, ensure_ascii=False) for step in path[1:])
     return "({} ->> '{}')".format(column, inside.replace("'", "''"))
 
 

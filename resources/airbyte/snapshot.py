@@ -12,7 +12,7 @@ from typing import Any
 
 from dagster_airbyte.translator import AirbyteConnection, AirbyteDestination, AirbyteStream, AirbyteWorkspaceData
 
-from resources.airbyte.landing import SCHEMA, StreamPlan, duckdb_type, plan_stream
+from resources.airbyte.plans import SCHEMA, StreamPlan, duckdb_type, identifier, meeting, plan_stream
 from resources.airbyte.protocol import AirbyteError
 
 SNAPSHOT_FILE = Path(__file__).resolve().parent.parent.parent / "deploy" / "production" / "airbyte_snapshot.json"
@@ -66,7 +66,7 @@ class ServerConnection:
 
     def table(self, stream: str) -> str:
         """Return the name of a stream's table."""
-        return f"{self.prefix}{stream}"
+        return identifier(self.prefix + stream)
 
     def plans(self) -> list[StreamPlan]:
         """Return how each stream is landed, as the embedded engine plans it.
@@ -200,6 +200,13 @@ def connection_of(details: Mapping[str, Any], destination: Mapping[str, Any]) ->
         raise OneTableError(
             f"Connection {connection.name} offers {', '.join(twice)} in more than one namespace, which would be one "
             "table. Deselect one of them in Airbyte, or sync it by a connection with a prefix of its own.",
+            "config_error",
+        )
+    for one, other in meeting([connection.table(name) for name in names]):
+        streams = [name for name in names if connection.table(name) in (one, other)]
+        raise OneTableError(
+            f"Connection {connection.name} offers {' and '.join(streams)}, which would be one table, "
+            f"{SCHEMA}.{one}. Deselect one of them in Airbyte, or sync it by a connection with a prefix of its own.",
             "config_error",
         )
     return connection

@@ -20,7 +20,8 @@ from typing import IO, Any
 
 from resources import ingestions
 from resources.airbyte import landing
-from resources.airbyte.landing import WHOLE_CONNECTION, Load, State, StreamPlan
+from resources.airbyte.landing import WHOLE_CONNECTION, Load, State
+from resources.airbyte.plans import SCHEMA, StreamPlan
 from resources.airbyte.protocol import AirbyteError, Connector, Records
 from resources.warehouse import WarehouseError, open_duckdb
 
@@ -336,7 +337,7 @@ class _Run:
             if result.status == "COMPLETE":
                 self.reporter.progress(
                     f"{self.job.name}: {name} complete, {result.records:,} records read, {result.rows:,} rows in "
-                    f"{landing.SCHEMA}.{result.plan.table}"
+                    f"{SCHEMA}.{result.plan.table}"
                 )
                 self.reported_at = time.monotonic()
 
@@ -347,6 +348,12 @@ class _Run:
             with open_duckdb(self.job.warehouse_path, wait_seconds=self.job.wait_seconds) as connection:
                 # Parsing on two threads costs a third more CPU time, which the connector needs.
                 connection.execute("set threads = 1")
+                for name, rows in landing.emptied(connection, loads).items():
+                    table = f"{SCHEMA}.{self.results[name].plan.table}"
+                    self._log(
+                        "WARN",
+                        f"{name}: the source sent no record, so {table} is empty now; it had {rows:,} rows before",
+                    )
                 return landing.commit(connection, self.job.name, loads, states)
         except duckdb.Error as error:
             raise AirbyteError(
