@@ -5,8 +5,6 @@ environment; both are filled in when a sync begins, so neither a secret nor a da
 """
 
 import json
-import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,13 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from resources.airbyte.configuration import Configuration, filled
 from resources.airbyte.plans import StreamPlan, identifier, plan_stream, refuse_meetings
 from resources.airbyte.protocol import AirbyteError
 from resources.company import company
 from resources.company.choice import chosen, folder_of
 
 CONNECTORS_DIR = Path(__file__).resolve().parent.parent.parent / "connectors"
-PLACEHOLDER = re.compile(r"\$\{(clock|env:([A-Za-z_][A-Za-z0-9_]*))\}")
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Connection:
 
     What a source offers is a matter of the connection's configuration: `catalogs` is the folder in which its catalog
     stands, under the connection's name. A source of `connectors/` may publish one beside it, for all its connections
-    that have none of their own.
+    that have none of their own. `environment` names the variables that the connector gets beside its configuration.
     """
 
     name: str
@@ -40,6 +38,7 @@ class Connection:
     prefix: str = ""
     package: str = ""
     catalogs: Path = CONNECTORS_DIR
+    environment: Sequence[str] = ()
 
     @property
     def executable(self) -> Path:
@@ -97,34 +96,16 @@ class Connection:
                 "config_error",
             ) from error
 
-    def filled_config(self, now: datetime) -> dict[str, Any]:
+    def configuration(self, now: datetime, kept_in: Path) -> Configuration:
         """Return the configuration with `${clock}` and `${env:NAME}` filled in.
+
+        What the source changes in it is kept in the folder `kept_in`.
 
         Raises:
             AirbyteError: a variable is not set.
         """
-
-        def fill(value: Any) -> Any:
-            if isinstance(value, dict):
-                return {key: fill(inner) for key, inner in value.items()}
-            if isinstance(value, list):
-                return [fill(inner) for inner in value]
-            return PLACEHOLDER.sub(replacement, value) if isinstance(value, str) else value
-
-        def replacement(found: "re.Match[str]") -> str:
-            if found.group(1) == "clock":
-                return now.isoformat()
-            secret = os.environ.get(found.group(2))
-            if secret is None:
-                raise AirbyteError(
-                    f"Connection {self.name}: expected the environment variable {found.group(2)}, which its "
-                    "configuration refers to, but it is not set. Set it and run again.",
-                    "config_error",
-                )
-            return secret
-
-        filled: dict[str, Any] = fill(dict(self.config))
-        return filled
+        config, secrets = filled(self.config, now, self.name)
+        return Configuration(config, secrets, kept_in / f"{quote(self.name, safe=' ')}.json")
 
 
 def select_streams(
@@ -187,6 +168,7 @@ def _connections(rows: Mapping[str, Mapping[str, Any]], folder: Path, catalogs: 
             prefix=row.get("prefix", ""),
             package=row.get("package", ""),
             catalogs=catalogs,
+            environment=tuple(row.get("environment", ())),
         )
         for name, row in rows.items()
     }

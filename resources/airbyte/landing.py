@@ -5,6 +5,7 @@ What a table looks like is what Airbyte's own destinations make of a stream: the
 sync ran.
 """
 
+import contextlib
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resources.airbyte.plans import AIRBYTE_COLUMNS, SCHEMA, SCHEMALESS_COLUMN, STATE_TABLE, SYNCS_TABLE, StreamPlan
+from resources.airbyte.merging import delete_deleted, without_duplicates
+from resources.airbyte.plans import AIRBYTE_COLUMNS, SCHEMA, STATE_TABLE, SYNCS_TABLE, StreamPlan
 from resources.airbyte.protocol import AirbyteError
+from resources.airbyte.staging import Staged, stage
 from resources.warehouse import quoted
 
 if TYPE_CHECKING:
@@ -21,8 +24,6 @@ if TYPE_CHECKING:
 
 WHOLE_CONNECTION = ""
 """Stands for the stream in the state row of a source that keeps one state for all its streams."""
-SENT = "_airbyte_sent"
-"""The place of a record among those that were sent together."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,14 @@ class Load:
     stream: StreamPlan
     file: Path | None
     replace: bool
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What became of a load: the rows that its table has now, and what was odd about the records."""
+
+    rows: int
+    staged: Staged
 
 
 @dataclass(frozen=True)
@@ -107,8 +116,8 @@ def _without(value: Any, gone: Collection[str]) -> Any:
 
 def commit(
     connection: "duckdb.DuckDBPyConnection", name: str, loads: Sequence[Load], states: Sequence[State]
-) -> dict[str, int]:
-    """Land records and keep states in one transaction; return the rows of each table that was written.
+) -> dict[str, Landed]:
+    """Land records and keep states in one transaction; return what became of each stream.
 
     Raises:
         AirbyteError: a record does not fit its stream's schema; nothing of this commit is kept.
@@ -116,24 +125,29 @@ def commit(
     connection.execute("set timezone = 'UTC'")
     # All that can fail for a reason comes before the transaction: DuckDB gives one up at its first failing statement.
     changes = [change for load in loads for change in _table_changes(connection, name, load.stream)]
-    staged = [_stage(connection, name, load, f"_new_records_{index}") for index, load in enumerate(loads)]
+    staged = []
+    for index, load in enumerate(loads):
+        generation = _next_generation(connection, name, load.stream) if load.replace else 0
+        staged.append(stage(connection, load.stream, load.file, generation, f"_new_records_{index}"))
+    rows = {}
     connection.execute("begin")
     try:
         for change in changes:
             connection.execute(change)
-        rows = {
-            load.stream.name: _land(connection, name, load, table) for load, table in zip(loads, staged, strict=True)
-        }
+        for load, one in zip(loads, staged, strict=True):
+            rows[load.stream.name] = _land(connection, name, load, one.table)
         for state in states:
             _keep_state(connection, name, state.stream, state.kind, state.value, 0)
         connection.execute("commit")
     except BaseException:
-        connection.execute("rollback")
+        # A commit that failed has ended its transaction already; its own error is the one to tell.
+        with contextlib.suppress(Exception):
+            connection.execute("rollback")
         raise
-    for table in staged:
-        if table:
-            connection.execute(f"drop table {table}")
-    return rows
+    for one in staged:
+        if one.table:
+            connection.execute(f"drop table {one.table}")
+    return {load.stream.name: Landed(rows[load.stream.name], one) for load, one in zip(loads, staged, strict=True)}
 
 
 def emptied(connection: "duckdb.DuckDBPyConnection", loads: Sequence[Load]) -> dict[str, int]:
@@ -188,8 +202,9 @@ def _land(connection: "duckdb.DuckDBPyConnection", name: str, load: Load, staged
     if staged:
         source = staged
         if stream.incremental and stream.primary_key:
-            source = _without_duplicates(connection, stream, staged)
+            source = without_duplicates(connection, stream, staged)
         connection.execute(f"insert into {stream.qualified} by name select * from {source}")
+        delete_deleted(connection, stream)
     count = connection.execute(f"select count(*) from {stream.qualified}").fetchone()
     return int(count[0]) if count else 0
 
@@ -214,144 +229,6 @@ def _columns(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan) -> dic
     except duckdb.CatalogException:
         return {}
     return dict(rows)
-
-
-def _stage(connection: "duckdb.DuckDBPyConnection", name: str, load: Load, table: str) -> str:
-    """Read the records of a load into a temporary table, in their order; return its name, or "" if there are none.
-
-    DuckDB would round 1.5 to 2 for an integer column without a word. So integers are read as doubles, which costs
-    nothing, and accepted if they are whole and small enough to be exact; the rest is looked at in `_explain`.
-    """
-    import duckdb
-
-    if load.file is None:
-        return ""
-    generation = _next_generation(connection, name, load.stream) if load.replace else 0
-    select = _staging_sql(load.stream, load.file, generation, exact=False)
-    try:
-        connection.execute(f"create or replace temp table {table} as {select}")
-    except duckdb.Error as error:
-        if not isinstance(error, duckdb.InvalidInputException | duckdb.ConversionException):
-            raise
-        _explain(connection, load.stream, load.file, error)
-        select = _staging_sql(load.stream, load.file, generation, exact=True)
-        connection.execute(f"create or replace temp table {table} as {select}")
-    return table
-
-
-def _staging_sql(stream: StreamPlan, file: Path, generation: int, *, exact: bool) -> str:
-    read = {column: "DOUBLE" if kind == "BIGINT" and not exact else kind for column, kind in stream.columns.items()}
-    if SCHEMALESS_COLUMN in stream.columns:
-        data, columns = "JSON", [f"record.data as {quoted(SCHEMALESS_COLUMN)}"]
-    else:
-        data = "STRUCT(" + ", ".join(f"{quoted(column)} {kind}" for column, kind in read.items()) + ")"
-        columns = [
-            f"{_checked(column, read[column], kind)} as {quoted(column)}" for column, kind in stream.columns.items()
-        ]
-    return (
-        f"select {', '.join(columns)}, uuid()::varchar as _airbyte_raw_id, "
-        "make_timestamptz(record.emitted_at * 1000) as _airbyte_extracted_at, "
-        f"'{{\"changes\":[]}}'::json as _airbyte_meta, {generation}::bigint as _airbyte_generation_id "
-        f"from {_lines(file, data)}"
-    )
-
-
-def _checked(column: str, read_as: str, kind: str) -> str:
-    value = f"record.data.{quoted(column)}"
-    if read_as == kind:
-        return value
-    return (
-        f"case when {value} <> trunc({value}) or abs({value}) >= 9007199254740992 "
-        f"then error('not exactly an integer') else {value}::bigint end"
-    )
-
-
-def _lines(file: Path, data_type: str) -> str:
-    columns = f"STRUCT(data {data_type}, emitted_at BIGINT)".replace("'", "''")
-    path = str(file).replace("'", "''")
-    return f"read_json('{path}', format = 'newline_delimited', columns = {{'record': '{columns}'}})"
-
-
-def _explain(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan, file: Path, error: Exception) -> None:
-    """Find the first value that does not fit its column, and say so; return if all fit (integers beyond 2^53 do).
-
-    Raises:
-        AirbyteError: naming the stream, the column, what was expected and what came.
-    """
-    import duckdb
-
-    try:
-        connection.execute(
-            f"create or replace temp view _records as select record.data as data from {_lines(file, 'JSON')}"
-        )
-        for column, kind in stream.columns.items():
-            if kind in ("JSON", "VARCHAR"):
-                continue
-            path = "$." + json.dumps(column, ensure_ascii=False)
-            text = "data ->> '{}'".format(path.replace("'", "''"))
-            unfit = f"try_cast({text} as {kind}) is null"
-            if kind == "BIGINT":
-                unfit += f" or try_cast({text} as double) <> trunc(try_cast({text} as double))"
-            found = connection.execute(
-                f"select {text}, count(*) over () from _records where {text} is not null and ({unfit}) limit 1"
-            ).fetchone()
-            if found:
-                raise AirbyteError(
-                    f"Stream {stream.name}: expected {kind} in column {column}, but {found[1]:,} of its new records "
-                    f"have something else, such as {str(found[0])[:80]!r}. None of these records was kept. Put the "
-                    "source right, or discover its catalog anew if the column changed its type.",
-                    "config_error",
-                )
-    except duckdb.Error as unreadable:
-        raise AirbyteError(
-            f"Stream {stream.name}: expected every RECORD message to be JSON, but: {str(unreadable).splitlines()[0]} "
-            "None of these records was kept."
-        ) from error
-
-
-def _without_duplicates(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan, staged: str) -> str:
-    """Remove from the table and from the staged records what the other has in a newer version; return what to insert.
-
-    Of records with equal keys the one with the greatest cursor wins, among equal cursors the one sent last: as in
-    Airbyte's destinations. Both passes are skipped when there is nothing to remove, as in nearly every commit.
-    """
-    keys = ", ".join(_value(path) for path in stream.primary_key)
-    source = staged
-    if connection.execute(f"select 1 from {staged} group by {keys} having count(*) > 1 limit 1").fetchone():
-        order = (f"{_value(stream.cursor)} desc nulls last, " if stream.cursor else "") + f"{SENT} desc"
-        source = "_newest_records"
-        # Not by DuckDB's rowid: a stream may have a column of that name.
-        connection.execute(
-            f"create or replace temp table {source} as select * exclude ({SENT}) from "
-            f"(select *, row_number() over () as {SENT} from {staged}) "
-            f"qualify row_number() over (partition by {keys} order by {order}) = 1"
-        )
-    same = " and ".join(f"{_value(path, 't')} is not distinct from {_value(path, 'n')}" for path in stream.primary_key)
-    known = f"select 1 from {stream.qualified} t where exists (select 1 from {source} n where {same}) limit 1"
-    if not connection.execute(known).fetchone():
-        return source
-    if not stream.cursor:
-        connection.execute(f"delete from {stream.qualified} t using {source} n where {same}")
-        return source
-    old, new = _value(stream.cursor, "t"), _value(stream.cursor, "n")
-    connection.execute(
-        f"delete from {stream.qualified} t using {source} n where {same} and ({old} is null or {new} >= {old})"
-    )
-    connection.execute(
-        f"create or replace temp table _wanted_records as select n.* from {source} n "
-        f"where not exists (select 1 from {stream.qualified} t where {same})"
-    )
-    return "_wanted_records"
-
-
-def _value(path: Sequence[str], alias: str = "") -> str:
-    """Return the SQL of a column, or of a value inside a JSON column."""
-    column = f"{alias}.{quoted(path[0])}" if alias else quoted(path[0])
-    if len(path) == 1:
-        return column
-    # DuckDB does not read \u escapes in a path.
-    inside = "$" + "".join("." + json.dumps(step, ensure_ascii=False) for step in path[1:])
-    return "({} ->> '{}')".format(column, inside.replace("'", "''"))
 
 
 def _next_generation(connection: "duckdb.DuckDBPyConnection", name: str, stream: StreamPlan) -> int:

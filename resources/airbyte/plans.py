@@ -46,6 +46,10 @@ class StreamPlan:
         """The quoted table name with its schema."""
         return f"{quoted(SCHEMA)}.{quoted(self.table)}"
 
+    def schema_of(self, column: str) -> Mapping[str, Any]:
+        """Return what the schema says of a column."""
+        return properties_of(self.entry.get("json_schema")).get(column, {})
+
     @property
     def descriptor(self) -> dict[str, Any]:
         """The stream's name and namespace, as states carry them."""

@@ -102,9 +102,16 @@ class EmbeddedAirbyteWorkspace(RawWorkspace):
             AirbyteError: there is no such connection, or the source failed.
         """
         connection = self._known(name)
+        configuration = connection.configuration(self.clock.now(), self._kept_configurations())
         with tempfile.TemporaryDirectory() as folder:
             connector = Connector(
-                connection.executable, connection.filled_config(self.clock.now()), Path(folder), self.sync_time_limit
+                connection.executable,
+                configuration.given(),
+                Path(folder),
+                self.sync_time_limit,
+                environment=connection.environment,
+                hide=configuration.hides(),
+                keep=configuration.keep,
             )
             catalog = connector.discover(lambda _level, _text: None)
         half = connection.own_catalog.with_suffix(".new")
@@ -155,6 +162,9 @@ class EmbeddedAirbyteWorkspace(RawWorkspace):
             refuse_meetings([*mine, one])
         return plans
 
+    def _kept_configurations(self) -> Path:
+        return Path(self.warehouse_path).parent / "airbyte"
+
     def _known(self, name: str) -> Connection:
         return named(self.connections(), name)
 
@@ -174,10 +184,14 @@ class EmbeddedAirbyteWorkspace(RawWorkspace):
                 "again: set the clock forward, or start anew with another BATON_HOME. Nothing was changed.",
                 "config_error",
             )
+        configuration = connection.configuration(now, self._kept_configurations())
         return Job(
             name=connection.name,
             executable=connection.executable,
-            config=connection.filled_config(now),
+            config=configuration.given(),
+            environment=connection.environment,
+            hide=configuration.hides(),
+            keep=configuration.keep,
             streams=self._plans(connection),
             warehouse_path=self.warehouse_path,
             as_of=now if connection.follows_clock else None,
