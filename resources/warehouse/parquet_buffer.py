@@ -65,10 +65,10 @@ def _refuse_numbers_as_text(part: "pa.Table", schema: "pa.Schema") -> None:
     """
     import pyarrow as pa
 
+    texts = {field.name for field in schema if pa.types.is_string(field.type)}
     for field in part.schema:
-        if field.name in schema.names and pa.types.is_string(schema.field(field.name).type):
-            if not pa.types.is_string(field.type):
-                raise pa.ArrowInvalid(f"column {field.name} is text in the first piece and {field.type} in another.")
+        if field.name in texts and not pa.types.is_string(field.type):
+            raise pa.ArrowInvalid(f"column {field.name} is text in the first piece and {field.type} in another.")
 
 
 def replace_by_buffer(
