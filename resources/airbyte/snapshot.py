@@ -12,6 +12,7 @@ from typing import Any
 
 from dagster_airbyte.translator import AirbyteConnection, AirbyteDestination, AirbyteStream, AirbyteWorkspaceData
 
+from resources.airbyte.connections import Connection, select_streams
 from resources.airbyte.plans import SCHEMA, StreamPlan, duckdb_type, identifier, meeting, plan_stream
 from resources.airbyte.protocol import AirbyteError
 
@@ -275,6 +276,41 @@ def changes(kept: ServerConnection, live: ServerConnection, offered: Collection[
         if name not in before_by
     ]
     return found
+
+
+def catalog_changes(connection: Connection, catalog: Mapping[str, Any]) -> list[Change]:
+    """Say how a source's catalog differs from the committed one of an embedded connection, as `changes` does.
+
+    Raises:
+        AirbyteError: the committed catalog cannot be read, or a stream of either cannot be landed.
+    """
+    before = {plan.name: _embedded(plan) for plan in connection.plans()}
+    streams = catalog.get("streams") or []
+    offered = {str(entry.get("name")) for entry in streams if isinstance(entry, dict)}
+    wanted = [name for name in connection.streams or offered if name in offered]
+    now = {plan.name: _embedded(plan) for plan in select_streams(streams, wanted, connection.name, connection.prefix)}
+    found = []
+    for name, stream in before.items():
+        if name in now:
+            found += _stream_changes(stream, now[name])
+        else:
+            sentence = f"Stream {name} of {connection.name} is no longer in the source's catalog: it cannot be synced."
+            found.append(Change(name, sentence, breaking=True))
+    new = [name for name in now if name not in before]
+    return [*found, *(Change(name, f"Stream {name} of {connection.name} is new.", breaking=False) for name in new)]
+
+
+def _embedded(plan: StreamPlan) -> ServerStream:
+    configured = plan.configured()
+    return ServerStream(
+        name=plan.name,
+        json_schema=plan.entry.get("json_schema") or {},
+        sync_mode=configured["sync_mode"],
+        destination_sync_mode=configured["destination_sync_mode"],
+        namespace=plan.entry.get("namespace") or "",
+        cursor=plan.cursor,
+        primary_key=plan.primary_key,
+    )
 
 
 def gone(connection: ServerConnection, stream: str, offered: Collection[str]) -> str:

@@ -78,6 +78,14 @@ class StreamResult:
     seconds: float = 0.0
     unlisted: "Counter[str]" = field(default_factory=Counter)
 
+    @property
+    def new_columns(self) -> str:
+        """Say which columns are new at the source, as the comparison with a server's snapshot does; "" if none is."""
+        if not self.unlisted:
+            return ""
+        counted = ", ".join(f"{column} ({count:,} records)" for column, count in sorted(self.unlisted.items()))
+        return f"New in {self.plan.name}: {counted}."
+
 
 @dataclass(frozen=True)
 class SyncResult:
@@ -146,7 +154,7 @@ def sync(job: Job, reporter: Reporter | None = None) -> SyncResult:
             with contextlib.suppress(WarehouseError, OSError):
                 note("failed", job.hide(str(failure)))
         raise failure from error
-    note("succeeded", None)
+    note("succeeded", " ".join(new for result in results.values() if (new := result.new_columns)) or None)
     return SyncResult(
         streams=results,
         seconds=time.monotonic() - clock,

@@ -19,6 +19,7 @@ from resources.airbyte.connections import Connection, load_connections
 from resources.airbyte.plans import SCHEMA, StreamPlan, properties_of, refuse_meetings
 from resources.airbyte.protocol import AirbyteError, Connector
 from resources.airbyte.raw import RawWorkspace, named
+from resources.airbyte.snapshot import Change, catalog_changes
 from resources.airbyte.sync import Job, Reporter, StreamResult, SyncFailedError, SyncResult, sync
 from resources.company import company
 from resources.warehouse import WarehouseError, open_duckdb
@@ -101,6 +102,30 @@ class EmbeddedAirbyteWorkspace(RawWorkspace):
         Raises:
             AirbyteError: there is no such connection, or the source failed.
         """
+        return self.keep_catalog(name, self.asked(name))
+
+    def keep_catalog(self, name: str, catalog: Mapping[str, Any]) -> Path:
+        """Write a connection's catalog where definitions load it from, and return that file."""
+        connection = self._known(name)
+        half = connection.own_catalog.with_suffix(".new")
+        half.write_text(json.dumps(catalog, indent=1) + "\n", encoding="utf-8")
+        return half.replace(connection.own_catalog)
+
+    def differences(self, name: str, catalog: Mapping[str, Any]) -> list[Change]:
+        """Say how a source's catalog differs from the committed one of a connection; not at all if there is none.
+
+        Raises:
+            AirbyteError: there is no such connection, or a stream of either catalog cannot be landed.
+        """
+        connection = self._known(name)
+        return catalog_changes(connection, catalog) if connection.catalog_file.exists() else []
+
+    def asked(self, name: str) -> dict[str, Any]:
+        """Return the catalog that the source of a connection answers.
+
+        Raises:
+            AirbyteError: there is no such connection, or the source failed.
+        """
         connection = self._known(name)
         configuration = connection.configuration(self.clock.now(), self._kept_configurations())
         with tempfile.TemporaryDirectory() as folder:
@@ -113,10 +138,7 @@ class EmbeddedAirbyteWorkspace(RawWorkspace):
                 hide=configuration.hides(),
                 keep=configuration.keep,
             )
-            catalog = connector.discover(lambda _level, _text: None)
-        half = connection.own_catalog.with_suffix(".new")
-        half.write_text(json.dumps(catalog, indent=1) + "\n", encoding="utf-8")
-        return half.replace(connection.own_catalog)
+            return connector.discover(lambda _level, _text: None)
 
     def reset(self, name: str, stream: str) -> None:
         """Drop the table and the state of a stream, so that the next sync reads it from the start.
@@ -306,6 +328,7 @@ def _metadata(result: StreamResult, whole: SyncResult | None) -> dict[str, Any]:
         "airbyte/bytes": result.bytes,
         "airbyte/records_per_second": round(result.records / result.seconds) if result.seconds else None,
         "airbyte/status": result.status,
+        "airbyte/new_columns": result.new_columns or None,
     }
     if whole is not None:
         metadata["airbyte/cpu_seconds"] = round(whole.cpu_seconds, 2)
