@@ -66,8 +66,7 @@ class Configuration:
 
     def hides(self) -> "Hider":
         """Return what hides the secrets of this configuration in a text."""
-        kept = [(path, value) for path, value in self._kept() if _is_secret(path)]
-        return Hider(self.secrets | {str(value) for _, value in kept})
+        return Hider(self.secrets | secrets_in(self.given()))
 
     def _kept(self) -> Iterator[tuple[Path_, Any]]:
         try:
@@ -111,7 +110,8 @@ class Hider:
 
 def secrets_in(config: Mapping[str, Any]) -> set[str]:
     """Return the values in a configuration whose names say that they are secret."""
-    return {value for path, value in _leaves(config) if isinstance(value, str) and _is_secret(path)}
+    found = [value for path, value in _leaves(config) if _is_secret(path)]
+    return {one for value in found for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)}
 
 
 def filled(template: Mapping[str, Any], now: datetime, connection: str) -> tuple[dict[str, Any], frozenset[str]]:
@@ -156,7 +156,7 @@ def _leaves(value: Mapping[str, Any], before: Path_ = ()) -> Iterator[tuple[Path
 
 
 def _is_secret(path: Path_) -> bool:
-    return any(SECRET_NAME.search(step) for step in path)
+    return bool(SECRET_NAME.search(path[-1]))
 
 
 def _digest(value: Any) -> str:

@@ -6,13 +6,13 @@ sync ran.
 """
 
 import contextlib
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resources.airbyte import exact_json
 from resources.airbyte.merging import delete_deleted, without_duplicates
 from resources.airbyte.plans import AIRBYTE_COLUMNS, SCHEMA, STATE_TABLE, SYNCS_TABLE, StreamPlan
 from resources.airbyte.protocol import AirbyteError
@@ -72,16 +72,18 @@ def check_columns(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan, c
     Raises:
         AirbyteError: the stream offers a column with another type than the table has.
     """
-    have = _columns(connection, stream)
+    # The engine takes names that differ in case alone for one.
+    have = {column.casefold(): kind for column, kind in _columns(connection, stream).items()}
     for column, kind in stream.columns.items():
-        if have.get(column, kind) != kind:
+        there = have.get(column.casefold(), kind)
+        if there != kind:
             raise AirbyteError(
-                f"Stream {stream.name}: column {column} is {have[column]} in {SCHEMA}.{stream.table}, and the source "
+                f"Stream {stream.name}: column {column} is {there} in {SCHEMA}.{stream.table}, and the source "
                 f"now offers {kind}. Nothing was changed. If the new type is right, run `python -m resources.airbyte "
                 f"reset {connection_name} {stream.name}`, which drops the table and its state, and sync again.",
                 "config_error",
             )
-    return [column for column in stream.columns if column not in have]
+    return [column for column in stream.columns if column.casefold() not in have]
 
 
 def saved_state(connection: "duckdb.DuckDBPyConnection", name: str, streams: Sequence[StreamPlan]) -> Any:
@@ -93,7 +95,7 @@ def saved_state(connection: "duckdb.DuckDBPyConnection", name: str, streams: Seq
     rows = connection.execute(
         f"select stream, kind, state from {_own(STATE_TABLE)} where connection = ? and state is not null", [name]
     ).fetchall()
-    states = {stream: (kind, json.loads(state)) for stream, kind, state in rows}
+    states = {stream: (kind, exact_json.loads(state)) for stream, kind, state in rows}
     if WHOLE_CONNECTION in states:
         kind, value = states[WHOLE_CONNECTION]
         if kind == "LEGACY":
@@ -111,7 +113,12 @@ def _without(value: Any, gone: Collection[str]) -> Any:
     parts = value.get("stream_states") if isinstance(value, dict) else None
     if not gone or not isinstance(parts, list):
         return value
-    return {**value, "stream_states": [part for part in parts if part["stream_descriptor"]["name"] not in gone]}
+    return {**value, "stream_states": [part for part in parts if _stream_of(part) not in gone]}
+
+
+def _stream_of(part: Any) -> str:
+    descriptor = part.get("stream_descriptor") if isinstance(part, dict) else None
+    return str(descriptor.get("name")) if isinstance(descriptor, dict) else WHOLE_CONNECTION
 
 
 def commit(
@@ -212,7 +219,7 @@ def _land(connection: "duckdb.DuckDBPyConnection", name: str, load: Load, staged
 def _table_changes(connection: "duckdb.DuckDBPyConnection", name: str, stream: StreamPlan) -> list[str]:
     """Return the statements that make the stream's table, or add the columns that it lacks."""
     missing = check_columns(connection, stream, name)
-    if len(missing) < len(stream.columns):
+    if _columns(connection, stream):
         return [f"alter table {stream.qualified} add column {quoted(one)} {stream.columns[one]}" for one in missing]
     columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in {**stream.columns, **AIRBYTE_COLUMNS}.items())
     return [f"create table {stream.qualified} ({columns})"]
@@ -244,7 +251,7 @@ def _keep_state(
     connection.execute(f"delete from {_own(STATE_TABLE)} where connection = ? and stream = ?", [name, stream])
     connection.execute(
         f"insert into {_own(STATE_TABLE)} values (?, ?, ?, ?, ?, now())",
-        [name, stream, kind, None if value is None else json.dumps(value), generation],
+        [name, stream, kind, None if value is None else exact_json.dumps(value), generation],
     )
 
 

@@ -13,6 +13,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from resources.airbyte import exact_json
+from resources.airbyte.exact_json import Literal
 from resources.airbyte.plans import SCHEMALESS_COLUMN, StreamPlan
 from resources.airbyte.protocol import AirbyteError
 
@@ -34,20 +36,6 @@ SENTENCES = {
     TRUNCATED: "{count:,} new records have a number in {column} that a double cannot hold; the nearest one landed",
     REPLACED: "{count:,} new records have half a character in {column}; it landed as \N{REPLACEMENT CHARACTER}",
 }
-
-
-class _Literal(float):
-    """A number as a double, and as it was written."""
-
-    def __new__(cls, text: str) -> "_Literal":
-        made = super().__new__(cls, text)
-        made.text = text
-        return made
-
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
 
 
 @dataclass(frozen=True)
@@ -73,7 +61,7 @@ class _Work:
         # A byte that is no UTF-8 becomes half a character, and is treated as one.
         text = line.decode("utf-8", "surrogateescape")
         try:
-            message = json.loads(text, parse_float=_Literal)
+            message = exact_json.loads(text)
         except ValueError as error:
             raise AirbyteError(
                 f"Stream {self.stream.name}: expected every RECORD message to be JSON, but new record {place:,} is "
@@ -130,15 +118,15 @@ class _Work:
             elif WHOLE.fullmatch(text):
                 value = int(text.partition(".")[0])
             elif NUMBER.fullmatch(text):
-                value = _Literal(text)
+                value = Literal(text)
         if not isinstance(value, int | float):
             return None, False
         if isinstance(value, float) and not math.isfinite(value):
             changes[column] = NULLED
             return None, True
         if kind == "BIGINT":
-            exact = int(Decimal(value.text)) if isinstance(value, _Literal) else int(value)
-            whole = exact == (Decimal(value.text) if isinstance(value, _Literal) else value)
+            exact = int(Decimal(value.text)) if isinstance(value, Literal) else int(value)
+            whole = exact == (Decimal(value.text) if isinstance(value, Literal) else value)
             return (exact, whole and SMALLEST <= exact <= LARGEST)
         if isinstance(value, int) and abs(value) > EXACT and value != _nearest(value):
             if column in {path[0] for path in (*self.stream.primary_key, self.stream.cursor) if path}:

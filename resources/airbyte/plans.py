@@ -14,6 +14,8 @@ from resources.ingestions import TABLE as INGESTIONS
 from resources.warehouse import quoted
 
 SCHEMA = "raw"
+BIGQUERY = "bigquery"
+"""What Airbyte calls the destination in which a server lands the tables."""
 AIRBYTE_COLUMNS: Mapping[str, str] = {
     "_airbyte_raw_id": "VARCHAR",
     "_airbyte_extracted_at": "TIMESTAMP WITH TIME ZONE",

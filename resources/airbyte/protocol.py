@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from resources.airbyte import exact_json
 from resources.secrets import masked
 
 BLOCK_BYTES = 1 << 20
@@ -357,7 +358,7 @@ class _Router:
         if not line.strip():
             return None
         try:
-            message = json.loads(line)
+            message = exact_json.loads(line)
         except ValueError:
             # Half a record would be a record lost; other lines that are no message are somebody's print statements.
             message = {"type": "RECORD", "line": line.decode(errors="replace")} if BROKEN_RECORD.match(line) else None
@@ -380,7 +381,7 @@ def write_private(path: Path, content: Any) -> None:
     """Write JSON into a file that only its owner can read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(content, file)
+        file.write(exact_json.dumps(content))
 
 
 def _keep_last(stream: IO[bytes], lines: "deque[str]") -> None:

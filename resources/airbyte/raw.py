@@ -13,6 +13,7 @@ from dagster_airbyte.utils import clean_name
 
 from resources.airbyte.plans import (
     AIRBYTE_COLUMNS,
+    BIGQUERY,
     SCHEMA,
     StreamPlan,
     duckdb_type,
@@ -32,7 +33,6 @@ AIRBYTE_COLUMN_DESCRIPTIONS = {
     "_airbyte_meta": "Changes that the sync made to the record.",
     "_airbyte_generation_id": "Counts full refreshes of the table; 0 for incremental streams.",
 }
-BIGQUERY = "bigquery"
 BIGQUERY_TYPES: Mapping[str, str] = {
     "BIGINT": "INT64",
     "DOUBLE": "NUMERIC",

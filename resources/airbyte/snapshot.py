@@ -13,7 +13,16 @@ from typing import Any
 from dagster_airbyte.translator import AirbyteConnection, AirbyteDestination, AirbyteStream, AirbyteWorkspaceData
 
 from resources.airbyte.connections import Connection, select_streams
-from resources.airbyte.plans import SCHEMA, StreamPlan, duckdb_type, identifier, meeting, plan_stream
+from resources.airbyte.plans import (
+    BIGQUERY,
+    SCHEMA,
+    StreamPlan,
+    duckdb_type,
+    identifier,
+    meeting,
+    plan_stream,
+    properties_of,
+)
 from resources.airbyte.protocol import AirbyteError
 
 SNAPSHOT_FILE = Path(__file__).resolve().parent.parent.parent / "deploy" / "production" / "airbyte_snapshot.json"
@@ -73,22 +82,36 @@ class ServerConnection:
         """Return how each stream is landed, as the embedded engine plans it.
 
         Raises:
-            AirbyteError: two columns of a stream differ only in case, or have Airbyte's own names.
+            AirbyteError: two columns of a stream would be one, or have Airbyte's own names.
         """
-        return [
-            plan_stream(
-                {
-                    "name": stream.name,
-                    "namespace": stream.namespace or None,
-                    "json_schema": stream.json_schema,
-                    "supported_sync_modes": [stream.sync_mode],
-                    "source_defined_primary_key": stream.primary_key,
-                    "default_cursor_field": stream.cursor,
-                },
-                self.prefix,
+        return [plan_stream(self._entry(stream), self.prefix) for stream in self.streams]
+
+    def _entry(self, stream: ServerStream) -> dict[str, Any]:
+        """Return a stream as a catalog has it, with the names that its columns have where they land.
+
+        Raises:
+            AirbyteError: the destination makes one column of two.
+        """
+        landed = identifier if self.destination_type == BIGQUERY else str
+        properties = properties_of(stream.json_schema)
+        for one, _ in meeting([landed(column) for column in properties]):
+            both = [column for column in properties if landed(column).casefold() == one.casefold()]
+            raise AirbyteError(
+                f"Stream {stream.name} has columns {' and '.join(both)}, which land as one, {one}. "
+                "Deselect one of them in Airbyte.",
+                "config_error",
             )
-            for stream in self.streams
-        ]
+        return {
+            "name": stream.name,
+            "namespace": stream.namespace or None,
+            "json_schema": {
+                **stream.json_schema,
+                "properties": {landed(column): schema for column, schema in properties.items()},
+            },
+            "supported_sync_modes": [stream.sync_mode],
+            "source_defined_primary_key": [[landed(path[0]), *path[1:]] for path in stream.primary_key],
+            "default_cursor_field": [landed(step) for step in stream.cursor[:1]] + list(stream.cursor[1:]),
+        }
 
 
 @dataclass(frozen=True)

@@ -153,3 +153,18 @@ def test_a_table_that_is_gone_is_read_from_the_start_whatever_its_state_says(wor
     world.sync()
     assert [seen["state"] for seen in world.diary()] == [[], []]
     assert world.rows("select id from raw.orders") == [(1,)]
+
+
+def test_a_column_that_changes_its_case_stays_the_same_column(world: World) -> None:
+    for name, number in (("ID", 1), ("id", 2)):
+        entry = stream("orders", {name: integer(), "seen": integer()}, key=[name], cursor="seen")
+        world.says([entry], ["orders", {name: number, "seen": number}], status("orders", "COMPLETE"))
+        world.sync()
+    assert world.rows("select id from raw.orders order by id") == [(1,), (2,)]
+
+
+def test_a_table_of_which_every_column_is_another_now_gets_the_new_ones(world: World) -> None:
+    for name, number in (("old", 1), ("new", 2)):
+        world.says([stream("orders", {name: integer()})], ["orders", {name: number}], status("orders", "COMPLETE"))
+        world.sync()
+    assert world.rows("select old, new from raw.orders") == [(None, 2)]

@@ -116,3 +116,27 @@ def test_appended_deletions_stay_as_the_records_that_they_are(world: World) -> N
     entry = stream("orders", CDC, cursor="lsn")
     rows = [{"id": 1, "lsn": 1, "what": "a"}, {"id": 1, "lsn": 2, "what": "b", DELETED: "2024-01-02T00:00:00Z"}]
     assert land(world, entry, *rows) == ["a", "b"]
+
+
+def test_a_state_is_given_back_with_every_digit(world: World) -> None:
+    entry = stream("orders", {"id": integer()}, key=["id"], cursor="id")
+    kept = '{"at": 12345678901234567890.12345678901234567890, "n": 98765432109876543210}'
+    of = '{"type":"STREAM","stream":{"stream_descriptor":{"name":"orders"},"stream_state":'
+    told = f'{{"type":"STATE","state":{of}{kept}}}}}}}'
+    world.says([entry], ["orders", {"id": 1}], told, status("orders", "COMPLETE"))
+    world.sync()
+    assert world.rows("select state::varchar from raw._airbyte_state")[0][0].endswith(f'"stream_state": {kept}}}')
+    world.executable.write_text(world.executable.read_text().splitlines()[0] + GIVEN_BACK)
+    world.sync()
+    assert f'"stream_state": {kept}' in (world.folder / "given").read_text()
+
+
+GIVEN_BACK = """
+import json, sys, pathlib
+
+config = json.loads(pathlib.Path(sys.argv[sys.argv.index("--config") + 1]).read_text())
+state = pathlib.Path(sys.argv[sys.argv.index("--state") + 1]).read_text()
+pathlib.Path(config["diary"]).with_name("given").write_text(state)
+done = {"stream_descriptor": {"name": "orders"}, "status": "COMPLETE"}
+print(json.dumps({"type": "TRACE", "trace": {"type": "STREAM_STATUS", "emitted_at": 0, "stream_status": done}}))
+"""
