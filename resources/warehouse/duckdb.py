@@ -285,8 +285,8 @@ def _replace(
     for new, kind in connection.execute("select column_name, column_type from (describe _new_rows)").fetchall():
         if new not in have:
             connection.execute(f"alter table {name} add column {quoted(new)} {kind}")
-        elif have[new] == "VARCHAR" != kind and _is_empty(connection, name, new):
-            # Nobody has said what it holds: it became text for want of a value.
+        elif have[new] == "VARCHAR" != kind and _gets_its_first_value(connection, name, new):
+            # It became text for want of a value, and this is the first one.
             connection.execute(f"alter table {name} alter {quoted(new)} type {kind}")
     if len(values):
         marks = ", ".join("?" for _ in values)
@@ -295,8 +295,13 @@ def _replace(
     return _count(connection, schema, table)
 
 
-def _is_empty(connection: "duckdb.DuckDBPyConnection", name: str, column: str) -> bool:
-    return not connection.execute(f"select 1 from {name} where {quoted(column)} is not null limit 1").fetchone()
+def _gets_its_first_value(connection: "duckdb.DuckDBPyConnection", name: str, column: str) -> bool:
+    """Tell whether a column of a table has no value, and `_new_rows` has one."""
+    counted = [
+        connection.execute(f"select 1 from {rows} where {quoted(column)} is not null limit 1").fetchone()
+        for rows in (name, "_new_rows")
+    ]
+    return counted[0] is None and counted[1] is not None
 
 
 def _exists(connection: "duckdb.DuckDBPyConnection", schema: str, table: str) -> bool:

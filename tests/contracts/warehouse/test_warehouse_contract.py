@@ -490,9 +490,3 @@ def test_a_declared_column_keeps_its_type_although_its_first_value_comes_late(wa
         replace()
         assert warehouse.shapes([p])[(p, "t")].columns == before
         warehouse.drop_table(p, "t")
-
-
-def test_a_column_that_nobody_declared_gets_the_kind_of_its_first_value(warehouse, p):
-    warehouse.replace_partitions(p, "t", rows("2017-01-02", score=None), column="cutoff_date", values=MONDAYS[:1])
-    warehouse.replace_partitions(p, "t", rows("2017-01-09", score=2.5), column="cutoff_date", values=MONDAYS[1:])
-    assert warehouse.read(f"select sum(score) as score from {p}.t")["score"].tolist() == [2.5]
