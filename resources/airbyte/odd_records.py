@@ -26,14 +26,18 @@ SMALLEST, LARGEST = -(1 << 63), (1 << 63) - 1
 WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
+TIMED = re.compile(r"(\d{4}-\d{2}-\d{2})[T ](?!00:00(:00(\.0*)?)?(Z|[+-]00(:?00)?)?$).+")
+"""A day with a time of day that is not midnight."""
 SURROGATE = re.compile("[\ud800-\udfff]")
 NULLED = ("NULLED", "DESTINATION_TYPECAST_ERROR")
 TRUNCATED = ("TRUNCATED", "DESTINATION_FIELD_SIZE_LIMITATION")
+CUT = ("TRUNCATED", "DESTINATION_TYPECAST_ERROR")
 REPLACED = ("TRUNCATED", "DESTINATION_SERIALIZATION_ERROR")
 """What was done to a value and why, in the protocol's words."""
 SENTENCES = {
     NULLED: "{count:,} new records have NaN or an infinity in {column}, which is no number; it landed as null",
     TRUNCATED: "{count:,} new records have a number in {column} that a double cannot hold; the nearest one landed",
+    CUT: "{count:,} new records have a time of day in {column}, which holds days; the day landed",
     REPLACED: "{count:,} new records have half a character in {column}; it landed as \N{REPLACEMENT CHARACTER}",
 }
 
@@ -75,7 +79,7 @@ class _Work:
                 f"Stream {self.stream.name}: expected an object as the data of every record, but new record {place:,} "
                 f"has {_short(data)}. None of these records was kept."
             )
-        if emitted is not None and not isinstance(emitted, int | float):
+        if emitted is not None and not (isinstance(emitted, int | float) and abs(emitted) < EXACT):
             raise AirbyteError(
                 f"Stream {self.stream.name}: expected emitted_at in milliseconds in every record, but new record "
                 f"{place:,} has {_short(emitted)}. None of these records was kept."
@@ -105,6 +109,9 @@ class _Work:
                     self.first.setdefault(f"{kind} {column}", (value, place))
             else:
                 data[column] = _plain(value, column, changes)
+                if kind == "DATE" and isinstance(value, str) and (timed := TIMED.fullmatch(value.strip())):
+                    data[column] = timed.group(1)
+                    changes[column] = CUT
         return changes
 
     def _number(

@@ -25,6 +25,8 @@ TOO_LARGE = "9007199254740992"
 """From 2^53 on a double does not hold every whole number."""
 
 
+FIRST_READ_AS = {"BIGINT": "DOUBLE", "DATE": "TIMESTAMP"}
+"""Wider types, which show what DuckDB would round or cut off without a word."""
 NO_JSON = r"(^|[:\[,])\s*-?(NaN|Infinity)"
 
 
@@ -95,7 +97,7 @@ def _fast_sql(stream: StreamPlan, file: Path, generation: int) -> str:
     DuckDB would round 1.5 to 2 for an integer column without a word. So integers are read as doubles, which costs
     nothing, and accepted if they are whole and small enough to be exact.
     """
-    read = {column: "DOUBLE" if kind == "BIGINT" else _read_as(kind) for column, kind in stream.columns.items()}
+    read = {column: FIRST_READ_AS.get(kind, _read_as(kind)) for column, kind in stream.columns.items()}
     checked = {}
     for column, kind in stream.columns.items():
         value = f"record.data.{quoted(column)}"
@@ -105,6 +107,8 @@ def _fast_sql(stream: StreamPlan, file: Path, generation: int) -> str:
             checked[column] = f"case when {value} <> trunc({value}) or {odd} then error('odd') else {value}::bigint end"
         elif kind == "DOUBLE":
             checked[column] = f"case when {odd} then error('odd') else {value} end"
+        elif kind == "DATE":
+            checked[column] = f"case when {value} <> {value}::date then error('odd') else {value}::date end"
         elif kind == "JSON":
             text = f"{_as_is(column, kind)}::varchar"
             # These two are no JSON, and yet DuckDB reads and keeps them. Words in a text have no such sign before them.

@@ -131,6 +131,10 @@ def test_a_record_above_16_mib_lands_whole(world: World) -> None:
             '{"type":"RECORD","record":{"stream":"things","data":{"a":1},"emitted_at":"soon"}}',
             'expected emitted_at in milliseconds in every record, but new record 2 has "soon"',
         ),
+        (
+            '{"type":"RECORD","record":{"stream":"things","data":{"a":1},"emitted_at":1e30}}',
+            "expected emitted_at in milliseconds in every record, but new record 2 has 1e+30",
+        ),
         ('{"type":"RECORD","record":null}', "Expected a RECORD message of the Airbyte protocol"),
     ],
 )
@@ -154,6 +158,14 @@ def test_a_time_with_an_offset_keeps_its_instant_in_a_column_without_a_zone(worl
         dt.datetime(2024, 1, 2, 8),
         dt.datetime(2024, 1, 2, 10, 0, 0, 250_000),
     ]
+
+
+def test_a_time_of_day_in_a_column_of_days_is_noted(world: World) -> None:
+    said = [line(f'{{"on":"2024-01-02{rest}"}}') for rest in ("", "T00:00:00Z", " 00:00", "T10:30:00+02:00")]
+    day = dt.date(2024, 1, 2)
+    cut = {"field": "on", "change": "TRUNCATED", "reason": "DESTINATION_TYPECAST_ERROR"}
+    assert land(world, {"on": text(format="date")}, *said) == [(day, []), (day, []), (day, []), (day, [cut])]
+    assert warned(world) == ["things: 1 new records have a time of day in on, which holds days; the day landed"]
 
 
 def test_columns_that_the_catalog_lacks_are_counted_and_told(world: World) -> None:
