@@ -6,7 +6,7 @@ Nothing here names a table of a source. After staging the names are canonical, s
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from resources.airbyte.landing import StreamPlan
+from resources.airbyte.plans import StreamPlan
 from resources.company import Company, company
 from resources.tables.forms import forms_of
 from resources.tables.times import declared_time
