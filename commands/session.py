@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from resources.backup import BackupError
 from resources.company import CompanyError
 from resources.dbt import DbtError
 from resources.profiles import PROFILES, ROOT, ProfileError, claim_home, resources_for
@@ -49,6 +50,12 @@ IN_PRODUCTION = {
         "In production launch the job `ingest_and_build` with `rebuild_from` in the web UI of its instance, or by "
         f"`{LAUNCH} ingest_and_build --config-json '{json.dumps(rebuild_config('2024-01-01'))}'`."
     ),
+    "backup": (
+        "In production each service is backed up by its own means: docs/operations.md says which, and in which order."
+    ),
+    "restore": (
+        "In production each service is restored by its own means: docs/operations.md says which, and in which order."
+    ),
     "replay": (
         "It sets the clock back and would load, score and promote in production as if it were then. Only the embedded "
         "profile replays what is recorded."
@@ -74,6 +81,17 @@ def embedded_only(command: str) -> None:
         )
 
 
+def folder_given(text: str, name: str) -> Path:
+    """Return the absolute path of a folder that was given as the variable `name` of a command.
+
+    Raises:
+        BackupError: none was given.
+    """
+    if not text:
+        raise BackupError(f"Expected {name} to name a folder, and it is empty. For example: {name}=backups/2024-09-02.")
+    return Path(text).expanduser().absolute()
+
+
 @contextlib.contextmanager
 def instance(*, answering: bool = True) -> Iterator[dg.DagsterInstance]:
     """Open the Dagster instance under `BATON_HOME`, made ready for use; `answering`: see `claim_home`."""
@@ -97,12 +115,18 @@ def prepare_home(*, answering: bool = True) -> Path:
     return folder
 
 
-def reap(opened: dg.DagsterInstance, *, without_daemon: bool = False, only: Collection[str] | None = None) -> list[str]:
+def reap(
+    opened: dg.DagsterInstance,
+    *,
+    without_daemon: bool = False,
+    everyone: bool = False,
+    only: Collection[str] | None = None,
+) -> list[str]:
     """Fail the runs whose process is gone, and return their ids.
 
     A run whose process tree was killed stays "started" for ever and would hold the only run slot. Runs of a command
     carry its process id; the daemon's runs do not, so those are judged only by a caller that knows that no daemon is
-    there (`without_daemon`). `only`: of these runs alone.
+    there (`without_daemon`). `everyone`: no run can be going on in this home. `only`: of these runs alone.
     """
     dead = []
     unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
@@ -112,7 +136,7 @@ def reap(opened: dg.DagsterInstance, *, without_daemon: bool = False, only: Coll
         if only is not None and run.run_id not in only:
             continue
         gone = without_daemon if pid is None else not _alive(int(pid), run.tags.get(BEGAN_TAG, ""))
-        if gone:
+        if gone or everyone:
             opened.report_run_failed(run, "The process that executed this run is gone; it was found dead at start-up.")
             dead.append(run.run_id)
     return dead
@@ -242,7 +266,15 @@ def sentences() -> Iterator[None]:
     """Turn expected errors into a sentence and exit code 1; a defect keeps its traceback."""
     try:
         yield
-    except (CompanyError, ProfileError, DbtError, RegistryError, StepRefusedError, WarehouseError) as error:
+    except (
+        BackupError,
+        CompanyError,
+        ProfileError,
+        DbtError,
+        RegistryError,
+        StepRefusedError,
+        WarehouseError,
+    ) as error:
         sys.exit(f"error: {error}")
     except ValueError as error:
         if "BATON_" not in str(error):

@@ -22,6 +22,7 @@ from resources.company.choice import chosen, folder_of
 from resources.company.dbt_project import made_of, prepare, variables
 from resources.company.reading import Dialect
 from resources.environment import variables as environment_of
+from resources.folders import make_private
 from resources.labels import run_labels
 from resources.secrets import masked
 
@@ -143,8 +144,7 @@ class DbtRunner(dg.ConfigurableResource[None]):
         Raises:
             DbtError: the project does not parse.
         """
-        state = Path(self.state_dir)
-        state.mkdir(parents=True, exist_ok=True)
+        state = make_private(Path(self.state_dir))
         stamp = state / "manifest.sha256"
         digest = self.digest()
         if self.manifest_path.exists() and stamp.exists() and stamp.read_text() == digest:
@@ -166,8 +166,7 @@ class DbtRunner(dg.ConfigurableResource[None]):
         Raises:
             DbtError: the project does not compile.
         """
-        state = Path(self.state_dir)
-        state.mkdir(parents=True, exist_ok=True)
+        state = make_private(Path(self.state_dir))
         target = state / "compiled"
         manifest, stamp, digest = target / "manifest.json", state / "compiled.sha256", self.digest()
         if manifest.exists() and stamp.exists() and stamp.read_text() == digest:

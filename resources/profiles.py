@@ -5,6 +5,7 @@ to another warehouse would be found weeks later.
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -17,6 +18,7 @@ from resources.clock import Clock
 from resources.company import company
 from resources.company.choice import BUNDLED, chosen, folder_of_homes
 from resources.dbt import DbtRunner
+from resources.folders import make_private
 from resources.registry import ModelRegistry
 from resources.warehouse import DuckDBWarehouse, LocalCopy
 from resources.warehouse.bigquery import BigQueryWarehouse
@@ -50,7 +52,11 @@ class SettingError(ProfileError):
 
 
 class HomeError(ProfileError):
-    """The home holds another company's state."""
+    """The home holds another company's state, or cannot be where it is."""
+
+
+NO_LETTERS_OF_A_HOME = r"[?%\\\x00-\x1f]"
+"""SQLite, DuckDB or dbt read these in an address as something else, and would make files elsewhere."""
 
 
 def home() -> Path:
@@ -61,19 +67,34 @@ def home() -> Path:
 
     Raises:
         CompanyError: it is not clear whose.
-        HomeError: the folder holds another company's state.
+        HomeError: the folder holds another company's state, or its path has a letter that an engine misreads.
     """
     given, name = os.environ.get("BATON_HOME"), chosen()
     folder = Path(given).expanduser().resolve() if given else folder_of_homes() / _folder(name)
-    owner = owner_of(folder)
-    if owner not in (None, name):
-        own = f"leave BATON_HOME unset ({_folder(name)} is its own)" if given else f"move {folder} away"
+    odd = re.search(NO_LETTERS_OF_A_HOME, str(folder))
+    if odd:
         raise HomeError(
-            f"Expected a home of the company {name}, and {folder} holds the state of {owner}. For {name}, name another "
-            f"folder: export BATON_HOME=<folder>, or {own}. For {owner}: export BATON_COMPANY={owner}. Nothing was "
+            f"Expected a home whose path DuckDB and SQLite can read, and {str(folder)!r} holds {odd[0]!r}. Name a "
+            "folder without it: export BATON_HOME=<folder>. What is there already can be moved as it is. Nothing was "
             "changed."
         )
+    own = f"leave BATON_HOME unset ({_folder(name)} is its own)" if given else f"move {folder} away"
+    refuse_other_owner(folder, f"name another folder: export BATON_HOME=<folder>, or {own}")
     return folder
+
+
+def refuse_other_owner(folder: Path, instead: str = "name another folder") -> None:
+    """Refuse a folder that holds another company's state; `instead` is what one does for this process's company.
+
+    Raises:
+        HomeError: it does.
+    """
+    name, owner = chosen(), owner_of(folder)
+    if owner not in (None, name):
+        raise HomeError(
+            f"Expected a home of the company {name}, and {folder} holds the state of {owner}. For {name}, {instead}. "
+            f"For {owner}: export BATON_COMPANY={owner}. Nothing was changed."
+        )
 
 
 def _folder(name: str) -> str:
@@ -114,7 +135,7 @@ def claim_home(*, answering: bool = True) -> Path:
             "or name another by export BATON_HOME=<folder>. Nothing was changed."
         )
     if marked != [chosen(), asked]:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         (folder / MARK).write_text(f"{chosen()}\n{asked}\n", encoding="utf-8")
     return folder
 

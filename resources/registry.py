@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from resources.folders import make_private
+from resources.registry_file import PREFIX, follow
+from resources.registry_file import RegistryError as RegistryError
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from sklearn.pipeline import Pipeline
@@ -28,10 +32,6 @@ TRUSTED_TYPES = (
 )
 """Types beyond skops' own list that our pipelines may hold. A model file that needs another type is not loaded:
 skops reads a file's trust list from the file itself unless it is given one, so this list is the boundary."""
-
-
-class RegistryError(RuntimeError):
-    """A model version is missing or damaged; the message says which and what to do."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,15 @@ class ModelRegistry(dg.ConfigurableResource[None]):
     experiment: str = "lapse"
 
     def _client(self) -> "MlflowClient":
-        # Telemetry off; no git, no environment capture: both look outside the project and cost seconds.
+        # Telemetry off; no git, no environment capture: both look outside the project and cost seconds. No bars.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         import mlflow
 
-        if self.tracking_uri.startswith("sqlite:///"):
-            Path(self.tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        if self.tracking_uri.startswith(PREFIX):
+            make_private(Path(self.tracking_uri.removeprefix(PREFIX)).parent)
+        follow(self.tracking_uri, self.artifact_root, self.experiment)
         mlflow.set_tracking_uri(self.tracking_uri)
         return mlflow.MlflowClient()
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resources.folders import make_private
 from resources.warehouse.contract import (
     POPULATION,
     LocalWarehouse,
@@ -54,7 +55,7 @@ def open_duckdb(
     if read_only and not Path(path).exists():
         raise WarehouseError(f"Expected a warehouse file at {path}, and there is none. Run `make run` to build it.")
     if not read_only:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        make_private(Path(path).parent)
     deadline = time.monotonic() + wait_seconds
     while True:
         try:

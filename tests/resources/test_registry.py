@@ -1,5 +1,6 @@
 """The registry: aliases decide, files are trusted only as far as our list, damage is a sentence."""
 
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -89,3 +90,41 @@ def test_a_model_file_with_a_foreign_type_is_not_loaded(registry):
     skops.io.dump(foreign, stored_files(registry)[-1])
     with pytest.raises(RegistryError, match=r"types that are not trusted: .*foreign_function"):
         registry.load(version)
+
+
+@pytest.fixture
+def one_home(tmp_path):
+    """A home with one version in its registry, and how to open a home's registry."""
+
+    def opened(home):
+        return ModelRegistry(tracking_uri=f"sqlite:///{home / 'mlflow.db'}", artifact_root=(home / "models").as_uri())
+
+    first = opened(tmp_path / "first home")
+    log(first, fitted(0)[0])
+    return tmp_path / "first home", opened
+
+
+def test_a_moved_home_finds_its_models(one_home, tmp_path):
+    home, opened = one_home
+    moved = opened(home.rename(tmp_path / "50% moved"))
+    version = moved.version(1)
+    assert moved.evidence(version) == {"auc": 0.8}
+    assert moved.load(version)
+
+
+def test_a_copied_home_writes_its_models_into_itself_alone(one_home, tmp_path):
+    home, opened = one_home
+    copied = opened(shutil.copytree(home, tmp_path / "copy"))
+    before = sorted(home.rglob("*"))
+    second = log(copied, fitted(1)[0], "f2")
+    shutil.rmtree(home / "models")
+    assert copied.load(second)
+    assert copied.load(copied.version(1)), "it read the original's file"
+    assert sorted(one for one in before if not one.is_relative_to(home / "models")) == sorted(home.rglob("*"))
+
+
+def test_a_damaged_database_is_a_sentence_that_says_how_it_heals(one_home):
+    home, opened = one_home
+    (home / "mlflow.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(RegistryError, match="not a database.*make restore FROM=.*move the file away, and `make run`"):
+        opened(home).by_alias(CHAMPION)
