@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from commands.alone import alone, wait_for_daemon
 from resources.backup import BackupError
 from resources.company import CompanyError
 from resources.dbt import DbtError
@@ -93,11 +94,19 @@ def folder_given(text: str, name: str) -> Path:
 
 
 @contextlib.contextmanager
-def instance(*, answering: bool = True) -> Iterator[dg.DagsterInstance]:
-    """Open the Dagster instance under `BATON_HOME`, made ready for use; `answering`: see `claim_home`."""
+def instance(*, answering: bool = True, sole: bool = True) -> Iterator[dg.DagsterInstance]:
+    """Open the Dagster instance under `BATON_HOME`, made ready for use; `answering`: see `claim_home`.
+
+    `sole`: for what writes to the home; it waits until no other command and no run of a daemon does.
+    """
     folder = prepare_home(answering=answering)
-    with dg.DagsterInstance.from_config(str(folder)) as opened:
+    with (
+        alone(folder.parent) if sole else contextlib.nullcontext(),
+        dg.DagsterInstance.from_config(str(folder)) as opened,
+    ):
         reap(opened)
+        if sole:
+            wait_for_daemon(opened)
         yield opened
 
 

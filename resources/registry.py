@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 
+REFERENCE = "reference.csv"
+"""A version's text that says what is typical: reasons are given against it."""
+
 TRUSTED_TYPES = (
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
@@ -88,10 +91,13 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         texts: Mapping[str, str],
         images: Mapping[str, bytes],
         tags: Mapping[str, str],
+        above: int = 0,
     ) -> ModelVersion:
         """Log a run with its model and evidence, register the version, and make it the challenger.
 
         `texts` and `images` are artefacts by file name. The alias moves last, so that a killed run leaves the old one.
+        Its number is higher than `above`: a registry that was lost would begin again at 1, and tables that say which
+        version predicted a row would mean another model.
         """
         client = self._client()
         import mlflow
@@ -128,9 +134,14 @@ class ModelRegistry(dg.ConfigurableResource[None]):
             )
         if not client.search_registered_models(f"name = '{self.model_name}'"):
             client.create_registered_model(self.model_name)
-        created = client.create_model_version(
-            self.model_name, source=info.model_uri, run_id=run.info.run_id, model_id=info.model_id, tags=about
-        )
+        while True:
+            created = client.create_model_version(
+                self.model_name, source=info.model_uri, run_id=run.info.run_id, model_id=info.model_id, tags=about
+            )
+            if int(created.version) > above:
+                break
+            # MLflow counts by itself, and never gives a number twice.
+            client.delete_model_version(self.model_name, created.version)
         client.set_registered_model_alias(self.model_name, CHALLENGER, created.version)
         return self.version(int(created.version))
 
@@ -176,14 +187,40 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         return self._client().get_model_version(self.model_name, str(version.version)).tags.get(name, "")
 
     def text(self, version: ModelVersion, name: str) -> str:
-        """Return a text artefact of a version's run."""
+        """Return a text artefact of a version's run.
+
+        Raises:
+            RegistryError: it is missing or damaged.
+        """
         client = self._client()
-        with tempfile.TemporaryDirectory() as folder:
-            return Path(client.download_artifacts(version.run_id, name, folder)).read_text(encoding="utf-8")
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                return Path(client.download_artifacts(version.run_id, name, folder)).read_text(encoding="utf-8")
+        # A file that is gone is another error for each kind of storage.
+        except Exception as error:
+            raise _lost(f"{name} of {version.name} version {version.version}", error) from error
 
     def evidence(self, version: ModelVersion) -> dict[str, Any]:
-        """Return what was measured when the version was trained (the run's `evidence.json`)."""
-        return dict(json.loads(self.text(version, "evidence.json")))
+        """Return what was measured when the version was trained (the run's `evidence.json`).
+
+        Raises:
+            RegistryError: it is missing or damaged.
+        """
+        text = self.text(version, "evidence.json")
+        try:
+            return dict(json.loads(text))
+        except ValueError as error:
+            raise _lost(f"evidence.json of {version.name} version {version.version}", error) from error
+
+    def lost(self, version: ModelVersion) -> str:
+        """Return in a sentence what of a version's files cannot be read; empty if all that is needed is there."""
+        try:
+            self.load(version)
+            self.evidence(version)
+            self.text(version, REFERENCE)
+        except RegistryError as error:
+            return str(error)
+        return ""
 
     def load(self, version: ModelVersion) -> "Pipeline":
         """Load a version's fitted pipeline, holding only types that we trust.
@@ -211,11 +248,15 @@ class ModelRegistry(dg.ConfigurableResource[None]):
             raise
         # Whatever a damaged archive raises (zip, JSON, attribute errors) means the same to a person.
         except Exception as error:
-            raise RegistryError(
-                f"Expected a readable model file for {version.name} version {version.version}, but it is missing or "
-                f"damaged ({type(error).__name__}: {error}). Restore the artefact, or promote another version with "
-                f"`make promote VERSION=<number>`; the predictions were not touched."
-            ) from error
+            raise _lost(f"the model file of {version.name} version {version.version}", error) from error
+
+
+def _lost(what: str, error: Exception) -> RegistryError:
+    return RegistryError(
+        f"Expected {what}, and it is missing or damaged ({type(error).__name__}: {error}). `make run` trains anew (in "
+        "production: the job `retrain`). Or promote another version by `make promote VERSION=<number>`, or bring the "
+        "file back from a backup. The predictions were not touched."
+    )
 
 
 def _read(found: Any) -> ModelVersion:

@@ -39,7 +39,7 @@ def follow(tracking_uri: str, artifact_root: str, experiment: str) -> None:
     try:
         with contextlib.closing(sqlite3.connect(file, timeout=60, isolation_level=None)) as database:
             former = _former(database, experiment)
-            if former in (None, artifact_root):
+            if former is None or former == artifact_root:
                 return
             database.execute("begin immediate")
             for table, column in PLACES.items():
