@@ -35,6 +35,9 @@ STATE = ("warehouse.duckdb", "mlflow.db", "local_copy.duckdb")
 LOCAL_COPY = "local_copy.duckdb"
 """The file in the home that holds what the weekly judgement measures and replays of a large or remote warehouse."""
 
+WAIT_SECONDS = 600
+"""How long a run waits for a program that holds the warehouse, unless `BATON_WAIT_SECONDS` says otherwise."""
+
 MAXIMUM_BYTES_BILLED = 200 * 1024**3
 """What one query may scan in production unless `BATON_BIGQUERY_MAX_BYTES` says otherwise: about a dollar's worth."""
 
@@ -159,15 +162,19 @@ def embedded(home: Path) -> dict[str, Any]:
     here = company()
     clock = Clock(reads=here.recording_ends.isoformat() if here.recording_ends else "")
     file = str(home / "warehouse.duckdb")
-    dbt = DbtRunner(state_dir=str(home / "dbt"), warehouse_path=file)
-    # As patient as the warehouse: both are files that another process may hold.
-    copy = LocalCopy(str(home / LOCAL_COPY), dbt.entity_columns(), wait_seconds=60.0)
-    warehouse = DuckDBWarehouse(path=file, local_copy=copy)
+    # All that open a file which another process may hold are equally patient.
+    wait = float(_number("BATON_WAIT_SECONDS", WAIT_SECONDS, "seconds"))
+    dbt = DbtRunner(state_dir=str(home / "dbt"), warehouse_path=file, wait_seconds=wait)
+    copy = LocalCopy(str(home / LOCAL_COPY), dbt.entity_columns(), wait_seconds=wait)
+    warehouse = DuckDBWarehouse(path=file, local_copy=copy, wait_seconds=wait)
     return {
         "clock": clock,
         "warehouse": warehouse,
         "airbyte": EmbeddedAirbyteWorkspace(
-            warehouse_path=warehouse.path, clock=clock, connections_file=os.environ.get("BATON_CONNECTIONS", "")
+            warehouse_path=warehouse.path,
+            clock=clock,
+            connections_file=os.environ.get("BATON_CONNECTIONS", ""),
+            wait_seconds=wait,
         ),
         "dbt": dbt,
         "registry": ModelRegistry(
@@ -196,7 +203,7 @@ def production(home: Path) -> dict[str, Any]:
         "warehouse": BigQueryWarehouse(
             project=project,
             location=os.environ.get("BATON_BIGQUERY_LOCATION", "US"),
-            maximum_bytes_billed=_bytes("BATON_BIGQUERY_MAX_BYTES", MAXIMUM_BYTES_BILLED),
+            maximum_bytes_billed=_number("BATON_BIGQUERY_MAX_BYTES", MAXIMUM_BYTES_BILLED, "bytes"),
             local_copy=LocalCopy(str(home / LOCAL_COPY), dbt.entity_columns()),
         ),
         "airbyte": RemoteAirbyteWorkspace(clock=clock),
@@ -221,10 +228,10 @@ def _required(variable: str, what: str) -> str:
     return value
 
 
-def _bytes(variable: str, default: int) -> int:
+def _number(variable: str, default: int, unit: str) -> int:
     text = os.environ.get(variable) or str(default)
     if not text.isdigit() or int(text) == 0:
-        raise SettingError(f"{variable} must be a whole number of bytes, such as {default}; it is {text!r}.")
+        raise SettingError(f"{variable} must be a whole number of {unit}, such as {default}; it is {text!r}.")
     return int(text)
 
 

@@ -188,11 +188,11 @@ def _highest_recorded(warehouse: Warehouse) -> int:
     """Return the highest version that a table names, which the registry may have lost; 0: none."""
     ensure(warehouse, CANDIDATE, CHAMPION, PREDICTIONS)
     found = warehouse.read(
-        "select max(model_version) as highest from (select model_version from training.candidate "
+        "select coalesce(max(model_version), 0) as highest from (select model_version from training.candidate "
         "union all select model_version from training.champion "
         "union all select model_version from predictions.lapse_predictions) as named"
-    )["highest"].iloc[0]
-    return int(found) if found == found and found is not None else 0
+    )
+    return int(found["highest"].iloc[0])
 
 
 def register(

@@ -6,7 +6,7 @@ sync ran.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -188,19 +188,30 @@ def check_columns(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan, c
 
 
 def saved_state(connection: "duckdb.DuckDBPyConnection", name: str, streams: Sequence[StreamPlan]) -> Any:
-    """Return what to pass to the connector as its state: per stream, or whatever a source with one state left."""
+    """Return what to pass to the connector as its state: per stream, or whatever a source with one state left.
+
+    A stream whose table is gone has none, however it went: it is read from the start.
+    """
     rows = connection.execute(
         f"select stream, kind, state from {_own(STATE_TABLE)} where connection = ? and state is not null", [name]
     ).fetchall()
     states = {stream: (kind, json.loads(state)) for stream, kind, state in rows}
+    gone = {stream.name for stream in streams if stream.incremental and not _columns(connection, stream)}
     if WHOLE_CONNECTION in states:
-        kind, value = states[WHOLE_CONNECTION]
-        return value if kind == "LEGACY" else [{"type": "GLOBAL", "global": value}]
+        return _without(*states[WHOLE_CONNECTION], gone)
     return [
         {"type": "STREAM", "stream": states[stream.name][1]}
         for stream in streams
-        if stream.incremental and stream.name in states
+        if stream.incremental and stream.name in states and stream.name not in gone
     ]
+
+
+def _without(kind: str, value: Any, gone: Collection[str]) -> Any:
+    """Return one state of a whole connection without the parts of these streams."""
+    if kind == "LEGACY":
+        return {name: part for name, part in value.items() if name not in gone}
+    kept = [one for one in value.get("stream_states", []) if one["stream_descriptor"]["name"] not in gone]
+    return [{"type": "GLOBAL", "global": {**value, "stream_states": kept}}]
 
 
 def commit(

@@ -5,6 +5,7 @@ does in its own way belongs here; what holds for every engine belongs in `contra
 """
 
 import contextlib
+import logging
 import random
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
 
     from ml_models.scoring_sql.compiler import DialectName
 
+LOG = logging.getLogger("baton.warehouse")
+
+SAID_AFTER = 5.0
+"""Seconds of waiting after which it is said for whom."""
+
 BATCH_VECTORS = 98
 """How much DuckDB hands over at a time, in its own unit of 2,048 rows: some 200,000 rows."""
 
@@ -56,7 +62,8 @@ def open_duckdb(
         raise WarehouseError(f"Expected a warehouse file at {path}, and there is none. Run `make run` to build it.")
     if not read_only:
         make_private(Path(path).parent)
-    deadline = time.monotonic() + wait_seconds
+    began, told = time.monotonic(), False
+    deadline = began + wait_seconds
     while True:
         try:
             connection = duckdb.connect(path, read_only=read_only)
@@ -67,9 +74,13 @@ def open_duckdb(
             if time.monotonic() > deadline:
                 raise WarehouseBusyError(
                     f"Expected to open the warehouse {path} within {wait_seconds:.0f} s, but another process holds it: "
-                    f"{_holder(error)}. Close that program (a DuckDB shell, a notebook, another run) and try again; "
-                    "nothing was changed."
+                    f"{_holder(error)}. Close that program (a DuckDB shell, a notebook, another run; one that only "
+                    "reads keeps writers out, too) and try again; nothing was changed. Who wants to look for long "
+                    "looks into a copy: make backup TO=<folder>. A run waits longer by BATON_WAIT_SECONDS."
                 ) from error
+            if not told and time.monotonic() > began + SAID_AFTER:
+                told = True
+                LOG.warning("waiting up to %.0f s for %s: %s", wait_seconds, path, _holder(error))
             # Jitter, so that two waiting processes do not meet again and again.
             time.sleep(0.05 + random.random() * 0.2)
         except duckdb.ConnectionException:

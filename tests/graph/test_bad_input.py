@@ -177,9 +177,10 @@ def test_a_damaged_model_scores_nothing(make_baton, home):
     assert not result.success
     sentence = first_failure(result)
     assert sentence.startswith(
-        "predictions__lapse_predictions failed: Expected a readable model file for lapse version 1"
+        "predictions__lapse_predictions failed: Expected the model file of lapse version 1, and it is missing or damaged"
     )
-    assert "Restore the artefact, or promote another version" in sentence
+    assert "`make run` trains anew" in sentence
+    assert "promote another version by `make promote VERSION=<number>`" in sentence
     assert contents(home) == before
 
 
