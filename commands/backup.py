@@ -3,7 +3,8 @@
 import argparse
 import time
 
-from commands.session import embedded_only, folder_given, sentences
+from commands.sentences import sentences
+from commands.session import embedded_only, folder_given
 from resources.backup import back_up
 from resources.profiles import home
 

@@ -2,7 +2,8 @@
 
 import argparse
 
-from commands.session import embedded_only, folder_given, instance, quiet, reap, sentences
+from commands.sentences import sentences
+from commands.session import embedded_only, folder_given, instance, quiet, reap
 from resources.backup import restore
 from resources.profiles import claim_home, home, refuse_other_owner, resources_for
 from resources.registry import CHAMPION

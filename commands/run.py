@@ -6,7 +6,8 @@ import textwrap
 import time
 from typing import TYPE_CHECKING, Any
 
-from commands.session import embedded_only, execute, first_failure, instance, progress_logger, quiet, sentences
+from commands.sentences import sentences
+from commands.session import embedded_only, execute, first_failure, instance, progress_logger, quiet
 from resources.company import Company, company
 from resources.company.model import PARTS
 from resources.profiles import home

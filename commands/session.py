@@ -1,11 +1,10 @@
-"""One command's session: the instance, the clock, progress on the terminal, and errors as sentences."""
+"""One command's session: the instance, the clock, and progress on the terminal."""
 
 import contextlib
 import json
 import logging
 import os
 import shutil
-import sys
 import time
 import warnings
 from collections.abc import Collection, Iterator, Mapping
@@ -16,13 +15,8 @@ import dagster as dg
 
 from commands.alone import alone, wait_for_daemon
 from resources.backup import BackupError
-from resources.company import CompanyError
-from resources.dbt import DbtError
 from resources.profiles import PROFILES, ROOT, ProfileError, claim_home, resources_for
-from resources.registry import RegistryError
-from resources.warehouse import WarehouseError
 from sensors.alerts import sentence_of
-from steps.errors import StepRefusedError
 
 PID_TAG = "baton/pid"
 BEGAN_TAG = "baton/process_began"
@@ -268,26 +262,3 @@ def first_failure(result: dg.ExecuteInProcessResult) -> str:
         if event.event_type_value == "PIPELINE_FAILURE":
             return event.message or "the run failed"
     return "the run failed without a recorded reason"
-
-
-@contextlib.contextmanager
-def sentences() -> Iterator[None]:
-    """Turn expected errors into a sentence and exit code 1; a defect keeps its traceback."""
-    try:
-        yield
-    except (
-        BackupError,
-        CompanyError,
-        ProfileError,
-        DbtError,
-        RegistryError,
-        StepRefusedError,
-        WarehouseError,
-    ) as error:
-        sys.exit(f"error: {error}")
-    except ValueError as error:
-        if "BATON_" not in str(error):
-            raise
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; what was finished is kept, run the same command again to continue")

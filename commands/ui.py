@@ -1,11 +1,13 @@
 """Start the web UI and the daemon on this machine."""
 
 import argparse
+import importlib
 import os
 import sys
 
 from commands.alone import daemon_is_alive, hold_for_ui
-from commands.session import embedded_only, instance, prepare_home, reap, sentences
+from commands.sentences import sentences
+from commands.session import embedded_only, instance, prepare_home, reap
 from resources.profiles import ROOT, home
 
 
@@ -18,6 +20,8 @@ def main() -> None:
         embedded_only("ui")
         folder = prepare_home()
         hold_for_ui(home(), port)
+        # Loaded here first: what is wrong with it is a sentence here, and a broken page there.
+        importlib.import_module("definitions")
         with instance(sole=False) as opened:
             if not daemon_is_alive(opened):
                 for run_id in reap(opened, without_daemon=True):

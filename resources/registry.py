@@ -3,6 +3,7 @@
 An alias is the only thing that makes a version the champion; the files of a version never change.
 """
 
+import hashlib
 import json
 import os
 import tempfile
@@ -27,6 +28,9 @@ CHALLENGER = "challenger"
 
 REFERENCE = "reference.csv"
 """A version's text that says what is typical: reasons are given against it."""
+
+DIGEST = "sha256."
+"""Before a text's name: the tag of a version that holds its digest."""
 
 TRUSTED_TYPES = (
     "numpy.dtype",
@@ -112,6 +116,7 @@ class ModelRegistry(dg.ConfigurableResource[None]):
             "algorithm": algorithm,
             "trained_through": trained_through.isoformat(),
             "fingerprint": fingerprint,
+            **{f"{DIGEST}{name}": _digest(text) for name, text in texts.items()},
             **tags,
         }
         with mlflow.start_run(experiment_id=experiment_id, run_name=f"{algorithm}-{trained_through}") as run:
@@ -195,7 +200,11 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         client = self._client()
         try:
             with tempfile.TemporaryDirectory() as folder:
-                return Path(client.download_artifacts(version.run_id, name, folder)).read_text(encoding="utf-8")
+                found = Path(client.download_artifacts(version.run_id, name, folder)).read_text(encoding="utf-8")
+            # A text that was cut short is a text. Versions of former builds have no digest.
+            if self.tag(version, f"{DIGEST}{name}") not in ("", _digest(found)):
+                raise ValueError("it is not the text that was registered")
+            return found
         # A file that is gone is another error for each kind of storage.
         except Exception as error:
             raise _lost(f"{name} of {version.name} version {version.version}", error) from error
@@ -249,6 +258,10 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         # Whatever a damaged archive raises (zip, JSON, attribute errors) means the same to a person.
         except Exception as error:
             raise _lost(f"the model file of {version.name} version {version.version}", error) from error
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _lost(what: str, error: Exception) -> RegistryError:

@@ -38,6 +38,7 @@ def follow(tracking_uri: str, artifact_root: str, experiment: str) -> None:
         return
     try:
         with contextlib.closing(sqlite3.connect(file, timeout=60, isolation_level=None)) as database:
+            _look_once(database, file, file.stat().st_ino)
             former = _former(database, experiment)
             if former is None or former == artifact_root:
                 return
@@ -55,6 +56,18 @@ def follow(tracking_uri: str, artifact_root: str, experiment: str) -> None:
             "this user the right to. If it is damaged, bring the home back by `make restore FROM=<folder>`; without a "
             "backup move the file away, and `make run` trains and registers anew."
         ) from error
+
+
+_looked: set[tuple[Path, int]] = set()
+"""The databases that this process found whole: MLflow tells of a damaged one by whatever its libraries raise."""
+
+
+def _look_once(database: sqlite3.Connection, file: Path, made: int) -> None:
+    if (file, made) not in _looked:
+        [said] = database.execute("pragma quick_check(1)").fetchone()
+        if said != "ok":
+            raise sqlite3.DatabaseError(said)
+        _looked.add((file, made))
 
 
 def _former(database: sqlite3.Connection, experiment: str) -> str | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from resources.airbyte.protocol import AirbyteError
 from resources.ingestions import TABLE as INGESTIONS
-from resources.warehouse import quoted
+from resources.warehouse import all_or_nothing, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -226,8 +226,7 @@ def commit(
     # All that can fail for a reason comes before the transaction: DuckDB gives one up at its first failing statement.
     changes = [change for load in loads for change in _table_changes(connection, name, load.stream)]
     staged = [_stage(connection, name, load, f"_new_records_{index}") for index, load in enumerate(loads)]
-    connection.execute("begin")
-    try:
+    with all_or_nothing(connection):
         for change in changes:
             connection.execute(change)
         rows = {
@@ -235,10 +234,6 @@ def commit(
         }
         for state in states:
             _keep_state(connection, name, state.stream, state.kind, state.value, 0)
-        connection.execute("commit")
-    except BaseException:
-        connection.execute("rollback")
-        raise
     for table in staged:
         if table:
             connection.execute(f"drop table {table}")

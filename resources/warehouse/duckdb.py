@@ -92,8 +92,8 @@ def open_duckdb(
             raise WarehouseError(_unreadable(path, error)) from error
     try:
         yield connection
-    except duckdb.IOException as error:
-        if "no space left" in str(error).lower():
+    except duckdb.Error as error:
+        if any(sign in str(error).lower() for sign in FULL):
             raise WarehouseError(
                 f"The disk that holds {path} is full; the statement was rolled back and the previous tables are "
                 "intact. Free some space and run again."
@@ -103,9 +103,29 @@ def open_duckdb(
         connection.close()
 
 
+@contextlib.contextmanager
+def all_or_nothing(connection: "duckdb.DuckDBPyConnection") -> Iterator[None]:
+    """Let the statements of a block all take effect when it ends well, or none of them."""
+    import duckdb
+
+    connection.execute("begin")
+    try:
+        yield
+        connection.execute("commit")
+    except BaseException:
+        # A commit that failed has ended the transaction: what it failed for is what a person must read.
+        with contextlib.suppress(duckdb.Error):
+            connection.execute("rollback")
+        raise
+
+
+FULL = ("no space left", "disk quota", "file too large", "not enough space")
+"""By what the text of an error tells that the disk, or what this user may fill of it, is full."""
+
+
 def _unreadable(path: str, error: Exception) -> str:
     first = str(error).splitlines()[0]
-    if "no space left" in first.lower():
+    if any(sign in first.lower() for sign in FULL):
         return f"The disk that holds {path} is full: {first} Free some space and run again; nothing was changed."
     return (
         f"Expected a DuckDB warehouse at {path}, but it cannot be opened: {first} Move the file away (or point "
@@ -247,14 +267,8 @@ class DuckDBWarehouse(Warehouse):
     @contextlib.contextmanager
     def transaction(self) -> "Iterator[duckdb.DuckDBPyConnection]":
         """Open the warehouse for statements that all take effect when the block ends well, or none of them."""
-        with self.connect(read_only=False) as connection:
-            connection.execute("begin")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("rollback")
-                raise
-            connection.execute("commit")
+        with self.connect(read_only=False) as connection, all_or_nothing(connection):
+            yield connection
 
 
 def _name(schema: str, table: str) -> str:

@@ -28,7 +28,7 @@ def fitted(seed, first=None):
     return Pipeline(steps).fit(x, x.a + x.b > 0), x
 
 
-def log(registry, pipeline, fingerprint="f1"):
+def log(registry, pipeline, fingerprint="f1", above=0, **texts):
     return registry.log_version(
         pipeline,
         algorithm="logistic",
@@ -36,9 +36,10 @@ def log(registry, pipeline, fingerprint="f1"):
         fingerprint=fingerprint,
         parameters={"c": 1},
         metrics={"auc": 0.8, "undefined": float("nan")},
-        texts={"evidence.json": '{"auc": 0.8}'},
+        texts={"evidence.json": '{"auc": 0.8}', **texts},
         images={"curve.png": b"png"},
         tags={"dagster.run_id": "r"},
+        above=above,
     )
 
 
@@ -121,6 +122,27 @@ def test_a_copied_home_writes_its_models_into_itself_alone(one_home, tmp_path):
     assert copied.load(second)
     assert copied.load(copied.version(1)), "it read the original's file"
     assert sorted(one for one in before if not one.is_relative_to(home / "models")) == sorted(home.rglob("*"))
+
+
+def test_what_of_a_version_is_lost_or_cut_short_is_said(one_home):
+    home, opened = one_home
+    registry = opened(home)
+    version = registry.version(1)
+    assert registry.lost(version).startswith("Expected reference.csv of lapse version 1, and it is missing")
+    second = log(registry, fitted(1)[0], "f2", **{"reference.csv": "feature,typical\na,1\n"})
+    assert registry.lost(second) == ""
+    file = next(one for one in home.rglob("reference.csv"))
+    file.write_text("feature,typical\n")
+    assert "it is not the text that was registered" in registry.lost(second)
+    file.unlink()
+    assert registry.lost(second).startswith("Expected reference.csv of lapse version 2, and it is missing")
+
+
+def test_a_registry_that_was_lost_counts_on_from_what_is_known(one_home):
+    home, opened = one_home
+    registry = opened(home)
+    assert log(registry, fitted(1)[0], "f2", above=7).version == 8
+    assert log(registry, fitted(1)[0], "f3", above=7).version == 9
 
 
 def test_a_damaged_database_is_a_sentence_that_says_how_it_heals(one_home):
