@@ -51,6 +51,10 @@ IN_PRODUCTION = {
     "restore": (
         "In production each service is restored by its own means: docs/operations.md says which, and in which order."
     ),
+    "upgrade": (
+        "In production each service is upgraded where it runs: `dagster instance migrate`, `mlflow db upgrade <its "
+        "database>` (docs/production.md)."
+    ),
     "replay": (
         "It sets the clock back and would load, score and promote in production as if it were then. Only the embedded "
         "profile replays what is recorded."

@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from resources.folders import make_private
-from resources.registry_file import PREFIX, follow
+from resources.registry_file import PREFIX, follow, upgrade
 from resources.registry_file import RegistryError as RegistryError
 
 if TYPE_CHECKING:
@@ -82,6 +83,16 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         follow(self.tracking_uri, self.artifact_root, self.experiment)
         mlflow.set_tracking_uri(self.tracking_uri)
         return mlflow.MlflowClient()
+
+    def upgraded(self) -> str:
+        """Bring the database to the schema of the installed MLflow; return what was done, in a sentence.
+
+        Raises:
+            RegistryError: it is no whole database, or a later MLflow wrote it.
+        """
+        if not self.tracking_uri.startswith(PREFIX):
+            return f"MLflow at {self.tracking_uri} is upgraded where it runs: mlflow db upgrade <its database>."
+        return upgrade(self.tracking_uri)
 
     def log_version(
         self,
@@ -235,29 +246,52 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         """Load a version's fitted pipeline, holding only types that we trust.
 
         Raises:
-            RegistryError: the file is missing, damaged, or holds a type that is not on our list.
+            RegistryError: the file is missing, damaged, of another scikit-learn, or holds a type that is not on our
+                list.
         """
         self._client()
         import skops.io
         from mlflow.artifacts import download_artifacts
 
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                local = Path(download_artifacts(version.uri, dst_path=folder))
-                file = next(local.rglob("model.skops"))
-                untrusted = set(skops.io.get_untrusted_types(file=file)) - set(TRUSTED_TYPES)
-                if untrusted:
-                    raise RegistryError(
-                        f"Model {version.name} version {version.version} holds types that are not trusted: "
-                        f"{', '.join(sorted(untrusted))}. Someone may have replaced the file; restore the artefact or "
-                        "promote another version."
-                    )
-                return skops.io.load(file, trusted=list(TRUSTED_TYPES))
-        except RegistryError:
-            raise
-        # Whatever a damaged archive raises (zip, JSON, attribute errors) means the same to a person.
-        except Exception as error:
-            raise _lost(f"the model file of {version.name} version {version.version}", error) from error
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            try:
+                with tempfile.TemporaryDirectory() as folder:
+                    local = Path(download_artifacts(version.uri, dst_path=folder))
+                    file = next(local.rglob("model.skops"))
+                    untrusted = set(skops.io.get_untrusted_types(file=file)) - set(TRUSTED_TYPES)
+                    if untrusted:
+                        raise RegistryError(
+                            f"Model {version.name} version {version.version} holds types that are not trusted: "
+                            f"{', '.join(sorted(untrusted))}. Someone may have replaced the file; restore the artefact "
+                            "or promote another version."
+                        )
+                    pipeline = skops.io.load(file, trusted=list(TRUSTED_TYPES))
+            except RegistryError:
+                raise
+            # Whatever a damaged archive raises (zip, JSON, attribute errors) means the same to a person.
+            except Exception as error:
+                _refuse_other_release(version, heard)
+                raise _lost(f"the model file of {version.name} version {version.version}", error) from error
+        # What another release fitted may load, and say something else.
+        _refuse_other_release(version, heard)
+        return pipeline
+
+
+def _refuse_other_release(version: ModelVersion, heard: Sequence[warnings.WarningMessage]) -> None:
+    """Refuse a model that another scikit-learn fitted, by what scikit-learn says of it; a patch makes no other."""
+    from sklearn.exceptions import InconsistentVersionWarning
+
+    for message in (one.message for one in heard):
+        if not isinstance(message, InconsistentVersionWarning):
+            continue
+        fitted, here = message.original_sklearn_version, message.current_sklearn_version
+        if fitted.split(".")[:2] != here.split(".")[:2]:
+            raise RegistryError(
+                f"Expected a model of scikit-learn {here}, which is installed, and {version.name} version "
+                f"{version.version} was fitted by {fitted}. `make run` trains anew with {here} (in production: the job "
+                "`retrain`), or check out the baton that trained it. The predictions were not touched."
+            )
 
 
 def _digest(text: str) -> str:

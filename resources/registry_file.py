@@ -6,6 +6,8 @@ place where it was made, or find none; so the addresses are brought to where the
 
 import contextlib
 import sqlite3
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -24,6 +26,10 @@ class RegistryError(RuntimeError):
     """The registry, a version or its file is missing or damaged; the message says which and what to do."""
 
 
+class OlderRegistryError(RegistryError):
+    """An earlier MLflow wrote the database: it has to be brought up."""
+
+
 def follow(tracking_uri: str, artifact_root: str, experiment: str) -> None:
     """Bring the addresses of an experiment's files to `artifact_root`, if the database and the files moved together.
 
@@ -31,7 +37,7 @@ def follow(tracking_uri: str, artifact_root: str, experiment: str) -> None:
     that a kill leaves either all of them or none.
 
     Raises:
-        RegistryError: the file is there, and is no database that can be read and written.
+        RegistryError: the file is there, and is no database that can be read and written, or of another MLflow.
     """
     file = _beside(tracking_uri, artifact_root)
     if file is None or not file.exists() or not file.stat().st_size:
@@ -51,11 +57,15 @@ def follow(tracking_uri: str, artifact_root: str, experiment: str) -> None:
                 )
             database.execute("commit")
     except sqlite3.Error as error:
-        raise RegistryError(
-            f"Expected MLflow's database at {file}, and it cannot be used: {error}. If it cannot be written to, give "
-            "this user the right to. If it is damaged, bring the home back by `make restore FROM=<folder>`; without a "
-            "backup move the file away, and `make run` trains and registers anew."
-        ) from error
+        raise _damaged(file, error) from error
+
+
+def _damaged(file: Path, error: Exception) -> RegistryError:
+    return RegistryError(
+        f"Expected MLflow's database at {file}, and it cannot be used: {error}. If it cannot be written to, give this "
+        "user the right to. If it is damaged, bring the home back by `make restore FROM=<folder>`; without a backup "
+        "move the file away, and `make run` trains and registers anew."
+    )
 
 
 _looked: set[tuple[Path, int]] = set()
@@ -63,11 +73,86 @@ _looked: set[tuple[Path, int]] = set()
 
 
 def _look_once(database: sqlite3.Connection, file: Path, made: int) -> None:
-    if (file, made) not in _looked:
-        [said] = database.execute("pragma quick_check(1)").fetchone()
-        if said != "ok":
-            raise sqlite3.DatabaseError(said)
-        _looked.add((file, made))
+    if (file, made) in _looked:
+        return
+    [said] = database.execute("pragma quick_check(1)").fetchone()
+    if said != "ok":
+        raise sqlite3.DatabaseError(said)
+    found, wanted = _schema(database), _newest_schema()
+    if found and found != wanted:
+        here = f"MLflow {version('mlflow')}, which is installed, ({wanted})"
+        if found in _known_schemas():
+            raise OlderRegistryError(
+                f"Expected MLflow's database {file} in the schema of {here}, and it is in that of an earlier MLflow "
+                f"({found}). Bring it up: make upgrade. It keeps a copy of the database as it is. Nothing was changed."
+            )
+        raise RegistryError(
+            f"Expected MLflow's database {file} in the schema of {here}, and a later MLflow wrote it ({found}). Check "
+            "out the baton that wrote it, or a later one, then `make setup` and this command again; or bring an "
+            "earlier backup back by `make restore FROM=<folder>`. Nothing was changed."
+        )
+    _looked.add((file, made))
+
+
+def upgrade(tracking_uri: str) -> str:
+    """Bring a database in a file to the schema of the installed MLflow; return what was done, in a sentence.
+
+    A copy of the database as it was is kept beside it.
+
+    Raises:
+        RegistryError: the file is no whole database, or a later MLflow wrote it.
+    """
+    file = Path(tracking_uri.removeprefix(PREFIX))
+    if not file.exists():
+        return f"There is no database of MLflow at {file} yet."
+    with contextlib.closing(sqlite3.connect(file, timeout=60, isolation_level=None)) as database:
+        try:
+            _look_once(database, file, file.stat().st_ino)
+        except OlderRegistryError:
+            former = _schema(database)
+        except sqlite3.Error as error:
+            raise _damaged(file, error) from error
+        else:
+            return f"MLflow's database {file} is in the schema of MLflow {version('mlflow')} ({_schema(database)})."
+        kept = file.with_name(f"{file.name}.{former}")
+        with contextlib.closing(sqlite3.connect(kept)) as copy:
+            database.backup(copy)
+    import sqlalchemy
+    from mlflow.store.db.utils import _upgrade_db
+
+    engine = sqlalchemy.create_engine(tracking_uri)
+    try:
+        _upgrade_db(engine)  # type: ignore[no-untyped-call]
+    finally:
+        engine.dispose()
+    return (
+        f"MLflow's database {file} was brought from the schema {former} to that of MLflow {version('mlflow')} "
+        f"({_newest_schema()}). As it was it is kept in {kept}."
+    )
+
+
+def _schema(database: sqlite3.Connection) -> str:
+    """Return the revision of a database's schema; empty where no MLflow made one yet."""
+    if not database.execute("select 1 from sqlite_master where name = 'alembic_version'").fetchone():
+        return ""
+    found = database.execute("select version_num from alembic_version").fetchone()
+    return str(found[0]) if found else ""
+
+
+@cache
+def _newest_schema() -> str:
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    return str(_get_latest_schema_revision())  # type: ignore[no-untyped-call]
+
+
+def _known_schemas() -> set[str]:
+    """Return the revisions from which the installed MLflow can come to its own."""
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db.utils import _get_alembic_config
+
+    config = _get_alembic_config(db_url="")  # type: ignore[no-untyped-call]
+    return {one.revision for one in ScriptDirectory.from_config(config).walk_revisions()}
 
 
 def _former(database: sqlite3.Connection, experiment: str) -> str | None:

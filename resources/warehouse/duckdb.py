@@ -7,8 +7,10 @@ does in its own way belongs here; what holds for every engine belongs in `contra
 import contextlib
 import logging
 import random
+import re
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,9 +129,18 @@ def _unreadable(path: str, error: Exception) -> str:
     first = str(error).splitlines()[0]
     if any(sign in first.lower() for sign in FULL):
         return f"The disk that holds {path} is full: {first} Free some space and run again; nothing was changed."
+    later = re.search(r"version number (\d+), but we can only read .*versions between \d+ and (\d+)", first)
+    if later:
+        return (
+            f"Expected a warehouse that DuckDB {version('duckdb')} reads, up to its storage version {later[2]}, and a "
+            f"later DuckDB wrote {path}, of storage version {later[1]}. Check out the baton that wrote it, or a later "
+            "one, then `make setup` and this command again; or bring an earlier backup back by `make restore "
+            "FROM=<folder>`. Nothing was changed."
+        )
     return (
-        f"Expected a DuckDB warehouse at {path}, but it cannot be opened: {first} Move the file away (or point "
-        "BATON_HOME elsewhere) and run `make run` to build a new one."
+        f"Expected a DuckDB warehouse at {path}, but it cannot be opened: {first} If there is a backup, move the "
+        "home away and bring it back by `make restore FROM=<folder>`. Without one, move the file away and run `make "
+        "run` to build a new one: what people and judgements recorded in it (the ledger, past predictions) is lost."
     )
 
 

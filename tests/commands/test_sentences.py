@@ -32,6 +32,7 @@ COMMANDS = {
     "run": [],
     "summary": ["--only-summary"],
     "ui": ["--port", "0"],
+    "upgrade": [],
 }
 """Every command of the Makefile that stands on a home or a company, with arguments that it takes."""
 
