@@ -178,7 +178,10 @@ def embedded(home: Path) -> dict[str, Any]:
         ),
         "dbt": dbt,
         "registry": ModelRegistry(
-            tracking_uri=f"sqlite:///{home / 'mlflow.db'}", artifact_root=(home / "mlartifacts").as_uri()
+            tracking_uri=f"sqlite:///{home / 'mlflow.db'}",
+            artifact_root=(home / "mlartifacts").as_uri(),
+            # One run at a time works in a home: no other training is going on.
+            orphan_after=0.0,
         ),
         "alerts": Alerts(path=str(home / "alerts.jsonl")),
     }

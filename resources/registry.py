@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ CHALLENGER = "challenger"
 
 REFERENCE = "reference.csv"
 """A version's text that says what is typical: reasons are given against it."""
+
+MOST_RUNS = 1000
+"""Runs that are looked through for those that a kill left."""
 
 DIGEST = "sha256."
 """Before a text's name: the tag of a version that holds its digest."""
@@ -64,12 +68,16 @@ class ModelVersion:
 
 
 class ModelRegistry(dg.ConfigurableResource[None]):
-    """MLflow tracking and registry for one registered model."""
+    """MLflow tracking and registry for one registered model.
+
+    A run without a version is what a killed training left, once it is `orphan_after` seconds old.
+    """
 
     tracking_uri: str
     artifact_root: str
     model_name: str = "lapse"
     experiment: str = "lapse"
+    orphan_after: float = 7200.0
 
     def _client(self) -> "MlflowClient":
         # Telemetry off; no git, no environment capture: both look outside the project and cost seconds. No bars.
@@ -159,7 +167,28 @@ class ModelRegistry(dg.ConfigurableResource[None]):
             # MLflow counts by itself, and never gives a number twice.
             client.delete_model_version(self.model_name, created.version)
         client.set_registered_model_alias(self.model_name, CHALLENGER, created.version)
+        self._clear_orphans(client, experiment_id)
         return self.version(int(created.version))
+
+    def _clear_orphans(self, client: "MlflowClient", experiment_id: str) -> None:
+        """Remove what killed trainings left: runs without a version, their models and files.
+
+        One that may still be going on elsewhere is left alone for `orphan_after` seconds.
+        """
+        oldest = time.time() - self.orphan_after
+        registered = {one.run_id for one in client.search_model_versions(f"name = '{self.model_name}'")}
+        for run in client.search_runs([experiment_id], max_results=MOST_RUNS):
+            if run.info.run_id in registered or run.info.start_time / 1000 > oldest:
+                continue
+            for model in client.search_logged_models(
+                [experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
+            ):
+                _delete(model.artifact_location)
+                client.delete_logged_model(model.model_id)
+            _delete(run.info.artifact_uri)
+            if run.info.status == "RUNNING":
+                client.set_terminated(run.info.run_id, "KILLED")
+            client.delete_run(run.info.run_id)
 
     def version(self, version: int) -> ModelVersion:
         """Return a registered version.
@@ -292,6 +321,12 @@ def _refuse_other_release(version: ModelVersion, heard: Sequence[warnings.Warnin
                 f"{version.version} was fitted by {fitted}. `make run` trains anew with {here} (in production: the job "
                 "`retrain`), or check out the baton that trained it. The predictions were not touched."
             )
+
+
+def _delete(address: str) -> None:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    get_artifact_repository(address).delete_artifacts()  # type: ignore[no-untyped-call]
 
 
 def _digest(text: str) -> str:

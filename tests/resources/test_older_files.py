@@ -12,16 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from test_registry import fitted, log
+from support.registered import fitted, log, registry_of
 
-from resources.registry import CHAMPION, ModelRegistry, RegistryError
+from resources.registry import CHAMPION, RegistryError
 from resources.warehouse import DuckDBWarehouse, WarehouseError
 
 OLDER = Path(__file__).with_name("older")
-
-
-def registry_of(home):
-    return ModelRegistry(tracking_uri=f"sqlite:///{home / 'mlflow.db'}", artifact_root=(home / "mlartifacts").as_uri())
 
 
 @pytest.fixture
@@ -48,49 +44,32 @@ def test_an_earlier_mlflow_s_database_is_refused_with_both_versions_until_make_u
     assert "is in the schema of MLflow" in older_registry.upgraded(), "once is enough"
 
 
-def test_a_later_mlflow_s_database_is_refused_with_both_versions(tmp_path):
-    registry = registry_of(tmp_path)
-    log(registry, fitted(0)[0])
-    later = tmp_path / "later"
-    shutil.copytree(tmp_path, later, ignore=shutil.ignore_patterns("later"))
-    with contextlib.closing(sqlite3.connect(later / "mlflow.db")) as database:
+def test_a_later_mlflow_s_database_is_refused_with_both_versions(registered_home):
+    with contextlib.closing(sqlite3.connect(registered_home / "mlflow.db")) as database:
         database.execute("update alembic_version set version_num = 'f00dfeed0000'")
         database.commit()
-    for asked in (registry_of(later).upgraded, lambda: registry_of(later).by_alias(CHAMPION)):
+    registry = registry_of(registered_home)
+    for asked in (registry.upgraded, lambda: registry.by_alias(CHAMPION)):
         with pytest.raises(
             RegistryError, match=rf"MLflow {version('mlflow')}.*a later MLflow wrote it \(f00dfeed0000\)"
         ):
             asked()
 
 
-@pytest.fixture
-def model_of(tmp_path):
-    """A registered version whose file another scikit-learn wrote."""
-    registry = registry_of(tmp_path)
-    registered = log(registry, fitted(0)[0])
-    [file] = tmp_path.rglob("model.skops")
-
-    def put(content):
-        file.write_bytes(content)
-        return registry, registered
-
-    return put
-
-
-def test_a_champion_of_another_scikit_learn_is_refused_with_both_versions_and_retraining_is_named(model_of):
-    registry, registered = model_of((OLDER / "scikit_learn_1_6.skops").read_bytes())
+def test_a_champion_of_another_scikit_learn_is_refused_with_both_versions_and_retraining_is_named(registered_home):
+    registry, champion = registry_of(registered_home), registry_of(registered_home).version(1)
+    shutil.copyfile(OLDER / "scikit_learn_1_6.skops", next(registered_home.rglob("model.skops")))
     here = version("scikit-learn")
     with pytest.raises(RegistryError, match=rf"scikit-learn {here}, which is installed.*fitted by 1\.6\.1.*`make run`"):
-        registry.load(registered)
-    assert "fitted by 1.6.1" in registry.lost(registered), "a retraining does not wait for it"
+        registry.load(champion)
+    assert "fitted by 1.6.1" in registry.lost(champion), "a retraining does not wait for it"
 
 
-def test_a_champion_of_another_patch_release_serves(model_of, tmp_path):
-    """The file of today's release, told to be of a patch before."""
-    registry, registered = model_of(next(tmp_path.rglob("model.skops")).read_bytes())
+def test_a_champion_of_another_patch_release_serves(registered_home):
+    """The file of today's release, told to be of another patch."""
     here = version("scikit-learn")
     patched = ".".join([*here.split(".")[:2], "99"])
-    [file] = tmp_path.rglob("model.skops")
+    [file] = registered_home.rglob("model.skops")
     with zipfile.ZipFile(file) as archive:
         content = {name: archive.read(name) for name in archive.namelist()}
     content["schema.json"] = content["schema.json"].replace(f'\\"{here}\\"'.encode(), f'\\"{patched}\\"'.encode())
@@ -98,7 +77,8 @@ def test_a_champion_of_another_patch_release_serves(model_of, tmp_path):
     with zipfile.ZipFile(file, "w") as archive:
         for name, data in content.items():
             archive.writestr(name, data)
-    assert registry.load(registered)
+    registry = registry_of(registered_home)
+    assert registry.load(registry.version(1))
 
 
 def test_a_warehouse_of_an_earlier_duckdb_is_read_and_written(tmp_path):
