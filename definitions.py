@@ -11,8 +11,6 @@ from typing import Any
 
 # Two OpenMP programs on two cores wait for each other: 10 fits a minute instead of 2,550. Set before numpy loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import dagster as dg
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from assets.problem.backtest import FAULT_COLUMN, compared
 from commands.drill import ground
-from commands.session import instance, quiet, sentences
+from commands.sentences import sentences
+from commands.session import instance, quiet
 from drills.faults import Expected, Fault, known, lacking
 from resources.profiles import home, resources_for, stay_embedded
 from steps.errors import StepRefusedError

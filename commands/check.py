@@ -7,7 +7,8 @@ from typing import cast
 import dagster as dg
 
 from assets.reporting import png_of
-from commands.session import embedded_only, execute, first_failure, instance, progress_logger, quiet, sentences
+from commands.sentences import sentences
+from commands.session import embedded_only, execute, first_failure, instance, progress_logger, quiet
 from resources.company import company
 from resources.profiles import home
 from sensors.jobs import CHECK

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.dates import iso_date
-from commands.session import quiet, sentences
+from commands.sentences import sentences
+from commands.session import quiet
 from drills.faults import Fault, known, lacking, read_faults
 from resources.company import CompanyError
 from resources.profiles import home, resources_for, stay_embedded

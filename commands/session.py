@@ -1,11 +1,10 @@
-"""One command's session: the instance, the clock, progress on the terminal, and errors as sentences."""
+"""One command's session: the instance, the clock, and progress on the terminal."""
 
 import contextlib
 import json
 import logging
 import os
 import shutil
-import sys
 import time
 import warnings
 from collections.abc import Collection, Iterator, Mapping
@@ -14,13 +13,10 @@ from typing import Any
 
 import dagster as dg
 
-from resources.company import CompanyError
-from resources.dbt import DbtError
+from commands.alone import alone, wait_for_daemon
+from resources.backup import BackupError
 from resources.profiles import PROFILES, ROOT, ProfileError, claim_home, resources_for
-from resources.registry import RegistryError
-from resources.warehouse import WarehouseError
 from sensors.alerts import sentence_of
-from steps.errors import StepRefusedError
 
 PID_TAG = "baton/pid"
 BEGAN_TAG = "baton/process_began"
@@ -49,6 +45,16 @@ IN_PRODUCTION = {
         "In production launch the job `ingest_and_build` with `rebuild_from` in the web UI of its instance, or by "
         f"`{LAUNCH} ingest_and_build --config-json '{json.dumps(rebuild_config('2024-01-01'))}'`."
     ),
+    "backup": (
+        "In production each service is backed up by its own means: docs/operations.md says which, and in which order."
+    ),
+    "restore": (
+        "In production each service is restored by its own means: docs/operations.md says which, and in which order."
+    ),
+    "upgrade": (
+        "In production each service is upgraded where it runs: `dagster instance migrate`, `mlflow db upgrade <its "
+        "database>` (docs/production.md)."
+    ),
     "replay": (
         "It sets the clock back and would load, score and promote in production as if it were then. Only the embedded "
         "profile replays what is recorded."
@@ -74,12 +80,31 @@ def embedded_only(command: str) -> None:
         )
 
 
+def folder_given(text: str, name: str) -> Path:
+    """Return the absolute path of a folder that was given as the variable `name` of a command.
+
+    Raises:
+        BackupError: none was given.
+    """
+    if not text:
+        raise BackupError(f"Expected {name} to name a folder, and it is empty. For example: {name}=backups/2024-09-02.")
+    return Path(text).expanduser().absolute()
+
+
 @contextlib.contextmanager
-def instance(*, answering: bool = True) -> Iterator[dg.DagsterInstance]:
-    """Open the Dagster instance under `BATON_HOME`, made ready for use; `answering`: see `claim_home`."""
+def instance(*, answering: bool = True, sole: bool = True) -> Iterator[dg.DagsterInstance]:
+    """Open the Dagster instance under `BATON_HOME`, made ready for use; `answering`: see `claim_home`.
+
+    `sole`: for what writes to the home; it waits until no other command and no run of a daemon does.
+    """
     folder = prepare_home(answering=answering)
-    with dg.DagsterInstance.from_config(str(folder)) as opened:
+    with (
+        alone(folder.parent) if sole else contextlib.nullcontext(),
+        dg.DagsterInstance.from_config(str(folder)) as opened,
+    ):
         reap(opened)
+        if sole:
+            wait_for_daemon(opened)
         yield opened
 
 
@@ -97,12 +122,18 @@ def prepare_home(*, answering: bool = True) -> Path:
     return folder
 
 
-def reap(opened: dg.DagsterInstance, *, without_daemon: bool = False, only: Collection[str] | None = None) -> list[str]:
+def reap(
+    opened: dg.DagsterInstance,
+    *,
+    without_daemon: bool = False,
+    everyone: bool = False,
+    only: Collection[str] | None = None,
+) -> list[str]:
     """Fail the runs whose process is gone, and return their ids.
 
     A run whose process tree was killed stays "started" for ever and would hold the only run slot. Runs of a command
     carry its process id; the daemon's runs do not, so those are judged only by a caller that knows that no daemon is
-    there (`without_daemon`). `only`: of these runs alone.
+    there (`without_daemon`). `everyone`: no run can be going on in this home. `only`: of these runs alone.
     """
     dead = []
     unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
@@ -112,7 +143,7 @@ def reap(opened: dg.DagsterInstance, *, without_daemon: bool = False, only: Coll
         if only is not None and run.run_id not in only:
             continue
         gone = without_daemon if pid is None else not _alive(int(pid), run.tags.get(BEGAN_TAG, ""))
-        if gone:
+        if gone or everyone:
             opened.report_run_failed(run, "The process that executed this run is gone; it was found dead at start-up.")
             dead.append(run.run_id)
     return dead
@@ -235,18 +266,3 @@ def first_failure(result: dg.ExecuteInProcessResult) -> str:
         if event.event_type_value == "PIPELINE_FAILURE":
             return event.message or "the run failed"
     return "the run failed without a recorded reason"
-
-
-@contextlib.contextmanager
-def sentences() -> Iterator[None]:
-    """Turn expected errors into a sentence and exit code 1; a defect keeps its traceback."""
-    try:
-        yield
-    except (CompanyError, ProfileError, DbtError, RegistryError, StepRefusedError, WarehouseError) as error:
-        sys.exit(f"error: {error}")
-    except ValueError as error:
-        if "BATON_" not in str(error):
-            raise
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; what was finished is kept, run the same command again to continue")

@@ -37,7 +37,7 @@ def profile_new_weeks(
     """
     ensure(warehouse, CENSUS, PROFILE)
     weeks = _weeks_to_measure(warehouse)
-    if not weeks:
+    if not weeks and (warehouse.row_count(*CENSUS.path) or not _weeks_to_measure(warehouse, again=True)):
         # Not before the first cutoff: what an identifier is shows only in weeks of data, and the census stays.
         return []
     local = warehouse.local()
@@ -46,6 +46,9 @@ def profile_new_weeks(
         # Rows of other customers cannot be compared: all weeks that are there are measured of these.
         weeks = _weeks_to_measure(warehouse, again=True)
     tables = _census(warehouse, local, airbyte, dbt)
+    if not weeks:
+        log("the census of columns was lost, and is taken again")
+        return []
     measured = _measure(warehouse, local, share, tables, weeks, most_rows)
     log(f"profile: {measured:,} measures of {len(weeks)} week(s), {len(tables)} tables")
     return weeks

@@ -104,10 +104,23 @@ def build(
     for event in events:
         message = DbtCoreCliEventMessage(raw_event=event, event_history_metadata={})
         for result in message.to_default_asset_events(manifest, translator, context, project=project):
+            if isinstance(result, dg.AssetCheckResult):
+                result = told_apart(result, event)
             yield _with_shape(context, result, shape, costs) if isinstance(result, dg.Output) else result
     if failure is not None:
         # Retrying a failed test or a broken model cannot help; only its repair can.
         raise dg.Failure(" ".join([*_canonical(context, warehouse), str(failure)]), allow_retries=False)
+
+
+def told_apart(check: dg.AssetCheckResult, event: Mapping[str, Any]) -> dg.AssetCheckResult:
+    """Say of a test that could not be run that it found nothing: an engine out of memory is no fault of the data."""
+    if event["data"].get("status") not in {"error", "runtime error"}:
+        return check
+    return check._replace(
+        description=(
+            "The test could not be run, so it says nothing of the data. The run's error says why, and what to do."
+        )
+    )
 
 
 def _canonical(context: dg.AssetExecutionContext, warehouse: Warehouse) -> list[str]:

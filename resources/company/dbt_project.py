@@ -17,6 +17,7 @@ from resources.company.model import Company
 from resources.company.owners import name_owners
 from resources.company.reading import Dialect
 from resources.company.staging import staging_files
+from resources.folders import make_private
 
 PROJECT = Path(__file__).resolve().parent.parent.parent / "dbt_project"
 ENTITY = "customer"
@@ -78,7 +79,7 @@ def prepare(company: Company, folder: Path, into: Path, project: Path = PROJECT,
     digest = _digest((company.model_dump_json(), dialect), project, *(folder / name for name in _OWN), *_MADE_BY)
     if made_of(into) == digest:
         return into
-    into.parent.mkdir(parents=True, exist_ok=True)
+    make_private(into.parent)
     # The web server, the daemon and a command may come at once: one of them writes, the others find it written.
     with into.with_name(f"{into.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
