@@ -1,5 +1,6 @@
 """The registry: aliases decide, files are trusted only as far as our list, damage is a sentence."""
 
+import sqlite3
 from datetime import date
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from resources.registry import CHALLENGER, CHAMPION, ModelRegistry, RegistryError
+from resources.registry import CHALLENGER, CHAMPION, ModelRegistry, RegistryError, empty_database
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +90,26 @@ def test_a_model_file_with_a_foreign_type_is_not_loaded(registry):
     skops.io.dump(foreign, stored_files(registry)[-1])
     with pytest.raises(RegistryError, match=r"types that are not trusted: .*foreign_function"):
         registry.load(version)
+
+
+def tables_of(file: Path) -> dict[str, str]:
+    with sqlite3.connect(file) as connection:
+        return dict(connection.execute("select name, sql from sqlite_master where sql is not null"))
+
+
+def test_the_empty_database_that_an_environment_keeps_has_mlflows_tables_and_nothing_in_them(registry, tmp_path):
+    # By now MLflow has opened the registry's own, and accepts it as being of its version.
+    registry.by_alias(CHAMPION)
+    kept = empty_database(tmp_path)
+    assert kept is not None
+    assert tables_of(kept) == tables_of(Path(registry.tracking_uri.removeprefix("sqlite:///")))
+    with sqlite3.connect(kept) as connection:
+        assert connection.execute("select count(*) from experiments").fetchone() == (0,)
+    # Made once; what is beside it is whole or not there.
+    assert empty_database(tmp_path) == kept
+    assert list(tmp_path.iterdir()) == [kept]
+
+
+def test_an_environment_that_can_keep_nothing_leaves_it_to_mlflow(tmp_path):
+    (tmp_path / "share").write_text("a file, where a folder would have to be made")
+    assert empty_database(tmp_path / "share" / "baton") is None
