@@ -21,6 +21,11 @@ _PROFILE_TYPES = {"period_start": "datetime64[us]", "n": "int64", "value": "floa
 QUANTILES = {"p01": 0.01, "p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 
+def furthest_back() -> int:
+    """Return how many days before its first week a statement of `measure_sql` reads at most."""
+    return max(LOOK_BACK, REPLAY_BACK, WEEK * 4 * BLOCKS)
+
+
 def as_profile(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return what the measuring statements gave as one frame of MEASURE_COLUMNS with the profile's types."""
     # An empty part has no types to give, and would turn those of its neighbours into objects.
