@@ -3,12 +3,9 @@
 An alias is the only thing that makes a version the champion; the files of a version never change.
 """
 
-import contextlib
 import hashlib
 import json
 import os
-import shutil
-import sys
 import tempfile
 import time
 import warnings
@@ -21,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from resources.folders import make_private
-from resources.registry_file import PREFIX, follow, upgrade
+from resources.registry_file import PREFIX, begin_database, follow, upgrade
 from resources.registry_file import RegistryError as RegistryError
 
 if TYPE_CHECKING:
@@ -125,7 +122,7 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         if self.tracking_uri.startswith(PREFIX):
             file = Path(self.tracking_uri.removeprefix(PREFIX))
             make_private(file.parent)
-            _begin_database(file)
+            begin_database(file)
         follow(self.tracking_uri, self.artifact_root, self.experiment)
         mlflow.set_tracking_uri(self.tracking_uri)
         return mlflow.MlflowClient()
@@ -381,53 +378,6 @@ def _lost(what: str, error: Exception) -> RegistryError:
         "production: the job `retrain`). Or promote another version by `make promote VERSION=<number>`, or bring the "
         "file back from a backup. The predictions were not touched."
     )
-
-
-KEPT = Path(sys.prefix) / "share" / "baton"
-"""Where this environment keeps what every home would have to make again."""
-
-
-def empty_database(kept_in: Path = KEPT) -> Path | None:
-    """Return an empty MLflow database of the installed version, made once an environment; None where none can be kept.
-
-    MLflow takes an empty file through the 69 changes that its tables saw over the years, which costs more than all
-    else that a first run asks of it.
-    """
-    from importlib.metadata import version
-
-    kept = kept_in / f"mlflow-{version('mlflow')}.db"
-    if kept.exists():
-        return kept
-    # An environment may be read-only, as in an image: then MLflow makes each database itself.
-    with contextlib.suppress(OSError):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
-            made = Path(folder) / kept.name
-            _make_database(made)
-            made.replace(kept)
-        return kept
-    return None
-
-
-def _make_database(file: Path) -> None:
-    """Write a database with MLflow's tables and nothing in them: `mlflow db upgrade`, in this process."""
-    from mlflow.db import commands
-
-    commands.main(["upgrade", f"sqlite:///{file}"], standalone_mode=False)
-
-
-def _begin_database(file: Path) -> None:
-    """Put an empty database where none is yet; a kill leaves none, and of two processes one puts it there."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    if file.exists():
-        return
-    empty = empty_database()
-    if empty is None:
-        return
-    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        whole = shutil.copyfile(empty, Path(folder) / file.name)
-        with contextlib.suppress(FileExistsError):
-            os.link(whole, file)
 
 
 def _read(found: Any) -> ModelVersion:

@@ -1,11 +1,15 @@
-"""MLflow's database as a file of the home: its addresses follow the home, and what it cannot be read for is said.
+"""MLflow's database as a file of the home: how it begins, that its addresses follow the home, what it is refused for.
 
 MLflow keeps absolute addresses of its files. A home that was moved, copied or restored would write its models into the
 place where it was made, or find none; so the addresses are brought to where the home is now, before they are used.
 """
 
 import contextlib
+import os
+import shutil
 import sqlite3
+import sys
+import tempfile
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +32,51 @@ class RegistryError(RuntimeError):
 
 class OlderRegistryError(RegistryError):
     """An earlier MLflow wrote the database: it has to be brought up."""
+
+
+KEPT = Path(sys.prefix) / "share" / "baton"
+"""Where this environment keeps what every home would have to make again."""
+
+
+def empty_database(kept_in: Path = KEPT) -> Path | None:
+    """Return an empty MLflow database of the installed version, made once an environment; None where none can be kept.
+
+    MLflow takes an empty file through the 69 changes that its tables saw over the years, which costs more than all
+    else that a first run asks of it.
+    """
+    kept = kept_in / f"mlflow-{version('mlflow')}.db"
+    if kept.exists():
+        return kept
+    # An environment may be read-only, as in an image: then MLflow makes each database itself.
+    with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            made = Path(folder) / kept.name
+            _make_database(made)
+            made.replace(kept)
+        return kept
+    return None
+
+
+def _make_database(file: Path) -> None:
+    """Write a database with MLflow's tables and nothing in them: `mlflow db upgrade`, in this process."""
+    from mlflow.db import commands
+
+    commands.main(["upgrade", f"{PREFIX}{file}"], standalone_mode=False)
+
+
+def begin_database(file: Path) -> None:
+    """Put an empty database where none is yet; a kill leaves none, and of two processes one puts it there."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.exists():
+        return
+    empty = empty_database()
+    if empty is None:
+        return
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        whole = shutil.copyfile(empty, Path(folder) / file.name)
+        with contextlib.suppress(FileExistsError):
+            os.link(whole, file)
 
 
 def follow(tracking_uri: str, artifact_root: str, experiment: str) -> None:

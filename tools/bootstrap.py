@@ -189,7 +189,7 @@ def fill_ours(environment):
     """Do as `fill`, and make what every first run would make again."""
     fill(environment)
     # Without it a first run makes it; so it is no failure where it cannot be kept.
-    making = "from resources.registry import empty_database; empty_database()"
+    making = "from resources.registry_file import empty_database; empty_database()"
     quiet = dict(os.environ, MLFLOW_DISABLE_TELEMETRY="true")
     subprocess.call([environment.python, "-c", making], cwd=ROOT, env=quiet, stderr=subprocess.DEVNULL)
 

@@ -9,7 +9,8 @@ import pytest
 from sklearn.preprocessing import FunctionTransformer
 from support.registered import fitted, log, registry_of
 
-from resources.registry import CHALLENGER, CHAMPION, ModelRegistry, RegistryError, empty_database
+from resources.registry import CHALLENGER, CHAMPION, ModelRegistry, RegistryError
+from resources.registry_file import empty_database
 
 
 @pytest.fixture(scope="module")
