@@ -278,7 +278,7 @@ def bar(scores: Sequence[Score]) -> list[str]:
             found.append(
                 f"median delay of {kinds[-1]} faults: {median(delays):.0f} days, expected {BAR_DELAY[kinds[0]]}"
             )
-    harmed = [one for one in scores if one.harm > BAR_HARM]
+    harmed = [one for one in scores if one.harm > BAR_HARM and not one.lacks]
     found += [f"{one.name}: log-loss {one.harm:.4f} above who knew the truth, expected {BAR_HARM}" for one in harmed]
     return found
 

@@ -98,4 +98,4 @@ def test_the_bar_asks_only_for_what_the_data_can_show():
     nothing = SimulationResult("ours", weeks, pd.DataFrame(), {}, {}, pd.DataFrame())
     missed = score(fault("merge", column="buyer"), START, 1, nothing, 0.0, 0.0)
     assert bar([missed])
-    assert bar([replace(missed, lacks="too few rows")]) == []
+    assert bar([replace(missed, lacks="too few rows", harm=1.0)]) == []

@@ -94,6 +94,10 @@ def _change_of_rows(window: Window, weekly: Array, could: float) -> tuple[float,
     expected = math.exp(logs[window.position] - difference)
     if expected >= MINIMUM_ROWS:
         return difference, limit
+    past = weekly[window.healthy]
+    if np.nanmin(past) <= weekly[window.position] <= np.nanmax(past):
+        # Few rows that come in bursts, as redemptions of coupons do, were as few and as many before.
+        return difference, math.inf
     # The scatter of square roots is the same for few rows and for many, and from week to week it holds no trend, and a
     # step once only.
     steps = np.diff(np.sqrt(np.maximum(weekly[window.healthy], 0)))

@@ -113,6 +113,11 @@ def test_the_end_of_a_wave_of_customers_is_no_lost_load(judged, seed):
     assert [kinds for kinds in judged(wave(seed)).values() if kinds] == []
 
 
+def test_rows_that_come_in_bursts_are_no_lost_load_between_them(judged):
+    level = np.array([0.02, 0.02, 0.3, 0.25, 0.2, 0.15, 0.15, 0.15] * 5)[:WEEKS]
+    assert [kinds for kinds in judged(orders(np.tile(level, (300, 1)), 4)).values() if ("volume", "") in kinds] == []
+
+
 def test_a_shop_that_grows_by_a_tenth_a_week_is_held_against_where_it_has_got_to(judged):
     rates = np.where(np.arange(1500)[:, None] < 40 * 1.1 ** np.arange(WEEKS)[None], 1.0, 0.0)
     assert [kinds for kinds in judged(orders(rates, 1)).values() if ("volume", "") in kinds] == []
