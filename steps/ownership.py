@@ -13,6 +13,7 @@ from typing import Literal
 import dagster as dg
 
 from resources.company import company
+from resources.identifiers import identifier
 
 Role = Literal["raw", "tables", "models"]
 """A field of the company's owners."""
@@ -104,7 +105,7 @@ def _fresh_days(name: str) -> float:
     if name in ours.tables:
         return ours.tables[name].fresh_days
     for connection in ours.airbyte.values():
-        stream = name.removeprefix(connection.prefix)
-        if name.startswith(connection.prefix) and stream in connection.fresh_days:
-            return connection.fresh_days[stream]
+        for stream, days in connection.fresh_days.items():
+            if identifier(connection.prefix + stream) == name:
+                return days
     return RAW_FRESH_DAYS

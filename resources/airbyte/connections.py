@@ -14,10 +14,11 @@ from typing import Any
 from urllib.parse import quote
 
 from resources.airbyte.configuration import Configuration, filled
-from resources.airbyte.plans import StreamPlan, identifier, plan_stream, refuse_meetings
+from resources.airbyte.plans import StreamPlan, plan_stream, refuse_meetings
 from resources.airbyte.protocol import AirbyteError
 from resources.company import company
 from resources.company.choice import chosen, folder_of
+from resources.identifiers import identifier
 
 CONNECTORS_DIR = Path(__file__).resolve().parent.parent.parent / "connectors"
 

@@ -4,12 +4,12 @@ Names: a table is called after its stream as Airbyte's own destinations call it,
 column keeps its name. Names that would meet in an engine are refused before anything is read.
 """
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from resources.airbyte.protocol import AirbyteError
+from resources.identifiers import identifier
 from resources.ingestions import TABLE as INGESTIONS
 from resources.warehouse import quoted
 
@@ -87,15 +87,6 @@ def duckdb_type(schema: Mapping[str, Any]) -> str:
             return "TIMESTAMP" if naive else "TIMESTAMP WITH TIME ZONE"
         return "DATE" if schema.get("format") == "date" else "VARCHAR"
     return "JSON"
-
-
-def identifier(name: str) -> str:
-    """Return a name as Airbyte's destinations write it: letters of ASCII, digits and `_`.
-
-    Accents are taken off, everything else becomes `_`. Dagster, DuckDB and BigQuery take every such name.
-    """
-    plain = "".join(one for one in unicodedata.normalize("NFKD", name) if not unicodedata.combining(one))
-    return "".join(one if one.isascii() and (one.isalnum() or one == "_") else "_" for one in plain)
 
 
 def meeting(names: Iterable[str]) -> list[tuple[str, str]]:

@@ -125,7 +125,7 @@ class Connector:
                 yield messages
             except AirbyteError as ours:
                 theirs = self._own_error(messages)
-                if theirs is None:
+                if theirs is None or str(theirs) == str(ours):
                     raise
                 kind = "config_error" if "config_error" in (ours.failure_type, theirs.failure_type) else "system_error"
                 raise AirbyteError(f"{theirs} Before that: {ours}", kind) from ours
@@ -136,12 +136,12 @@ class Connector:
         try:
             for _ in messages:
                 if time.monotonic() > deadline:
-                    return self._reported_error()
+                    break
         except SyncTimeoutError:
-            return self._reported_error()
+            pass
         except AirbyteError as error:
             return error
-        return None
+        return self._reported_error()
 
     @contextlib.contextmanager
     def _messages(

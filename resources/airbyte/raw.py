@@ -17,13 +17,13 @@ from resources.airbyte.plans import (
     SCHEMA,
     StreamPlan,
     duckdb_type,
-    identifier,
     properties_of,
     refuse_meetings,
 )
 from resources.airbyte.protocol import AirbyteError
 from resources.clock import Clock
 from resources.company import company
+from resources.identifiers import identifier
 
 _Connection = TypeVar("_Connection")
 
@@ -176,7 +176,8 @@ class RawWorkspace(AirbyteWorkspace):
             AirbyteError: a stream cannot be landed, or two would land in one table.
         """
         found = [(name, plan) for name, connection in self.connections().items() for plan in connection.plans()]
-        refuse_meetings([(f"stream {plan.name} of connection {name}", plan.table) for name, plan in found])
+        landing = [(f"stream {plan.name} of connection {name}", plan.table) for name, plan in found]
+        refuse_meetings([*landing, *((f"[tables.{table}] of the company's file", table) for table in company().tables)])
         return [plan for _, plan in found]
 
     def last_synced(self, name: str, wait_seconds: float | None = None) -> datetime | None:

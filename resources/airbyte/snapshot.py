@@ -18,12 +18,12 @@ from resources.airbyte.plans import (
     SCHEMA,
     StreamPlan,
     duckdb_type,
-    identifier,
     meeting,
     plan_stream,
     properties_of,
 )
 from resources.airbyte.protocol import AirbyteError
+from resources.identifiers import identifier
 
 SNAPSHOT_FILE = Path(__file__).resolve().parent.parent.parent / "deploy" / "production" / "airbyte_snapshot.json"
 REFRESH = "python -m commands.airbyte"

@@ -46,6 +46,8 @@ CLOCKS = ("epoch", "epoch_ms", "excel")
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 Team = Annotated[str, Field(pattern=r"^(team:[\w.-]+|[^@\s]+@[^@\s]+)$")]
+TableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")]
+"""A raw table: a stream may have landed it, and its name may have capitals."""
 Identifier = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 
 
@@ -178,7 +180,7 @@ Named = Annotated[
 class OrderLines(Strict):
     """Which raw columns are what. Customer, time and amount are needed; an absent one takes its features along."""
 
-    table: Identifier = Field(description="The raw table that holds orders or their lines.")
+    table: TableName = Field(description="The raw table that holds orders or their lines.")
     grain: Literal["order", "line"] = Field("line", description="What one row is.")
     customer: Named = Field(description="Who bought.")
     order: Named | None = Field(
@@ -223,7 +225,7 @@ class OrderLines(Strict):
 class Products(Strict):
     """The product list, or the columns of order lines that say what a product is. Up to three levels."""
 
-    table: Identifier | None = Field(
+    table: TableName | None = Field(
         None, description="The raw table of products. Default: order lines hold the levels."
     )
     product: Named | None = Field(None, description="Its key, with `table`.")
@@ -245,7 +247,7 @@ class Department(Strict):
 class Customers(Strict):
     """Attributes of customers, for slices and lists; never features."""
 
-    table: Identifier = Field(description="The raw table.")
+    table: TableName = Field(description="The raw table.")
     customer: Named = Field(description="Its key.")
     attributes: tuple[str, ...] = Field(
         (), description="Columns that are kept; the first three stand in the list of customers at risk."

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from resources.company.choice import COMPANIES, CompanyError, load, names
 from resources.company.model import Connector, RawTable
 from resources.company.proposal.text import written
+from resources.identifiers import identifier as table_of
 from resources.tables.errors import TableError
 from resources.tables.read import read_into
 from resources.warehouse import WarehouseError, quoted
@@ -366,7 +367,7 @@ def _connector(connection: str) -> Connector | None:
 
 def _orders_stream(connector: Connector) -> str:
     likely = [one for one in connector.streams if re.search("order|transaction|sale|purchase|invoice", one)]
-    return connector.prefix + likely[0] if likely else ""
+    return table_of(connector.prefix + likely[0]) if likely else ""
 
 
 def identifier(text: str) -> str:

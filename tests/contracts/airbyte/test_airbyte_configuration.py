@@ -174,6 +174,14 @@ def test_the_sources_own_error_is_told_before_ours(world: World) -> None:
     assert failure.value.failure_type == "config_error"
 
 
+def test_the_sources_own_error_is_told_though_it_never_ended(world: World) -> None:
+    says(world, ADA, trace_error("the token ended"), {"sleep": 60})
+    with pytest.raises(SyncFailedError) as failure:
+        world.sync(sync_time_limit=1.0)
+    told = str(failure.value)
+    assert told.index("the token ended") < told.index("to finish within 1 s")
+
+
 def test_the_sources_own_error_is_told_though_its_rest_does_not_fit(world: World) -> None:
     orders = stream("orders", {"id": integer(), "seen": text()}, key=["id"], cursor="seen")
     bad = ["orders", {"id": "many", "seen": "a"}]
