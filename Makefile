@@ -75,6 +75,7 @@ drill-all: setup ## all known faults, all benign changes and the natural year, a
 
 bench: setup ## ratios to a bare script, a weekly judgement, an instance's database, scoring in SQL and in Python
 	@$(BIN)/python -m tools.bench.whole
+	@$(BIN)/python -m tools.bench.sync
 	@$(BIN)/python -m tools.bench.judgement
 	@$(BIN)/python -m tools.bench.judgement --times 8 --runs 1
 	@$(BIN)/python -m tools.bench.postgres

@@ -45,6 +45,7 @@ from sensors.drift import build_drift_sensor
 from sensors.jobs import build_jobs
 from sensors.late import build_late_sensor
 from sensors.schedules import SCHEDULES
+from sensors.unit_tests import build_unit_tests_sensor
 from steps.ownership import with_freshness
 
 
@@ -70,7 +71,7 @@ def build_definitions(
     of_company = [
         *landed,
         *airbyte_checks(resources["airbyte"]),
-        *contract_checks(ours, chosen(), folder),
+        *contract_checks(ours, folder),
         *dbt_models(resources["dbt"]),
         *quality_assets(sorted(key for one in landed for key in one.keys)),
         readiness,
@@ -98,6 +99,7 @@ def build_definitions(
             build_arrivals_sensor(ours, folder),
             build_drift_sensor(jobs),
             build_late_sensor(jobs),
+            build_unit_tests_sensor(jobs),
             red_check_alert,
             run_failure_alert,
             stale_table_alert,

@@ -77,13 +77,14 @@ def _each_table_once(live: Mapping[str, ServerConnection]) -> None:
     for name, connection in live.items():
         for stream in connection.streams:
             table = connection.table(stream.name)
-            if table in owner:
+            # What differs in case alone is one table in the local copy.
+            if table.casefold() in owner:
                 raise AirbyteError(
-                    f"Expected each table from one connection, but raw.{table} comes from {owner[table]} and {name}. "
-                    "Give one of them a prefix in Airbyte. The snapshot was not changed.",
+                    f"Expected each table from one connection, but raw.{table} comes from {owner[table.casefold()]} "
+                    f"and {name}. Give one of them a prefix in Airbyte. The snapshot was not changed.",
                     "config_error",
                 )
-            owner[table] = name
+            owner[table.casefold()] = name
 
 
 def _not_planned(connection: ServerConnection) -> list[str]:

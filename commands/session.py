@@ -5,7 +5,10 @@ import json
 import logging
 import os
 import shutil
+import sqlite3
+import threading
 import time
+import uuid
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -183,20 +186,61 @@ UNSAID = ("Dependencies for step", "A dbt subsetted execution")
 """Messages of Dagster and dagster-dbt that tell a person nothing; what failed first is said once, at the end."""
 
 
+class Spoken:
+    """What the terminal was told last, and when; after `silence` seconds a person is told which step is at work."""
+
+    def __init__(self, silence: float = 5.0) -> None:
+        self.silence = silence
+        self.started = self.last = self.step_began = time.monotonic()
+        self.step = ""
+        self._ended = threading.Event()
+
+    def line(self, text: str) -> None:
+        """Print a line after the seconds since the start."""
+        self.last = time.monotonic()
+        print(f"{self.last - self.started:6.1f} s  {text}", flush=True)
+
+    @contextlib.contextmanager
+    def never_silent(self) -> Iterator[None]:
+        """Say which step is at work whenever nothing else was said for that long."""
+        self._ended.clear()
+        thread = threading.Thread(target=self._watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(min(0.5, self.silence)):
+            if self.step and time.monotonic() - self.last >= self.silence:
+                self.line(f"  … {self.step}, {time.monotonic() - self.step_began:.0f} s so far")
+
+
+_spoken = Spoken()
+
+
+def load_definitions() -> dg.Definitions:
+    """Return the company's definitions with progress on the terminal; their SQL is read first, if it changed."""
+    _spoken.line("loading the company, its tables and models")
+    from definitions import build_definitions
+
+    return build_definitions(loggers={"console": progress_logger})
+
+
 class _Progress(logging.Handler):
     """Prints what a person wants to follow: assets made, checks failed, and what an asset says of its work."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.started = time.monotonic()
 
     def emit(self, record: logging.LogRecord) -> None:
         meta: Mapping[str, Any] = getattr(record, "dagster_meta", {})
         event = meta.get("dagster_event")
         text = str(meta.get("orig_message", record.getMessage()))
         line = _line(event) if event is not None else f"  {text}"
+        if event is not None and event.event_type_value == "STEP_START":
+            _spoken.step, _spoken.step_began = event.step_key, time.monotonic()
         if line and not text.startswith(UNSAID) and (event is not None or record.levelno >= logging.INFO):
-            print(f"{time.monotonic() - self.started:6.1f} s  {line}", flush=True)
+            _spoken.line(line)
 
 
 def _line(event: dg.DagsterEvent) -> str | None:
@@ -248,12 +292,32 @@ def execute(
 
     `console` is the least level that the terminal shows.
     """
-    return definitions.resolve_job_def(job).execute_in_process(
-        instance=opened,
-        run_config={**(run_config or {}), "loggers": {"console": {"config": {"log_level": console}}}},
-        tags={**_process_tags(), **(tags or {})},
-        raise_on_error=False,
-    )
+    run_id = str(uuid.uuid4())
+    with _event_log_open(run_id), _spoken.never_silent() if console == "DEBUG" else contextlib.nullcontext():
+        return definitions.resolve_job_def(job).execute_in_process(
+            instance=opened,
+            run_config={**(run_config or {}), "loggers": {"console": {"config": {"log_level": console}}}},
+            tags={**_process_tags(), **(tags or {})},
+            run_id=run_id,
+            raise_on_error=False,
+        )
+
+
+@contextlib.contextmanager
+def _event_log_open(run_id: str) -> Iterator[None]:
+    """Keep SQLite's files of a run's events open meanwhile.
+
+    Dagster opens and closes them for each of some six hundred events, and whoever closes a file as the last one moves
+    its log into it and waits for the disk.
+    """
+    history = Path(os.environ["DAGSTER_HOME"]) / "history"
+    (history / "runs").mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as files:
+        for file in (history / "runs.db", history / "runs" / "index.db", history / "runs" / f"{run_id}.db"):
+            connection = files.enter_context(contextlib.closing(sqlite3.connect(file)))
+            # SQLite opens a file when it is first read.
+            connection.execute("select count(*) from sqlite_master").fetchone()
+        yield
 
 
 def first_failure(result: dg.ExecuteInProcessResult) -> str:

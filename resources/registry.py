@@ -3,9 +3,12 @@
 An alias is the only thing that makes a version the champion; the files of a version never change.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import shutil
+import sys
 import tempfile
 import time
 import warnings
@@ -39,11 +42,19 @@ DIGEST = "sha256."
 
 TRUSTED_TYPES = (
     "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.calibration._TemperatureScaling",
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.feature_selection._univariate_selection.f_classif",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
 )
 """Types beyond skops' own list that our pipelines may hold. A model file that needs another type is not loaded:
-skops reads a file's trust list from the file itself unless it is given one, so this list is the boundary."""
+skops reads a file's trust list from the file itself unless it is given one, so this list is the boundary. They hold
+numbers and other types of scikit-learn, and run nothing of their own when they are loaded."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,31 @@ class ModelVersion:
         return f"models:/{self.name}/{self.version}"
 
 
+def refuse_untrusted(pipeline: "Pipeline", name: str) -> None:
+    """Refuse a fitted pipeline that could be stored, and then not be loaded any more.
+
+    Raises:
+        RegistryError: it holds a type that neither skops nor our list trusts; the sentence names the place.
+    """
+    import skops.io
+
+    try:
+        found = skops.io.get_untrusted_types(data=skops.io.dumps(pipeline))
+    # Functions without a name of their own, and objects that hold a lock or a file: skops raises what pickle would.
+    except Exception as error:
+        raise RegistryError(
+            f"Expected {name} to be a pipeline that skops can store, and it is not ({type(error).__name__}: {error}). "
+            "Put functions at the top of a module, and leave out what holds a file or a connection."
+        ) from error
+    untrusted = sorted(set(found) - set(TRUSTED_TYPES))
+    if untrusted:
+        raise RegistryError(
+            f"Expected {name} to hold trusted types only, and it holds {', '.join(untrusted)}: its file would not be "
+            "loaded. Read what the type does when it is loaded, then add it to TRUSTED_TYPES in resources/registry.py, "
+            "or build the candidate without it."
+        )
+
+
 class ModelRegistry(dg.ConfigurableResource[None]):
     """MLflow tracking and registry for one registered model.
 
@@ -88,7 +124,9 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         from mlflow.exceptions import MlflowException
 
         if self.tracking_uri.startswith(PREFIX):
-            make_private(Path(self.tracking_uri.removeprefix(PREFIX)).parent)
+            file = Path(self.tracking_uri.removeprefix(PREFIX))
+            make_private(file.parent)
+            _begin_database(file)
         follow(self.tracking_uri, self.artifact_root, self.experiment)
         mlflow.set_tracking_uri(self.tracking_uri)
         try:
@@ -128,7 +166,11 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         `texts` and `images` are artefacts by file name. The alias moves last, so that a killed run leaves the old one.
         Its number is higher than `above`: a registry that was lost would begin again at 1, and tables that say which
         version predicted a row would mean another model.
+
+        Raises:
+            RegistryError: the pipeline holds a type that is not on our list.
         """
+        refuse_untrusted(pipeline, algorithm)
         client = self._client()
         import mlflow
 
@@ -346,6 +388,53 @@ def _lost(what: str, error: Exception) -> RegistryError:
         "production: the job `retrain`). Or promote another version by `make promote VERSION=<number>`, or bring the "
         "file back from a backup. The predictions were not touched."
     )
+
+
+KEPT = Path(sys.prefix) / "share" / "baton"
+"""Where this environment keeps what every home would have to make again."""
+
+
+def empty_database(kept_in: Path = KEPT) -> Path | None:
+    """Return an empty MLflow database of the installed version, made once an environment; None where none can be kept.
+
+    MLflow takes an empty file through the 69 changes that its tables saw over the years, which costs more than all
+    else that a first run asks of it.
+    """
+    from importlib.metadata import version
+
+    kept = kept_in / f"mlflow-{version('mlflow')}.db"
+    if kept.exists():
+        return kept
+    # An environment may be read-only, as in an image: then MLflow makes each database itself.
+    with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            made = Path(folder) / kept.name
+            _make_database(made)
+            made.replace(kept)
+        return kept
+    return None
+
+
+def _make_database(file: Path) -> None:
+    """Write a database with MLflow's tables and nothing in them: `mlflow db upgrade`, in this process."""
+    from mlflow.db import commands
+
+    commands.main(["upgrade", f"sqlite:///{file}"], standalone_mode=False)
+
+
+def _begin_database(file: Path) -> None:
+    """Put an empty database where none is yet; a kill leaves none, and of two processes one puts it there."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.exists():
+        return
+    empty = empty_database()
+    if empty is None:
+        return
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        whole = shutil.copyfile(empty, Path(folder) / file.name)
+        with contextlib.suppress(FileExistsError):
+            os.link(whole, file)
 
 
 def _read(found: Any) -> ModelVersion:

@@ -25,6 +25,7 @@ RETRAIN = "retrain"
 PROMOTE = "promote"
 ROLLBACK = "rollback"
 CHECK = "check"
+UNIT_TESTS = "unit_tests"
 
 JUDGEMENT_GROUP = "monitoring"
 
@@ -36,7 +37,8 @@ def build_jobs(
 ) -> list[UnresolvedAssetJobDefinition]:
     """Return the jobs over `assets`. `unit_tests` are the checks that prove SQL, not data.
 
-    They need to run when the code changes, not when data arrives: no job holds them, CI and `--select '*'` run them.
+    They need to run when the code changes, not when data arrives: they have a job of their own, for which
+    `unit_tests_sensor` asks. CI and `--select '*'` run them, too.
 
     What arrived is judged with what was built, before anything is scored: of the monitoring group, what reads neither
     model nor predictions runs in `ingest_and_build`. The rest judges once a week, after scoring: a judgement in every
@@ -63,6 +65,11 @@ def build_jobs(
             hooks=PATIENT,
             selection=readiness.upstream() - unit_tests,
             description="What the data can carry, before anything is trained: contract, rhythm, days, the question.",
+        ),
+        dg.define_asset_job(
+            UNIT_TESTS,
+            selection=unit_tests,
+            description="dbt's unit tests: rows that are given, rows that are expected, whatever the warehouse holds.",
         ),
         dg.define_asset_job(
             INGEST_AND_BUILD,

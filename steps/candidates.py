@@ -10,7 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml_models.training.gates import GATES
-from resources.registry import CHALLENGER, REFERENCE, ModelRegistry, ModelVersion, RegistryError
+from resources.registry import CHALLENGER, REFERENCE, ModelRegistry, ModelVersion, RegistryError, refuse_untrusted
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse.contract import Warehouse, share_within
 from steps.as_of import ledger
@@ -23,6 +23,7 @@ from steps.tables import CANDIDATE, CHAMPION, HOLDOUT, PREDICTIONS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ml_models.problems.contract import Problem
     from ml_models.training.champion_challenge import Champion, Comparison
     from ml_models.training.gate import GateResult
     from ml_models.training.search import TrainingResult
@@ -35,6 +36,9 @@ TRAINING_ROWS = 1_000_000
 
 All rows weigh the same then, so nothing that is estimated has to be weighted. The search holds the rows several times:
 some 4 GB at a million."""
+
+ROWS_OF_A_TRIAL = 100
+"""Rows of each outcome that a candidate is fitted on to see of which types it consists."""
 
 WINDOWS = ("expanding", "recent")
 
@@ -142,7 +146,11 @@ def quarantined_cutoffs(warehouse: Warehouse, cutoffs: list[date]) -> list[date]
 def find_candidate(
     warehouse: Warehouse, registry: ModelRegistry, *, log: Callable[[str], None], run_id: str
 ) -> tuple[ModelVersion, str]:
-    """Search, evaluate, compare, fit, register; return the challenger and the fingerprint of its data and recipe."""
+    """Search, evaluate, compare, fit, register; return the challenger and the fingerprint of its data and recipe.
+
+    Raises:
+        StepRefusedError: a candidate could not be stored; nothing was trained.
+    """
     from ml_models.training.gate import evaluate_candidate
     from ml_models.training.recipe import library_versions, recipe_fingerprint
 
@@ -155,6 +163,7 @@ def find_candidate(
         if _is_recorded(warehouse, version):
             return version, fingerprint
         log("its rows are not in the warehouse: fitted once more for them")
+    refuse_what_cannot_be_stored(rows, problem())
     result, compared, gates = evaluate_candidate(rows, problem(), _to_beat(registry, log), seed=SEED, log=log)
     if version is None:
         above = _highest_recorded(warehouse)
@@ -162,6 +171,30 @@ def find_candidate(
         log(f"registered as version {version.version}, challenger")
     record(warehouse, result, version)
     return version, fingerprint
+
+
+def refuse_what_cannot_be_stored(rows: "pd.DataFrame", asked: "Problem") -> None:
+    """Fit each candidate on a few rows, and refuse those whose file could not be loaded again, before hours go by.
+
+    Raises:
+        StepRefusedError: a candidate holds a type that is not trusted; the sentence names both.
+    """
+    import numpy as np
+
+    from ml_models.training.fitting import fitted
+
+    few = rows.groupby(asked.label, group_keys=False).head(ROWS_OF_A_TRIAL)
+    for candidate in asked.candidates:
+        parameters = candidate.sample(np.random.default_rng(SEED), 1)[0]
+        try:
+            pipeline = fitted(candidate, parameters, SEED, few, asked)
+        except (ValueError, ArithmeticError):
+            # Too few rows for this one. The search fits it on all, and the registry looks again.
+            continue
+        try:
+            refuse_untrusted(pipeline, f"candidate {candidate.name}")
+        except RegistryError as error:
+            raise StepRefusedError(f"{error} Nothing was trained.") from error
 
 
 def _to_beat(registry: ModelRegistry, log: Callable[[str], None]) -> "Champion | None":

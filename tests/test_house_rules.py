@@ -224,6 +224,7 @@ MAY_NAME_THE_BUNDLED = {
     "tools/lock.py": "locks the environments of all connectors that come with baton",
     "tools/sample.py": "is about the bundled data",
     "tools/bench/whole.py": "times the bundled connector beside a bare one",
+    "tools/bench/sync.py": "times its sync beside an earlier commit's",
     "tools/bench/replicated.py": "multiplies the bundled rows",
 }
 """The files that speak of it, each with its reason."""

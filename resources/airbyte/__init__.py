@@ -1,9 +1,11 @@
 """Airbyte as a dagster-airbyte workspace, in two engines with the same assets: embedded, and a server or Cloud.
 
 Without a server, real connectors run as local processes and land in DuckDB: `protocol` runs a connector and reads its
-messages, `landing` turns records into tables, `sync` does one after the other with all that can go wrong in between,
-`connections` says what is synced, `workspace` is what Dagster sees. To add a source: a folder under `connectors/` with
-its lock, its environment and its `catalog.json`, and a block `[airbyte.<name>]` in the company's file.
+messages, `plans` says how each stream lands, `landing` turns records into tables (`staging` reads them, `odd_records`
+puts odd ones right, `merging` keeps the newest), `sync` does one after the other with all that can go wrong in between.
+`connections` says what is synced, `configuration` fills in and hides secrets, `workspace` is what Dagster sees.
+To add a source: a folder under `connectors/` with its lock and its environment, and a block `[airbyte.<name>]` in the
+company's file.
 
 With a server, syncs are started and followed there: `client` asks it, `jobs` is what it says of a sync, `snapshot` is
 what it looked like when somebody last looked, `server` is what Dagster sees, `checks` compares the two. `raw` is what

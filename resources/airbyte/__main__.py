@@ -1,4 +1,8 @@
-"""Two tools for embedded connections: `discover NAME` writes a source's catalog, `reset NAME STREAM` reads it anew."""
+"""Two tools for embedded connections: `discover NAME` writes a source's catalog, `reset NAME STREAM` reads it anew.
+
+`discover` says what differs from the committed catalog. With `--dry-run` it writes nothing, and ends with 2 if
+something is taken away that is read downstream.
+"""
 
 import argparse
 import sys
@@ -13,7 +17,9 @@ def main() -> int:
     """Run one of the tools on the profile's workspace; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m resources.airbyte", description=__doc__)
     tools = parser.add_subparsers(dest="tool", required=True)
-    tools.add_parser("discover").add_argument("connection")
+    discover = tools.add_parser("discover")
+    discover.add_argument("connection")
+    discover.add_argument("--dry-run", action="store_true", help="say what differs and write nothing")
     reset = tools.add_parser("reset")
     reset.add_argument("connection")
     reset.add_argument("stream")
@@ -27,13 +33,24 @@ def main() -> int:
         return 1
     try:
         if options.tool == "discover":
-            sys.stdout.write(f"wrote {workspace.discover(options.connection)}\n")
-        else:
-            workspace.reset(options.connection, options.stream)
-            sys.stdout.write(f"{options.connection} will read {options.stream} from the start at its next sync\n")
+            return _discover(workspace, options.connection, dry_run=options.dry_run)
+        workspace.reset(options.connection, options.stream)
+        sys.stdout.write(f"{options.connection} will read {options.stream} from the start at its next sync\n")
     except (AirbyteError, WarehouseError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    return 0
+
+
+def _discover(workspace: EmbeddedAirbyteWorkspace, name: str, *, dry_run: bool) -> int:
+    catalog = workspace.asked(name)
+    changes = workspace.differences(name, catalog)
+    for one in changes:
+        sys.stdout.write(f"{'! ' if one.breaking else ''}{one.sentence}\n")
+    if dry_run:
+        sys.stdout.write("" if changes else "Nothing differs.\n")
+        return 2 if any(one.breaking for one in changes) else 0
+    sys.stdout.write(f"wrote {workspace.keep_catalog(name, catalog)}\n")
     return 0
 
 

@@ -6,29 +6,29 @@ environment; both are filled in when a sync begins, so neither a secret nor a da
 
 import difflib
 import json
-import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from resources.airbyte.landing import StreamPlan, plan_stream
+from resources.airbyte.configuration import Configuration, filled
+from resources.airbyte.plans import StreamPlan, identifier, plan_stream, refuse_meetings
 from resources.airbyte.protocol import AirbyteError
 from resources.company import company
 from resources.company.choice import chosen, folder_of
 
 CONNECTORS_DIR = Path(__file__).resolve().parent.parent.parent / "connectors"
-PLACEHOLDER = re.compile(r"\$\{(clock|env:([A-Za-z_][A-Za-z0-9_]*))\}")
 
 
 @dataclass(frozen=True)
 class Connection:
     """One connection. `streams` empty means all that the catalog offers; `prefix` is put before their table names.
 
-    What a published source (`package`) offers is a matter of the connection's configuration: `catalogs` is the folder
-    in which its catalog stands, under the connection's name. A source of `connectors/` has its catalog beside it.
+    What a source offers is a matter of the connection's configuration: `catalogs` is the folder in which its catalog
+    stands, under the connection's name. A source of `connectors/` may publish one beside it, for all its connections
+    that have none of their own. `environment` names the variables that the connector gets beside its configuration.
     """
 
     name: str
@@ -38,7 +38,8 @@ class Connection:
     config: Mapping[str, Any]
     prefix: str = ""
     package: str = ""
-    catalogs: Path | None = None
+    catalogs: Path = CONNECTORS_DIR
+    environment: Sequence[str] = ()
 
     @property
     def executable(self) -> Path:
@@ -46,11 +47,15 @@ class Connection:
         return self.folder / ".venv" / "bin" / self.source
 
     @property
+    def own_catalog(self) -> Path:
+        """Where `discover` writes what the source offers to this connection, and to no other."""
+        # Any name may be a connection's; a slash must not lead out of the folder.
+        return self.catalogs / f"{quote(self.name, safe=' ')}.catalog.json"
+
+    @property
     def catalog_file(self) -> Path:
         """The committed answer of `discover`: definitions load without starting a connector."""
-        if self.package and self.catalogs:
-            return self.catalogs / f"{self.name}.catalog.json"
-        return self.folder / "catalog.json"
+        return self.own_catalog if self.package or self.own_catalog.exists() else self.folder / "catalog.json"
 
     @property
     def follows_clock(self) -> bool:
@@ -61,61 +66,63 @@ class Connection:
         """Return the selected streams of the committed catalog.
 
         Raises:
-            AirbyteError: there is no catalog, it lacks a selected stream, or it has one twice (in two namespaces).
+            AirbyteError: there is no catalog, it lacks a selected stream, has one twice (in two namespaces), or one
+                that cannot be landed.
         """
+        return select_streams(self._offered(), self.streams, self.name, self.prefix)
+
+    def tables(self) -> dict[str, Mapping[str, Any]]:
+        """Return the catalog's entry of each table that the graph shows, whether or not it can be landed.
+
+        A stream that cannot be landed is refused when it is synced, not when definitions load.
+
+        Raises:
+            AirbyteError: there is no catalog.
+        """
+        found: dict[str, Mapping[str, Any]] = {}
+        for entry in self._offered():
+            name = entry.get("name") if isinstance(entry, dict) else None
+            if isinstance(name, str) and name and (name in self.streams or not self.streams):
+                found.setdefault(identifier(self.prefix + name), entry)
+        return found
+
+    def _offered(self) -> list[Any]:
         try:
             catalog = json.loads(self.catalog_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            return list(catalog["streams"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise AirbyteError(
                 f"Connection {self.name}: expected the source's catalog in {self.catalog_file}, but it cannot be read: "
-                f"{error}. Write it by `python -m resources.airbyte discover {self.name}`.",
+                f"{error!r}. Write it by `python -m resources.airbyte discover {self.name}`.",
                 "config_error",
             ) from error
-        return select_streams(catalog, self.streams, self.name, self.prefix)
 
-    def filled_config(self, now: datetime) -> dict[str, Any]:
+    def configuration(self, now: datetime, kept_in: Path) -> Configuration:
         """Return the configuration with `${clock}` and `${env:NAME}` filled in.
+
+        What the source changes in it is kept in the folder `kept_in`.
 
         Raises:
             AirbyteError: a variable is not set.
         """
-
-        def fill(value: Any) -> Any:
-            if isinstance(value, dict):
-                return {key: fill(inner) for key, inner in value.items()}
-            if isinstance(value, list):
-                return [fill(inner) for inner in value]
-            return PLACEHOLDER.sub(replacement, value) if isinstance(value, str) else value
-
-        def replacement(found: "re.Match[str]") -> str:
-            if found.group(1) == "clock":
-                return now.isoformat()
-            secret = os.environ.get(found.group(2))
-            if secret is None:
-                raise AirbyteError(
-                    f"Connection {self.name}: expected the environment variable {found.group(2)}, which its "
-                    "configuration refers to, but it is not set. Set it and run again.",
-                    "config_error",
-                )
-            return secret
-
-        filled: dict[str, Any] = fill(dict(self.config))
-        return filled
+        config, secrets = filled(self.config, now, self.name)
+        return Configuration(config, secrets, kept_in / f"{quote(self.name, safe=' ')}.json")
 
 
 def select_streams(
-    catalog: Mapping[str, Any], wanted: Sequence[str], connection_name: str, prefix: str = ""
+    catalog: Sequence[Any], wanted: Sequence[str], connection_name: str, prefix: str = ""
 ) -> list[StreamPlan]:
-    """Return the plans of the wanted streams (none named: all) of a discovered catalog.
+    """Return the plans of the wanted streams (none named: all) of a discovered catalog's streams.
 
     Raises:
-        AirbyteError: a stream is not offered, or is offered twice, or cannot be landed.
+        AirbyteError: a stream is not offered, or is offered twice, or cannot be landed, or two would be one table.
     """
-    offered: dict[str, list[Mapping[str, Any]]] = {}
-    for entry in catalog["streams"]:
-        offered.setdefault(entry["name"], []).append(entry)
-    plans = []
-    for name in wanted or offered:
+    offered: dict[str, list[Any]] = {}
+    for entry in catalog:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        offered.setdefault(str(name or ""), []).append(entry)
+    plans: list[StreamPlan] = []
+    for name in dict.fromkeys(wanted or offered):
         entries = offered.get(name, [])
         if len(entries) != 1:
             what = (
@@ -125,6 +132,7 @@ def select_streams(
             )
             raise AirbyteError(f"Connection {connection_name}: cannot sync stream {name}: {what}.", "config_error")
         plans.append(plan_stream(entries[0], prefix))
+    refuse_meetings([(f"stream {plan.name}", plan.table) for plan in plans], f"Connection {connection_name}: ")
     return plans
 
 
@@ -182,6 +190,7 @@ def _connections(rows: Mapping[str, Mapping[str, Any]], folder: Path, catalogs: 
             prefix=row.get("prefix", ""),
             package=row.get("package", ""),
             catalogs=catalogs,
+            environment=tuple(row.get("environment", ())),
         )
         for name, row in rows.items()
     }

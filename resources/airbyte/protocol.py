@@ -20,13 +20,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from resources.airbyte import exact_json
+from resources.secrets import masked
+
 BLOCK_BYTES = 1 << 20
 STDERR_LINES = 20
 RECORD_START = re.compile(
     rb'\{"type": ?"RECORD", ?"record": ?\{(?:"namespace": ?(?:null|"(?:[^"\\]|\\.)*"), ?)?'
-    rb'"stream": ?("(?:[^"\\]|\\.)*"), ?"data": ?'
+    rb'"stream": ?("(?:[^"\\]|\\["\\/bfnrt])*"), ?"data": ?'
 )
 """How a RECORD line begins in every development kit; a line that begins otherwise is parsed as a whole."""
+
+NEEDED_VARIABLES = {
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "JAVA_HOME"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+}
+"""Where programs, certificates and proxies are, and which language is spoken: all that a connector gets unasked."""
+LAST_WORDS_SECONDS = 2.0
+"""How long a source that sent something wrong is listened to, for what it says about it itself."""
+
+BROKEN_RECORD = re.compile(rb'\s*\{\s*"type"\s*:\s*"RECORD"')
 
 Log = Callable[[str, str], None]
 """Takes an Airbyte log level (DEBUG, INFO, WARN, ERROR, FATAL) and a text."""
@@ -62,13 +76,19 @@ class Connector:
     """A connector executable and how to run it.
 
     `config` is written to a file that only the owner can read, in `work_dir`, and removed after the run. `time_limit`
-    is in seconds.
+    is in seconds. Of this process's environment the connector gets what every program needs, and the variables in
+    `environment`. `hide` hides the configuration's secrets in a text, `keep` is told another configuration that the
+    source wants to have at its next run.
     """
 
     executable: Path
     config: Mapping[str, Any]
     work_dir: Path
     time_limit: float = 3600.0
+    environment: Sequence[str] = ()
+    hide: Callable[[str], str] = str
+    keep: Callable[[Mapping[str, Any]], object] = lambda _: None
+    reported: dict[str, Any] | None = None
 
     def discover(self, log: Log) -> dict[str, Any]:
         """Ask the connector for its catalog.
@@ -80,7 +100,7 @@ class Connector:
         with self._messages("discover", {}, log) as messages:
             for message in messages:
                 if isinstance(message, dict) and message.get("type") == "CATALOG":
-                    catalog = message["catalog"]
+                    catalog = message.get("catalog")
         if catalog is None:
             raise AirbyteError(
                 f"Expected {self.executable.name} to answer `discover` with a catalog, but it sent none. "
@@ -101,7 +121,27 @@ class Connector:
             SyncTimeoutError: it took longer than the time limit.
         """
         with self._messages("read", {"catalog": catalog, "state": state}, log) as messages:
-            yield messages
+            try:
+                yield messages
+            except AirbyteError as ours:
+                theirs = self._own_error(messages)
+                if theirs is None:
+                    raise
+                kind = "config_error" if "config_error" in (ours.failure_type, theirs.failure_type) else "system_error"
+                raise AirbyteError(f"{theirs} Before that: {ours}", kind) from ours
+
+    def _own_error(self, messages: "Iterator[Records | dict[str, Any] | None]") -> AirbyteError | None:
+        """Return what the source says of its own trouble, if it says so soon after we had to stop listening."""
+        deadline = time.monotonic() + LAST_WORDS_SECONDS
+        try:
+            for _ in messages:
+                if time.monotonic() > deadline:
+                    return self._reported_error()
+        except SyncTimeoutError:
+            return self._reported_error()
+        except AirbyteError as error:
+            return error
+        return None
 
     @contextlib.contextmanager
     def _messages(
@@ -109,11 +149,12 @@ class Connector:
     ) -> "Iterator[Iterator[Records | dict[str, Any] | None]]":
         arguments = [str(self.executable), command]
         paths: list[Path] = []
+        self.reported = None
         try:
             for name, content in {"config": self.config, **files}.items():
                 path = self.work_dir / f"{name}.json"
                 paths.append(path)
-                _write_private(path, content)
+                write_private(path, content)
                 arguments += [f"--{name}", str(path)]
             process = self._start(arguments)
             try:
@@ -135,6 +176,7 @@ class Connector:
                     stderr=subprocess.PIPE,
                     bufsize=0,
                     start_new_session=True,
+                    env=environment_of_connector(self.environment),
                 )
         except FileNotFoundError as error:
             raise AirbyteError(
@@ -162,32 +204,58 @@ class Connector:
         last_words: deque[str] = deque(maxlen=STDERR_LINES)
         listener = threading.Thread(target=_keep_last, args=(process.stderr, last_words), daemon=True)
         listener.start()
-        reported: dict[str, Any] | None = None
-        for message in messages_of(self._blocks(process), log):
+
+        def pass_on(level: str, text: str) -> None:
+            log(level, self._hidden(text))
+
+        for message in messages_of(self._blocks(process), pass_on):
+            body = message.get(str(message.get("type")).lower()) if isinstance(message, dict) else None
             if not isinstance(message, dict):
                 yield message
             elif message.get("type") == "LOG":
-                log(message["log"].get("level", "INFO"), message["log"].get("message", ""))
-            elif message.get("type") == "TRACE" and message["trace"].get("type") == "ERROR":
+                said = body if isinstance(body, dict) else {}
+                pass_on(str(said.get("level") or "INFO"), str(said.get("message") or ""))
+            elif message.get("type") == "TRACE" and isinstance(body, dict) and body.get("type") == "ERROR":
                 # The first error is the cause; what follows it is usually its echo.
-                reported = reported or message["trace"]["error"]
+                self.reported = self.reported or body.get("error") or {"message": "(it says no more)"}
+            elif message.get("type") == "CONTROL":
+                self._control(body, pass_on)
             else:
                 yield message
         code = process.wait()
         listener.join(timeout=5)
-        if reported is None and code == 0:
+        if error := self._reported_error():
+            raise error
+        if code == 0:
             return
-        name = self.executable.name
-        if reported is not None:
-            kind = reported.get("failure_type") or "system_error"
-            text = f"{name} reported a {kind.replace('_', ' ')}: {reported.get('message', '').strip()}"
-            inside = (reported.get("internal_message") or "").strip()
-            if inside and inside not in text and kind != "config_error":
-                text += f" ({inside.splitlines()[0][:500]})"
-            raise AirbyteError(text, kind)
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        words = " ".join(" | ".join(last_words).split())[-1500:]
-        raise AirbyteError(f"Expected `{name} {command}` to succeed, but it {how}. Its last words: {words or '(none)'}")
+        words = self._hidden(" ".join(" | ".join(last_words).split()))[-1500:]
+        raise AirbyteError(
+            f"Expected `{self.executable.name} {command}` to succeed, but it {how}. Its last words: {words or '(none)'}"
+        )
+
+    def _reported_error(self) -> AirbyteError | None:
+        if self.reported is None:
+            return None
+        kind = str(self.reported.get("failure_type") or "system_error")
+        said = str(self.reported.get("message") or "(it gave no message)").strip()
+        text = f"{self.executable.name} reported a {kind.replace('_', ' ')}: {said}"
+        inside = str(self.reported.get("internal_message") or "").strip()
+        if inside and inside not in text and kind != "config_error":
+            text += f" ({inside.splitlines()[0][:500]})"
+        return AirbyteError(self._hidden(text), kind)
+
+    def _control(self, body: Any, log: Log) -> None:
+        """Keep the configuration that a source wants to have from now on."""
+        inner = body.get("connectorConfig") if isinstance(body, dict) else None
+        config = inner.get("config") if isinstance(inner, dict) else None
+        if isinstance(config, dict):
+            self.keep(config)
+        else:
+            log("WARN", "a CONTROL message without a configuration was left out")
+
+    def _hidden(self, text: str) -> str:
+        return masked(self.hide(text))
 
     def _blocks(self, process: "subprocess.Popen[bytes]") -> Iterator[bytes]:
         """Yield what the connector writes, and b"" about once a second while it writes nothing."""
@@ -264,8 +332,9 @@ class _Router:
                 stream = self._remember(found)
             else:
                 message = self._parse(lines[start:end])
-                if message is not None and message.get("type") == "RECORD":
-                    stream, message = message["record"]["stream"], None
+                record = message.get("record") if message is not None and message.get("type") == "RECORD" else None
+                if isinstance(record, dict) and isinstance(record.get("stream"), str):
+                    stream, message = record["stream"], None
             if run_count and stream != run_stream:
                 yield Records(run_stream, lines[run_start:start], run_count)
                 run_count = 0
@@ -289,19 +358,30 @@ class _Router:
         if not line.strip():
             return None
         try:
-            message = json.loads(line)
+            message = exact_json.loads(line)
         except ValueError:
-            message = None
+            # Half a record would be a record lost; other lines that are no message are somebody's print statements.
+            message = {"type": "RECORD", "line": line.decode(errors="replace")} if BROKEN_RECORD.match(line) else None
         if isinstance(message, dict) and "type" in message:
             return message
         self._log("DEBUG", "not a message: " + line.decode(errors="replace").strip()[:2000])
         return None
 
 
-def _write_private(path: Path, content: Any) -> None:
+def environment_of_connector(names: Sequence[str]) -> dict[str, str]:
+    """Return what a connector gets of this process's environment: what every program needs, and these variables."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() in NEEDED_VARIABLES or name.startswith("LC_") or name in names
+    }
+
+
+def write_private(path: Path, content: Any) -> None:
+    """Write JSON into a file that only its owner can read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(content, file)
+        file.write(exact_json.dumps(content))
 
 
 def _keep_last(stream: IO[bytes], lines: "deque[str]") -> None:

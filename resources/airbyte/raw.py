@@ -1,6 +1,7 @@
 """What both engines share: the keys of the raw assets, what their pages say, and what a sensor asks a workspace."""
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,8 +9,18 @@ from typing import Any, Protocol, Self, TypeVar
 
 import dagster as dg
 from dagster_airbyte import AirbyteConnectionTableProps, AirbyteWorkspace, DagsterAirbyteTranslator
+from dagster_airbyte.utils import clean_name
 
-from resources.airbyte.landing import AIRBYTE_COLUMNS, SCHEMA, StreamPlan, duckdb_type
+from resources.airbyte.plans import (
+    AIRBYTE_COLUMNS,
+    BIGQUERY,
+    SCHEMA,
+    StreamPlan,
+    duckdb_type,
+    identifier,
+    properties_of,
+    refuse_meetings,
+)
 from resources.airbyte.protocol import AirbyteError
 from resources.clock import Clock
 from resources.company import company
@@ -22,7 +33,6 @@ AIRBYTE_COLUMN_DESCRIPTIONS = {
     "_airbyte_meta": "Changes that the sync made to the record.",
     "_airbyte_generation_id": "Counts full refreshes of the table; 0 for incremental streams.",
 }
-BIGQUERY = "bigquery"
 BIGQUERY_TYPES: Mapping[str, str] = {
     "BIGINT": "INT64",
     "DOUBLE": "NUMERIC",
@@ -46,15 +56,16 @@ class RawTranslator(DagsterAirbyteTranslator):
     def get_asset_spec(self, props: AirbyteConnectionTableProps) -> dg.AssetSpec:
         """Return the asset of a stream, in group `raw`, with owner, description and the columns of its table."""
         spec = super().get_asset_spec(props)
+        table = identifier(props.table_name)
         return spec.replace_attributes(
-            key=raw_key(props.table_name),
+            key=raw_key(table),
             group_name=SCHEMA,
             owners=[company().owners.raw],
             description=_description(props),
             kinds=spec.kinds,
             metadata={
                 **spec.metadata,
-                "dagster/table_name": f"{SCHEMA}.{props.table_name}",
+                "dagster/table_name": f"{SCHEMA}.{table}",
                 "dagster/column_schema": column_schema(props.json_schema, props.destination_type),
             },
         )
@@ -70,10 +81,14 @@ def column_schema(json_schema: Mapping[str, Any], destination_type: str | None =
 
     Types are DuckDB's, or BigQuery's when that is the destination.
     """
-    properties: Mapping[str, Mapping[str, Any]] = json_schema.get("properties") or {}
     columns = [
-        dg.TableColumn(name, warehouse_type(schema, destination_type), description=schema.get("description"))
-        for name, schema in properties.items()
+        dg.TableColumn(
+            # Airbyte's destination for BigQuery names columns as it names tables.
+            identifier(name) if destination_type == BIGQUERY else name,
+            warehouse_type(schema, destination_type),
+            description=schema.get("description"),
+        )
+        for name, schema in properties_of(json_schema).items()
     ]
     columns += [
         dg.TableColumn(name, _named(kind, destination_type), description=AIRBYTE_COLUMN_DESCRIPTIONS[name])
@@ -108,6 +123,16 @@ class SourceNews:
     new: bool
     reason: str
     of: str = ""
+
+
+def names_of_steps(connections: Iterable[str]) -> dict[str, str]:
+    """Return the name of each connection's step: small letters, digits and `_`, no name twice."""
+    found: dict[str, str] = {}
+    for name in sorted(connections):
+        plain = clean_name(name)
+        taken = plain in found.values()
+        found[name] = f"{plain}_{hashlib.sha256(name.encode()).hexdigest()[:6]}" if taken else plain
+    return found
 
 
 class PlannedConnection(Protocol):
@@ -145,8 +170,14 @@ class RawWorkspace(AirbyteWorkspace):
         raise NotImplementedError
 
     def plans(self) -> list[StreamPlan]:
-        """Return the selected streams of all connections."""
-        return [plan for connection in self.connections().values() for plan in connection.plans()]
+        """Return the selected streams of all connections.
+
+        Raises:
+            AirbyteError: a stream cannot be landed, or two would land in one table.
+        """
+        found = [(name, plan) for name, connection in self.connections().items() for plan in connection.plans()]
+        refuse_meetings([(f"stream {plan.name} of connection {name}", plan.table) for name, plan in found])
+        return [plan for _, plan in found]
 
     def last_synced(self, name: str, wait_seconds: float | None = None) -> datetime | None:
         """Return the instant as of which the last successful sync of a connection read; None if there was none."""

@@ -21,7 +21,7 @@ from pydantic import Field, PrivateAttr
 
 from resources.airbyte.client import CANCEL, LEAVE, ServerClient
 from resources.airbyte.jobs import SYNC, AirbyteJobError, Job, JobReport, StreamCount
-from resources.airbyte.landing import SCHEMA
+from resources.airbyte.plans import SCHEMA
 from resources.airbyte.protocol import AirbyteError
 from resources.airbyte.raw import RawWorkspace, column_schema, named, raw_key
 from resources.airbyte.snapshot import (

@@ -12,7 +12,17 @@ from typing import Any
 
 from dagster_airbyte.translator import AirbyteConnection, AirbyteDestination, AirbyteStream, AirbyteWorkspaceData
 
-from resources.airbyte.landing import SCHEMA, StreamPlan, duckdb_type, plan_stream
+from resources.airbyte.connections import Connection, select_streams
+from resources.airbyte.plans import (
+    BIGQUERY,
+    SCHEMA,
+    StreamPlan,
+    duckdb_type,
+    identifier,
+    meeting,
+    plan_stream,
+    properties_of,
+)
 from resources.airbyte.protocol import AirbyteError
 
 SNAPSHOT_FILE = Path(__file__).resolve().parent.parent.parent / "deploy" / "production" / "airbyte_snapshot.json"
@@ -66,28 +76,42 @@ class ServerConnection:
 
     def table(self, stream: str) -> str:
         """Return the name of a stream's table."""
-        return f"{self.prefix}{stream}"
+        return identifier(self.prefix + stream)
 
     def plans(self) -> list[StreamPlan]:
         """Return how each stream is landed, as the embedded engine plans it.
 
         Raises:
-            AirbyteError: two columns of a stream differ only in case, or have Airbyte's own names.
+            AirbyteError: two columns of a stream would be one, or have Airbyte's own names.
         """
-        return [
-            plan_stream(
-                {
-                    "name": stream.name,
-                    "namespace": stream.namespace or None,
-                    "json_schema": stream.json_schema,
-                    "supported_sync_modes": [stream.sync_mode],
-                    "source_defined_primary_key": stream.primary_key,
-                    "default_cursor_field": stream.cursor,
-                },
-                self.prefix,
+        return [plan_stream(self._entry(stream), self.prefix) for stream in self.streams]
+
+    def _entry(self, stream: ServerStream) -> dict[str, Any]:
+        """Return a stream as a catalog has it, with the names that its columns have where they land.
+
+        Raises:
+            AirbyteError: the destination makes one column of two.
+        """
+        landed = identifier if self.destination_type == BIGQUERY else str
+        properties = properties_of(stream.json_schema)
+        for one, _ in meeting([landed(column) for column in properties]):
+            both = [column for column in properties if landed(column).casefold() == one.casefold()]
+            raise AirbyteError(
+                f"Stream {stream.name} has columns {' and '.join(both)}, which land as one, {one}. "
+                "Deselect one of them in Airbyte.",
+                "config_error",
             )
-            for stream in self.streams
-        ]
+        return {
+            "name": stream.name,
+            "namespace": stream.namespace or None,
+            "json_schema": {
+                **stream.json_schema,
+                "properties": {landed(column): schema for column, schema in properties.items()},
+            },
+            "supported_sync_modes": [stream.sync_mode],
+            "source_defined_primary_key": [[landed(path[0]), *path[1:]] for path in stream.primary_key],
+            "default_cursor_field": [landed(step) for step in stream.cursor[:1]] + list(stream.cursor[1:]),
+        }
 
 
 @dataclass(frozen=True)
@@ -202,6 +226,13 @@ def connection_of(details: Mapping[str, Any], destination: Mapping[str, Any]) ->
             "table. Deselect one of them in Airbyte, or sync it by a connection with a prefix of its own.",
             "config_error",
         )
+    for one, other in meeting([connection.table(name) for name in names]):
+        streams = [name for name in names if connection.table(name) in (one, other)]
+        raise OneTableError(
+            f"Connection {connection.name} offers {' and '.join(streams)}, which would be one table, "
+            f"{SCHEMA}.{one}. Deselect one of them in Airbyte, or sync it by a connection with a prefix of its own.",
+            "config_error",
+        )
     return connection
 
 
@@ -268,6 +299,41 @@ def changes(kept: ServerConnection, live: ServerConnection, offered: Collection[
         if name not in before_by
     ]
     return found
+
+
+def catalog_changes(connection: Connection, catalog: Mapping[str, Any]) -> list[Change]:
+    """Say how a source's catalog differs from the committed one of an embedded connection, as `changes` does.
+
+    Raises:
+        AirbyteError: the committed catalog cannot be read, or a stream of either cannot be landed.
+    """
+    before = {plan.name: _embedded(plan) for plan in connection.plans()}
+    streams = catalog.get("streams") or []
+    offered = {str(entry.get("name")) for entry in streams if isinstance(entry, dict)}
+    wanted = [name for name in connection.streams or offered if name in offered]
+    now = {plan.name: _embedded(plan) for plan in select_streams(streams, wanted, connection.name, connection.prefix)}
+    found = []
+    for name, stream in before.items():
+        if name in now:
+            found += _stream_changes(stream, now[name])
+        else:
+            sentence = f"Stream {name} of {connection.name} is no longer in the source's catalog: it cannot be synced."
+            found.append(Change(name, sentence, breaking=True))
+    new = [name for name in now if name not in before]
+    return [*found, *(Change(name, f"Stream {name} of {connection.name} is new.", breaking=False) for name in new)]
+
+
+def _embedded(plan: StreamPlan) -> ServerStream:
+    configured = plan.configured()
+    return ServerStream(
+        name=plan.name,
+        json_schema=plan.entry.get("json_schema") or {},
+        sync_mode=configured["sync_mode"],
+        destination_sync_mode=configured["destination_sync_mode"],
+        namespace=plan.entry.get("namespace") or "",
+        cursor=plan.cursor,
+        primary_key=plan.primary_key,
+    )
 
 
 def gone(connection: ServerConnection, stream: str, offered: Collection[str]) -> str:

@@ -6,13 +6,11 @@ at its checkpoints, records and state together; so whatever is killed, the next 
 
 import contextlib
 import errno
-import fcntl
 import os
 import resource
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +18,12 @@ from typing import IO, Any
 
 from resources import ingestions
 from resources.airbyte import landing
-from resources.airbyte.landing import WHOLE_CONNECTION, Load, State, StreamPlan
+from resources.airbyte.configuration import Hider, secrets_in
+from resources.airbyte.landing import WHOLE_CONNECTION, Landed, Load, State
+from resources.airbyte.plans import SCHEMA, StreamPlan
+from resources.airbyte.private_folder import private_folder
 from resources.airbyte.protocol import AirbyteError, Connector, Records
+from resources.secrets import masked
 from resources.warehouse import WarehouseError, open_duckdb
 
 COMMIT_BYTES = 256 << 20
@@ -33,7 +35,6 @@ recording takes 9.4 CPU seconds, at 256 MiB 7.6.
 COMMIT_SECONDS = 60.0
 """How old a checkpoint may become before it is committed, for a source that is slow."""
 PROGRESS_SECONDS = 3.0
-WORK_DIR_PREFIX = ".airbyte-sync-"
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -41,8 +42,10 @@ DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class Job:
     """What to sync: a named connection's source, its streams, and where they go.
 
-    `config` is the source's configuration with its secrets filled in, `as_of` the instant it reads as of (None: now),
-    `time_limit` and `wait_seconds` (for the warehouse) are seconds.
+    `config` is the source's configuration with its secrets filled in, which `hide` hides in a text; `keep` keeps what
+    the source changes in it, and returns the names of that. `environment` names the variables that the connector gets
+    beside it. `as_of` is the instant that it reads as of (None: now); `time_limit` and `wait_seconds` (for the
+    warehouse) are seconds.
     """
 
     name: str
@@ -54,11 +57,17 @@ class Job:
     time_limit: float = 3600.0
     wait_seconds: float = 60.0
     commit_bytes: int = COMMIT_BYTES
+    environment: Sequence[str] = ()
+    hide: Hider = field(default_factory=Hider)
+    keep: Callable[[Mapping[str, Any]], list[str]] = lambda _: []
 
 
 @dataclass
 class StreamResult:
-    """What a sync did to one stream: records and bytes read, rows of the table after it, seconds it took."""
+    """What a sync did to one stream: records and bytes read, rows of the table after it, seconds it took.
+
+    `unlisted` counts the records that have a column which the catalog lacks, by column.
+    """
 
     plan: StreamPlan
     status: str = "NOT_STARTED"
@@ -67,6 +76,15 @@ class StreamResult:
     rows: int | None = None
     committed: bool = False
     seconds: float = 0.0
+    unlisted: "Counter[str]" = field(default_factory=Counter)
+
+    @property
+    def new_columns(self) -> str:
+        """Say which columns are new at the source, as the comparison with a server's snapshot does; "" if none is."""
+        if not self.unlisted:
+            return ""
+        counted = ", ".join(f"{column} ({count:,} records)" for column, count in sorted(self.unlisted.items()))
+        return f"New in {self.plan.name}: {counted}."
 
 
 @dataclass(frozen=True)
@@ -134,9 +152,9 @@ def sync(job: Job, reporter: Reporter | None = None) -> SyncResult:
         if not isinstance(failure, WarehouseError):
             # The sentence that is already there matters more than a second one about the record of syncs.
             with contextlib.suppress(WarehouseError, OSError):
-                note("failed", str(failure))
+                note("failed", job.hide(str(failure)))
         raise failure from error
-    note("succeeded", None)
+    note("succeeded", " ".join(new for result in results.values() if (new := result.new_columns)) or None)
     return SyncResult(
         streams=results,
         seconds=time.monotonic() - clock,
@@ -215,18 +233,32 @@ class _Run:
             for stream in self.job.streams:
                 landing.check_columns(connection, stream, self.job.name)
             state = landing.saved_state(connection, self.job.name, self.job.streams)
-        with _work_dir(Path(self.job.warehouse_path).parent) as folder:
+        with private_folder(Path(self.job.warehouse_path).parent) as folder:
             self.buffers = {
                 stream.name: _Buffer(folder / f"{index}.jsonl") for index, stream in enumerate(self.job.streams)
             }
-            connector = Connector(self.job.executable, self.job.config, folder, self.job.time_limit)
+            connector = Connector(
+                self.job.executable,
+                self.job.config,
+                folder,
+                self.job.time_limit,
+                environment=self.job.environment,
+                hide=self.job.hide,
+                keep=self._keep_config,
+            )
             catalog = {"streams": [stream.configured() for stream in self.job.streams]}
             try:
                 with connector.read(catalog, state, self._log) as messages:
                     for message in messages:
                         self._take(message)
-            except AirbyteError:
-                self._salvage()
+            except AirbyteError as error:
+                try:
+                    self._salvage()
+                except AirbyteError as second:
+                    # What stopped the source comes first; that its rest could not be kept is told behind it.
+                    raise AirbyteError(
+                        f"{error} What it had sent was not kept: {second}", error.failure_type
+                    ) from error
                 raise
             self._finish()
 
@@ -239,10 +271,12 @@ class _Run:
                     self._state(message["state"])
                 elif message["type"] == "TRACE":
                     self._trace(message["trace"])
+                elif message["type"] == "RECORD":
+                    raise ValueError("a record without a stream")
             except (KeyError, TypeError, AttributeError, ValueError) as error:
                 raise AirbyteError(
                     f"Expected a {message['type']} message of the Airbyte protocol, but {self.job.executable.name} "
-                    f"sent {str(message)[:300]}."
+                    f"sent {masked(self.job.hide(str(message)))[:300]}."
                 ) from error
         if time.monotonic() - self.reported_at > PROGRESS_SECONDS:
             self._report_progress()
@@ -296,7 +330,8 @@ class _Run:
     def _trace(self, trace: dict[str, Any]) -> None:
         if trace["type"] == "ESTIMATE":
             estimate = trace["estimate"]
-            self.estimates[estimate["name"]] = int(estimate.get("row_estimate") or 0)
+            # An estimate of the whole sync names no stream.
+            self.estimates[estimate.get("name") or ""] = int(estimate.get("row_estimate") or 0)
         if trace["type"] != "STREAM_STATUS":
             return
         name, status = trace["stream_status"]["stream_descriptor"]["name"], trace["stream_status"]["status"]
@@ -325,28 +360,37 @@ class _Run:
             states.append(self.whole_state)
             self.whole_state = None
         self.rejected.update(names)
-        rows = self._land(loads, states)
+        landed = self._land(loads, states)
         self.rejected.difference_update(names)
         self.committed_at = time.monotonic()
         for name in names:
             result = self.results[name]
-            result.rows, result.committed = rows[name], True
+            result.rows, result.committed = landed[name].rows, True
+            result.unlisted.update(landed[name].staged.unlisted)
+            for note in landed[name].staged.notes:
+                self._log("WARN", note)
             result.seconds = self.committed_at - self.began.get(name, self.committed_at)
             self.buffers[name].clear()
             if result.status == "COMPLETE":
                 self.reporter.progress(
                     f"{self.job.name}: {name} complete, {result.records:,} records read, {result.rows:,} rows in "
-                    f"{landing.SCHEMA}.{result.plan.table}"
+                    f"{SCHEMA}.{result.plan.table}"
                 )
                 self.reported_at = time.monotonic()
 
-    def _land(self, loads: Sequence[Load], states: Sequence[State]) -> dict[str, int]:
+    def _land(self, loads: Sequence[Load], states: Sequence[State]) -> dict[str, Landed]:
         import duckdb
 
         try:
             with open_duckdb(self.job.warehouse_path, wait_seconds=self.job.wait_seconds) as connection:
                 # Parsing on two threads costs a third more CPU time, which the connector needs.
                 connection.execute("set threads = 1")
+                for name, rows in landing.emptied(connection, loads).items():
+                    table = f"{SCHEMA}.{self.results[name].plan.table}"
+                    self._log(
+                        "WARN",
+                        f"{name}: the source sent no record, so {table} is empty now; it had {rows:,} rows before",
+                    )
                 return landing.commit(connection, self.job.name, loads, states)
         except duckdb.Error as error:
             raise AirbyteError(
@@ -386,6 +430,14 @@ class _Run:
             self.buffers[name].forget_after_checkpoint()
         if names:
             self._commit(names)
+
+    def _keep_config(self, config: Mapping[str, Any]) -> None:
+        self.job.hide.add(secrets_in(config))
+        names = self.job.keep(config)
+        self.reporter.progress(
+            f"{self.job.name}: the source changed {len(names)} values of its configuration ({', '.join(names)}); they "
+            "are kept for its next sync"
+        )
 
     def _log(self, level: str, text: str) -> None:
         self.reporter.log(level, text)
@@ -429,41 +481,8 @@ def _failure(job: Job, error: Exception, results: Mapping[str, StreamResult]) ->
             fate.append(f"{name} is as it was")
     incomplete = f" Not complete: {'; '.join(fate)}." if fate else ""
     kind = error.failure_type if isinstance(error, AirbyteError) else "system_error"
-    sentence = str(error) if str(error).endswith((".", "!", "?")) else f"{error}."
+    sentence = job.hide(str(error) if str(error).endswith((".", "!", "?")) else f"{error}.")
     return SyncFailedError(f"Sync {job.name}: {sentence}{incomplete}", kind, results)
-
-
-@contextlib.contextmanager
-def _work_dir(parent: Path) -> Iterator[Path]:
-    """Make a private folder beside the warehouse for configuration and buffered records, and remove it afterwards.
-
-    Beside the warehouse, because that disk is the one known to be large. A killed sync cannot remove its folder: the
-    next one does, telling the dead from the living by a lock, which the system takes away from the dead.
-    """
-    parent.mkdir(parents=True, exist_ok=True)
-    with _locked(parent):
-        for stale in parent.glob(f"{WORK_DIR_PREFIX}*"):
-            with contextlib.suppress(OSError), _locked(stale, wait=False):
-                shutil.rmtree(stale, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=WORK_DIR_PREFIX, dir=parent))
-        alive = contextlib.ExitStack()
-        alive.enter_context(_locked(folder))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        alive.close()
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold the lock of a folder; raise BlockingIOError if `wait` is False and another process holds it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _cpu_seconds() -> float:

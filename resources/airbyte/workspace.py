@@ -1,5 +1,6 @@
 """The embedded engine as a dagster-airbyte workspace: the same builder, translator and keys as with a server."""
 
+import contextlib
 import json
 import tempfile
 import uuid
@@ -15,10 +16,12 @@ from pydantic import Field, PrivateAttr
 
 from resources.airbyte import landing
 from resources.airbyte.connections import Connection, load_connections
-from resources.airbyte.landing import SCHEMA
+from resources.airbyte.plans import SCHEMA, StreamPlan, properties_of, refuse_meetings
 from resources.airbyte.protocol import AirbyteError, Connector
 from resources.airbyte.raw import RawWorkspace, named
+from resources.airbyte.snapshot import Change, catalog_changes
 from resources.airbyte.sync import Job, Reporter, StreamResult, SyncFailedError, SyncResult, sync
+from resources.company import company
 from resources.warehouse import WarehouseError, open_duckdb
 
 CONNECTION_IDS = uuid.UUID("5b1f3e0e-3a53-4a39-9a0c-2f6a8f0f7f5e")
@@ -99,14 +102,43 @@ class EmbeddedAirbyteWorkspace(RawWorkspace):
         Raises:
             AirbyteError: there is no such connection, or the source failed.
         """
+        return self.keep_catalog(name, self.asked(name))
+
+    def keep_catalog(self, name: str, catalog: Mapping[str, Any]) -> Path:
+        """Write a connection's catalog where definitions load it from, and return that file."""
         connection = self._known(name)
+        half = connection.own_catalog.with_suffix(".new")
+        half.write_text(json.dumps(catalog, indent=1) + "\n", encoding="utf-8")
+        return half.replace(connection.own_catalog)
+
+    def differences(self, name: str, catalog: Mapping[str, Any]) -> list[Change]:
+        """Say how a source's catalog differs from the committed one of a connection; not at all if there is none.
+
+        Raises:
+            AirbyteError: there is no such connection, or a stream of either catalog cannot be landed.
+        """
+        connection = self._known(name)
+        return catalog_changes(connection, catalog) if connection.catalog_file.exists() else []
+
+    def asked(self, name: str) -> dict[str, Any]:
+        """Return the catalog that the source of a connection answers.
+
+        Raises:
+            AirbyteError: there is no such connection, or the source failed.
+        """
+        connection = self._known(name)
+        configuration = connection.configuration(self.clock.now(), self._kept_configurations())
         with tempfile.TemporaryDirectory() as folder:
             connector = Connector(
-                connection.executable, connection.filled_config(self.clock.now()), Path(folder), self.sync_time_limit
+                connection.executable,
+                configuration.given(),
+                Path(folder),
+                self.sync_time_limit,
+                environment=connection.environment,
+                hide=configuration.hides(),
+                keep=configuration.keep,
             )
-            catalog = connector.discover(lambda _level, _text: None)
-        connection.catalog_file.write_text(json.dumps(catalog, indent=1) + "\n", encoding="utf-8")
-        return connection.catalog_file
+            return connector.discover(lambda _level, _text: None)
 
     def reset(self, name: str, stream: str) -> None:
         """Drop the table and the state of a stream, so that the next sync reads it from the start.
@@ -122,6 +154,38 @@ class EmbeddedAirbyteWorkspace(RawWorkspace):
             )
         with open_duckdb(self.warehouse_path, wait_seconds=self.wait_seconds) as connection:
             landing.reset(connection, name, plans[stream])
+
+    def shown(self, connection: Connection) -> list[Mapping[str, Any]]:
+        """Return the catalog's entries of a connection's streams, as assets: the graph has each table once.
+
+        Two sources of one table are refused when either is synced; definitions load with the first of them.
+        """
+        taken = set(company().tables)
+        for name, other in self.connections().items():
+            if name == connection.name:
+                break
+            taken |= set(other.tables())
+        return [entry for table, entry in connection.tables().items() if table not in taken]
+
+    def _plans(self, connection: Connection) -> list[StreamPlan]:
+        """Return the streams to be synced.
+
+        Raises:
+            AirbyteError: one cannot be landed, or something else lands in its table.
+        """
+        plans = connection.plans()
+        mine = [(f"stream {plan.name} of connection {connection.name}", plan.table) for plan in plans]
+        others = [(f"[tables.{table}] of the company's file", table) for table in company().tables]
+        for name, other in self.connections().items():
+            # A connection whose catalog cannot be read says so when it is synced itself.
+            with contextlib.suppress(AirbyteError):
+                others += [(f"connection {name}", table) for table in other.tables() if name != connection.name]
+        for one in others:
+            refuse_meetings([*mine, one])
+        return plans
+
+    def _kept_configurations(self) -> Path:
+        return Path(self.warehouse_path).parent / "airbyte"
 
     def _known(self, name: str) -> Connection:
         return named(self.connections(), name)
@@ -142,11 +206,15 @@ class EmbeddedAirbyteWorkspace(RawWorkspace):
                 "again: set the clock forward, or start anew with another BATON_HOME. Nothing was changed.",
                 "config_error",
             )
+        configuration = connection.configuration(now, self._kept_configurations())
         return Job(
             name=connection.name,
             executable=connection.executable,
-            config=connection.filled_config(now),
-            streams=connection.plans(),
+            config=configuration.given(),
+            environment=connection.environment,
+            hide=configuration.hides(),
+            keep=configuration.keep,
+            streams=self._plans(connection),
             warehouse_path=self.warehouse_path,
             as_of=now if connection.follows_clock else None,
             time_limit=self.sync_time_limit,
@@ -181,10 +249,16 @@ class EmbeddedClient:
             "syncCatalog": {
                 "streams": [
                     {
-                        "stream": {"name": plan.name, "jsonSchema": plan.entry["json_schema"]},
+                        "stream": {
+                            "name": entry["name"],
+                            "jsonSchema": {
+                                **(entry.get("json_schema") or {}),
+                                "properties": properties_of(entry.get("json_schema")),
+                            },
+                        },
                         "config": {"selected": True},
                     }
-                    for plan in connection.plans()
+                    for entry in self._workspace.shown(connection)
                 ]
             },
         }
@@ -254,6 +328,7 @@ def _metadata(result: StreamResult, whole: SyncResult | None) -> dict[str, Any]:
         "airbyte/bytes": result.bytes,
         "airbyte/records_per_second": round(result.records / result.seconds) if result.seconds else None,
         "airbyte/status": result.status,
+        "airbyte/new_columns": result.new_columns or None,
     }
     if whole is not None:
         metadata["airbyte/cpu_seconds"] = round(whole.cpu_seconds, 2)

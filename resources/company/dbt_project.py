@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from resources.company.canonical import TABLES
-from resources.company.choice import CompanyError
+from resources.company.choice import FILE, CompanyError, place_of
 from resources.company.documentation import fitted
 from resources.company.model import Company
 from resources.company.owners import name_owners
@@ -97,10 +97,10 @@ def _require_staging(company: Company, folder: Path) -> None:
         if table.part == "campaigns" and company.campaigns and not (folder / "staging" / f"{table.name}.sql").exists()
     ]
     if lacking:
+        place = place_of(folder)
         raise CompanyError(
-            f"companies/{folder.name}/company.toml says `campaigns = true`, which needs {', '.join(lacking)} in "
-            f"companies/{folder.name}/staging/, and they are not there. Write them (docs/canonical_tables.md has their "
-            "columns), or take the line out."
+            f"{place}/{FILE} says `campaigns = true`, which needs {', '.join(lacking)} in {place}/staging/, and they "
+            "are not there. Write them (docs/canonical_tables.md has their columns), or take the line out."
         )
 
 

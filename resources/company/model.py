@@ -300,6 +300,9 @@ class Connector(Strict):
     config: dict[str, Any] = Field(
         default_factory=dict, description="Its configuration; `${env:NAME}` is a secret, `${clock}` the present."
     )
+    environment: tuple[str, ...] = Field(
+        (), description="Variables of the environment that the connector gets beside its configuration."
+    )
     fresh_days: dict[str, float] = Field(
         default_factory=dict, description="By stream: how old its table may get. Default: 2."
     )

@@ -4,6 +4,7 @@ A naive datetime is a date, one with a zone an instant in UTC; NaN and None are 
 need on their way into any engine; an engine's own names of types belong to that engine.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from resources.warehouse.contract import WarehouseError, calendar_days, lower_names
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def arrow_of(frame: "pd.DataFrame") -> "pa.Table":
+def arrow_of(frame: "pd.DataFrame", known: "Mapping[str, str] | None" = None) -> "pa.Table":
     """Return a frame as an Arrow table of few types; column names in lower case.
 
-    The types are int64, double, string, boolean, date32 and timestamps of microseconds in UTC.
+    The types are int64, double, string, boolean, date32 and timestamps of microseconds in UTC. All values of a column
+    decide its type, not its first ones. A column of objects without any value has no type of its own: it gets the one
+    that `known` (the contract's type by column) says, else text.
 
     Raises:
         WarehouseError: a column holds something else, or a time of day without a zone.
@@ -38,8 +41,26 @@ def arrow_of(frame: "pd.DataFrame") -> "pa.Table":
             ) from error
         if isinstance(column, pa.ChunkedArray):
             column = column.combine_chunks()
-        columns[str(name)] = _plain(str(name), column, is_day=str(name) in days)
+        if pa.types.is_null(column.type):
+            # There is no column of no type.
+            columns[str(name)] = column.cast(_declared((known or {}).get(str(name), "varchar")))
+        else:
+            columns[str(name)] = _plain(str(name), column, is_day=str(name) in days)
     return pa.table(columns)
+
+
+def _declared(kind: str) -> "pa.DataType":
+    """Return the type of a column that the contract calls `kind`; of one that it does not know, text."""
+    import pyarrow as pa
+
+    return {
+        "bigint": pa.int64(),
+        "integer": pa.int64(),
+        "double": pa.float64(),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
+        "timestamp with time zone": pa.timestamp("us", tz="UTC"),
+    }.get(kind.lower(), pa.string())
 
 
 def _plain(name: str, column: "pa.Array", *, is_day: bool) -> "pa.Array":
@@ -53,9 +74,6 @@ def _plain(name: str, column: "pa.Array", *, is_day: bool) -> "pa.Array":
     if pa.types.is_timestamp(kind):
         # As the engines keep it: BigQuery knows nothing finer than microseconds.
         return column.cast(pa.timestamp("us", tz="UTC"), safe=False)
-    if pa.types.is_null(kind):
-        # A text column without a value; there is no column of no type.
-        return column.cast(pa.string())
     if pa.types.is_integer(kind):
         return column.cast(pa.int64())
     if pa.types.is_floating(kind):

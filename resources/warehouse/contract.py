@@ -263,6 +263,17 @@ def share_within(there: int, limit: int) -> float:
     return share
 
 
+def plain_value(value: Any) -> Any:
+    """Return a parameter as Python's own kind of value: NumPy's numbers, texts and times are no kind of any engine."""
+    import pandas as pd
+
+    if value is pd.NA or value is pd.NaT:
+        return None
+    if getattr(getattr(value, "dtype", None), "kind", "") == "M":
+        return pd.Timestamp(value)
+    return value.item() if hasattr(value, "item") else value
+
+
 def lower_names(frame: "pd.DataFrame") -> "pd.DataFrame":
     """Return the frame with lower-case column names."""
     return frame.rename(columns=str.lower)
@@ -276,7 +287,7 @@ def refuse_unexpected_values(frame: "pd.DataFrame", table: str, column: str, val
     """
     import pandas as pd
 
-    wanted = {pd.Timestamp(value) if isinstance(value, date) else value for value in values}
+    wanted = {pd.Timestamp(value) if isinstance(value, date) else value for value in map(plain_value, values)}
     unexpected = set(frame[column].unique()) - wanted
     if unexpected:
         raise WarehouseError(

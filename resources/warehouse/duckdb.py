@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resources.folders import make_private
+from resources.warehouse.arrow import arrow_of
 from resources.warehouse.contract import (
     POPULATION,
     LocalWarehouse,
@@ -22,8 +23,8 @@ from resources.warehouse.contract import (
     Warehouse,
     WarehouseBusyError,
     WarehouseError,
-    calendar_days,
     lower_names,
+    plain_value,
     quoted,
     refuse_unexpected_values,
 )
@@ -177,14 +178,14 @@ class DuckDBWarehouse(Warehouse):
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> "pd.DataFrame":
         """Return the rows of `sql` as a DataFrame with lower-case column names; opens the file read-only."""
         with self.connect() as connection:
-            frame = connection.execute(sql, list(parameters)).fetchdf()
+            frame = connection.execute(sql, _plain(parameters)).fetchdf()
         frame.columns = frame.columns.str.lower()
         return frame
 
     def batches(self, sql: str, parameters: Sequence[Any] = ()) -> "Generator[pd.DataFrame, None, None]":
         """Yield the rows of `sql` in frames of some 200,000 rows; the file is open read-only meanwhile."""
         with self.connect() as connection:
-            connection.execute(sql, list(parameters))
+            connection.execute(sql, _plain(parameters))
             while len(frame := connection.fetch_df_chunk(BATCH_VECTORS)):
                 frame.columns = frame.columns.str.lower()
                 yield frame
@@ -243,7 +244,7 @@ class DuckDBWarehouse(Warehouse):
     def replace_table(self, schema: str, table: str, frame: "pd.DataFrame") -> int:
         """Replace the whole table by `frame` (empty allowed) in one transaction; return its row count."""
         with self.transaction() as connection:
-            _offer(connection, frame)
+            _offer(connection, frame, schema, table)
             connection.execute(f"create schema if not exists {quoted(schema)}")
             connection.execute(f"create or replace table {_name(schema, table)} as select * from _new_rows")
             return _count(connection, schema, table)
@@ -255,7 +256,7 @@ class DuckDBWarehouse(Warehouse):
         frame = lower_names(frame)
         refuse_unexpected_values(frame, f"{schema}.{table}", column, values)
         with self.transaction() as connection:
-            _offer(connection, frame)
+            _offer(connection, frame, schema, table)
             return _replace(connection, schema, table, column, values)
 
     def replace_partitions_by(
@@ -286,17 +287,28 @@ def _name(schema: str, table: str) -> str:
     return f"{quoted(schema)}.{quoted(table)}"
 
 
-def _offer(connection: "duckdb.DuckDBPyConnection", frame: "pd.DataFrame") -> None:
-    """Make a frame readable as `_new_rows`, naive datetimes as dates."""
-    frame = lower_names(frame)
-    days = calendar_days(frame)
-    # Of a text column without a value DuckDB would make a column of no type, which takes no text later.
-    texts = [str(name) for name, kind in frame.dtypes.items() if str(kind) == "object" and frame[name].isna().all()]
-    casts = [f"cast({quoted(name)} as date) as {quoted(name)}" for name in days]
-    casts += [f"cast({quoted(name)} as varchar) as {quoted(name)}" for name in texts]
-    connection.register("_offered", frame)
-    replaced = f" replace ({', '.join(casts)})" if casts else ""
-    connection.execute(f"create or replace temp view _new_rows as select *{replaced} from _offered")
+def _plain(parameters: Sequence[Any]) -> list[Any]:
+    return [plain_value(value) for value in parameters]
+
+
+def _offer(connection: "duckdb.DuckDBPyConnection", frame: "pd.DataFrame", schema: str, table: str) -> None:
+    """Make the frame readable as `_new_rows`, with types that follow from all its values and from the table's."""
+    known: dict[str, str] = {}
+    # Asking takes twenty milliseconds, and only a column without any value has no type of its own.
+    if any(str(kind) == "object" and frame[name].isna().all() for name, kind in frame.dtypes.items()):
+        known = _types(connection, schema, table)
+    connection.register("_new_rows", arrow_of(frame, known))
+
+
+def _types(connection: "duckdb.DuckDBPyConnection", schema: str, table: str) -> dict[str, str]:
+    """Return the types of a table's columns; none if it is not there."""
+    return dict(
+        connection.execute(
+            "select lower(column_name), data_type from information_schema.columns where table_schema = ? and "
+            "table_name = ?",
+            [schema, table],
+        ).fetchall()
+    )
 
 
 def _replace(
@@ -306,15 +318,27 @@ def _replace(
     connection.execute(f"create schema if not exists {quoted(schema)}")
     name = _name(schema, table)
     connection.execute(f"create table if not exists {name} as select * from _new_rows limit 0")
-    have = {row[0] for row in connection.execute(f"select column_name from (describe {name})").fetchall()}
+    have = dict(connection.execute("select lower(name), type from pragma_table_info(?)", [name]).fetchall())
     for new, kind in connection.execute("select column_name, column_type from (describe _new_rows)").fetchall():
         if new not in have:
             connection.execute(f"alter table {name} add column {quoted(new)} {kind}")
+        elif have[new] == "VARCHAR" != kind and _gets_its_first_value(connection, name, new):
+            # It became text for want of a value, and this is the first one.
+            connection.execute(f"alter table {name} alter {quoted(new)} type {kind}")
     if len(values):
         marks = ", ".join("?" for _ in values)
-        connection.execute(f"delete from {name} where {quoted(column)} in ({marks})", list(values))
+        connection.execute(f"delete from {name} where {quoted(column)} in ({marks})", _plain(values))
     connection.execute(f"insert into {name} by name select * from _new_rows")
     return _count(connection, schema, table)
+
+
+def _gets_its_first_value(connection: "duckdb.DuckDBPyConnection", name: str, column: str) -> bool:
+    """Tell whether a column of a table has no value, and `_new_rows` has one."""
+    counted = [
+        connection.execute(f"select 1 from {rows} where {quoted(column)} is not null limit 1").fetchone()
+        for rows in (name, "_new_rows")
+    ]
+    return counted[0] is None and counted[1] is not None
 
 
 def _exists(connection: "duckdb.DuckDBPyConnection", schema: str, table: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from resources.warehouse.contract import LocalWarehouse, SourceTable, arrival_of, quoted
+from resources.warehouse.contract import LocalWarehouse, SourceTable, arrival_of, plain_value, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,13 +42,14 @@ class DuckDBSource:
         """Return the rows of a query."""
         with self.warehouse.connect() as connection:
             connection.execute("set timezone = 'UTC'")
-            return connection.execute(sql, list(parameters)).fetchdf()
+            return connection.execute(sql, [plain_value(one) for one in parameters]).fetchdf()
 
     def arrow_batches(self, sql: str, parameters: Sequence[Any] = ()) -> "Iterator[pa.RecordBatch]":
         """Yield the rows of a query as they come; in any order, so that all cores read."""
         with self.warehouse.connect() as connection:
             connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false")
-            yield from connection.sql(sql, params=list(parameters) or None).to_arrow_reader(BATCH_ROWS)
+            given = [plain_value(one) for one in parameters]
+            yield from connection.sql(sql, params=given or None).to_arrow_reader(BATCH_ROWS)
 
     def sampled(self, column: str, share: float) -> str:
         """Return the condition that a share of a column's values meet."""

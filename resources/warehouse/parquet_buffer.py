@@ -43,6 +43,7 @@ def buffered(frames: "Iterable[pd.DataFrame]", check: "Callable[[pd.DataFrame], 
                 if writer is None:
                     writer = pq.ParquetWriter(path, part.schema)
                 try:
+                    _refuse_numbers_as_text(part, writer.schema)
                     writer.write_table(part.select(writer.schema.names).cast(writer.schema))
                 except (KeyError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                     raise WarehouseError(
@@ -54,6 +55,20 @@ def buffered(frames: "Iterable[pd.DataFrame]", check: "Callable[[pd.DataFrame], 
             if writer is not None:
                 writer.close()
         yield None if writer is None else Buffered(path, writer.schema, rows)
+
+
+def _refuse_numbers_as_text(part: "pa.Table", schema: "pa.Schema") -> None:
+    """Refuse a piece that would become text because the first one had no value there.
+
+    Raises:
+        pa.ArrowInvalid: there is such a column.
+    """
+    import pyarrow as pa
+
+    texts = {field.name for field in schema if pa.types.is_string(field.type)}
+    for field in part.schema:
+        if field.name in texts and not pa.types.is_string(field.type):
+            raise pa.ArrowInvalid(f"column {field.name} is text in the first piece and {field.type} in another.")
 
 
 def replace_by_buffer(

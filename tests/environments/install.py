@@ -51,6 +51,13 @@ ENVIRONMENTS = {
         ["requirements.lock", "any-python.lock", "repairs.py"],
         _fill_emulator,
     ),
+    "source_declarative": Environment(
+        str(HERE / "source_declarative"),
+        "source_declarative",
+        "Airbyte's runner of declarative sources",
+        ["requirements.lock"],
+        _fill,
+    ),
     "source_faker": Environment(
         str(HERE / "source_faker"), "source_faker", "a source of Airbyte's", ["requirements.lock"], _fill
     ),

@@ -94,3 +94,16 @@ def test_more_rows_than_are_read_at_once_replace_a_cutoff_and_are_read_meanwhile
     assert found["n"].tolist() == [1, 300_000]
     assert 0 < found["told"].iloc[1] < 300_000
     assert warehouse.replace_partitions_by("p", "t", iter([]), column="cutoff_date", values=[monday]) == 1
+
+
+def test_a_column_that_nobody_declared_gets_the_kind_of_its_first_value(warehouse):
+    no_text = pd.Series([float("nan")])
+    for day, score in ((2, pd.Series([None], dtype=object)), (9, no_text), (16, pd.Series([2.5]))):
+        frame = pd.DataFrame({"cutoff_date": [pd.Timestamp(f"2017-01-{day:02}")], "score": score, "why": no_text})
+        frame["why"] = frame["why"].astype(object if day == 2 else float)
+        warehouse.replace_partitions("p", "t", frame, column="cutoff_date", values=[date(2017, 1, day)])
+    assert warehouse.read("select sum(score) as score from p.t")["score"].tolist() == [2.5]
+    # A column of which nothing is known yet may still become text.
+    said = rows("2017-01-23", why="because")
+    warehouse.replace_partitions("p", "t", said, column="cutoff_date", values=[date(2017, 1, 23)])
+    assert warehouse.read("select max(why) as why from p.t")["why"].tolist() == ["because"]

@@ -1,6 +1,7 @@
 """The registry: aliases decide, files are trusted only as far as our list, damage is a sentence."""
 
 import shutil
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from sklearn.preprocessing import FunctionTransformer
 from support.registered import fitted, log, registry_of
 
-from resources.registry import CHALLENGER, CHAMPION, ModelRegistry, RegistryError
+from resources.registry import CHALLENGER, CHAMPION, ModelRegistry, RegistryError, empty_database
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +153,26 @@ def test_a_damaged_database_is_a_sentence_that_says_how_it_heals(registered_home
     (home / "mlflow.db").write_bytes(b"no database" * 1000)
     with pytest.raises(RegistryError, match="not a database.*make restore FROM=.*move the file away, and `make run`"):
         registry_of(home).by_alias(CHAMPION)
+
+
+def tables_of(file: Path) -> dict[str, str]:
+    with sqlite3.connect(file) as connection:
+        return dict(connection.execute("select name, sql from sqlite_master where sql is not null"))
+
+
+def test_the_empty_database_that_an_environment_keeps_has_mlflows_tables_and_nothing_in_them(registry, tmp_path):
+    # By now MLflow has opened the registry's own, and accepts it as being of its version.
+    registry.by_alias(CHAMPION)
+    kept = empty_database(tmp_path)
+    assert kept is not None
+    assert tables_of(kept) == tables_of(Path(registry.tracking_uri.removeprefix("sqlite:///")))
+    with sqlite3.connect(kept) as connection:
+        assert connection.execute("select count(*) from experiments").fetchone() == (0,)
+    # Made once; what is beside it is whole or not there.
+    assert empty_database(tmp_path) == kept
+    assert list(tmp_path.iterdir()) == [kept]
+
+
+def test_an_environment_that_can_keep_nothing_leaves_it_to_mlflow(tmp_path):
+    (tmp_path / "share").write_text("a file, where a folder would have to be made")
+    assert empty_database(tmp_path / "share" / "baton") is None

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from resources.warehouse.contract import WarehouseError
+from resources.warehouse.contract import WarehouseError, plain_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,12 @@ TYPES = {
     "timestamp with time zone": "TIMESTAMP",
 }
 """The contract's type names."""
+
+CONTRACT_NAMES = {
+    **{theirs: ours for ours, theirs in TYPES.items()},
+    "INT64": "bigint",
+}
+"""What the contract calls BigQuery's types."""
 
 OLD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 """BigQuery's interface still answers with these."""
@@ -123,7 +129,7 @@ def array_parameter(values: Sequence[Any]) -> Any:
 
 
 def _typed(value: Any) -> tuple[str, Any]:
-    value = value.item() if hasattr(value, "item") else value
+    value = plain_value(value)
     if isinstance(value, bool):
         return "BOOL", value
     if isinstance(value, int):

@@ -23,6 +23,7 @@ from resources.warehouse.bigquery.errors import UNCHANGED, ChangedTableError, in
 from resources.warehouse.bigquery.jobs import CANCELLING_SECONDS, REQUEST_SECONDS, UPLOAD_SECONDS, patience, run_to_end
 from resources.warehouse.bigquery.statements import create_statement, load_config, merge_statement, table_of
 from resources.warehouse.bigquery.types import (
+    CONTRACT_NAMES,
     array_parameter,
     bigquery_type,
     current_type,
@@ -258,8 +259,8 @@ class BigQueryWarehouse(Warehouse):
 
     def replace_table(self, schema: str, table: str, frame: "pd.DataFrame") -> int:
         """Replace the whole table by `frame` (empty allowed) in one job; return its row count."""
-        rows = arrow_of(frame)
         with self.connect(f"replacing {schema}.{table}", unchanged="The previous table is intact.") as client:
+            rows = arrow_of(frame, self._declared(client, self._name(schema, table)))
             self.ensure_dataset(client, schema)
             if rows.num_rows:
                 self._load(client, parquet_of(rows), self._name(schema, table), schema_of(rows.schema))
@@ -405,6 +406,15 @@ class BigQueryWarehouse(Warehouse):
     def _create(self, client: Any, schema: str, table: str, kinds: Mapping[str, str]) -> None:
         """Create an empty table unless it is there; no job, and so no charge."""
         client.create_table(table_of(self._name(schema, table), kinds), exists_ok=True, **self.asked())
+
+    def _declared(self, client: Any, name: str) -> dict[str, str]:
+        """Return the contract's types of a table's columns; none if it is not there."""
+        from google.api_core.exceptions import NotFound
+
+        try:
+            return {column: CONTRACT_NAMES.get(kind, "varchar") for column, kind in self._columns(client, name).items()}
+        except NotFound:
+            return {}
 
     def _columns(self, client: Any, name: str) -> dict[str, str]:
         table = client.get_table(name, **self.asked())

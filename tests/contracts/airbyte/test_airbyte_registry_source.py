@@ -8,17 +8,25 @@ from typing import Any
 import pytest
 from airbyte_world import CONNECTOR, World
 from environments.install import python_of
+from paging_api import Shop, manifest, serve
+
+from resources.environment import variables
 
 pytestmark = pytest.mark.slow(minutes=2)
 
 
-def test_a_source_from_the_package_registry_is_synced(world: World) -> None:
-    folder = world.folder / "connectors" / "source-faker"
+def published(world: World, environment: str, source: str, **more: Any) -> None:
+    """Do what the page says of a published connector: its block, and its environment as `make setup` makes it."""
+    folder = world.folder / "connectors" / source
     folder.mkdir(parents=True)
-    (folder / ".venv").symlink_to(python_of("source_faker").parents[1])
-    row = {"source": "source-faker", "package": "airbyte-source-faker", "streams": ["users", "purchases"]}
-    row["config"] = {"count": 300, "seed": 7}
+    (folder / ".venv").symlink_to(python_of(environment).parents[1])
+    row = {"source": source, "package": f"airbyte-{source}", **more}
     (world.folder / "connections.json").write_text(json.dumps({"shop": row}))
+
+
+def test_a_source_from_the_package_registry_is_synced(world: World) -> None:
+    config = {"count": 300, "seed": 7, "parallelism": 1}
+    published(world, "source_faker", "source-faker", streams=["users", "purchases"], config=config)
     # What a published source offers is the connection's affair, and stands with the company.
     assert world.workspace().discover("shop") == world.folder / "shop.catalog.json"
 
@@ -32,6 +40,39 @@ def test_a_source_from_the_package_registry_is_synced(world: World) -> None:
     second = world.sync()
     assert second.streams["users"].rows == 300
     assert world.rows("select count(*) from raw.purchases") == before
+
+
+def test_a_declarative_source_is_synced_over_pages_pauses_and_broken_answers(world: World) -> None:
+    # The server asks for patience on the second page, and breaks down amid the lines of the orders.
+    shop = Shop(
+        [{"id": number, "updated_at": f"2024-01-{number:02}T00:00:00Z", "note": "x"} for number in range(1, 6)],
+        faults={("/orders", 2): 429, ("/orders/3/lines", 1): 500},
+    )
+    server = serve(shop)
+    try:
+        config = {"url": f"http://127.0.0.1:{server.server_port}", "token": "${env:BATON_TEST_TOKEN}"}
+        config["__injected_declarative_manifest"] = manifest()
+        published(world, "source_declarative", "source-declarative-manifest", config=config)
+        with variables({"BATON_TEST_TOKEN": "open sesame"}):
+            assert world.workspace().discover("shop") == world.folder / "shop.catalog.json"
+            first = world.sync()
+            assert (first.streams["orders"].rows, first.streams["order/lines"].rows) == (5, 10)
+            assert world.rows("select count(*), round(sum(amount), 9) from raw.order_lines") == [(10, 31.5)]
+            assert shop.asked["/orders/3/lines"] == 2
+            assert shop.tokens == {"Bearer open sesame"}
+
+            # The next sync goes on from its cursor: what changed replaces its row.
+            shop.orders[1] |= {"updated_at": "2024-02-01T00:00:00Z", "note": "changed"}
+            shop.orders.append({"id": 6, "updated_at": "2024-02-02T00:00:00Z", "note": "new"})
+            second = world.sync()
+        assert second.streams["orders"].records < 6
+        assert world.rows("select id, note from raw.orders where note <> 'x' order by id") == [
+            (2, "changed"),
+            (6, "new"),
+        ]
+        assert world.rows("select count(*) from raw.orders") == [(6,)]
+    finally:
+        server.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -128,11 +128,10 @@ def test_a_stream_that_the_source_does_not_offer_is_named(world: World) -> None:
 
 def test_a_missing_catalog_says_how_to_make_it_and_discover_makes_it(world: World) -> None:
     world.says([PEOPLE], ADA, DONE)
-    file = world.executable.parents[2] / "catalog.json"
-    file.unlink()
+    (world.executable.parents[2] / "catalog.json").unlink()
     with pytest.raises(AirbyteError, match=r"python -m resources\.airbyte discover shop"):
         world.sync()
-    assert world.workspace().discover("shop") == file
+    assert world.workspace().discover("shop") == world.folder / "shop.catalog.json"
     world.sync()
     assert people(world) == [(1,)]
 

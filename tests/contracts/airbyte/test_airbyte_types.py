@@ -182,4 +182,4 @@ def test_odd_names_are_only_names(world: World) -> None:
         [stream("select; drop", {odd: integer()})], ["select; drop", {odd: 1}], status("select; drop", "COMPLETE")
     )
     world.sync()
-    assert world.rows('select * exclude (_airbyte_raw_id) from raw."select; drop"')[0][0] == 1
+    assert world.rows("select * exclude (_airbyte_raw_id) from raw.select__drop")[0][0] == 1

@@ -1,6 +1,7 @@
 """What the graph learns of a server's connections: tables, keys, plans, and whether a day has passed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -8,6 +9,7 @@ import pytest
 from contracts.airbyte_server.remote_world import ORDERS, PEOPLE, SHOP, Remote, renamed
 from contracts.airbyte_server.server import Fault
 
+from assets.company.airbyte import airbyte_assets
 from resources.airbyte import AirbyteError
 
 
@@ -31,6 +33,19 @@ def test_a_prefix_is_part_of_the_key(serve: Callable[..., Remote]) -> None:
     assert "tables of shop to begin with 'shop_', but the connection's prefix is 'other_'" in (
         remote.materialise().sentence
     )
+
+
+def test_names_of_any_letters_are_those_that_airbytes_destination_makes_of_them(serve: Callable[..., Remote]) -> None:
+    schema = {"type": "object", "properties": {"Order-Nr.": {"type": "integer"}, "größe": {"type": "string"}}}
+    orders = replace(ORDERS, name="crm/orders", json_schema=schema, primary_key=[["Order-Nr."]], cursor=["größe"])
+    remote = serve(renamed(SHOP, streams=[orders]))
+    assert set(remote.materialise().metadata) == {"crm_orders"}
+    [plan] = remote.workspace.connections()["shop"].plans()
+    assert list(plan.columns) == ["Order_Nr_", "gro_e"]
+    assert (plan.primary_key, plan.cursor) == ((("Order_Nr_",),), ("gro_e",))
+    [spec] = [spec for assets in airbyte_assets(remote.workspace) for spec in assets.specs]
+    columns = spec.metadata["dagster/column_schema"].columns
+    assert [column.name for column in columns][:2] == ["Order_Nr_", "gro_e"]
 
 
 def test_a_sensor_learns_whether_a_day_has_passed_since_the_last_sync(serve: Callable[..., Remote]) -> None:

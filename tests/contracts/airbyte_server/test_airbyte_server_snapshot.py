@@ -307,6 +307,16 @@ def test_every_page_of_connections_is_read(start: Callable[..., AirbyteServer], 
             "raw.people comes from shop and kiosk. Give one of them a prefix",
         ),
         (
+            [renamed(SHOP, streams=[PEOPLE, replace(PEOPLE, name="People")])],
+            ["shop"],
+            "shop offers people and People, which would be one table, raw.people",
+        ),
+        (
+            [SHOP, renamed(CAFE, streams=[replace(PEOPLE, name="People")])],
+            ["shop", "cafe"],
+            "raw.People comes from shop and cafe. Give one of them a prefix",
+        ),
+        (
             [renamed(SHOP, streams=[PEOPLE, replace(PEOPLE, namespace="b")])],
             ["shop"],
             "shop offers people in more than one namespace",

@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import pytest
 from environments.emulator import PROJECT, Emulator
@@ -336,6 +337,7 @@ def test_pieces_that_break_off_or_do_not_fit_replace_nothing(warehouse, p):
         "Expected only rows with cutoff_date in": iter([rows(monday, a=1), rows(MONDAYS[0], a=1)]),
         "columns and types of the first": iter([rows(monday, a=1), rows(monday, b=1)]),
         "columns and types of the first.*text": iter([rows(monday, a=1), rows(monday, a="text")]),
+        "a is text in the first piece and double": iter([rows(monday, a=None), rows(monday, a=2.5)]),
     }
     for message, pieces in given.items():
         with pytest.raises((WarehouseError, RuntimeError), match=message):
@@ -436,3 +438,55 @@ def test_the_local_file_holds_what_is_judged_whole_or_a_share_of_the_customers(w
     judged = f"select * from raw.lines where customer_id is null or {warehouse.sampled('customer_id', 0.25)}"
     assert differences(local.read("select * from raw.lines"), warehouse.read(judged)) == {}
     assert local.row_count("raw", "products") == 2
+
+
+LATE = 30_000
+"""Rows before the first value of another kind: more than any engine takes as a sample."""
+
+
+def test_a_column_of_objects_keeps_a_late_fraction(warehouse, p):
+    values = pd.Series([1] * LATE + [2.5, None], dtype=object)
+    warehouse.replace_table(p, "t", pd.DataFrame({"a": values}))
+    assert warehouse.read(f"select sum(a) as a from {p}.t")["a"].tolist() == [LATE + 2.5]
+    late = pd.DataFrame({"a": values, "k": 1})
+    warehouse.replace_partitions(p, "other", late, column="k", values=[1])
+    assert warehouse.read(f"select max(a) as a from {p}.other")["a"].tolist() == [2.5]
+
+
+def test_a_column_of_two_kinds_is_refused_and_nothing_changes(warehouse, p):
+    warehouse.replace_table(p, "t", pd.DataFrame({"a": [1]}))
+    with pytest.raises(WarehouseError, match="Expected one kind of value in column a"):
+        warehouse.replace_table(p, "t", pd.DataFrame({"a": pd.Series([1] * LATE + ["x"], dtype=object)}))
+    assert warehouse.read(f"select a from {p}.t")["a"].tolist() == [1]
+
+
+@pytest.mark.parametrize("kind", ["int8", "int32", "int64", "uint16", "float32", "float64", "bool", "str"])
+def test_numpys_values_are_parameters_and_partitions_like_pythons(warehouse, p, kind):
+    value = np.array(["1" if kind == "str" else 1]).astype(kind)[0]
+    frame = pd.DataFrame({"k": [value.item()], "a": [1]})
+    for _ in range(2):
+        assert warehouse.replace_partitions(p, "t", frame, column="k", values=[value]) == 1
+    assert len(warehouse.read(f"select a from {p}.t where k = ?", [value])) == 1
+    assert [len(piece) for piece in warehouse.batches(f"select a from {p}.t where k = ?", [value])] == [1]
+
+
+@pytest.mark.parametrize("unit", ["D", "s", "us", "ns"])
+def test_numpys_days_are_parameters_and_partitions_like_pythons(warehouse, p, unit):
+    monday = np.datetime64("2017-01-02").astype(f"datetime64[{unit}]")
+    for a in (1, 2):
+        warehouse.replace_partitions(p, "t", rows("2017-01-02", a=a), column="cutoff_date", values=[monday])
+    assert warehouse.read(f"select a from {p}.t where cutoff_date = ?", [monday])["a"].tolist() == [2]
+
+
+def test_a_declared_column_keeps_its_type_although_its_first_value_comes_late(warehouse, p):
+    declared = {"k": "bigint", "score": "double", "day": "date", "at": "timestamp with time zone", "ok": "boolean"}
+    nothing = pd.DataFrame({"k": [1], **{name: pd.Series([None], dtype=object) for name in declared if name != "k"}})
+    for replace in (
+        lambda: warehouse.replace_table(p, "t", nothing),
+        lambda: warehouse.replace_partitions(p, "t", nothing, column="k", values=[1]),
+    ):
+        warehouse.create_table(p, "t", declared)
+        before = warehouse.shapes([p])[(p, "t")].columns
+        replace()
+        assert warehouse.shapes([p])[(p, "t")].columns == before
+        warehouse.drop_table(p, "t")
