@@ -118,6 +118,7 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         import mlflow
+        from mlflow.exceptions import MlflowException
 
         if self.tracking_uri.startswith(PREFIX):
             file = Path(self.tracking_uri.removeprefix(PREFIX))
@@ -125,7 +126,13 @@ class ModelRegistry(dg.ConfigurableResource[None]):
             begin_database(file)
         follow(self.tracking_uri, self.artifact_root, self.experiment)
         mlflow.set_tracking_uri(self.tracking_uri)
-        return mlflow.MlflowClient()
+        try:
+            return mlflow.MlflowClient()
+        except MlflowException as error:
+            raise RegistryError(
+                f"Expected a registry that MLflow {mlflow.__version__} can use, and it says: {error} If its database "
+                "is of an earlier MLflow: make upgrade, or `mlflow db upgrade` where a server has it."
+            ) from error
 
     def upgraded(self) -> str:
         """Bring the database to the schema of the installed MLflow; return what was done, in a sentence.

@@ -93,9 +93,12 @@ def follow(tracking_uri: str, artifact_root: str, experiment: str) -> None:
         return
     try:
         with contextlib.closing(sqlite3.connect(file, timeout=60, isolation_level=None)) as database:
-            _look_once(database, file, file.stat().st_ino)
             former = _former(database, experiment)
-            if former is None or former == artifact_root:
+            if former is None:
+                # Nothing is in it yet. MLflow itself goes on where the making of it was killed.
+                return
+            _look_once(database, file)
+            if former == artifact_root:
                 return
             database.execute("begin immediate")
             for table, column in PLACES.items():
@@ -121,8 +124,9 @@ _looked: set[tuple[Path, int]] = set()
 """The databases that this process found whole: MLflow tells of a damaged one by whatever its libraries raise."""
 
 
-def _look_once(database: sqlite3.Connection, file: Path, made: int) -> None:
-    if (file, made) in _looked:
+def _look_once(database: sqlite3.Connection, file: Path) -> None:
+    looked = (file, file.stat().st_ino)
+    if looked in _looked:
         return
     [said] = database.execute("pragma quick_check(1)").fetchone()
     if said != "ok":
@@ -140,7 +144,7 @@ def _look_once(database: sqlite3.Connection, file: Path, made: int) -> None:
             "out the baton that wrote it, or a later one, then `make setup` and this command again; or bring an "
             "earlier backup back by `make restore FROM=<folder>`. Nothing was changed."
         )
-    _looked.add((file, made))
+    _looked.add(looked)
 
 
 def upgrade(tracking_uri: str) -> str:
@@ -156,7 +160,7 @@ def upgrade(tracking_uri: str) -> str:
         return f"There is no database of MLflow at {file} yet."
     with contextlib.closing(sqlite3.connect(file, timeout=60, isolation_level=None)) as database:
         try:
-            _look_once(database, file, file.stat().st_ino)
+            _look_once(database, file)
         except OlderRegistryError:
             former = _schema(database)
         except sqlite3.Error as error:

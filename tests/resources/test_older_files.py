@@ -44,6 +44,17 @@ def test_an_earlier_mlflow_s_database_is_refused_with_both_versions_until_make_u
     assert "is in the schema of MLflow" in older_registry.upgraded(), "once is enough"
 
 
+def test_a_database_whose_making_was_killed_is_made_by_the_next_start(tmp_path):
+    """Its tables are those of an earlier release, and nothing is in them."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        database.executescript((OLDER / "mlflow_2_14.sql").read_text())
+        for table in ("model_version_tags", "registered_model_aliases", "model_versions", "registered_models", "runs"):
+            database.execute(f"delete from {table}")
+        database.execute("delete from experiments")
+        database.commit()
+    assert log(registry_of(tmp_path), fitted(0)[0]).version == 1
+
+
 def test_a_later_mlflow_s_database_is_refused_with_both_versions(registered_home):
     with contextlib.closing(sqlite3.connect(registered_home / "mlflow.db")) as database:
         database.execute("update alembic_version set version_num = 'f00dfeed0000'")
