@@ -73,7 +73,8 @@ drill: setup ## inject a fault and see what is made of it: make drill FAULT=amou
 drill-all: setup ## all known faults, all benign changes and the natural year, against the bar
 	@$(BIN)/python -m commands.drill --all $(if $(FROM),--from "$(FROM)") $(if $(FAULT_FILE),--file "$(FAULT_FILE)")
 
-bench: setup ## ratios to a bare script, a weekly judgement, an instance's database, scoring in SQL and in Python
+bench: setup ## ratios to a bare script, a weekly judgement, scoring in SQL and in Python; beside a former build: BESIDE=<commit>
+	$(if $(BESIDE),@$(BIN)/python -m tools.bench.beside --commit "$(BESIDE)")
 	@$(BIN)/python -m tools.bench.whole
 	@$(BIN)/python -m tools.bench.sync
 	@$(BIN)/python -m tools.bench.judgement

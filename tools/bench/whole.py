@@ -35,8 +35,8 @@ class Cost:
     peak_mb: float
 
 
-def measure(command: Sequence[str], **environment: str) -> Cost:
-    """Run a command to its end and return its cost; its output is dropped unless it fails."""
+def measure(command: Sequence[str], root: Path = ROOT, **environment: str) -> Cost:
+    """Run a command to its end in the folder `root`, and return its cost; its output is dropped unless it fails."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.monotonic()
     # A process of its own reports the peak of this command's children alone.
@@ -49,7 +49,7 @@ def measure(command: Sequence[str], **environment: str) -> Cost:
     done = subprocess.run(
         [sys.executable, "-c", script, *command],
         env={**os.environ, **environment},
-        cwd=ROOT,
+        cwd=root,
         capture_output=True,
         text=True,
         check=False,
