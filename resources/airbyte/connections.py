@@ -18,6 +18,7 @@ from resources.airbyte.plans import StreamPlan, plan_stream, refuse_meetings
 from resources.airbyte.protocol import AirbyteError
 from resources.company import company
 from resources.company.choice import chosen, folder_of
+from resources.company.model import Connector
 from resources.identifiers import identifier
 
 CONNECTORS_DIR = Path(__file__).resolve().parent.parent.parent / "connectors"
@@ -163,7 +164,8 @@ def load_connections(file: str = "", connectors_dir: str = "") -> dict[str, Conn
         ) from error
 
 
-FIELDS = ("source", "streams", "config", "prefix", "package")
+FIELDS = tuple(Connector.model_fields)
+"""What a connection may hold, in a file of its own as in the company's."""
 
 
 def _refuse_unknown(rows: Mapping[str, Mapping[str, Any]]) -> None:
