@@ -149,11 +149,13 @@ def declared_sources(ours: Company, found: Mapping[str, Mapping[str, str]]) -> "
         asset = f"raw/{name}"
         if asset in found:
             time, local = declared_time(ours, name, found[asset])
+            roles = _roles(ours, name, found[asset])
             yield TableSource(
                 asset=asset,
                 columns=found[asset],
                 keys=tuple(key.lower() for key in table.keys),
-                **_roles(ours, name, found[asset]),
+                entity=roles.get("entity", ""),
+                group=roles.get("group", ""),
                 time_sql=local,
                 time_column=time,
                 read=_numbers(ours, asset, found[asset]),

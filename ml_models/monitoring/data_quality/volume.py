@@ -94,15 +94,16 @@ def _change_of_rows(window: Window, weekly: Array, could: float) -> tuple[float,
     expected = math.exp(logs[window.position] - difference)
     if expected >= MINIMUM_ROWS:
         return difference, limit
-    past = weekly[window.healthy]
-    if np.nanmin(past) <= weekly[window.position] <= np.nanmax(past):
-        # Few rows that come in bursts, as redemptions of coupons do, were as few and as many before.
+    past, now = np.sqrt(np.maximum(weekly[window.healthy], 0)), math.sqrt(max(weekly[window.position], 0))
+    together = math.sqrt(rows_of_one(window))
+    if np.nanmin(past) - together <= now <= np.nanmax(past) + together:
+        # Few rows that come in bursts, as redemptions of coupons do, were about as few and as many before.
         return difference, math.inf
     # The scatter of square roots is the same for few rows and for many, and from week to week it holds no trend, and a
     # step once only.
-    steps = np.diff(np.sqrt(np.maximum(weekly[window.healthy], 0)))
+    steps = np.diff(past)
     scatter = DEVIATION_OF_MAD * float(np.median(np.abs(steps - np.median(steps)))) / math.sqrt(2)
-    spread = max(scatter, math.sqrt(rows_of_one(window)) / 2)
+    spread = max(scatter, together / 2)
     edge = math.sqrt(expected) + math.copysign(DEVIATIONS * spread * (1 + 2 / len(steps)), difference)
     # Where chance could leave nothing at all, fewer rows can never be told from it.
     rare = abs(2 * math.log(edge) - math.log(expected)) if edge > 0 else math.inf
