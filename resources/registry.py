@@ -425,7 +425,7 @@ def _make_database(file: Path) -> None:
 
 def _begin_database(file: Path) -> None:
     """Put an empty database where none is yet; a kill leaves none, and of two processes one puts it there."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_private(file.parent)
     if file.exists():
         return
     empty = empty_database()
