@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from resources.folders import make_private
 from resources.registry_file import PREFIX, begin_database, follow, upgrade
 from resources.registry_file import RegistryError as RegistryError
 
@@ -121,9 +120,7 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         from mlflow.exceptions import MlflowException
 
         if self.tracking_uri.startswith(PREFIX):
-            file = Path(self.tracking_uri.removeprefix(PREFIX))
-            make_private(file.parent)
-            begin_database(file)
+            begin_database(Path(self.tracking_uri.removeprefix(PREFIX)))
         follow(self.tracking_uri, self.artifact_root, self.experiment)
         mlflow.set_tracking_uri(self.tracking_uri)
         try:

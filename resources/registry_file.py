@@ -15,6 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+from resources.folders import make_private
+
 PREFIX = "sqlite:///"
 
 PLACES = {
@@ -67,7 +69,7 @@ def _make_database(file: Path) -> None:
 
 def begin_database(file: Path) -> None:
     """Put an empty database where none is yet; a kill leaves none, and of two processes one puts it there."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_private(file.parent)
     if file.exists():
         return
     empty = empty_database()

@@ -68,6 +68,7 @@ def build_jobs(
         ),
         dg.define_asset_job(
             UNIT_TESTS,
+            hooks=PATIENT,
             selection=unit_tests,
             description="dbt's unit tests: rows that are given, rows that are expected, whatever the warehouse holds.",
         ),
