@@ -11,7 +11,7 @@ UNSET = $(patsubst %,-u %,$(filter-out BATON_HOME BATON_COMPANY,$(filter BATON_%
 PYTEST = env $(UNSET) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
 
 .DEFAULT_GOAL = help
-.PHONY: run ui summary company check replay backtest rebuild promote closed airbyte drill drill-all bench scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
+.PHONY: run ui summary company check backup restore upgrade replay backtest rebuild promote closed airbyte drill drill-all bench scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
 
 ##@ Use
 
@@ -31,6 +31,17 @@ company: setup ## look at orders, and write companies/NAME with reasons: make co
 
 check: setup ## what the company's data can carry, before anything is trained: contract, rhythm, the question
 	@$(BIN)/python -m commands.check
+
+##@ Keep
+
+backup: setup ## copy all state to a new folder and read it back, also while runs go on: make backup TO=<folder>
+	@$(BIN)/python -m commands.backup --to "$(TO)"
+
+restore: setup ## bring a backup back as the home, which must not be there yet: make restore FROM=<folder>
+	@$(BIN)/python -m commands.restore --from "$(FROM)"
+
+upgrade: setup ## bring what earlier releases wrote in the home (MLflow, Dagster) to the installed ones, and say what was done
+	@$(BIN)/python -m commands.upgrade
 
 ##@ Look back
 

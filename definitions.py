@@ -11,8 +11,6 @@ from typing import Any
 
 # Two OpenMP programs on two cores wait for each other: 10 fits a minute instead of 2,550. Set before numpy loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import dagster as dg
 
@@ -47,6 +45,7 @@ from sensors.drift import build_drift_sensor
 from sensors.jobs import build_jobs
 from sensors.late import build_late_sensor
 from sensors.schedules import SCHEDULES
+from sensors.unit_tests import build_unit_tests_sensor
 from steps.ownership import with_freshness
 
 
@@ -72,7 +71,7 @@ def build_definitions(
     of_company = [
         *landed,
         *airbyte_checks(resources["airbyte"]),
-        *contract_checks(ours, chosen(), folder),
+        *contract_checks(ours, folder),
         *dbt_models(resources["dbt"]),
         *quality_assets(sorted(key for one in landed for key in one.keys)),
         readiness,
@@ -100,6 +99,7 @@ def build_definitions(
             build_arrivals_sensor(ours, folder),
             build_drift_sensor(jobs),
             build_late_sensor(jobs),
+            build_unit_tests_sensor(jobs),
             red_check_alert,
             run_failure_alert,
             stale_table_alert,

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from commands.sentences import sentences
 from commands.session import quiet
 from resources.airbyte.protocol import AirbyteError
 from resources.airbyte.server import RemoteAirbyteWorkspace
@@ -98,7 +99,7 @@ def _not_planned(connection: ServerConnection) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Refresh the snapshot; return 1 if the server could not be read, 2 if a dry run found a breaking difference."""
+    """Refresh the snapshot; return 2 if a dry run found a breaking difference. A server that fails ends it with 1."""
     parser = argparse.ArgumentParser(prog="python -m commands.airbyte", description=__doc__)
     parser.add_argument("--connections", nargs="+", default=[], metavar="NAME", help="those that the graph shall have")
     parser.add_argument("--dry-run", action="store_true", help="say what differs and write nothing")
@@ -106,11 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     quiet()
     workspace = RemoteAirbyteWorkspace(clock=Clock(), snapshot_path=options.snapshot)
-    try:
+    with sentences():
         differences, breaking = refresh(workspace, options.connections, write=not options.dry_run)
-    except AirbyteError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
     for sentence in differences or ["Nothing differs."]:
         print(sentence)
     if options.dry_run:

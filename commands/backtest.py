@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from assets.problem.backtest import FAULT_COLUMN, compared
 from commands.drill import ground
-from commands.session import instance, quiet, sentences
+from commands.sentences import sentences
+from commands.session import instance, quiet
 from drills.faults import Expected, Fault, known, lacking
 from resources.profiles import home, resources_for, stay_embedded
 from steps.errors import StepRefusedError
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 
 OURS = "ours"
 POLICIES = ("never", "every 4 weeks", "any feature's PSI > .2", OURS)
-FAULTS = ("amounts_times_100", "stores_not_loaded")
-"""Faults for the days to detect; few, because a drill builds each morning from raw rows. `make drill-all` has all."""
+FAULTS = ("amounts_times_100", "stores_not_loaded", "rows_not_loaded")
+"""Faults for the days to detect: the first two that the company can have, because a drill builds each morning from raw
+rows. `make drill-all` has all."""
 FAULT_WEEKS = 3
 WORKERS = 2
 DAYS_A_MONTH = 365.25 / 12
@@ -49,7 +51,9 @@ class Job:
 def main() -> None:
     """Run all policies and print, plot and store the comparison."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--faults", help=f"faults to detect, by comma; empty: none (default: {','.join(FAULTS)})")
+    arguments.add_argument(
+        "--faults", help=f"faults to detect, by comma; empty: none (default: two of {','.join(FAULTS)})"
+    )
     given = arguments.parse_args().faults
 
     stay_embedded()
@@ -74,7 +78,7 @@ def faults_of(given: str | None) -> list[str]:
     """Return the faults to detect; by default the usual ones that the company can have."""
     faults, absent = known(), lacking()
     if given is None:
-        return [name for name in FAULTS if name in faults]
+        return [name for name in FAULTS if name in faults][:2]
     chosen = [name for name in given.split(",") if name]
     strange = [name for name in chosen if name not in faults]
     if strange and strange[0] in absent:
@@ -116,16 +120,18 @@ def first_monday(cutoffs: list[date], horizon_days: int) -> date:
     """Return the first cutoff at which enough labels have matured for every policy to begin with the same model.
 
     Raises:
-        StepRefusedError: there is none.
+        StepRefusedError: there is none, or its outcome is not known yet, so that nothing could be compared.
     """
     from ml_models.cutoffs import first_judgeable
 
     first = first_judgeable(cutoffs[0], horizon_days)
-    found = next((day for day in cutoffs if day >= first), None)
-    if found is None:
+    found = next((day for day in cutoffs if day >= first), first)
+    known = found + timedelta(days=horizon_days)
+    if known > cutoffs[-1]:
         raise StepRefusedError(
-            f"Expected cutoffs up to {first} at least, the first at which a model can be judged, and the newest is "
-            f"{cutoffs[-1]}. Load a longer history, or ask over a shorter horizon than {horizon_days} days."
+            f"Expected cutoffs up to {known} at least: at {found} a model can be fitted and judged for the first time, "
+            f"and {horizon_days} days later it is known what that came to. The newest is {cutoffs[-1]}. Load a longer "
+            f"history, or ask over a shorter horizon than {horizon_days} days."
         )
     return found
 
@@ -145,7 +151,7 @@ def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
     fault = known()[job.fault] if job.fault else _nothing()
     recording = made.recording(fault)
     if job.fault:
-        start = fault.start or middle(recording, problem())
+        start = fault.start or middle(recording, problem(), fault.kind)
     else:
         start = first_monday(recording.cutoffs, problem().horizon_days)
     history = DrilledHistory(fault, start, recording, made.sandbox, problem(), made.lineage, made.owners)

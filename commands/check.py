@@ -7,7 +7,8 @@ from typing import cast
 import dagster as dg
 
 from assets.reporting import png_of
-from commands.session import embedded_only, execute, first_failure, instance, progress_logger, quiet, sentences
+from commands.sentences import sentences
+from commands.session import embedded_only, execute, first_failure, instance, load_definitions, quiet
 from resources.company import company
 from resources.profiles import home
 from sensors.jobs import CHECK
@@ -19,9 +20,7 @@ def main() -> None:
     quiet()
     with sentences():
         embedded_only("check")
-        from definitions import build_definitions
-
-        definitions = build_definitions(loggers={"console": progress_logger})
+        definitions = load_definitions()
         with instance(answering=False) as opened:
             result = execute(opened, definitions, CHECK)
         if not result.success:

@@ -5,7 +5,7 @@ import getpass
 import sys
 from datetime import date, timedelta
 
-from commands.session import sentences
+from commands.sentences import sentences
 from resources.profiles import resources_for
 from steps.closed_days import say_closed, take_back
 

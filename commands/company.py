@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from commands.sentences import sentences
 from resources.company import CompanyError
 from resources.company.choice import FILE, folder_of
 from resources.company.proposal import (
@@ -29,19 +30,20 @@ def main() -> None:
     arguments.add_argument("--from", dest="source", default="", help="where its orders are")
     given = arguments.parse_args()
     began = time.monotonic()
-    try:
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", given.name):
-            raise CompanyError(f"NAME must be small letters, digits and _, such as webshop; it is {given.name!r}.")
-        folder = folder_of(given.name)
-        refuse_existing(folder)
-        # Whoever is not at a terminal is not asked: the likelier is taken, and told.
-        ask = _ask if sys.stdin.isatty() else None
-        found = propose(landed(given.source, _say), given.name, today=datetime.now(UTC).date(), ask=ask, say=_say)
-        write(file_text(found, folder), folder)
-    except CompanyError as error:
-        sys.exit(f"error: {error} Nothing was written.".replace("nothing is written. Nothing was", "Nothing was"))
-    except (KeyboardInterrupt, EOFError):
-        sys.exit("interrupted; nothing was written")
+    with sentences():
+        try:
+            if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", given.name):
+                raise CompanyError(f"NAME must be small letters, digits and _, such as webshop; it is {given.name!r}.")
+            folder = folder_of(given.name)
+            refuse_existing(folder)
+            # Whoever is not at a terminal is not asked: the likelier is taken, and told.
+            ask = _ask if sys.stdin.isatty() else None
+            found = propose(landed(given.source, _say), given.name, today=datetime.now(UTC).date(), ask=ask, say=_say)
+            write(file_text(found, folder), folder)
+        except CompanyError as error:
+            sys.exit(f"error: {error} Nothing was written.".replace("nothing is written. Nothing was", "Nothing was"))
+        except (KeyboardInterrupt, EOFError):
+            sys.exit("interrupted; nothing was written")
     _tell(found)
     print(f"\nwrote companies/{given.name}/{FILE} in {time.monotonic() - began:.0f} s. Read it; its comments say why.")
     print(f"Next: BATON_COMPANY={given.name} make check")

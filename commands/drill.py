@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.dates import iso_date
-from commands.session import quiet, sentences
+from commands.sentences import sentences
+from commands.session import quiet
 from drills.faults import Fault, known, lacking, read_faults
 from resources.company import CompanyError
 from resources.profiles import home, resources_for, stay_embedded
@@ -192,7 +193,8 @@ def _one(job: tuple[str, Fault | None, date | None, int | None], talk: bool = Fa
     if fault is None:
         fault = natural_year(recording, problem())
     elif fault.start is None:
-        check_start(start or middle(recording, problem()), weeks_of(fault, weeks), recording, problem())
+        first = start or middle(recording, problem(), fault.kind)
+        check_start(first, weeks_of(fault, weeks), recording, problem(), fault.kind)
     log = (lambda text: print(f"  {text}", file=sys.stderr, flush=True)) if talk else None
     score, result = drill(fault, recording, made.sandbox, problem(), made.lineage, made.owners, start, weeks, log)
     weeks_of_why = [judged.why for _, judged in sorted(result.judgements.items())]
@@ -242,6 +244,11 @@ def finish(scores: "list[Score]", broken: Sequence[str] = ()) -> None:
     rows = ["| " + " | ".join(row) + " |" for row in listed]
     (folder / f"{name}.md").write_text("\n".join(rows) + "\n", encoding="utf-8")
     print(f"\ntable: {folder / name}.csv and .md; what was said each week: {folder / 'why'}")
+    unseen = [score for score in scores if score.lacks]
+    if unseen:
+        print("cannot be seen in these data, and is not asked for:")
+        for score in unseen:
+            print(f"  {score.name}: {score.lacks}")
     below = [*bar(scores), *(f"{name}: broke off; what it said is above" for name in broken)]
     if below:
         print("below the bar:")

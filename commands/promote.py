@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from commands.session import sentences
+from commands.sentences import sentences
 from resources.profiles import resources_for
 from steps.champions import make_champion
 from steps.publishing import keep_published

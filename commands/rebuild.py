@@ -7,16 +7,8 @@ import argparse
 import sys
 
 from commands.dates import iso_date
-from commands.session import (
-    embedded_only,
-    execute,
-    first_failure,
-    instance,
-    progress_logger,
-    quiet,
-    rebuild_config,
-    sentences,
-)
+from commands.sentences import sentences
+from commands.session import embedded_only, execute, first_failure, instance, progress_logger, quiet, rebuild_config
 
 
 def main() -> None:

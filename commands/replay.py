@@ -21,7 +21,8 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from commands.dates import first_replayed, last_replayed, monday
-from commands.session import embedded_only, execute, first_failure, instance, quiet, sentences
+from commands.sentences import sentences
+from commands.session import embedded_only, execute, first_failure, instance, quiet
 from resources.company import Company, company
 from resources.profiles import home, resources_for
 from sensors.jobs import INGEST_AND_BUILD, ROLLBACK, WEEKLY_JUDGE, WEEKLY_SCORE

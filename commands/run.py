@@ -6,7 +6,9 @@ import textwrap
 import time
 from typing import TYPE_CHECKING, Any
 
-from commands.session import embedded_only, execute, first_failure, instance, progress_logger, quiet, sentences
+from commands.lost import lost_history
+from commands.sentences import sentences
+from commands.session import embedded_only, execute, first_failure, instance, load_definitions, quiet
 from resources.company import Company, company
 from resources.company.model import PARTS
 from resources.profiles import home
@@ -32,14 +34,15 @@ def main() -> None:
         # The summary only reads, wherever the tables are.
         if not only_summary:
             embedded_only("run")
-        from definitions import build_definitions
-
-        definitions = build_definitions(loggers={"console": progress_logger})
+        definitions = load_definitions()
         resources: Any = definitions.resources
         if only_summary:
             summarise(resources["warehouse"], resources["registry"])
             return
         with instance() as opened:
+            lost = lost_history(opened, resources["warehouse"])
+            if lost:
+                print(lost, flush=True)
             result = execute(opened, definitions, EVERYTHING)
         if not result.success:
             sys.exit(

@@ -1,12 +1,14 @@
-"""One command's session: the instance, the clock, progress on the terminal, and errors as sentences."""
+"""One command's session: the instance, the clock, and progress on the terminal."""
 
 import contextlib
 import json
 import logging
 import os
 import shutil
-import sys
+import sqlite3
+import threading
 import time
+import uuid
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -14,13 +16,10 @@ from typing import Any
 
 import dagster as dg
 
-from resources.company import CompanyError
-from resources.dbt import DbtError
+from commands.alone import alone, wait_for_daemon
+from resources.backup import BackupError
 from resources.profiles import PROFILES, ROOT, ProfileError, claim_home, resources_for
-from resources.registry import RegistryError
-from resources.warehouse import WarehouseError
 from sensors.alerts import sentence_of
-from steps.errors import StepRefusedError
 
 PID_TAG = "baton/pid"
 BEGAN_TAG = "baton/process_began"
@@ -49,6 +48,16 @@ IN_PRODUCTION = {
         "In production launch the job `ingest_and_build` with `rebuild_from` in the web UI of its instance, or by "
         f"`{LAUNCH} ingest_and_build --config-json '{json.dumps(rebuild_config('2024-01-01'))}'`."
     ),
+    "backup": (
+        "In production each service is backed up by its own means: docs/operations.md says which, and in which order."
+    ),
+    "restore": (
+        "In production each service is restored by its own means: docs/operations.md says which, and in which order."
+    ),
+    "upgrade": (
+        "In production each service is upgraded where it runs: `dagster instance migrate`, `mlflow db upgrade <its "
+        "database>` (docs/production.md)."
+    ),
     "replay": (
         "It sets the clock back and would load, score and promote in production as if it were then. Only the embedded "
         "profile replays what is recorded."
@@ -74,12 +83,31 @@ def embedded_only(command: str) -> None:
         )
 
 
+def folder_given(text: str, name: str) -> Path:
+    """Return the absolute path of a folder that was given as the variable `name` of a command.
+
+    Raises:
+        BackupError: none was given.
+    """
+    if not text:
+        raise BackupError(f"Expected {name} to name a folder, and it is empty. For example: {name}=backups/2024-09-02.")
+    return Path(text).expanduser().absolute()
+
+
 @contextlib.contextmanager
-def instance(*, answering: bool = True) -> Iterator[dg.DagsterInstance]:
-    """Open the Dagster instance under `BATON_HOME`, made ready for use; `answering`: see `claim_home`."""
+def instance(*, answering: bool = True, sole: bool = True) -> Iterator[dg.DagsterInstance]:
+    """Open the Dagster instance under `BATON_HOME`, made ready for use; `answering`: see `claim_home`.
+
+    `sole`: for what writes to the home; it waits until no other command and no run of a daemon does.
+    """
     folder = prepare_home(answering=answering)
-    with dg.DagsterInstance.from_config(str(folder)) as opened:
+    with (
+        alone(folder.parent) if sole else contextlib.nullcontext(),
+        dg.DagsterInstance.from_config(str(folder)) as opened,
+    ):
         reap(opened)
+        if sole:
+            wait_for_daemon(opened)
         yield opened
 
 
@@ -97,12 +125,18 @@ def prepare_home(*, answering: bool = True) -> Path:
     return folder
 
 
-def reap(opened: dg.DagsterInstance, *, without_daemon: bool = False, only: Collection[str] | None = None) -> list[str]:
+def reap(
+    opened: dg.DagsterInstance,
+    *,
+    without_daemon: bool = False,
+    everyone: bool = False,
+    only: Collection[str] | None = None,
+) -> list[str]:
     """Fail the runs whose process is gone, and return their ids.
 
     A run whose process tree was killed stays "started" for ever and would hold the only run slot. Runs of a command
     carry its process id; the daemon's runs do not, so those are judged only by a caller that knows that no daemon is
-    there (`without_daemon`). `only`: of these runs alone.
+    there (`without_daemon`). `everyone`: no run can be going on in this home. `only`: of these runs alone.
     """
     dead = []
     unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
@@ -112,7 +146,7 @@ def reap(opened: dg.DagsterInstance, *, without_daemon: bool = False, only: Coll
         if only is not None and run.run_id not in only:
             continue
         gone = without_daemon if pid is None else not _alive(int(pid), run.tags.get(BEGAN_TAG, ""))
-        if gone:
+        if gone or everyone:
             opened.report_run_failed(run, "The process that executed this run is gone; it was found dead at start-up.")
             dead.append(run.run_id)
     return dead
@@ -152,20 +186,61 @@ UNSAID = ("Dependencies for step", "A dbt subsetted execution")
 """Messages of Dagster and dagster-dbt that tell a person nothing; what failed first is said once, at the end."""
 
 
+class Spoken:
+    """What the terminal was told last, and when; after `silence` seconds a person is told which step is at work."""
+
+    def __init__(self, silence: float = 5.0) -> None:
+        self.silence = silence
+        self.started = self.last = self.step_began = time.monotonic()
+        self.step = ""
+        self._ended = threading.Event()
+
+    def line(self, text: str) -> None:
+        """Print a line after the seconds since the start."""
+        self.last = time.monotonic()
+        print(f"{self.last - self.started:6.1f} s  {text}", flush=True)
+
+    @contextlib.contextmanager
+    def never_silent(self) -> Iterator[None]:
+        """Say which step is at work whenever nothing else was said for that long."""
+        self._ended.clear()
+        thread = threading.Thread(target=self._watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(min(0.5, self.silence)):
+            if self.step and time.monotonic() - self.last >= self.silence:
+                self.line(f"  … {self.step}, {time.monotonic() - self.step_began:.0f} s so far")
+
+
+_spoken = Spoken()
+
+
+def load_definitions() -> dg.Definitions:
+    """Return the company's definitions with progress on the terminal; their SQL is read first, if it changed."""
+    _spoken.line("loading the company, its tables and models")
+    from definitions import build_definitions
+
+    return build_definitions(loggers={"console": progress_logger})
+
+
 class _Progress(logging.Handler):
     """Prints what a person wants to follow: assets made, checks failed, and what an asset says of its work."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.started = time.monotonic()
 
     def emit(self, record: logging.LogRecord) -> None:
         meta: Mapping[str, Any] = getattr(record, "dagster_meta", {})
         event = meta.get("dagster_event")
         text = str(meta.get("orig_message", record.getMessage()))
         line = _line(event) if event is not None else f"  {text}"
+        if event is not None and event.event_type_value == "STEP_START":
+            _spoken.step, _spoken.step_began = event.step_key, time.monotonic()
         if line and not text.startswith(UNSAID) and (event is not None or record.levelno >= logging.INFO):
-            print(f"{time.monotonic() - self.started:6.1f} s  {line}", flush=True)
+            _spoken.line(line)
 
 
 def _line(event: dg.DagsterEvent) -> str | None:
@@ -217,12 +292,32 @@ def execute(
 
     `console` is the least level that the terminal shows.
     """
-    return definitions.resolve_job_def(job).execute_in_process(
-        instance=opened,
-        run_config={**(run_config or {}), "loggers": {"console": {"config": {"log_level": console}}}},
-        tags={**_process_tags(), **(tags or {})},
-        raise_on_error=False,
-    )
+    run_id = str(uuid.uuid4())
+    with _event_log_open(run_id), _spoken.never_silent() if console == "DEBUG" else contextlib.nullcontext():
+        return definitions.resolve_job_def(job).execute_in_process(
+            instance=opened,
+            run_config={**(run_config or {}), "loggers": {"console": {"config": {"log_level": console}}}},
+            tags={**_process_tags(), **(tags or {})},
+            run_id=run_id,
+            raise_on_error=False,
+        )
+
+
+@contextlib.contextmanager
+def _event_log_open(run_id: str) -> Iterator[None]:
+    """Keep SQLite's files of a run's events open meanwhile.
+
+    Dagster opens and closes them for each of some six hundred events, and whoever closes a file as the last one moves
+    its log into it and waits for the disk.
+    """
+    history = Path(os.environ["DAGSTER_HOME"]) / "history"
+    (history / "runs").mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as files:
+        for file in (history / "runs.db", history / "runs" / "index.db", history / "runs" / f"{run_id}.db"):
+            connection = files.enter_context(contextlib.closing(sqlite3.connect(file)))
+            # SQLite opens a file when it is first read.
+            connection.execute("select count(*) from sqlite_master").fetchone()
+        yield
 
 
 def first_failure(result: dg.ExecuteInProcessResult) -> str:
@@ -235,18 +330,3 @@ def first_failure(result: dg.ExecuteInProcessResult) -> str:
         if event.event_type_value == "PIPELINE_FAILURE":
             return event.message or "the run failed"
     return "the run failed without a recorded reason"
-
-
-@contextlib.contextmanager
-def sentences() -> Iterator[None]:
-    """Turn expected errors into a sentence and exit code 1; a defect keeps its traceback."""
-    try:
-        yield
-    except (CompanyError, ProfileError, DbtError, RegistryError, StepRefusedError, WarehouseError) as error:
-        sys.exit(f"error: {error}")
-    except ValueError as error:
-        if "BATON_" not in str(error):
-            raise
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; what was finished is kept, run the same command again to continue")

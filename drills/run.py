@@ -3,16 +3,18 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from statistics import median
 from typing import Any
 
 import pandas as pd
 
-from drills.faults import Expected, Fault
+from drills.evidence import healthy_weeks, measured_weeks, missing
+from drills.faults import Expected, Fault, Kind
 from drills.scenario import DrilledHistory, Recording
 from ml_models.cutoffs import first_judgeable
+from ml_models.monitoring.data_quality.thresholds import RECENT, WEEK
 from ml_models.monitoring.types import Action, Cause
 from ml_models.policy_backtest import Never, Oracle, Ours, SimulationResult, simulate
 from ml_models.problems.contract import Problem
@@ -38,7 +40,8 @@ class Score:
     `cause`, `first_bad_asset`, `owner`, `decision`: what it reported in the week that counts: the first one with an
     expected decision, else the first that is not silent. `decisions`: all weeks, shortened. `…_right`: None where
     nothing is expected. `false_alarms`: weeks of a benign drill that were not silent. `harm`: mean log-loss of the
-    deployed model on true labels over that of somebody who knew the truth; nan: nothing was scored.
+    deployed model on true labels over that of somebody who knew the truth; nan: nothing was scored. `lacks`: which
+    evidence the data lack for a fault that was not noticed; "": it should have been.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Score:
     seconds: float
     decisions: str
     sentence: str
+    lacks: str = ""
 
     def row(self) -> dict[str, object]:
         """Return the row of the table."""
@@ -71,34 +75,58 @@ def weeks_of(fault: Fault, weeks: int | None = None) -> int:
     return weeks or fault.weeks or WEEKS[fault.kind]
 
 
-def middle(recording: Recording, problem: Problem) -> date:
-    """Return the usual FROM: the middle of the cutoffs, or the nearest to it that leaves enough on both sides."""
-    cutoffs = recording.cutoffs
+def middle(recording: Recording, problem: Problem, kind: Kind = "quality") -> date:
+    """Return the usual FROM: the middle of the cutoffs, or the nearest to it that leaves enough on both sides.
+
+    Enough healthy weeks lie before it, the last one among them, wherever there is such a Monday.
+    """
+    cutoffs, first = recording.cutoffs, earliest(recording, problem, kind)
     latest = cutoffs[-1] - timedelta(days=7 * WEEKS_LEFT)
-    return max(earliest(recording, problem), min(cutoffs[len(cutoffs) // 2], latest))
+    wanted = max(first, min(cutoffs[len(cutoffs) // 2], latest))
+    possible = [day for day in cutoffs if first <= day <= latest and _quiet_before(recording, day)]
+    return min(possible, key=lambda day: (abs(day - wanted), day), default=wanted)
 
 
-def earliest(recording: Recording, problem: Problem) -> date:
-    """Return the first FROM: clean weeks lie before it, and a model could be judged."""
-    first = recording.cutoffs[0]
-    return max(first + timedelta(days=7 * CLEAN_WEEKS), first_judgeable(first, problem.horizon_days))
+def _quiet_before(recording: Recording, day: date) -> bool:
+    """Whether each table that rows arrive in has healthy weeks enough before a Monday, the last one among them."""
+    for asset in measured_weeks(recording):
+        healthy = healthy_weeks(recording, asset, day)
+        if len(healthy) < RECENT or healthy[-1] != day - timedelta(days=WEEK):
+            return False
+    return True
 
 
-def check_start(start: date, weeks: int, recording: Recording, problem: Problem) -> None:
+def earliest(recording: Recording, problem: Problem, kind: Kind = "quality") -> date:
+    """Return the first FROM: clean weeks lie before it, and a model could be judged.
+
+    Faults of what arrives show without a model. Where the history is too short for one, as many weeks that were
+    measured are enough for them.
+    """
+    cutoffs = recording.cutoffs
+    first = max(cutoffs[0] + timedelta(days=7 * CLEAN_WEEKS), first_judgeable(cutoffs[0], problem.horizon_days))
+    measured = [min(weeks) for weeks in measured_weeks(recording).values()]
+    if kind != "quality" or not measured or first <= cutoffs[-1] - timedelta(days=7 * WEEKS_LEFT):
+        return first
+    seen = max(measured) + timedelta(days=7 * CLEAN_WEEKS)
+    return next((day for day in cutoffs if day >= seen), first)
+
+
+def check_start(start: date, weeks: int, recording: Recording, problem: Problem, kind: Kind = "quality") -> None:
     """Refuse a FROM that leaves too little before it, or nothing after it.
 
     Raises:
         ValueError: the message says which FROM would do.
     """
     cutoffs = recording.cutoffs
-    first, latest = earliest(recording, problem), cutoffs[-1] - timedelta(days=7 * min(weeks, WEEKS_LEFT))
+    first, latest = earliest(recording, problem, kind), cutoffs[-1] - timedelta(days=7 * min(weeks, WEEKS_LEFT))
     if start.weekday() != 0:
         raise ValueError(f"FROM must be a Monday, as every cutoff is; {start} is a {start:%A}.")
     if first > latest:
+        what = "" if kind == "quality" else f" of the kind {kind}"
         raise ValueError(
-            f"A drill needs {CLEAN_WEEKS} clean weeks of predictions, {problem.horizon_days} days in which outcomes "
-            f"become known, and some weeks after FROM; the cutoffs {cutoffs[0]} to {cutoffs[-1]} are too few for that. "
-            "Load a longer history, or ask over a shorter horizon."
+            f"A drill{what} needs {CLEAN_WEEKS} clean weeks of predictions, {problem.horizon_days} days in which "
+            f"outcomes become known, and some weeks after FROM; the cutoffs {cutoffs[0]} to {cutoffs[-1]} are too few "
+            "for that. Load a longer history, or ask over a shorter horizon."
         )
     if start > latest:
         raise ValueError(
@@ -131,7 +159,7 @@ def drill(
         SandboxError: its description does not fit the tables.
     """
     began = time.monotonic()
-    start = fault.start or start or middle(recording, problem)
+    start = fault.start or start or middle(recording, problem, fault.kind)
     weeks = weeks_of(fault, weeks)
     end = min(start + timedelta(days=7 * weeks), recording.cutoffs[-1])
     history = DrilledHistory(fault, start, recording, sandbox, problem, lineage, owners)
@@ -147,7 +175,9 @@ def drill(
         forced[start + timedelta(days=fault.promoted_after)] = "improve"
     ours = simulate(history, Ours(), start, end, fit, forced=forced, gate=not forced, log=log)
     harm = ours.log_loss - best_loss(fault, history, start, end, fit)
-    return score(fault, start, weeks, ours, harm, time.monotonic() - began), ours
+    scored = score(fault, start, weeks, ours, harm, time.monotonic() - began)
+    right = scored.detected and scored.cause_right
+    return (scored if right else replace(scored, lacks=missing(fault, recording, start))), ours
 
 
 def best_loss(
@@ -222,8 +252,11 @@ def _short(action: str, cause: str) -> str:
 
 
 def bar(scores: Sequence[Score]) -> list[str]:
-    """Return the sentences about what is below the bar of issue "the right decision"; none: at the bar."""
-    faults = [one for one in scores if one.kind != "benign"]
+    """Return the sentences about what is below the bar of issue "the right decision"; none: at the bar.
+
+    What the data cannot show at their size is not asked of the judgement.
+    """
+    faults = [one for one in scores if one.kind != "benign" and not one.lacks]
     # Going on as before is an accepted answer to some changes of the world; then nothing has to be noticed.
     heard = [one for one in faults if one.detected or not (one.kind == "covariate" and one.decision_right)]
     found = []

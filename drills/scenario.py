@@ -36,8 +36,9 @@ from resources.sandbox import Sandbox, SandboxError, Scenario
 EARLY = "early_outcomes"
 # As many show how distributions and mean losses would be.
 REBUILT_CUSTOMERS = 5000
-# Cutoffs that did not come by then (a feed that stood still) are given up.
+# Cutoffs that did not come by then (a feed that stood still) are given up; labels are not before they could be there.
 _PATIENCE_DAYS = 63
+_PATIENCE_AFTER_DUE_DAYS = 35
 
 
 @dataclass(frozen=True)
@@ -360,13 +361,13 @@ class DrilledHistory:
     def _wake(self, morning: date) -> _Morning:
         """Build one Monday: what is new since the last one."""
         cutoff, problem = self.problem.cutoff, self.problem
-        perturbations, patience = self.perturbations, morning - timedelta(days=_PATIENCE_DAYS)
+        perturbations = self.perturbations
         past = [self._mornings[day] for day in sorted(self._mornings) if day < morning]
 
         def missing(name: str, delay: int) -> list[date]:
             made = {stamp.date() for one in past for stamp in cutoff_dates(getattr(one, name)[cutoff].unique())}
-            first = self.start - timedelta(days=delay)
-            due = morning - timedelta(days=delay)
+            first, due = (day - timedelta(days=delay) for day in (self.start, morning))
+            patience = morning - timedelta(days=max(_PATIENCE_DAYS, delay + _PATIENCE_AFTER_DUE_DAYS))
             return [day for day in self.cutoffs() if max(first, patience) <= day <= due and day not in made]
 
         new = {"features": missing("features", 0), "outcomes": missing("outcomes", problem.horizon_days)}

@@ -4,8 +4,9 @@ Attribution is by family of features (recency, frequency, rhythm, …), because 
 thing and splitting one fact over ten correlated coefficients would make each of them meaningless. A family's
 contribution is the change in log-odds when all its features go from the typical value to the row's value:
 
-- for a linear pipeline this is the sum of coefficient * standardised deviation (exact and additive);
-- for any other model it is the log-odds of the row minus its log-odds with the family set to the typical values (an
+- for a logistic regression on the features one by one, scaled or not, it is the sum of coefficient * deviation (exact
+  and additive);
+- for any other pipeline it is the log-odds of the row minus its log-odds with the family set to the typical values (an
   ablation: one prediction of all rows a family, deterministic, additive only approximately).
 
 Only families that push the risk up become reasons. The fact quoted for a family is its member that lies farthest from
@@ -91,8 +92,8 @@ def family_contributions(
     typical = reference.loc[features, "typical"]
     members = _members(features, problem)
     model = pipeline[-1]
-    if isinstance(model, LogisticRegression):
-        before = pipeline[:-1]
+    before = pipeline[:-1]
+    if isinstance(model, LogisticRegression) and _keeps_columns(before, features):
         centre = before.transform(pd.DataFrame([typical.to_numpy()], columns=features))
         parts = (before.transform(frame) - centre) * model.coef_[0]
         return pd.DataFrame(
@@ -106,6 +107,15 @@ def family_contributions(
         ablated[names] = typical[names].to_numpy()
         result[family] = base - log_odds(pipeline.predict_proba(ablated)[:, 1])
     return pd.DataFrame(result, index=rows.index)
+
+
+def _keeps_columns(before: Pipeline, features: Sequence[str]) -> bool:
+    """Return whether each column that the model reads is one feature, in order: else a coefficient is no feature's."""
+    try:
+        return bool(before.steps) and list(before.get_feature_names_out(features)) == list(features)
+    except (AttributeError, ValueError):
+        # A step that does not say what becomes of its columns.
+        return False
 
 
 def _members(features: Sequence[str], problem: Problem) -> Mapping[str, list[int]]:

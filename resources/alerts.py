@@ -7,6 +7,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from resources.folders import make_private
+
 LOG = logging.getLogger("baton.alerts")
 """The same lines. A container's file goes with it, and what it logs is what a cluster collects."""
 
@@ -24,6 +26,6 @@ class Alerts(dg.ConfigurableResource[None]):
         # Before the file: on a full disk somebody hears of it all the same, if more than once.
         LOG.warning("%s", line)
         file = Path(self.path)
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_private(file.parent)
         with file.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")

@@ -22,8 +22,10 @@ from resources.company.choice import chosen, folder_of
 from resources.company.dbt_project import made_of, prepare, variables
 from resources.company.reading import Dialect
 from resources.environment import variables as environment_of
+from resources.folders import make_private
 from resources.labels import run_labels
 from resources.secrets import masked
+from resources.warehouse import open_duckdb
 
 EMBEDDED = "embedded"
 """The target on DuckDB."""
@@ -33,6 +35,9 @@ CHARGES = ("bytes_processed", "bytes_billed", "slot_ms")
 
 WRITES = {"parse", "compile"}
 """Commands whose files are what they are called for."""
+
+BUILDS = {"build", "run"}
+"""Commands that write to the warehouse."""
 
 SOURCE_SUFFIXES = {".sql", ".yml", ".yaml", ".csv", ".md"}
 
@@ -98,7 +103,7 @@ class DbtRunner(dg.ConfigurableResource[None]):
     Without a `project_dir` the project is that of this process's company, written to `state_dir` when it is needed.
     `state_dir` holds the compiled target and the logs of that warehouse, `target` is its name in profiles.yml, and
     `warehouse_path` the DuckDB file that `embedded` reads from the environment. `variables_of_target` is what another
-    target reads from there.
+    target reads from there. `wait_seconds` is how long a build waits for a program that holds the DuckDB file.
     """
 
     project_dir: str = ""
@@ -106,6 +111,7 @@ class DbtRunner(dg.ConfigurableResource[None]):
     warehouse_path: str = ""
     target: str = EMBEDDED
     variables_of_target: Mapping[str, str] = Field(default_factory=dict)
+    wait_seconds: float = 60.0
 
     _charged: dict[str, dict[str, int]] = PrivateAttr(default_factory=dict)
 
@@ -143,8 +149,7 @@ class DbtRunner(dg.ConfigurableResource[None]):
         Raises:
             DbtError: the project does not parse.
         """
-        state = Path(self.state_dir)
-        state.mkdir(parents=True, exist_ok=True)
+        state = make_private(Path(self.state_dir))
         stamp = state / "manifest.sha256"
         digest = self.digest()
         if self.manifest_path.exists() and stamp.exists() and stamp.read_text() == digest:
@@ -166,8 +171,7 @@ class DbtRunner(dg.ConfigurableResource[None]):
         Raises:
             DbtError: the project does not compile.
         """
-        state = Path(self.state_dir)
-        state.mkdir(parents=True, exist_ok=True)
+        state = make_private(Path(self.state_dir))
         target = state / "compiled"
         manifest, stamp, digest = target / "manifest.json", state / "compiled.sha256", self.digest()
         if manifest.exists() and stamp.exists() and stamp.read_text() == digest:
@@ -189,6 +193,7 @@ class DbtRunner(dg.ConfigurableResource[None]):
 
         Raises:
             DbtError: dbt reports an error or a failed node.
+            WarehouseBusyError: another process holds the DuckDB file that is to be built in.
         """
         from dbt.cli.main import dbtRunner
         from google.protobuf.json_format import MessageToDict
@@ -225,6 +230,10 @@ class DbtRunner(dg.ConfigurableResource[None]):
             **self.variables_of_target,
             **(environment or {}),
         }
+        if args[0] in BUILDS and self.warehouse_path and Path(self.warehouse_path).is_file():
+            # dbt itself tries a few times only, and tells who holds the file once for each model.
+            with open_duckdb(self.warehouse_path, wait_seconds=self.wait_seconds):
+                pass
         # `env_var()` keeps dbt's partial parsing alive, `--vars` does not.
         with environment_of(settings):
             try:

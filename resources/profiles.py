@@ -5,6 +5,7 @@ to another warehouse would be found weeks later.
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -17,6 +18,7 @@ from resources.clock import Clock
 from resources.company import company
 from resources.company.choice import BUNDLED, chosen, folder_of_homes
 from resources.dbt import DbtRunner
+from resources.folders import make_private
 from resources.registry import ModelRegistry
 from resources.warehouse import DuckDBWarehouse, LocalCopy
 from resources.warehouse.bigquery import BigQueryWarehouse
@@ -32,6 +34,9 @@ STATE = ("warehouse.duckdb", "mlflow.db", "local_copy.duckdb")
 
 LOCAL_COPY = "local_copy.duckdb"
 """The file in the home that holds what the weekly judgement measures and replays of a large or remote warehouse."""
+
+WAIT_SECONDS = 600
+"""How long a run waits for a program that holds the warehouse, unless `BATON_WAIT_SECONDS` says otherwise."""
 
 MAXIMUM_BYTES_BILLED = 200 * 1024**3
 """What one query may scan in production unless `BATON_BIGQUERY_MAX_BYTES` says otherwise: about a dollar's worth."""
@@ -50,7 +55,11 @@ class SettingError(ProfileError):
 
 
 class HomeError(ProfileError):
-    """The home holds another company's state."""
+    """The home holds another company's state, or cannot be where it is."""
+
+
+NO_LETTERS_OF_A_HOME = r"[?%\\\x00-\x1f]"
+"""SQLite, DuckDB or dbt read these in an address as something else, and would make files elsewhere."""
 
 
 def home() -> Path:
@@ -61,19 +70,34 @@ def home() -> Path:
 
     Raises:
         CompanyError: it is not clear whose.
-        HomeError: the folder holds another company's state.
+        HomeError: the folder holds another company's state, or its path has a letter that an engine misreads.
     """
     given, name = os.environ.get("BATON_HOME"), chosen()
     folder = Path(given).expanduser().resolve() if given else folder_of_homes() / _folder(name)
-    owner = owner_of(folder)
-    if owner not in (None, name):
-        own = f"leave BATON_HOME unset ({_folder(name)} is its own)" if given else f"move {folder} away"
+    odd = re.search(NO_LETTERS_OF_A_HOME, str(folder))
+    if odd:
         raise HomeError(
-            f"Expected a home of the company {name}, and {folder} holds the state of {owner}. For {name}, name another "
-            f"folder: export BATON_HOME=<folder>, or {own}. For {owner}: export BATON_COMPANY={owner}. Nothing was "
+            f"Expected a home whose path DuckDB and SQLite can read, and {str(folder)!r} holds {odd[0]!r}. Name a "
+            "folder without it: export BATON_HOME=<folder>. What is there already can be moved as it is. Nothing was "
             "changed."
         )
+    own = f"leave BATON_HOME unset ({_folder(name)} is its own)" if given else f"move {folder} away"
+    refuse_other_owner(folder, f"name another folder: export BATON_HOME=<folder>, or {own}")
     return folder
+
+
+def refuse_other_owner(folder: Path, instead: str = "name another folder") -> None:
+    """Refuse a folder that holds another company's state; `instead` is what one does for this process's company.
+
+    Raises:
+        HomeError: it does.
+    """
+    name, owner = chosen(), owner_of(folder)
+    if owner not in (None, name):
+        raise HomeError(
+            f"Expected a home of the company {name}, and {folder} holds the state of {owner}. For {name}, {instead}. "
+            f"For {owner}: export BATON_COMPANY={owner}. Nothing was changed."
+        )
 
 
 def _folder(name: str) -> str:
@@ -114,7 +138,7 @@ def claim_home(*, answering: bool = True) -> Path:
             "or name another by export BATON_HOME=<folder>. Nothing was changed."
         )
     if marked != [chosen(), asked]:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         (folder / MARK).write_text(f"{chosen()}\n{asked}\n", encoding="utf-8")
     return folder
 
@@ -138,19 +162,26 @@ def embedded(home: Path) -> dict[str, Any]:
     here = company()
     clock = Clock(reads=here.recording_ends.isoformat() if here.recording_ends else "")
     file = str(home / "warehouse.duckdb")
-    dbt = DbtRunner(state_dir=str(home / "dbt"), warehouse_path=file)
-    # As patient as the warehouse: both are files that another process may hold.
-    copy = LocalCopy(str(home / LOCAL_COPY), dbt.entity_columns(), wait_seconds=60.0)
-    warehouse = DuckDBWarehouse(path=file, local_copy=copy)
+    # All that open a file which another process may hold are equally patient.
+    wait = float(_number("BATON_WAIT_SECONDS", WAIT_SECONDS, "seconds"))
+    dbt = DbtRunner(state_dir=str(home / "dbt"), warehouse_path=file, wait_seconds=wait)
+    copy = LocalCopy(str(home / LOCAL_COPY), dbt.entity_columns(), wait_seconds=wait)
+    warehouse = DuckDBWarehouse(path=file, local_copy=copy, wait_seconds=wait)
     return {
         "clock": clock,
         "warehouse": warehouse,
         "airbyte": EmbeddedAirbyteWorkspace(
-            warehouse_path=warehouse.path, clock=clock, connections_file=os.environ.get("BATON_CONNECTIONS", "")
+            warehouse_path=warehouse.path,
+            clock=clock,
+            connections_file=os.environ.get("BATON_CONNECTIONS", ""),
+            wait_seconds=wait,
         ),
         "dbt": dbt,
         "registry": ModelRegistry(
-            tracking_uri=f"sqlite:///{home / 'mlflow.db'}", artifact_root=(home / "mlartifacts").as_uri()
+            tracking_uri=f"sqlite:///{home / 'mlflow.db'}",
+            artifact_root=(home / "mlartifacts").as_uri(),
+            # One run at a time works in a home: no other training is going on.
+            orphan_after=0.0,
         ),
         "alerts": Alerts(path=str(home / "alerts.jsonl")),
     }
@@ -175,7 +206,7 @@ def production(home: Path) -> dict[str, Any]:
         "warehouse": BigQueryWarehouse(
             project=project,
             location=os.environ.get("BATON_BIGQUERY_LOCATION", "US"),
-            maximum_bytes_billed=_bytes("BATON_BIGQUERY_MAX_BYTES", MAXIMUM_BYTES_BILLED),
+            maximum_bytes_billed=_number("BATON_BIGQUERY_MAX_BYTES", MAXIMUM_BYTES_BILLED, "bytes"),
             local_copy=LocalCopy(str(home / LOCAL_COPY), dbt.entity_columns()),
         ),
         "airbyte": RemoteAirbyteWorkspace(clock=clock),
@@ -200,10 +231,10 @@ def _required(variable: str, what: str) -> str:
     return value
 
 
-def _bytes(variable: str, default: int) -> int:
+def _number(variable: str, default: int, unit: str) -> int:
     text = os.environ.get(variable) or str(default)
     if not text.isdigit() or int(text) == 0:
-        raise SettingError(f"{variable} must be a whole number of bytes, such as {default}; it is {text!r}.")
+        raise SettingError(f"{variable} must be a whole number of {unit}, such as {default}; it is {text!r}.")
     return int(text)
 
 

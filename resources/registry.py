@@ -3,16 +3,26 @@
 An alias is the only thing that makes a version the champion; the files of a version never change.
 """
 
+import contextlib
+import hashlib
 import json
 import os
+import shutil
+import sys
 import tempfile
-from collections.abc import Mapping
+import time
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+
+from resources.folders import make_private
+from resources.registry_file import PREFIX, follow, upgrade
+from resources.registry_file import RegistryError as RegistryError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,17 +31,30 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 
+REFERENCE = "reference.csv"
+"""A version's text that says what is typical: reasons are given against it."""
+
+MOST_RUNS = 1000
+"""Runs that are looked through for those that a kill left."""
+
+DIGEST = "sha256."
+"""Before a text's name: the tag of a version that holds its digest."""
+
 TRUSTED_TYPES = (
     "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.calibration._TemperatureScaling",
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.feature_selection._univariate_selection.f_classif",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
 )
 """Types beyond skops' own list that our pipelines may hold. A model file that needs another type is not loaded:
-skops reads a file's trust list from the file itself unless it is given one, so this list is the boundary."""
-
-
-class RegistryError(RuntimeError):
-    """A model version is missing or damaged; the message says which and what to do."""
+skops reads a file's trust list from the file itself unless it is given one, so this list is the boundary. They hold
+numbers and other types of scikit-learn, and run nothing of their own when they are loaded."""
 
 
 @dataclass(frozen=True)
@@ -55,24 +78,67 @@ class ModelVersion:
         return f"models:/{self.name}/{self.version}"
 
 
+def refuse_untrusted(pipeline: "Pipeline", name: str) -> None:
+    """Refuse a fitted pipeline that could be stored, and then not be loaded any more.
+
+    Raises:
+        RegistryError: it holds a type that neither skops nor our list trusts; the sentence names the place.
+    """
+    import skops.io
+
+    try:
+        found = skops.io.get_untrusted_types(data=skops.io.dumps(pipeline))
+    # Functions without a name of their own, and objects that hold a lock or a file: skops raises what pickle would.
+    except Exception as error:
+        raise RegistryError(
+            f"Expected {name} to be a pipeline that skops can store, and it is not ({type(error).__name__}: {error}). "
+            "Put functions at the top of a module, and leave out what holds a file or a connection."
+        ) from error
+    untrusted = sorted(set(found) - set(TRUSTED_TYPES))
+    if untrusted:
+        raise RegistryError(
+            f"Expected {name} to hold trusted types only, and it holds {', '.join(untrusted)}: its file would not be "
+            "loaded. Read what the type does when it is loaded, then add it to TRUSTED_TYPES in resources/registry.py, "
+            "or build the candidate without it."
+        )
+
+
 class ModelRegistry(dg.ConfigurableResource[None]):
-    """MLflow tracking and registry for one registered model."""
+    """MLflow tracking and registry for one registered model.
+
+    A run without a version is what a killed training left, once it is `orphan_after` seconds old.
+    """
 
     tracking_uri: str
     artifact_root: str
     model_name: str = "lapse"
     experiment: str = "lapse"
+    orphan_after: float = 7200.0
 
     def _client(self) -> "MlflowClient":
-        # Telemetry off; no git, no environment capture: both look outside the project and cost seconds.
+        # Telemetry off; no git, no environment capture: both look outside the project and cost seconds. No bars.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         import mlflow
 
-        if self.tracking_uri.startswith("sqlite:///"):
-            Path(self.tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        if self.tracking_uri.startswith(PREFIX):
+            file = Path(self.tracking_uri.removeprefix(PREFIX))
+            make_private(file.parent)
+            _begin_database(file)
+        follow(self.tracking_uri, self.artifact_root, self.experiment)
         mlflow.set_tracking_uri(self.tracking_uri)
         return mlflow.MlflowClient()
+
+    def upgraded(self) -> str:
+        """Bring the database to the schema of the installed MLflow; return what was done, in a sentence.
+
+        Raises:
+            RegistryError: it is no whole database, or a later MLflow wrote it.
+        """
+        if not self.tracking_uri.startswith(PREFIX):
+            return f"MLflow at {self.tracking_uri} is upgraded where it runs: mlflow db upgrade <its database>."
+        return upgrade(self.tracking_uri)
 
     def log_version(
         self,
@@ -86,11 +152,18 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         texts: Mapping[str, str],
         images: Mapping[str, bytes],
         tags: Mapping[str, str],
+        above: int = 0,
     ) -> ModelVersion:
         """Log a run with its model and evidence, register the version, and make it the challenger.
 
         `texts` and `images` are artefacts by file name. The alias moves last, so that a killed run leaves the old one.
+        Its number is higher than `above`: a registry that was lost would begin again at 1, and tables that say which
+        version predicted a row would mean another model.
+
+        Raises:
+            RegistryError: the pipeline holds a type that is not on our list.
         """
+        refuse_untrusted(pipeline, algorithm)
         client = self._client()
         import mlflow
 
@@ -104,6 +177,7 @@ class ModelRegistry(dg.ConfigurableResource[None]):
             "algorithm": algorithm,
             "trained_through": trained_through.isoformat(),
             "fingerprint": fingerprint,
+            **{f"{DIGEST}{name}": _digest(text) for name, text in texts.items()},
             **tags,
         }
         with mlflow.start_run(experiment_id=experiment_id, run_name=f"{algorithm}-{trained_through}") as run:
@@ -126,11 +200,37 @@ class ModelRegistry(dg.ConfigurableResource[None]):
             )
         if not client.search_registered_models(f"name = '{self.model_name}'"):
             client.create_registered_model(self.model_name)
-        created = client.create_model_version(
-            self.model_name, source=info.model_uri, run_id=run.info.run_id, model_id=info.model_id, tags=about
-        )
+        while True:
+            created = client.create_model_version(
+                self.model_name, source=info.model_uri, run_id=run.info.run_id, model_id=info.model_id, tags=about
+            )
+            if int(created.version) > above:
+                break
+            # MLflow counts by itself, and never gives a number twice.
+            client.delete_model_version(self.model_name, created.version)
         client.set_registered_model_alias(self.model_name, CHALLENGER, created.version)
+        self._clear_orphans(client, experiment_id)
         return self.version(int(created.version))
+
+    def _clear_orphans(self, client: "MlflowClient", experiment_id: str) -> None:
+        """Remove what killed trainings left: runs without a version, their models and files.
+
+        One that may still be going on elsewhere is left alone for `orphan_after` seconds.
+        """
+        oldest = time.time() - self.orphan_after
+        registered = {one.run_id for one in client.search_model_versions(f"name = '{self.model_name}'")}
+        for run in client.search_runs([experiment_id], max_results=MOST_RUNS):
+            if run.info.run_id in registered or run.info.start_time / 1000 > oldest:
+                continue
+            for model in client.search_logged_models(
+                [experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
+            ):
+                _delete(model.artifact_location)
+                client.delete_logged_model(model.model_id)
+            _delete(run.info.artifact_uri)
+            if run.info.status == "RUNNING":
+                client.set_terminated(run.info.run_id, "KILLED")
+            client.delete_run(run.info.run_id)
 
     def version(self, version: int) -> ModelVersion:
         """Return a registered version.
@@ -174,46 +274,160 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         return self._client().get_model_version(self.model_name, str(version.version)).tags.get(name, "")
 
     def text(self, version: ModelVersion, name: str) -> str:
-        """Return a text artefact of a version's run."""
+        """Return a text artefact of a version's run.
+
+        Raises:
+            RegistryError: it is missing or damaged.
+        """
         client = self._client()
-        with tempfile.TemporaryDirectory() as folder:
-            return Path(client.download_artifacts(version.run_id, name, folder)).read_text(encoding="utf-8")
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                found = Path(client.download_artifacts(version.run_id, name, folder)).read_text(encoding="utf-8")
+            # A text that was cut short is a text. Versions of former builds have no digest.
+            if self.tag(version, f"{DIGEST}{name}") not in ("", _digest(found)):
+                raise ValueError("it is not the text that was registered")
+            return found
+        # A file that is gone is another error for each kind of storage.
+        except Exception as error:
+            raise _lost(f"{name} of {version.name} version {version.version}", error) from error
 
     def evidence(self, version: ModelVersion) -> dict[str, Any]:
-        """Return what was measured when the version was trained (the run's `evidence.json`)."""
-        return dict(json.loads(self.text(version, "evidence.json")))
+        """Return what was measured when the version was trained (the run's `evidence.json`).
+
+        Raises:
+            RegistryError: it is missing or damaged.
+        """
+        text = self.text(version, "evidence.json")
+        try:
+            return dict(json.loads(text))
+        except ValueError as error:
+            raise _lost(f"evidence.json of {version.name} version {version.version}", error) from error
+
+    def lost(self, version: ModelVersion) -> str:
+        """Return in a sentence what of a version's files cannot be read; empty if all that is needed is there."""
+        try:
+            self.load(version)
+            self.evidence(version)
+            self.text(version, REFERENCE)
+        except RegistryError as error:
+            return str(error)
+        return ""
 
     def load(self, version: ModelVersion) -> "Pipeline":
         """Load a version's fitted pipeline, holding only types that we trust.
 
         Raises:
-            RegistryError: the file is missing, damaged, or holds a type that is not on our list.
+            RegistryError: the file is missing, damaged, of another scikit-learn, or holds a type that is not on our
+                list.
         """
         self._client()
         import skops.io
         from mlflow.artifacts import download_artifacts
 
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                local = Path(download_artifacts(version.uri, dst_path=folder))
-                file = next(local.rglob("model.skops"))
-                untrusted = set(skops.io.get_untrusted_types(file=file)) - set(TRUSTED_TYPES)
-                if untrusted:
-                    raise RegistryError(
-                        f"Model {version.name} version {version.version} holds types that are not trusted: "
-                        f"{', '.join(sorted(untrusted))}. Someone may have replaced the file; restore the artefact or "
-                        "promote another version."
-                    )
-                return skops.io.load(file, trusted=list(TRUSTED_TYPES))
-        except RegistryError:
-            raise
-        # Whatever a damaged archive raises (zip, JSON, attribute errors) means the same to a person.
-        except Exception as error:
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            try:
+                with tempfile.TemporaryDirectory() as folder:
+                    local = Path(download_artifacts(version.uri, dst_path=folder))
+                    file = next(local.rglob("model.skops"))
+                    untrusted = set(skops.io.get_untrusted_types(file=file)) - set(TRUSTED_TYPES)
+                    if untrusted:
+                        raise RegistryError(
+                            f"Model {version.name} version {version.version} holds types that are not trusted: "
+                            f"{', '.join(sorted(untrusted))}. Someone may have replaced the file; restore the artefact "
+                            "or promote another version."
+                        )
+                    pipeline = skops.io.load(file, trusted=list(TRUSTED_TYPES))
+            except RegistryError:
+                raise
+            # Whatever a damaged archive raises (zip, JSON, attribute errors) means the same to a person.
+            except Exception as error:
+                _refuse_other_release(version, heard)
+                raise _lost(f"the model file of {version.name} version {version.version}", error) from error
+        # What another release fitted may load, and say something else.
+        _refuse_other_release(version, heard)
+        return pipeline
+
+
+def _refuse_other_release(version: ModelVersion, heard: Sequence[warnings.WarningMessage]) -> None:
+    """Refuse a model that another scikit-learn fitted, by what scikit-learn says of it; a patch makes no other."""
+    from sklearn.exceptions import InconsistentVersionWarning
+
+    for message in (one.message for one in heard):
+        if not isinstance(message, InconsistentVersionWarning):
+            continue
+        fitted, here = message.original_sklearn_version, message.current_sklearn_version
+        if fitted.split(".")[:2] != here.split(".")[:2]:
             raise RegistryError(
-                f"Expected a readable model file for {version.name} version {version.version}, but it is missing or "
-                f"damaged ({type(error).__name__}: {error}). Restore the artefact, or promote another version with "
-                f"`make promote VERSION=<number>`; the predictions were not touched."
-            ) from error
+                f"Expected a model of scikit-learn {here}, which is installed, and {version.name} version "
+                f"{version.version} was fitted by {fitted}. `make run` trains anew with {here} (in production: the job "
+                "`retrain`), or check out the baton that trained it. The predictions were not touched."
+            )
+
+
+def _delete(address: str) -> None:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    get_artifact_repository(address).delete_artifacts()  # type: ignore[no-untyped-call]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _lost(what: str, error: Exception) -> RegistryError:
+    return RegistryError(
+        f"Expected {what}, and it is missing or damaged ({type(error).__name__}: {error}). `make run` trains anew (in "
+        "production: the job `retrain`). Or promote another version by `make promote VERSION=<number>`, or bring the "
+        "file back from a backup. The predictions were not touched."
+    )
+
+
+KEPT = Path(sys.prefix) / "share" / "baton"
+"""Where this environment keeps what every home would have to make again."""
+
+
+def empty_database(kept_in: Path = KEPT) -> Path | None:
+    """Return an empty MLflow database of the installed version, made once an environment; None where none can be kept.
+
+    MLflow takes an empty file through the 69 changes that its tables saw over the years, which costs more than all
+    else that a first run asks of it.
+    """
+    from importlib.metadata import version
+
+    kept = kept_in / f"mlflow-{version('mlflow')}.db"
+    if kept.exists():
+        return kept
+    # An environment may be read-only, as in an image: then MLflow makes each database itself.
+    with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            made = Path(folder) / kept.name
+            _make_database(made)
+            made.replace(kept)
+        return kept
+    return None
+
+
+def _make_database(file: Path) -> None:
+    """Write a database with MLflow's tables and nothing in them: `mlflow db upgrade`, in this process."""
+    from mlflow.db import commands
+
+    commands.main(["upgrade", f"sqlite:///{file}"], standalone_mode=False)
+
+
+def _begin_database(file: Path) -> None:
+    """Put an empty database where none is yet; a kill leaves none, and of two processes one puts it there."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.exists():
+        return
+    empty = empty_database()
+    if empty is None:
+        return
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        whole = shutil.copyfile(empty, Path(folder) / file.name)
+        with contextlib.suppress(FileExistsError):
+            os.link(whole, file)
 
 
 def _read(found: Any) -> ModelVersion:

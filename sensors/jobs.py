@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from sensors.patience import try_again_when_held
 from steps.tables import (
     ACCURACY_OVER_TIME,
     CHAMPION,
@@ -24,8 +25,11 @@ RETRAIN = "retrain"
 PROMOTE = "promote"
 ROLLBACK = "rollback"
 CHECK = "check"
+UNIT_TESTS = "unit_tests"
 
 JUDGEMENT_GROUP = "monitoring"
+
+PATIENT = frozenset({try_again_when_held})
 
 
 def build_jobs(
@@ -33,7 +37,8 @@ def build_jobs(
 ) -> list[UnresolvedAssetJobDefinition]:
     """Return the jobs over `assets`. `unit_tests` are the checks that prove SQL, not data.
 
-    They need to run when the code changes, not when data arrives: no job holds them, CI and `--select '*'` run them.
+    They need to run when the code changes, not when data arrives: they have a job of their own, for which
+    `unit_tests_sensor` asks. CI and `--select '*'` run them, too.
 
     What arrived is judged with what was built, before anything is scored: of the monitoring group, what reads neither
     model nor predictions runs in `ingest_and_build`. The rest judges once a week, after scoring: a judgement in every
@@ -51,16 +56,24 @@ def build_jobs(
     return [
         dg.define_asset_job(
             EVERYTHING,
+            hooks=PATIENT,
             selection=select.all() - unit_tests - readiness,
             description="The whole graph once: sync, build, validate, train, score, judge, with all checks of data.",
         ),
         dg.define_asset_job(
             CHECK,
+            hooks=PATIENT,
             selection=readiness.upstream() - unit_tests,
             description="What the data can carry, before anything is trained: contract, rhythm, days, the question.",
         ),
         dg.define_asset_job(
+            UNIT_TESTS,
+            selection=unit_tests,
+            description="dbt's unit tests: rows that are given, rows that are expected, whatever the warehouse holds.",
+        ),
+        dg.define_asset_job(
             INGEST_AND_BUILD,
+            hooks=PATIENT,
             selection=select.all() - model_and_beyond - elsewhere,
             description=(
                 "Sync what the sources have, build marts, features and outcomes, validate the feature frame, and judge "
@@ -69,27 +82,32 @@ def build_jobs(
         ),
         dg.define_asset_job(
             WEEKLY_SCORE,
+            hooks=PATIENT,
             selection=(scored | select.assets(SHADOW_PREDICTIONS)) - elsewhere,
             description="Score the newest cutoff with the champion and list the customers at risk.",
         ),
         dg.define_asset_job(
             WEEKLY_JUDGE,
+            hooks=PATIENT,
             selection=(judged - unit_tests) | judgements,
             description="Judge the predictions whose outcomes are known by now, measure drift, explain and decide.",
         ),
         dg.define_asset_job(
             RETRAIN,
+            hooks=PATIENT,
             selection=(to_champion | scored) - elsewhere,
             description="Training set, candidate, promotion gate, champion, then the newest predictions again with it.",
         ),
         dg.define_asset_job(
             PROMOTE,
+            hooks=PATIENT,
             selection=(select.assets(CHAMPION) | scored) - elsewhere,
             config=promote_after_shadow(),
             description="Promote the challenger that passed the gate and scored a cutoff as a shadow; score again.",
         ),
         dg.define_asset_job(
             ROLLBACK,
+            hooks=PATIENT,
             selection=(select.assets(CHAMPION) | scored) - elsewhere,
             config=roll_back(),
             description="Return to the champion before the present one, and score the newest cutoff again with it.",

@@ -10,18 +10,21 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml_models.training.gates import GATES
-from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
+from resources.registry import CHALLENGER, REFERENCE, ModelRegistry, ModelVersion, RegistryError, refuse_untrusted
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse.contract import Warehouse, share_within
 from steps.as_of import ledger
 from steps.champions import current_champion
 from steps.errors import StepRefusedError
+from steps.migrations import ensure
 from steps.problem import problem
+from steps.tables import CANDIDATE, CHAMPION, HOLDOUT, PREDICTIONS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_models.training.champion_challenge import Comparison
+    from ml_models.problems.contract import Problem
+    from ml_models.training.champion_challenge import Champion, Comparison
     from ml_models.training.gate import GateResult
     from ml_models.training.search import TrainingResult
     from ml_models.training.splits import TimeSplit
@@ -33,6 +36,9 @@ TRAINING_ROWS = 1_000_000
 
 All rows weigh the same then, so nothing that is estimated has to be weighted. The search holds the rows several times:
 some 4 GB at a million."""
+
+ROWS_OF_A_TRIAL = 100
+"""Rows of each outcome that a candidate is fitted on to see of which types it consists."""
 
 WINDOWS = ("expanding", "recent")
 
@@ -140,23 +146,86 @@ def quarantined_cutoffs(warehouse: Warehouse, cutoffs: list[date]) -> list[date]
 def find_candidate(
     warehouse: Warehouse, registry: ModelRegistry, *, log: Callable[[str], None], run_id: str
 ) -> tuple[ModelVersion, str]:
-    """Search, evaluate, compare, fit, register; return the challenger and the fingerprint of its data and recipe."""
+    """Search, evaluate, compare, fit, register; return the challenger and the fingerprint of its data and recipe.
+
+    Raises:
+        StepRefusedError: a candidate could not be stored; nothing was trained.
+    """
     from ml_models.training.gate import evaluate_candidate
     from ml_models.training.recipe import library_versions, recipe_fingerprint
 
     rows = warehouse.read("select * from training.training_set order by cutoff_date, customer_id")
     fingerprint = recipe_fingerprint(rows, problem(), seed=SEED, libraries=library_versions())
-    version = _judged_before(registry, fingerprint)
-    if version is None:
-        champion = current_champion(registry)
-        result, compared, gates = evaluate_candidate(rows, problem(), champion, seed=SEED, log=log)
-        version = register(registry, result, compared, fingerprint, gates, run_id=run_id)
-        record(warehouse, result, version)
-        log(f"registered as version {version.version}, challenger")
-    else:
+    version = _judged_before(registry, fingerprint, log)
+    if version is not None:
         registry.set_alias(CHALLENGER, version.version)
-        log(f"version {version.version} was trained on exactly these data; nothing to fit")
+        log(f"version {version.version} was trained on exactly these data; nothing to register")
+        if _is_recorded(warehouse, version):
+            return version, fingerprint
+        log("its rows are not in the warehouse: fitted once more for them")
+    refuse_what_cannot_be_stored(rows, problem())
+    result, compared, gates = evaluate_candidate(rows, problem(), _to_beat(registry, log), seed=SEED, log=log)
+    if version is None:
+        above = _highest_recorded(warehouse)
+        version = register(registry, result, compared, fingerprint, gates, run_id=run_id, above=above)
+        log(f"registered as version {version.version}, challenger")
+    record(warehouse, result, version)
     return version, fingerprint
+
+
+def refuse_what_cannot_be_stored(rows: "pd.DataFrame", asked: "Problem") -> None:
+    """Fit each candidate on a few rows, and refuse those whose file could not be loaded again, before hours go by.
+
+    Raises:
+        StepRefusedError: a candidate holds a type that is not trusted; the sentence names both.
+    """
+    import numpy as np
+
+    from ml_models.training.fitting import fitted
+
+    few = rows.groupby(asked.label, group_keys=False).head(ROWS_OF_A_TRIAL)
+    for candidate in asked.candidates:
+        parameters = candidate.sample(np.random.default_rng(SEED), 1)[0]
+        try:
+            pipeline = fitted(candidate, parameters, SEED, few, asked)
+        except (ValueError, ArithmeticError):
+            # Too few rows for this one. The search fits it on all, and the registry looks again.
+            continue
+        try:
+            refuse_untrusted(pipeline, f"candidate {candidate.name}")
+        except RegistryError as error:
+            raise StepRefusedError(f"{error} Nothing was trained.") from error
+
+
+def _to_beat(registry: ModelRegistry, log: Callable[[str], None]) -> "Champion | None":
+    """Return the champion; None before the first, and where its files are lost: retraining is what repairs that."""
+    try:
+        return current_champion(registry)
+    except RegistryError as error:
+        log(f"the candidate cannot be held against the champion: {error}")
+        return None
+
+
+def _is_recorded(warehouse: Warehouse, version: ModelVersion) -> bool:
+    """Tell whether the warehouse still has a version's row and its holdout predictions."""
+    ensure(warehouse, CANDIDATE, HOLDOUT)
+    found = warehouse.read(
+        "select (select count(*) from training.candidate where model_version = ?) as candidates, "
+        "(select count(*) from training.holdout_predictions where model_version = ?) as predictions",
+        [version.version] * 2,
+    ).iloc[0]
+    return bool(found["candidates"] and found["predictions"])
+
+
+def _highest_recorded(warehouse: Warehouse) -> int:
+    """Return the highest version that a table names, which the registry may have lost; 0: none."""
+    ensure(warehouse, CANDIDATE, CHAMPION, PREDICTIONS)
+    found = warehouse.read(
+        "select coalesce(max(model_version), 0) as highest from (select model_version from training.candidate "
+        "union all select model_version from training.champion "
+        "union all select model_version from predictions.lapse_predictions) as named"
+    )
+    return int(found["highest"].iloc[0])
 
 
 def register(
@@ -166,8 +235,9 @@ def register(
     fingerprint: str,
     gates: "Sequence[GateResult]",
     run_id: str,
+    above: int = 0,
 ) -> ModelVersion:
-    """Log a training result with all its evidence and make it the challenger."""
+    """Log a training result with all its evidence and make it the challenger; its number is higher than `above`."""
     from ml_models.plots import reliability_plot
 
     evidence = {
@@ -209,10 +279,11 @@ def register(
         texts={
             "evidence.json": json.dumps(evidence, default=_plain),
             # What "typical" means in a reason belongs to the model that gives it.
-            "reference.csv": result.reference.to_csv(),
+            REFERENCE: result.reference.to_csv(),
         },
         images={"calibration.png": reliability_plot(result.calibration, f"{result.candidate} on its holdout")},
         tags={"dagster.run_id": run_id, "data_fingerprint": result.fingerprint, "window": result.window},
+        above=above,
     )
 
 
@@ -225,12 +296,16 @@ def record(warehouse: Warehouse, result: "TrainingResult", version: ModelVersion
     warehouse.replace_partitions("training", "candidate", row, column="model_version", values=values)
 
 
-def _judged_before(registry: ModelRegistry, fingerprint: str) -> ModelVersion | None:
-    """Return the version of exactly these data and recipe if its verdicts still hold.
+def _judged_before(registry: ModelRegistry, fingerprint: str, log: Callable[[str], None]) -> ModelVersion | None:
+    """Return the version of exactly these data and recipe if its verdicts still hold, and its files are there.
 
     They do for the champion itself, and for a version that was held against the present champion by these gates.
     """
     version = registry.by_fingerprint(fingerprint)
+    lost = registry.lost(version) if version else ""
+    if lost:
+        log(f"trained once more: {lost}")
+        return None
     serving = registry.by_alias(CHAMPION_ALIAS)
     if version is None or version == serving:
         return version

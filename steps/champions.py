@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from ml_models.model_version import learned_from
-from resources.registry import CHALLENGER, ModelRegistry, ModelVersion
+from resources.registry import CHALLENGER, ModelRegistry, ModelVersion, RegistryError
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse.contract import Warehouse
 from steps.errors import StepRefusedError
@@ -131,7 +131,8 @@ def previous_champion(
 ) -> ModelVersion | None:
     """Return the newest earlier champion to return to, or None.
 
-    Versions that were rolled back themselves are passed over, and so are those that learned from cutoffs in `bad`.
+    Versions that were rolled back themselves are passed over, and so are those that learned from cutoffs in `bad`, and
+    those whose files are lost.
     """
     serving = registry.by_alias(CHAMPION_ALIAS)
     if serving is None or not warehouse.exists("training", "champion"):
@@ -140,14 +141,23 @@ def previous_champion(
     for number in dict.fromkeys(int(version) for version in history):
         if number == serving.version:
             continue
-        version = registry.version(number)
-        if not registry.tag(version, ROLLED_BACK) and not (bad and _learned_from(registry, version, bad)):
+        try:
+            version = registry.version(number)
+        except RegistryError:
+            # Its registry was lost, and another one counts on.
+            continue
+        if registry.tag(version, ROLLED_BACK) or registry.lost(version):
+            continue
+        if not (bad and _learned_from(registry, version, bad)):
             return version
     return None
 
 
 def obstacle_of(registry: ModelRegistry, challenger: ModelVersion) -> str:
     """Return why a challenger must not be promoted, in words; empty when nothing speaks against it."""
+    lost = registry.lost(challenger)
+    if lost:
+        return lost
     failed = [gate["name"] for gate in registry.evidence(challenger)["gates"] if not gate["passed"]]
     if failed:
         return f"it failed {', '.join(failed)}"

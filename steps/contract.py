@@ -34,14 +34,14 @@ class Finding:
 
 
 def raw_findings(
-    read: Read, columns: Columns, company: Company, name: str, dialect: Dialect, today: date
+    read: Read, columns: Columns, company: Company, place: str, dialect: Dialect, today: date
 ) -> list[Finding]:
     """Return what is wrong with the raw table of order lines; `columns` are those that it has, with their types.
 
-    `name` is the company's, `today` the clock's day: nothing can have been ordered after it.
+    `place` is the company's folder, `today` the clock's day: nothing can have been ordered after it.
     """
     lines = company.order_lines
-    where = f"companies/{name}: "
+    where = f"{place}: "
     missing = _missing(columns, company, where)
     if missing:
         return missing
@@ -65,10 +65,10 @@ def raw_findings(
     return found
 
 
-def canonical_findings(tables: Mapping[str, Columns], name: str, dialect: Dialect) -> list[str]:
+def canonical_findings(tables: Mapping[str, Columns], place: str, dialect: Dialect) -> list[str]:
     """Return what canonical tables lack, a sentence each. `tables`: columns with their types, by the table's name.
 
-    A table that is not there yet is none of its business.
+    `place` is the company's folder. A table that is not there yet is none of its business.
     """
     found = []
     for table in TABLES:
@@ -77,16 +77,16 @@ def canonical_findings(tables: Mapping[str, Columns], name: str, dialect: Dialec
         there = {column.lower(): kind.lower() for column, kind in tables[table.name].items()}
         for column in table.columns:
             wanted = TYPES[column.kind][dialect]
-            place = f"companies/{name}/staging/{table.name}.sql"
+            file = f"{place}/staging/{table.name}.sql"
             if column.name not in there:
                 found.append(
-                    f"{place} must give the column `{column.name}` ({wanted}): {column.description[0].lower()}"
+                    f"{file} must give the column `{column.name}` ({wanted}): {column.description[0].lower()}"
                     f"{column.description[1:]} It gives {', '.join(there)}{_meant(column.name, list(there))}. Add it; "
                     f"what is not known is cast(null as {wanted})."
                 )
             elif not _fits(there[column.name], wanted):
                 found.append(
-                    f"{place}: the column `{column.name}` must be {wanted}; it is {there[column.name]}. Cast it."
+                    f"{file}: the column `{column.name}` must be {wanted}; it is {there[column.name]}. Cast it."
                 )
     return found
 

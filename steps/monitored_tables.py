@@ -107,7 +107,9 @@ def _sources(
     ours = company()
     yield from declared_sources(ours, found)
     # A line is a product in an order; where products are not known, an order may have several lines that are alike.
-    keys = ("order_id", "product_id") if "products" in ours.parts else () if "lines" in ours.parts else ("order_id",)
+    # Where nothing numbers orders, two of one customer at one moment are alike as well.
+    numbered = "lines" not in ours.parts and ours.order_lines.order is not None
+    keys = ("order_id", "product_id") if "products" in ours.parts else ("order_id",) if numbered else ()
     lines, products, joined = (found.get(key.to_user_string()) for key in CANONICAL)
     if products:
         yield TableSource("staging/stg_products", products, keys=("product_id",))
@@ -151,10 +153,21 @@ def declared_sources(ours: Company, found: Mapping[str, Mapping[str, str]]) -> "
                 asset=asset,
                 columns=found[asset],
                 keys=tuple(key.lower() for key in table.keys),
+                **_roles(ours, name, found[asset]),
                 time_sql=local,
                 time_column=time,
                 read=_numbers(ours, asset, found[asset]),
             )
+
+
+def _roles(ours: Company, table: str, columns: Mapping[str, str]) -> dict[str, str]:
+    """Return who acts and what bundles rows, where the company's file says so: it does for the order lines."""
+    lines = ours.order_lines
+    if table != lines.table:
+        return {}
+    named = {"entity": lines.customer, "group": lines.order}
+    roles = {role: column.column.lower() for role, column in named.items() if column is not None}
+    return {role: column for role, column in roles.items() if column in columns}
 
 
 def _numbers(ours: Company, asset: str, columns: Mapping[str, str]) -> dict[str, str]:

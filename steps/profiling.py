@@ -5,6 +5,7 @@ are kept.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,15 @@ from steps.monitored_tables import columns_of, monitored_tables, take_census
 from steps.tables import CENSUS, PROFILE
 
 if TYPE_CHECKING:
+    import duckdb
     import pandas as pd
 
     from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
 
 MEASURED_ROWS = 2_000_000
 """Rows of a table that are measured together: with what grouping them takes some 1 GB."""
+
+_MADE, _LOCAL_TIME = "_measured_rows", "_local_time"
 
 SHARE = "share_of_customers"
 """The measure that says of which share of customers a week was measured; without it, of all."""
@@ -37,7 +41,7 @@ def profile_new_weeks(
     """
     ensure(warehouse, CENSUS, PROFILE)
     weeks = _weeks_to_measure(warehouse)
-    if not weeks:
+    if not weeks and (warehouse.row_count(*CENSUS.path) or not _weeks_to_measure(warehouse, again=True)):
         # Not before the first cutoff: what an identifier is shows only in weeks of data, and the census stays.
         return []
     local = warehouse.local()
@@ -46,6 +50,9 @@ def profile_new_weeks(
         # Rows of other customers cannot be compared: all weeks that are there are measured of these.
         weeks = _weeks_to_measure(warehouse, again=True)
     tables = _census(warehouse, local, airbyte, dbt)
+    if not weeks:
+        log("the census of columns was lost, and is taken again")
+        return []
     measured = _measure(warehouse, local, share, tables, weeks, most_rows)
     log(f"profile: {measured:,} measures of {len(weeks)} week(s), {len(tables)} tables")
     return weeks
@@ -92,12 +99,34 @@ def _measure(
             if monitored.time_sql and present.columns:
                 [rows] = connection.execute(f"select count(*) from {present.relation}").fetchone() or [0]
                 spans = _spans(weeks, rows, most_rows)
-            statements = [one for begin, end in spans for one in measure_sql(present, begin, end)]
-            parts += [connection.execute(statement).fetchdf() for statement in statements]
+            for begin, end in spans:
+                measured_as = read_once(connection, present, begin, end)
+                parts += [connection.execute(one).fetchdf() for one in measure_sql(measured_as, begin, end)]
     measured = as_profile([*parts, _share_rows(share, weeks)])
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     warehouse.replace_partitions("monitoring", "profile", measured, column="period_start", values=days)
     return len(measured)
+
+
+def read_once(
+    connection: "duckdb.DuckDBPyConnection", table: "MonitoredTable", first: date, last: date
+) -> "MonitoredTable":
+    """Return the table as it is to be measured between two days.
+
+    Where its time or its numbers have to be made of what is stored, that is a temporary table in which they are made:
+    each of a dozen statements would do it again.
+    """
+    from ml_models.monitoring.data_quality.profile_sql import furthest_back
+    from ml_models.monitoring.data_quality.sql_functions import quoted
+
+    if not table.time_sql or not table.columns or (not table.read and table.time_sql == quoted(table.time_column)):
+        return table
+    begin, end = first - timedelta(days=furthest_back()), last + timedelta(days=1)
+    connection.execute(
+        f"create or replace temp table {_MADE} as select *, {table.time_sql} as {_LOCAL_TIME} from {table.measured} "
+        f"where {table.time_sql} >= timestamp '{begin}' and {table.time_sql} < timestamp '{end}'"
+    )
+    return replace(table, relation=_MADE, read={}, time_sql=_LOCAL_TIME, time_column=_LOCAL_TIME)
 
 
 def _spans(weeks: Sequence[date], rows: int, most_rows: int) -> list[tuple[date, date]]:

@@ -48,10 +48,11 @@ def judge_arrivals(
     # Not by an earlier judgement of this week: the past may have been repaired since.
     past, tables = bad_weeks(warehouse, cutoff, {cutoff - timedelta(days=7)}), monitored_now(warehouse, airbyte, dbt)
     closed = closed_days(warehouse, cutoff)
-    verdict = judge_quality(profile_until(warehouse, cutoff), tables, cutoff, past, closed)
+    profile = profile_until(warehouse, cutoff)
+    verdict = judge_quality(profile, tables, cutoff, past, closed)
     found = [
         *schema_anomalies(warehouse, local, cutoff),
-        *arrival_anomalies(warehouse, local, tables, cutoff, closed),
+        *arrival_anomalies(profile, local, tables, cutoff, closed),
         *verdict.anomalies,
     ]
     if not found:
@@ -119,16 +120,18 @@ def bad_weeks(
 
 
 def arrival_anomalies(
-    warehouse: Warehouse,
+    profile: "pd.DataFrame",
     local: LocalWarehouse,
     tables: "Sequence[MonitoredTable]",
     cutoff: date,
     closed: frozenset[date],
 ) -> tuple[Anomaly, ...]:
-    """Return which tables lack whole days on the morning of a cutoff; `closed` days are missed by nobody."""
+    """Return which tables lack whole days on the morning of a cutoff; `closed` days are missed by nobody.
+
+    `profile` is `profile_until` that cutoff.
+    """
     from ml_models.monitoring.data_quality import judge_arrival
 
-    profile = profile_until(warehouse, cutoff)
     anomalies: list[Anomaly] = []
     for monitored in tables:
         if not monitored.time_sql or monitored.of:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from resources.registry import ModelRegistry, ModelVersion
+from resources.registry import REFERENCE, ModelRegistry, ModelVersion
 from resources.sql_functions import SCHEMA, published
 from resources.warehouse import Warehouse
 from steps.problem import problem
@@ -132,7 +132,7 @@ class Scorer:
         self.version, self.target = version, target
         self.pipeline = registry.load(version)
         # What "typical" meant to the model when it was trained, not what is typical today.
-        self.reference = pd.read_csv(io.StringIO(registry.text(version, "reference.csv")), index_col=0)
+        self.reference = pd.read_csv(io.StringIO(registry.text(version, REFERENCE)), index_col=0)
         self.scored_at = pd.Timestamp(datetime.now(UTC))
         self.seconds_of_reasons = 0.0
 

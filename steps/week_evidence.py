@@ -64,11 +64,11 @@ def week_evidence(
     share = share_of(local)
     closed = closed_days(warehouse, cutoff)
     lineage, owners = lineage_and_owners(Sandbox(dbt, local.path))
-    tables = monitored_now(warehouse, airbyte, dbt)
+    tables, profile = monitored_now(warehouse, airbyte, dbt), profile_until(warehouse, cutoff)
     return WeekEvidence(
         cutoff=cutoff,
         problem=problem(),
-        profile=profile_until(warehouse, cutoff),
+        profile=profile,
         tables=tables,
         frame=frame_until(warehouse, cutoff, share),
         outcomes=outcomes_until(warehouse, cutoff, share),
@@ -86,7 +86,7 @@ def week_evidence(
         drift_history=drift_history(warehouse),
         active_checks=(
             *schema_anomalies(warehouse, local, cutoff),
-            *arrival_anomalies(warehouse, local, tables, cutoff, closed),
+            *arrival_anomalies(profile, local, tables, cutoff, closed),
         ),
     )
 

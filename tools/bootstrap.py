@@ -83,7 +83,7 @@ def main():
             "make PYTHON=/path/to/python3.12 run".format(*(OLDEST + tuple(sys.version_info[:2]) + (sys.executable,)))
         )
     # A connector's dependencies must never meet ours, so each has an environment of its own.
-    wanted = [Environment(ROOT, "baton", "Dagster, dbt, DuckDB, scikit-learn, MLflow", FILES, fill)]
+    wanted = [Environment(ROOT, "baton", "Dagster, dbt, DuckDB, scikit-learn, MLflow", FILES, fill_ours)]
     connectors = os.path.join(ROOT, "connectors")
     for name in sorted(os.listdir(connectors)):
         folder = os.path.join(connectors, name)
@@ -183,6 +183,15 @@ def fill(environment):
     """Install what the folder's `requirements.lock` says, and the package in the folder itself."""
     install(environment, [os.path.join(environment.folder, "requirements.lock")])
     install_editable(environment, environment.folder)
+
+
+def fill_ours(environment):
+    """Do as `fill`, and make what every first run would make again."""
+    fill(environment)
+    # Without it a first run makes it; so it is no failure where it cannot be kept.
+    making = "from resources.registry import empty_database; empty_database()"
+    quiet = dict(os.environ, MLFLOW_DISABLE_TELEMETRY="true")
+    subprocess.call([environment.python, "-c", making], cwd=ROOT, env=quiet, stderr=subprocess.DEVNULL)
 
 
 def install(environment, locks, beyond=()):

@@ -6,6 +6,7 @@ import dagster as dg
 
 from resources.airbyte.raw import raw_key
 from resources.clock import Clock
+from resources.company.choice import place_of
 from resources.company.model import Company
 from resources.company.reading import dialect_of
 from resources.warehouse.contract import Warehouse
@@ -14,7 +15,7 @@ from steps.ownership import owner_of
 from steps.shop_time import today
 
 
-def contract_checks(company: Company, name: str, folder: Path) -> list[dg.AssetChecksDefinition]:
+def contract_checks(company: Company, folder: Path) -> list[dg.AssetChecksDefinition]:
     """Return the check of the raw order lines; none where the company has written its staging of them itself."""
     if (folder / "staging" / "stg_order_lines.sql").exists():
         return []
@@ -35,7 +36,7 @@ def contract_checks(company: Company, name: str, folder: Path) -> list[dg.AssetC
     def keeps_the_contract(warehouse: Warehouse, clock: Clock) -> dg.AssetCheckResult:
         columns = warehouse.shapes({"raw"})[("raw", table)].columns
         dialect = dialect_of(warehouse.dialect)
-        return result(raw_findings(warehouse.read, columns, company, name, dialect, today(clock)))
+        return result(raw_findings(warehouse.read, columns, company, place_of(folder), dialect, today(clock)))
 
     return [keeps_the_contract]
 

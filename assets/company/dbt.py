@@ -3,16 +3,20 @@
 The SQL lives in `dbt_project/`.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+from dagster_airbyte import AirbyteWorkspace
 from dagster_dbt import DbtProject, dbt_assets
 from pydantic import Field
 
 from assets.company.dbt_nodes import Translator, build
+from assets.company.dbt_tests import lost
 from assets.company.dbt_unit_tests import unit_tests
-from resources.dbt import DbtRunner
+from resources.airbyte.checks import hold_for_snapshot
+from resources.dbt import DbtError, DbtRunner
 from resources.warehouse.contract import Warehouse
 from steps.migrations import ensure
 from steps.tables import HOLDOUT, PREDICTIONS
@@ -43,8 +47,10 @@ class BuildConfig(RebuildConfig):
 def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
     """Return the dbt assets: `dbt_build` (up to features and outcomes), `dbt_serving`, and the unit tests as checks.
 
+    Where an Airbyte server lands the tables, `dbt_build` begins only while it offers what the graph was made of.
+
     Raises:
-        DbtError: the project does not parse.
+        DbtError: the project does not parse, or has a test that would be no check of the graph.
     """
     translator = Translator()
     manifest_path = dbt.ensure_manifest()
@@ -60,8 +66,13 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
         pool=POOL,
     )
     def dbt_build(
-        context: dg.AssetExecutionContext, config: BuildConfig, dbt: DbtRunner, warehouse: Warehouse
+        context: dg.AssetExecutionContext,
+        config: BuildConfig,
+        dbt: DbtRunner,
+        warehouse: Warehouse,
+        airbyte: dg.ResourceParam[AirbyteWorkspace],
     ) -> Iterator[Any]:
+        hold_for_snapshot(airbyte)
         how = {"BATON_REBUILD_FROM": config.rebuild_from, "BATON_LINES_AT_ONCE": str(config.lines_at_once)}
         yield from build(context, dbt, warehouse, how)
 
@@ -79,4 +90,8 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
         ensure(warehouse, PREDICTIONS, HOLDOUT)
         yield from build(context, dbt, warehouse, {})
 
-    return [dbt_build, dbt_serving, *unit_tests(manifest_path, translator, project)]
+    manifest = json.loads(manifest_path.read_text())
+    without_check = lost(manifest, [*dbt_build.check_specs, *dbt_serving.check_specs])
+    if without_check:
+        raise DbtError(" ".join(without_check))
+    return [dbt_build, dbt_serving, *unit_tests(manifest, translator, project)]

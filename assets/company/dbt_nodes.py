@@ -6,7 +6,8 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
-from resources.company.choice import chosen
+from assets.company.dbt_tests import said
+from resources.company.choice import chosen, folder_of, place_of
 from resources.company.reading import dialect_of
 from resources.dbt import DbtError, DbtRunner
 from resources.warehouse.contract import Warehouse, WarehouseError
@@ -48,11 +49,14 @@ class Translator(DagsterDbtTranslator):
         unique_id: str,
         project: DbtProject | None,
     ) -> dg.AssetCheckSpec | None:
-        """Add the owner of the asset where a repair starts."""
+        """Add the owner of the asset where a repair starts, and say what the test holds true."""
         spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
         if spec is None:
             return None
-        return spec._replace(metadata={**(spec.metadata or {}), "owner": owner_of(spec.asset_key)})
+        return spec._replace(
+            description=said(self.get_resource_props(manifest, unique_id)),
+            metadata={**(spec.metadata or {}), "owner": owner_of(spec.asset_key)},
+        )
 
 
 def build(
@@ -100,10 +104,23 @@ def build(
     for event in events:
         message = DbtCoreCliEventMessage(raw_event=event, event_history_metadata={})
         for result in message.to_default_asset_events(manifest, translator, context, project=project):
+            if isinstance(result, dg.AssetCheckResult):
+                result = told_apart(result, event)
             yield _with_shape(context, result, shape, costs) if isinstance(result, dg.Output) else result
     if failure is not None:
         # Retrying a failed test or a broken model cannot help; only its repair can.
         raise dg.Failure(" ".join([*_canonical(context, warehouse), str(failure)]), allow_retries=False)
+
+
+def told_apart(check: dg.AssetCheckResult, event: Mapping[str, Any]) -> dg.AssetCheckResult:
+    """Say of a test that could not be run that it found nothing: an engine out of memory is no fault of the data."""
+    if event["data"].get("status") not in {"error", "runtime error"}:
+        return check
+    return check._replace(
+        description=(
+            "The test could not be run, so it says nothing of the data. The run's error says why, and what to do."
+        )
+    )
 
 
 def _canonical(context: dg.AssetExecutionContext, warehouse: Warehouse) -> list[str]:
@@ -114,7 +131,7 @@ def _canonical(context: dg.AssetExecutionContext, warehouse: Warehouse) -> list[
         context.log.warning(f"Staging could not be held against the canonical tables. {error}")
         return []
     tables = {name: shape.columns for (_, name), shape in shapes.items()}
-    return canonical_findings(tables, chosen(), dialect_of(warehouse.dialect))
+    return canonical_findings(tables, place_of(folder_of(chosen())), dialect_of(warehouse.dialect))
 
 
 def _shapes(context: dg.AssetExecutionContext, warehouse: Warehouse, schemas: Set[str]) -> Shapes:

@@ -1,8 +1,7 @@
 """dbt's unit tests as checks of the models that they test; dagster-dbt leaves them out."""
 
-import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 from dagster_dbt import DbtProject
@@ -26,17 +25,18 @@ def unit_test_checks(assets: Sequence[dg.AssetsDefinition | dg.AssetChecksDefini
     return dg.AssetSelection.checks(*keys)
 
 
-def unit_tests(manifest_path: Path, translator: Translator, project: DbtProject) -> list[dg.AssetChecksDefinition]:
+def unit_tests(
+    manifest: Mapping[str, Any], translator: Translator, project: DbtProject
+) -> list[dg.AssetChecksDefinition]:
     """Return dbt's unit tests as checks of the models that they test; dagster-dbt leaves them out."""
-    manifest = json.loads(manifest_path.read_text())
     specs = {}
-    for test in manifest["unit_tests"].values():
+    for unique_id, test in manifest["unit_tests"].items():
         model = next(one for one in test["depends_on"]["nodes"] if one.split(".")[-1] == test["model"])
         key = translator.get_asset_spec(manifest, model, project).key
-        specs[test["name"]] = dg.AssetCheckSpec(
+        specs[unique_id] = dg.AssetCheckSpec(
             UNIT_TEST_PREFIX + test["name"],
             asset=key,
-            description=test.get("description") or "dbt unit test",
+            description=test.get("description") or "Of rows that are given come the rows that are expected.",
             metadata={"owner": owner_of(key)},
         )
     if not specs:
@@ -45,27 +45,25 @@ def unit_tests(manifest_path: Path, translator: Translator, project: DbtProject)
     @dg.multi_asset_check(name="dbt_unit_tests", specs=list(specs.values()), can_subset=True)
     def dbt_unit_tests(context: dg.AssetCheckExecutionContext, dbt: DbtRunner) -> Iterator[dg.AssetCheckResult]:
         """Run the selected unit tests: given rows in, expected rows out, whatever the warehouse holds."""
-        chosen = {name: spec for name, spec in specs.items() if spec.key in context.selected_asset_check_keys}
+        chosen = {one: spec for one, spec in specs.items() if spec.key in context.selected_asset_check_keys}
+        names = {manifest["unit_tests"][one]["name"] for one in chosen}
         try:
             events = dbt.invoke(
-                ["test", "--select", "test_type:unit" if len(chosen) == len(specs) else " ".join(chosen)]
+                ["test", "--select", "test_type:unit" if len(chosen) == len(specs) else " ".join(sorted(names))]
             )
         except DbtError as error:
             events = error.events
             if not events:
                 raise
-        found = {event["data"]["node_info"]["node_name"]: event["data"] for event in events}
-        for name, spec in chosen.items():
-            status = found.get(name, {}).get("status", "was not run")
+        status_of = {event["data"]["node_info"]["unique_id"]: event["data"]["status"] for event in events}
+        for unique_id, spec in chosen.items():
+            status = status_of.get(unique_id, "was not run")
             yield dg.AssetCheckResult(
                 asset_key=spec.asset_key,
                 check_name=spec.name,
                 passed=status == "pass",
                 severity=dg.AssetCheckSeverity.ERROR,
-                metadata={
-                    "status": status,
-                    "unique_id": str(found.get(name, {}).get("node_info", {}).get("unique_id")),
-                },
+                metadata={"status": status, "unique_id": unique_id},
             )
 
     return [dbt_unit_tests]

@@ -1,4 +1,7 @@
-{{ config(meta={'dagster': {'ref': {'name': 'customer_features'}}}) }}
+{{ config(meta={
+    'dagster': {'ref': {'name': 'customer_features'}},
+    'description': 'No feature counts more than there was before its cutoff, counted again from the order lines.',
+}) }}
 {#
   As-of audit: counts again, the slow way and from the lines themselves, what was there in [cutoff - window_days, cutoff),
   and returns the feature rows that claim more. A leak can only add: one more day, order, product, category or store.

@@ -1,4 +1,7 @@
-{{ config(meta={'dagster': {'ref': {'name': 'customer_outcomes'}}}) }}
+{{ config(meta={
+    'dagster': {'ref': {'name': 'customer_outcomes'}},
+    'description': 'A cutoff has outcomes as soon as its horizon is over and delivered, and not before.',
+}) }}
 {#
   Label maturity: returns outcomes of a cutoff whose horizon is not over and delivered (closing a label early calls
   people lapsed who are not), and mature cutoffs that have features but no outcomes (silence is not an outcome).

@@ -14,13 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from ml_models.cutoffs import distinct_cutoffs
 from ml_models.problems.contract import Candidate, Problem
 
 _FIRST_LOOK = 1_000
 
 
 class NothingToLearnError(ValueError):
-    """No feature that a candidate reads has two values in the rows that it is to be fitted on."""
+    """The rows that a candidate is to be fitted on teach nothing: no feature has two values, or the label has one."""
 
 
 def left_out(rows: pd.DataFrame, features: Sequence[str]) -> dict[str, str]:
@@ -74,10 +75,19 @@ def fitted(
     """Return the candidate fitted on rows with features and label. `label`: another one than the rows', as many.
 
     Raises:
-        NothingToLearnError: no feature has two values in these rows.
+        NothingToLearnError: no feature has two values in these rows, or every label is the same.
     """
     features = features_for(candidate, rows, problem, among)
     outcome = rows[problem.label] if label is None else label
+    found = np.unique(np.asarray(outcome))
+    if len(found) < 2:
+        days = distinct_cutoffs(rows[problem.cutoff])
+        span = f"{days[0]} to {days[-1]}" if days else "no cutoff"
+        raise NothingToLearnError(
+            f"Expected both outcomes of {problem.label} for {candidate.name} to learn from, got "
+            f"{', '.join(f'{value:g}' for value in found) or 'none'} in all of {len(rows):,} rows ({span}); train on "
+            "more history, or ask over another horizon."
+        )
     return candidate.build(parameters, seed).fit(rows[features], outcome)
 
 

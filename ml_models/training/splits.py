@@ -144,9 +144,9 @@ def inner_split(train: pd.DataFrame, problem: Problem) -> tuple[pd.Series, str]:
     """Return a mask of the validation rows inside the training part (the rest, less the gap, fits) and how it was made.
 
     The value of the mask is 'fit', 'gap' or 'validate'. With five or more training cutoffs that span a horizon the
-    split is by time, with the same maturity gap, a third of the cutoffs validating. Else no gap is left to give: a
-    third of the customers (by a stable hash of their id) validates instead, so that at least no customer is on both
-    sides.
+    split is by time, with the same maturity gap, a third of the cutoffs validating. Else, and where a side would hold
+    one outcome only, no gap is left to give: a third of the customers (by a stable hash of their id) validates instead,
+    so that at least no customer is on both sides.
 
     >>> from ml_models.problems.question import Question
     >>> from ml_models.problems.lapse.problem import lapse
@@ -161,11 +161,18 @@ def inner_split(train: pd.DataFrame, problem: Problem) -> tuple[pd.Series, str]:
     if len(cutoffs) >= MINIMUM_CUTOFFS and (max(cutoffs) - min(cutoffs)).days >= problem.horizon_days:
         split = split_cutoffs(cutoffs, problem.horizon_days, holdout_share=1 / 3)
         names = {"train": "fit", "gap": "gap", "holdout": "validate"}
-        return assign_split(train[problem.cutoff], split).map(names), (
-            f"time: fit {split.train[0]} to {split.train[-1]}, validate {split.holdout[0]} to {split.holdout[-1]}"
-        )
+        sides = assign_split(train[problem.cutoff], split).map(names)
+        parts = (train[sides == side] for side in ("fit", "validate"))
+        if not _both_outcomes(train, problem) or all(_both_outcomes(part, problem) for part in parts):
+            return sides, (
+                f"time: fit {split.train[0]} to {split.train[-1]}, validate {split.holdout[0]} to {split.holdout[-1]}"
+            )
     hashed = pd.util.hash_pandas_object(train[problem.entity].astype(str), index=False)
     validates = pd.Series(hashed.to_numpy() % 3 == 0, index=train.index)
     return validates.map({True: "validate", False: "fit"}), (
         f"customers: {len(cutoffs)} training cutoff(s) leave no room for a time split, so a third of customers"
     )
+
+
+def _both_outcomes(part: pd.DataFrame, problem: Problem) -> bool:
+    return problem.label in part and part[problem.label].nunique() > 1

@@ -22,6 +22,30 @@ def snapshot_checks(workspace: AirbyteWorkspace) -> list[dg.AssetChecksDefinitio
     return [_checks(connection, f"{SNAPSHOT_CHECK}_{steps[name]}") for name, connection in connections.items()]
 
 
+def hold_for_snapshot(workspace: AirbyteWorkspace) -> None:
+    """Stop where a server no longer offers what the graph was made of: all connections are compared once more.
+
+    Dagster exempts a step from the blocking checks of an asset that it checks itself (`build_node_deps`, dagster
+    1.13.27), and dbt's step does as soon as a source has a dbt test. So that step asks here before it builds anything.
+
+    Raises:
+        dagster.Failure: a stream, column, type or key of the snapshot is gone; its description is the sentences.
+    """
+    if not isinstance(workspace, RemoteAirbyteWorkspace):
+        return
+    broken: list[str] = []
+    for connection in workspace.connections().values():
+        try:
+            broken += [one.sentence for one in workspace.changes(connection.name) if one.breaking]
+        except (AirbyteGoneError, OneTableError) as error:
+            broken.append(str(error))
+        except AirbyteError:
+            # What could not be compared stops nothing; the check of the raw table says it.
+            continue
+    if broken:
+        raise dg.Failure(f"Nothing was built. {' '.join(broken)}", allow_retries=False)
+
+
 def _checks(connection: ServerConnection, step: str) -> dg.AssetChecksDefinition:
     keys = {raw_key(connection.table(stream.name)): stream.name for stream in connection.streams}
 

@@ -4,6 +4,7 @@ A connection's configuration may hold `${clock}`, the instant as of which to rea
 environment; both are filled in when a sync begins, so neither a secret nor a date is ever committed or loaded.
 """
 
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -150,12 +151,33 @@ def load_connections(file: str = "", connectors_dir: str = "") -> dict[str, Conn
         )
     path = Path(file)
     try:
-        return _connections(json.loads(path.read_text(encoding="utf-8")), folder, path.parent)
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        _refuse_unknown(rows)
+        return _connections(rows, folder, path.parent)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AirbyteError(
-            f"Expected a table of connections (name: source, streams, config) in {path}, but: {error!r}.",
+            f"Expected a table of connections (name: source, streams, config) in {path}, but: "
+            f"{error if isinstance(error, ValueError) else repr(error)}. Correct that file, or unset "
+            "BATON_CONNECTIONS for the connections of the company.",
             "config_error",
         ) from error
+
+
+FIELDS = ("source", "streams", "config", "prefix", "package")
+
+
+def _refuse_unknown(rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse a field that nobody would read: `stream` for `streams` reads every stream.
+
+    Raises:
+        ValueError: there is one; the message names it, and what may be meant.
+    """
+    for name, row in rows.items():
+        for field in row:
+            if field not in FIELDS:
+                close = difflib.get_close_matches(field, FIELDS, n=1)
+                meant = f"; did you mean {close[0]!r}?" if close else f"; there may be {', '.join(FIELDS)}"
+                raise ValueError(f"connection {name} has a field {field!r}, which nobody reads{meant}")
 
 
 def _connections(rows: Mapping[str, Mapping[str, Any]], folder: Path, catalogs: Path) -> dict[str, Connection]:

@@ -5,7 +5,6 @@ What a table looks like is what Airbyte's own destinations make of a stream: the
 sync ran.
 """
 
-import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +16,7 @@ from resources.airbyte.merging import delete_deleted, without_duplicates
 from resources.airbyte.plans import AIRBYTE_COLUMNS, SCHEMA, STATE_TABLE, SYNCS_TABLE, StreamPlan
 from resources.airbyte.protocol import AirbyteError
 from resources.airbyte.staging import Staged, stage
-from resources.warehouse import quoted
+from resources.warehouse import all_or_nothing, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -137,20 +136,13 @@ def commit(
         generation = _next_generation(connection, name, load.stream) if load.replace else 0
         staged.append(stage(connection, load.stream, load.file, generation, f"_new_records_{index}"))
     rows = {}
-    connection.execute("begin")
-    try:
+    with all_or_nothing(connection):
         for change in changes:
             connection.execute(change)
         for load, one in zip(loads, staged, strict=True):
             rows[load.stream.name] = _land(connection, name, load, one.table)
         for state in states:
             _keep_state(connection, name, state.stream, state.kind, state.value, 0)
-        connection.execute("commit")
-    except BaseException:
-        # A commit that failed has ended its transaction already; its own error is the one to tell.
-        with contextlib.suppress(Exception):
-            connection.execute("rollback")
-        raise
     for one in staged:
         if one.table:
             connection.execute(f"drop table {one.table}")

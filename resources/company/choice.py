@@ -73,6 +73,12 @@ def folder_of(name: str) -> Path:
     return _given.folder if _given and name == _given.name else COMPANIES / name
 
 
+def place_of(folder: Path) -> str:
+    """Return how sentences name a company's folder: as a path from where its reader works."""
+    above = folder_of_homes()
+    return str(folder.relative_to(above)) if folder.is_relative_to(above) else str(folder)
+
+
 def folder_of_homes() -> Path:
     """Return the folder in which homes are made: the project's root, or where the code that gave a company wants it."""
     return _given.beside if _given else COMPANIES.parent

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from resources.company.canonical import TABLES
-from resources.company.choice import CompanyError
+from resources.company.choice import FILE, CompanyError, place_of
 from resources.company.documentation import fitted
 from resources.company.model import Company
 from resources.company.owners import name_owners
 from resources.company.reading import Dialect
 from resources.company.staging import staging_files
+from resources.folders import make_private
 
 PROJECT = Path(__file__).resolve().parent.parent.parent / "dbt_project"
 ENTITY = "customer"
@@ -78,7 +79,7 @@ def prepare(company: Company, folder: Path, into: Path, project: Path = PROJECT,
     digest = _digest((company.model_dump_json(), dialect), project, *(folder / name for name in _OWN), *_MADE_BY)
     if made_of(into) == digest:
         return into
-    into.parent.mkdir(parents=True, exist_ok=True)
+    make_private(into.parent)
     # The web server, the daemon and a command may come at once: one of them writes, the others find it written.
     with into.with_name(f"{into.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -96,10 +97,10 @@ def _require_staging(company: Company, folder: Path) -> None:
         if table.part == "campaigns" and company.campaigns and not (folder / "staging" / f"{table.name}.sql").exists()
     ]
     if lacking:
+        place = place_of(folder)
         raise CompanyError(
-            f"companies/{folder.name}/company.toml says `campaigns = true`, which needs {', '.join(lacking)} in "
-            f"companies/{folder.name}/staging/, and they are not there. Write them (docs/canonical_tables.md has their "
-            "columns), or take the line out."
+            f"{place}/{FILE} says `campaigns = true`, which needs {', '.join(lacking)} in {place}/staging/, and they "
+            "are not there. Write them (docs/canonical_tables.md has their columns), or take the line out."
         )
 
 

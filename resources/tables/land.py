@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from resources.tables.errors import TableError
 from resources.tables.files import text
 from resources.tables.read import STAGED, Staged, columns_of
-from resources.warehouse import quoted
+from resources.warehouse import all_or_nothing, quoted
 from resources.warehouse.contract import LOADED
 
 if TYPE_CHECKING:
@@ -59,15 +59,10 @@ def land(connection: "duckdb.DuckDBPyConnection", offer: Offer) -> Landed:
     refuse_changes(offer.name, had, offered)
     connection.execute(f"attach {text(str(offer.staged.file))} as _loading (read_only)")
     try:
-        connection.execute("begin")
-        try:
+        with all_or_nothing(connection):
             _prepare(connection, target, had, offered)
             came, went = _exchange(connection, target, offer)
             rows = _count(connection, target)
-            connection.execute("commit")
-        except BaseException:
-            connection.execute("rollback")
-            raise
     finally:
         connection.execute("detach _loading")
     return Landed(rows, columns_of(connection, target), came, went)

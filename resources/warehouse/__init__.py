@@ -15,7 +15,7 @@ from resources.warehouse.contract import (
     quoted,
     share_within,
 )
-from resources.warehouse.duckdb import DuckDBWarehouse, open_duckdb
+from resources.warehouse.duckdb import DuckDBWarehouse, all_or_nothing, open_duckdb
 from resources.warehouse.local_copy import LocalCopy, share_of
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Warehouse",
     "WarehouseBusyError",
     "WarehouseError",
+    "all_or_nothing",
     "open_duckdb",
     "quoted",
     "share_of",

@@ -5,12 +5,16 @@ does in its own way belongs here; what holds for every engine belongs in `contra
 """
 
 import contextlib
+import logging
 import random
+import re
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resources.folders import make_private
 from resources.warehouse.arrow import arrow_of
 from resources.warehouse.contract import (
     POPULATION,
@@ -32,6 +36,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_models.scoring_sql.compiler import DialectName
+
+LOG = logging.getLogger("baton.warehouse")
+
+SAID_AFTER = 5.0
+"""Seconds of waiting after which it is said for whom."""
 
 BATCH_VECTORS = 98
 """How much DuckDB hands over at a time, in its own unit of 2,048 rows: some 200,000 rows."""
@@ -55,8 +64,9 @@ def open_duckdb(
     if read_only and not Path(path).exists():
         raise WarehouseError(f"Expected a warehouse file at {path}, and there is none. Run `make run` to build it.")
     if not read_only:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + wait_seconds
+        make_private(Path(path).parent)
+    began, told = time.monotonic(), False
+    deadline = began + wait_seconds
     while True:
         try:
             connection = duckdb.connect(path, read_only=read_only)
@@ -67,9 +77,13 @@ def open_duckdb(
             if time.monotonic() > deadline:
                 raise WarehouseBusyError(
                     f"Expected to open the warehouse {path} within {wait_seconds:.0f} s, but another process holds it: "
-                    f"{_holder(error)}. Close that program (a DuckDB shell, a notebook, another run) and try again; "
-                    "nothing was changed."
+                    f"{_holder(error)}. Close that program (a DuckDB shell, a notebook, another run; one that only "
+                    "reads keeps writers out, too) and try again; nothing was changed. Who wants to look for long "
+                    "looks into a copy: make backup TO=<folder>. A run waits longer by BATON_WAIT_SECONDS."
                 ) from error
+            if not told and time.monotonic() > began + SAID_AFTER:
+                told = True
+                LOG.warning("waiting up to %.0f s for %s: %s", wait_seconds, path, _holder(error))
             # Jitter, so that two waiting processes do not meet again and again.
             time.sleep(0.05 + random.random() * 0.2)
         except duckdb.ConnectionException:
@@ -81,8 +95,8 @@ def open_duckdb(
             raise WarehouseError(_unreadable(path, error)) from error
     try:
         yield connection
-    except duckdb.IOException as error:
-        if "no space left" in str(error).lower():
+    except duckdb.Error as error:
+        if any(sign in str(error).lower() for sign in FULL):
             raise WarehouseError(
                 f"The disk that holds {path} is full; the statement was rolled back and the previous tables are "
                 "intact. Free some space and run again."
@@ -92,13 +106,42 @@ def open_duckdb(
         connection.close()
 
 
+@contextlib.contextmanager
+def all_or_nothing(connection: "duckdb.DuckDBPyConnection") -> Iterator[None]:
+    """Let the statements of a block all take effect when it ends well, or none of them."""
+    import duckdb
+
+    connection.execute("begin")
+    try:
+        yield
+        connection.execute("commit")
+    except BaseException:
+        # A commit that failed has ended the transaction: what it failed for is what a person must read.
+        with contextlib.suppress(duckdb.Error):
+            connection.execute("rollback")
+        raise
+
+
+FULL = ("no space left", "disk quota", "file too large", "not enough space")
+"""By what the text of an error tells that the disk, or what this user may fill of it, is full."""
+
+
 def _unreadable(path: str, error: Exception) -> str:
     first = str(error).splitlines()[0]
-    if "no space left" in first.lower():
+    if any(sign in first.lower() for sign in FULL):
         return f"The disk that holds {path} is full: {first} Free some space and run again; nothing was changed."
+    later = re.search(r"version number (\d+), but we can only read .*versions between \d+ and (\d+)", first)
+    if later:
+        return (
+            f"Expected a warehouse that DuckDB {version('duckdb')} reads, up to its storage version {later[2]}, and a "
+            f"later DuckDB wrote {path}, of storage version {later[1]}. Check out the baton that wrote it, or a later "
+            "one, then `make setup` and this command again; or bring an earlier backup back by `make restore "
+            "FROM=<folder>`. Nothing was changed."
+        )
     return (
-        f"Expected a DuckDB warehouse at {path}, but it cannot be opened: {first} Move the file away (or point "
-        "BATON_HOME elsewhere) and run `make run` to build a new one."
+        f"Expected a DuckDB warehouse at {path}, but it cannot be opened: {first} If there is a backup, move the "
+        "home away and bring it back by `make restore FROM=<folder>`. Without one, move the file away and run `make "
+        "run` to build a new one: what people and judgements recorded in it (the ledger, past predictions) is lost."
     )
 
 
@@ -236,14 +279,8 @@ class DuckDBWarehouse(Warehouse):
     @contextlib.contextmanager
     def transaction(self) -> "Iterator[duckdb.DuckDBPyConnection]":
         """Open the warehouse for statements that all take effect when the block ends well, or none of them."""
-        with self.connect(read_only=False) as connection:
-            connection.execute("begin")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("rollback")
-                raise
-            connection.execute("commit")
+        with self.connect(read_only=False) as connection, all_or_nothing(connection):
+            yield connection
 
 
 def _name(schema: str, table: str) -> str:

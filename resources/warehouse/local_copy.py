@@ -33,7 +33,7 @@ from resources.warehouse.contract import (
     quoted,
     share_within,
 )
-from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse.duckdb import DuckDBWarehouse, all_or_nothing
 
 if TYPE_CHECKING:
     import duckdb
@@ -198,8 +198,7 @@ class _Refresh:
         spans = _other_spans(_kept_days(connection, name), days) if alike and days else None
         target = f"{quoted(name[0])}.{quoted(name[1])}"
         rows = 0
-        connection.execute("begin")
-        try:
+        with all_or_nothing(connection):
             if spans is None:
                 columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in table.columns.items())
                 connection.execute(f"create schema if not exists {quoted(name[0])}")
@@ -215,10 +214,6 @@ class _Refresh:
             connection.execute("delete from copied.tables where schema_name = ? and table_name = ?", list(name))
             connection.execute(f"insert into copied.tables values ({', '.join('?' for _ in note)})", note)
             _keep_days(connection, name, days)
-        except BaseException:
-            connection.execute("rollback")
-            raise
-        connection.execute("commit")
         what = "whole" if spans is None else f"{sum((end - begin).days for begin, end in spans)} day(s)"
         _log().info(f"local copy: {rows:,} rows of {'.'.join(name)} copied ({what})")
 

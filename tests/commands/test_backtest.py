@@ -1,10 +1,14 @@
+from datetime import date, timedelta
+
 import dagster as dg
 import numpy as np
 import pandas as pd
+import pytest
 
 from assets.problem.backtest import compared
-from commands.backtest import shown, summary, verdicts
+from commands.backtest import first_monday, shown, summary, verdicts
 from ml_models.plots import backtest_plot
+from steps.errors import StepRefusedError
 from steps.tables import BACKTEST
 
 WEEKS = pd.date_range("2031-01-06", periods=8, freq="7D")
@@ -66,3 +70,10 @@ def test_a_comparison_is_shown_on_the_page_of_its_asset():
     assert shown["verdict"].value.startswith("- log-loss: ours is the best (0.2400).")
     assert [record.data["policy"] for record in shown["policies"].records] == ["never", "ours"]
     assert "data:image/png" in shown["loss_over_time"].value
+
+
+def test_a_comparison_begins_where_a_model_can_be_judged_and_needs_one_outcome_of_it():
+    cutoffs = [date(2024, 1, 1) + timedelta(days=7 * week) for week in range(13)]
+    assert first_monday(cutoffs, 28) == date(2024, 2, 26)
+    with pytest.raises(StepRefusedError, match="Expected cutoffs up to 2024-03-25 .* at 2024-02-26 a model"):
+        first_monday(cutoffs[:-1], 28)

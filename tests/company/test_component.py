@@ -70,6 +70,15 @@ def test_the_component_brings_the_shops_orders_into_canonical_lines(project: Pat
     assert found == (rows, rows, "2023-07-03", True, 0)
 
 
+def test_sentences_about_the_company_name_the_components_folder(project: Path) -> None:
+    orders = project / "data" / "orders.csv"
+    head, *rows = orders.read_text().splitlines()
+    # Text in every other amount.
+    orders.write_text("\n".join([head, *(f"{row}{' net' * (at % 2)}" for at, row in enumerate(rows))]) + "\n")
+    launched = ran(project, "dg", "launch", "--assets", "raw/orders")
+    assert f"{Path(DEFS).parent}: `total` of raw.orders holds text that is no " in launched.stdout + launched.stderr
+
+
 def test_a_word_for_a_number_and_an_unknown_field_are_refused_as_in_a_companys_file(project: Path) -> None:
     file = project / DEFS
     file.write_text(file.read_text() + WRONG)

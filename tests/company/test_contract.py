@@ -10,6 +10,7 @@ from resources.company import Company
 from resources.company.canonical import ORDER_LINES, TYPES
 from steps.contract import Finding, canonical_findings, raw_findings
 
+SHOP = "companies/shop"
 TODAY = date(2024, 6, 1)
 
 
@@ -31,7 +32,7 @@ def judged(
         if rows:
             connection.executemany(f"insert into raw.orders values ({', '.join('?' for _ in names)})", rows)
         there = dict.fromkeys(names, "VARCHAR")
-        return raw_findings(lambda sql: connection.sql(sql).df(), there, company or shop(), "shop", "duckdb", TODAY)
+        return raw_findings(lambda sql: connection.sql(sql).df(), there, company or shop(), SHOP, "duckdb", TODAY)
 
 
 GOOD = [("a", "2024-05-01 10:00", "12.50"), ("b", "2024-05-02 11:00", "7"), ("a", "2024-05-09 12:00", "1e1")]
@@ -125,14 +126,14 @@ def canonical() -> dict[str, str]:
 
 
 def test_staging_of_ones_own_that_forgot_a_column_is_told_which() -> None:
-    assert canonical_findings({"stg_order_lines": canonical()}, "shop", "duckdb") == []
+    assert canonical_findings({"stg_order_lines": canonical()}, SHOP, "duckdb") == []
     lacking = {name: kind for name, kind in canonical().items() if name != "is_return"}
-    [said] = canonical_findings({"stg_order_lines": lacking}, "shop", "duckdb")
+    [said] = canonical_findings({"stg_order_lines": lacking}, SHOP, "duckdb")
     assert said.startswith(
         "companies/shop/staging/stg_order_lines.sql must give the column `is_return` (boolean): whether"
     )
 
 
 def test_staging_of_ones_own_with_another_type_is_told_which() -> None:
-    [said] = canonical_findings({"stg_order_lines": {**canonical(), "ordered_at": "VARCHAR"}}, "shop", "duckdb")
+    [said] = canonical_findings({"stg_order_lines": {**canonical(), "ordered_at": "VARCHAR"}}, SHOP, "duckdb")
     assert said.endswith("the column `ordered_at` must be timestamp; it is varchar. Cast it.")

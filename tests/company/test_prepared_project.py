@@ -80,7 +80,7 @@ def test_a_company_without_staging_of_its_own_is_staged_by_its_file(tmp_path: Pa
 
 def test_campaigns_without_their_models_are_told_what_to_write(tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
-    with pytest.raises(CompanyError, match=r"campaigns = true.*stg_campaigns\.sql.*companies/shop/staging/"):
+    with pytest.raises(CompanyError, match=r"campaigns = true.*stg_campaigns\.sql.*/shop/staging/"):
         prepare(COMPANY, tmp_path / "shop", tmp_path / "project")
     assert not (tmp_path / "project").exists()
 

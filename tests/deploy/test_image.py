@@ -58,6 +58,16 @@ def test_the_image_has_no_tests():
     assert "tests" in (ROOT / ".dockerignore").read_text().splitlines()
 
 
+def test_the_image_has_the_published_connectors_that_companies_name():
+    copied = DOCKERFILE.index("COPY --chown=baton:baton . .")
+    assert "RUN python tools/bootstrap.py\n" in DOCKERFILE[copied:]
+    # What the first call made is current for the second: neither reads what is copied between the two.
+    from tools.bootstrap import FILES
+
+    first = DOCKERFILE[:copied]
+    assert all(name in first for name in FILES)
+
+
 def test_nothing_that_stays_in_the_image_stands_on_what_is_taken_out():
     assert "['dependency-groups']['dev']" in DOCKERFILE
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -176,10 +176,9 @@ def test_a_damaged_model_scores_nothing(make_baton, home):
     result = make_baton(home).run("weekly_score", run_config=RESCORE)
     assert not result.success
     sentence = first_failure(result)
-    assert sentence.startswith(
-        "predictions__lapse_predictions failed: Expected a readable model file for lapse version 1"
-    )
-    assert "Restore the artefact, or promote another version" in sentence
+    assert sentence.startswith("predictions__lapse_predictions failed: Expected the model file of lapse version 1, and")
+    assert "`make run` trains anew" in sentence
+    assert "promote another version by `make promote VERSION=<number>`" in sentence
     assert contents(home) == before
 
 

@@ -107,3 +107,24 @@ def test_a_home_that_answers_another_question_is_refused_untouched_and_one_that_
             claim_home()
         claim_home(answering=False)
     assert (tmp_path / MARK).read_text() == answered
+
+
+@pytest.mark.parametrize("odd", ["%20", "?", "\\", "\n"])
+def test_a_home_whose_path_an_engine_would_misread_is_refused_before_anything_is_made(tmp_path, odd):
+    with variables({"BATON_HOME": str(tmp_path / f"a{odd}b"), "BATON_COMPANY": "complete_journey"}):
+        with pytest.raises(HomeError, match="Expected a home whose path DuckDB and SQLite can read, and .* holds"):
+            claim_home()
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("begun", [claim_home, lambda: resources_for()["dbt"].project()], ids=["claimed", "loaded"])
+def test_a_home_is_for_its_owner_alone_whatever_makes_it(tmp_path, begun):
+    with variables({"BATON_HOME": str(tmp_path / "home"), "BATON_COMPANY": "complete_journey"}):
+        begun()
+        assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_home_that_somebody_opened_to_others_stays_as_they_want_it(tmp_path):
+    (tmp_path / "home").mkdir(mode=0o750)
+    with variables({"BATON_HOME": str(tmp_path / "home"), "BATON_COMPANY": "complete_journey"}):
+        assert claim_home().stat().st_mode & 0o777 == 0o750

@@ -1,16 +1,15 @@
 """The registry: aliases decide, files are trusted only as far as our list, damage is a sentence."""
 
-from datetime import date
+import shutil
+import sqlite3
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer
+from support.registered import fitted, log, registry_of
 
-from resources.registry import CHALLENGER, CHAMPION, ModelRegistry, RegistryError
+from resources.registry import CHALLENGER, CHAMPION, ModelRegistry, RegistryError, empty_database
 
 
 @pytest.fixture(scope="module")
@@ -18,26 +17,6 @@ def registry(tmp_path_factory):
     home = tmp_path_factory.mktemp("registry")
     return ModelRegistry(
         tracking_uri=f"sqlite:///{home / 'mlflow.db'}", artifact_root=(home / "artifacts").as_uri(), model_name="lapse"
-    )
-
-
-def fitted(seed, first=None):
-    x = pd.DataFrame(np.random.default_rng(seed).normal(size=(50, 2)), columns=["a", "b"])
-    steps = [("scale", first or StandardScaler()), ("model", LogisticRegression())]
-    return Pipeline(steps).fit(x, x.a + x.b > 0), x
-
-
-def log(registry, pipeline, fingerprint="f1"):
-    return registry.log_version(
-        pipeline,
-        algorithm="logistic",
-        trained_through=date(2017, 7, 3),
-        fingerprint=fingerprint,
-        parameters={"c": 1},
-        metrics={"auc": 0.8, "undefined": float("nan")},
-        texts={"evidence.json": '{"auc": 0.8}'},
-        images={"curve.png": b"png"},
-        tags={"dagster.run_id": "r"},
     )
 
 
@@ -89,3 +68,111 @@ def test_a_model_file_with_a_foreign_type_is_not_loaded(registry):
     skops.io.dump(foreign, stored_files(registry)[-1])
     with pytest.raises(RegistryError, match=r"types that are not trusted: .*foreign_function"):
         registry.load(version)
+
+
+def test_a_moved_home_finds_its_models(registered_home, tmp_path):
+    home = registered_home
+    moved = registry_of(home.rename(tmp_path / "50% moved"))
+    version = moved.version(1)
+    assert moved.evidence(version) == {"auc": 0.8}
+    assert moved.load(version)
+
+
+def test_a_copied_home_writes_its_models_into_itself_alone(registered_home, tmp_path):
+    home = registered_home
+    copied = registry_of(shutil.copytree(home, tmp_path / "copy"))
+    before = sorted(home.rglob("*"))
+    second = log(copied, fitted(1)[0], "f2")
+    shutil.rmtree(home / "mlartifacts")
+    assert copied.load(second)
+    assert copied.load(copied.version(1)), "it read the original's file"
+    assert sorted(one for one in before if not one.is_relative_to(home / "mlartifacts")) == sorted(home.rglob("*"))
+
+
+def test_what_of_a_version_is_lost_or_cut_short_is_said(registered_home):
+    home = registered_home
+    registry = registry_of(home)
+    version = registry.version(1)
+    assert registry.lost(version).startswith("Expected reference.csv of lapse version 1, and it is missing")
+    second = log(registry, fitted(1)[0], "f2", **{"reference.csv": "feature,typical\na,1\n"})
+    assert registry.lost(second) == ""
+    file = next(one for one in home.rglob("reference.csv"))
+    file.write_text("feature,typical\n")
+    assert "it is not the text that was registered" in registry.lost(second)
+    file.unlink()
+    assert registry.lost(second).startswith("Expected reference.csv of lapse version 2, and it is missing")
+
+
+def test_a_registry_that_was_lost_counts_on_from_what_is_known(registered_home):
+    home = registered_home
+    registry = registry_of(home)
+    assert log(registry, fitted(1)[0], "f2", above=7).version == 8
+    assert log(registry, fitted(1)[0], "f3", above=7).version == 9
+
+
+def killed_training(registry, pipeline):
+    """What a training leaves that is killed after it wrote its model, and before it registered it."""
+    import mlflow
+
+    client = registry._client()
+    experiment = client.get_experiment_by_name("lapse").experiment_id
+    run = client.create_run(experiment)
+    client.log_text(run.info.run_id, "{}", "evidence.json")
+    with mlflow.start_run(run.info.run_id):
+        mlflow.sklearn.log_model(pipeline, name="model", serialization_format="skops", pip_requirements=["skops"])
+        client.update_run(run.info.run_id, "RUNNING")
+    client.update_run(run.info.run_id, "RUNNING")
+    return client, experiment
+
+
+def test_what_a_killed_training_left_is_gone_after_the_next_one(registered_home):
+    home = registered_home
+    registry = registry_of(home).model_copy(update={"orphan_after": 0.0})
+    client, experiment = killed_training(registry, fitted(1)[0])
+    assert len(client.search_runs([experiment])) == 2
+    second = log(registry, fitted(2)[0], "f2")
+    assert {run.info.run_id for run in client.search_runs([experiment])} == {
+        registry.version(1).run_id,
+        second.run_id,
+    }
+    assert len(list(home.rglob("model.skops"))) == 2, "its model is gone, too"
+    assert len(list(home.rglob("evidence.json"))) == 2
+    assert registry.load(registry.version(1))
+    assert registry.load(second)
+
+
+def test_a_training_that_may_be_going_on_elsewhere_is_left_alone(registered_home):
+    home = registered_home
+    client, experiment = killed_training(registry_of(home), fitted(1)[0])
+    log(registry_of(home), fitted(2)[0], "f2")
+    assert len(client.search_runs([experiment])) == 3
+
+
+def test_a_damaged_database_is_a_sentence_that_says_how_it_heals(registered_home):
+    home = registered_home
+    (home / "mlflow.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(RegistryError, match="not a database.*make restore FROM=.*move the file away, and `make run`"):
+        registry_of(home).by_alias(CHAMPION)
+
+
+def tables_of(file: Path) -> dict[str, str]:
+    with sqlite3.connect(file) as connection:
+        return dict(connection.execute("select name, sql from sqlite_master where sql is not null"))
+
+
+def test_the_empty_database_that_an_environment_keeps_has_mlflows_tables_and_nothing_in_them(registry, tmp_path):
+    # By now MLflow has opened the registry's own, and accepts it as being of its version.
+    registry.by_alias(CHAMPION)
+    kept = empty_database(tmp_path)
+    assert kept is not None
+    assert tables_of(kept) == tables_of(Path(registry.tracking_uri.removeprefix("sqlite:///")))
+    with sqlite3.connect(kept) as connection:
+        assert connection.execute("select count(*) from experiments").fetchone() == (0,)
+    # Made once; what is beside it is whole or not there.
+    assert empty_database(tmp_path) == kept
+    assert list(tmp_path.iterdir()) == [kept]
+
+
+def test_an_environment_that_can_keep_nothing_leaves_it_to_mlflow(tmp_path):
+    (tmp_path / "share").write_text("a file, where a folder would have to be made")
+    assert empty_database(tmp_path / "share" / "baton") is None

@@ -1,4 +1,4 @@
-"""A command whose run takes as long as it is let: `python long_run.py`, with BATON_HOME set."""
+"""A command whose run takes as long as it is let: `python long_run.py [sole]`, with BATON_HOME set."""
 
 import sys
 import time
@@ -21,5 +21,5 @@ def long():
 
 
 if __name__ == "__main__":
-    with instance() as opened:
+    with instance(sole="sole" in sys.argv) as opened:
         execute(opened, dg.Definitions(jobs=[long]), "long", console="CRITICAL")

@@ -16,7 +16,7 @@ from commands.session import BEGAN_TAG, PID_TAG, reap
 NEXT_START = """
 import json
 from commands.session import instance
-with instance() as opened:
+with instance(sole=False) as opened:
     print(json.dumps({run.tags["baton/pid"]: run.status.value for run in opened.get_runs()}))
 """
 

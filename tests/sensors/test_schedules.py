@@ -81,6 +81,7 @@ def test_everything_runs_by_itself(repository):
         "red_check_alert",
         "run_failure_alert",
         "stale_table_alert",
+        "unit_tests_sensor",
     }
     for schedule in repository.schedule_defs:
         assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING, schedule.name
@@ -92,5 +93,5 @@ def test_what_they_ask_for_exists(repository):
     jobs = set(repository.job_names)
     asked = {one.job_name for one in repository.schedule_defs}
     asked |= {target.job_name for one in repository.sensor_defs for target in one.targets if target.job_name}
-    assert asked == {"ingest_and_build", "weekly_score", "weekly_judge", "retrain", "rollback"}
+    assert asked == {"ingest_and_build", "weekly_score", "weekly_judge", "retrain", "rollback", "unit_tests"}
     assert asked <= jobs

@@ -13,6 +13,7 @@ from ml_models.monitoring.data_quality.profile_sql import measure_sql
 from ml_models.monitoring.types import Perturbation
 from resources.company.model import Column
 from resources.tables.forms import moment_form, number_form
+from steps.profiling import read_once
 
 
 def perturbed(form: Form, text: str | None, operation: str, value: Any) -> Any:
@@ -99,3 +100,40 @@ def test_amounts_that_land_as_text_are_measured_as_numbers_while_they_are_there(
     # What cannot be read is nothing.
     assert found["null_share"] == pytest.approx(1 / 3)
     assert fitted(table, {"bought": "TIMESTAMP"}).measured == "raw.bons"
+
+
+def test_what_is_stored_as_text_is_read_once_and_measured_alike() -> None:
+    columns = {"Bought at": "VARCHAR", "paid": "VARCHAR", "shop": "VARCHAR"}
+    amounts, times = (
+        number_form(Column(column="paid", format=",")),
+        moment_form(Column.model_validate({"column": "Bought at", "format": "%d.%m.%y %H:%M"}), "Europe/Berlin"),
+    )
+    local_time = f"timezone('Europe/Berlin', {times.read})"
+    source = TableSource(
+        "raw/bons", columns, time_sql=local_time, time_column="Bought at", read={"paid": amounts.read}, keys=("paid",)
+    )
+    [table] = monitored_tables([source])
+    first, last = date(2024, 4, 1), date(2024, 4, 14)
+    with duckdb.connect() as connection:
+        connection.execute("create schema raw")
+        # From before the furthest look back to after the last week, half an hour's steps over midnight among them.
+        connection.execute(
+            "create table raw.bons as select strftime(timestamp '2023-12-20 00:15:00' + n * interval 97 minute, "
+            "'%d.%m.%y %H:%M') as \"Bought at\", (n % 50) || ',50 €' as paid, 'shop ' || n % 3 as shop "
+            "from range(2000) as numbers(n)"
+        )
+        once = read_once(connection, table, first, last)
+        assert once is not table
+        stored, made = (
+            sorted(row for sql in measure_sql(one, first, last) for row in connection.execute(sql).fetchall())
+            for one in (table, once)
+        )
+    assert len(stored) > 100
+    assert made == stored
+
+
+def test_a_time_that_is_stored_as_it_is_measured_is_not_copied() -> None:
+    source = TableSource("raw/bons", {"bought": "TIMESTAMP"}, time_sql="bought", time_column="bought")
+    [table] = monitored_tables([source])
+    with duckdb.connect() as connection:
+        assert read_once(connection, table, date(2024, 4, 1), date(2024, 4, 7)) is table

@@ -110,6 +110,18 @@ def test_it_is_watched_by_its_own_time_and_keys(shop: Shop, kind: str, time: Any
     assert local == expected
 
 
+def test_who_acts_and_what_bundles_rows_is_what_the_companys_file_says(shop: Shop) -> None:
+    company = shop.company("day", orders={"source": CSV}, later={"source": CSV})
+    lines = company.order_lines
+    columns = {lines.customer.column.lower(): "BIGINT", "day": "DATE", "total": "DOUBLE"}
+    [orders, later] = declared_sources(company, {"raw/orders": columns, "raw/later": columns})
+    # A number, by its type and its name no identifier.
+    assert orders.entity == lines.customer.column.lower()
+    assert later.entity == ""
+    [without] = declared_sources(company, {"raw/orders": {"day": "DATE"}})
+    assert without.entity == ""
+
+
 def tick(shop: Shop, company: Company, now: str, folder: Path) -> dg.SensorResult | dg.SkipReason:
     (folder / "none.json").write_text("{}")
     workspace = EmbeddedAirbyteWorkspace(

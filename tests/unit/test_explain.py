@@ -5,10 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.pipeline import Pipeline
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_selection import SelectKBest
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 from support.bundled import FEATURES, PROBLEM
 
 from ml_models.explain import REASONS, family_contributions, reference_values, top_reasons
+from ml_models.odds import log_odds
 from ml_models.rows import MissingFeaturesError
 
 
@@ -83,6 +89,27 @@ def test_linear_contributions_add_up_to_the_change_in_log_odds(
     np.testing.assert_allclose(
         total, model.decision_function(rows[FEATURES]) - model.decision_function(typical), atol=1e-9
     )
+
+
+@pytest.mark.parametrize("first", ["in another order", "the best of them", "nothing"])
+def test_a_familys_contribution_is_its_own_whatever_a_step_does_to_the_columns(
+    first: str, training_set: pd.DataFrame, reference: pd.DataFrame
+) -> None:
+    scale = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    steps = {
+        "in another order": [ColumnTransformer([("all", scale, FEATURES[::-1])])],
+        "the best of them": [scale, SelectKBest(k=20)],
+        "nothing": [],
+    }[first]
+    filled = training_set[FEATURES].fillna(0)
+    model = make_pipeline(*steps, LogisticRegression(max_iter=5000)).fit(filled, training_set["lapsed"])
+    rows = filled.head(20)
+    found = family_contributions(model, rows, reference, PROBLEM)
+    for family in found.columns:
+        names = [name for name in FEATURES if PROBLEM.catalogue[name].family == family]
+        as_typical = rows.astype("float64").assign(**reference.loc[names, "typical"])
+        change = log_odds(model.predict_proba(rows)[:, 1]) - log_odds(model.predict_proba(as_typical)[:, 1])
+        np.testing.assert_allclose(found[family], change, atol=1e-6)
 
 
 def test_money_is_told_in_whole_units(

@@ -56,6 +56,18 @@ def test_features_are_named_by_the_look_back() -> None:
     assert not [name for name in problem.features if "84d" in name]
 
 
+@pytest.mark.parametrize(
+    ("question", "edges"),
+    [
+        (FOUR_WEEKS, (1, 3, 6, 12, 24)),
+        (Question(84, 42, 84, 168), (1, 2, 4, 8, 16)),
+        (Question(7, 3, 7, 84), (1, 12, 24, 48, 96)),
+    ],
+)
+def test_bands_of_activity_follow_the_companys_pace(question: Question, edges: tuple[int, ...]) -> None:
+    assert [rule.edges for rule in asking(question).slices] == [edges]
+
+
 def test_a_company_of_orders_alone_is_expected_nothing_of_what_it_lacks() -> None:
     problem = lapse(FOUR_WEEKS, ())
     families = {problem.catalogue[name].family for name in problem.features}

@@ -15,7 +15,8 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from commands.drill import ground
-from commands.session import quiet, sentences
+from commands.sentences import sentences
+from commands.session import quiet
 from drills.faults import known
 from ml_models.monitoring.types import Perturbation
 from resources.profiles import resources_for, stay_embedded

@@ -322,7 +322,7 @@ def judge_as_of(
     """
     keys = [entity, "cutoff_date"]
     sides = [side.assign(cutoff_date=cutoff_dates(side["cutoff_date"])) for side in (stored, rebuilt)]
-    common = set(sides[0]["cutoff_date"]) & set(sides[1]["cutoff_date"])
+    common = set(sides[0]["cutoff_date"].unique()) & set(sides[1]["cutoff_date"].unique())
     sides = [side[side["cutoff_date"].isin(common)] for side in sides]
     if not common:
         return ()

@@ -8,8 +8,16 @@ import numpy as np
 
 from ml_models.monitoring.data_quality import messages
 from ml_models.monitoring.data_quality.observation import Observation, Replay
-from ml_models.monitoring.data_quality.thresholds import BLOCKS, MINIMUM_ROWS, OVERLAP_FLOOR, WEEK
-from ml_models.monitoring.data_quality.window import Window
+from ml_models.monitoring.data_quality.thresholds import (
+    BLOCK_WEEKS,
+    BLOCKS,
+    DEVIATIONS,
+    FEW_ROWS,
+    MINIMUM_ROWS,
+    OVERLAP_FLOOR,
+    WEEK,
+)
+from ml_models.monitoring.data_quality.window import Window, rows_of_one
 
 
 def judge_identities(window: Window) -> None:
@@ -40,6 +48,8 @@ class _Change:
 def _judge(window: Window, column: str, entity: bool) -> None:
     n = float(window.history.counts("known_share_1", column)[window.position])
     if n < MINIMUM_ROWS:
+        if entity and n >= FEW_ROWS:
+            _judge_few(window, column, n)
         return
     known = _smallest_change(window, "known_share", column, n)
     again = _smallest_change(window, "steady_again" if entity else "again_weight", column, n)
@@ -52,6 +62,37 @@ def _judge(window: Window, column: str, entity: bool) -> None:
         window.anomaly("ids", column, sentence, known.seen, rate=min(known.lost, 1.0), replay=Replay("rekey"))
     elif entity and not _mixed_up(window, column, known, again) and again.fell:
         _vanished(window, column, again)
+
+
+def _judge_few(window: Window, column: str, n: float) -> None:
+    """Judge whether few rows come from customers who are known: as a share of the rows, and as a number.
+
+    New identifiers make both fall. More new customers than usual leave the number as it was, and a quiet week leaves
+    the share. In a small shop few come again within four weeks, so all blocks together are asked first.
+    """
+    history, position = window.history, window.position
+    for measure, reach in (("known_share_any", BLOCKS * BLOCK_WEEKS), ("known_share_1", BLOCK_WEEKS)):
+        shares, rows = history.one(measure, column)[:, None], history.counts(measure, column)[:, None]
+        early = [week - timedelta(days=WEEK * reach) < history.weeks[0] for week in history.weeks]
+        shares = np.where(np.array(early)[:, None], np.nan, shares)
+        difference, centre, limit = window.compare(shares, OVERLAP_FLOOR)
+        fewer, _, number_limit = window.compare(np.sqrt(shares * rows), 0.0)
+        if np.isnan(difference[0]) or np.isnan(limit[0]):
+            continue
+        together = rows_of_one(window)
+        usual = min(max(float(centre[0]), 1 / n), 1 - 1 / n)
+        chance = DEVIATIONS * math.sqrt(together * usual * (1 - usual) / n)
+        still = window.goes_on("ids", column)
+        least = still * max(float(number_limit[0]), DEVIATIONS * math.sqrt(together) / 2)
+        bound = still * max(float(limit[0]), chance)
+        seen = Observation(float(shares[position, 0]), float(centre[0]), bound, n)
+        change = _Change(float(difference[0]), seen)
+        wrong = change.fell and float(fewer[0]) < -least
+        window.note("ids", column, "known of few", seen, wrong)
+        if wrong:
+            sentence = messages.new_identifiers(window.table.asset, column, seen, window.span("ids", column))
+            window.anomaly("ids", column, sentence, seen, rate=min(change.lost, 1.0), replay=Replay("rekey"))
+        return
 
 
 def _mixed_up(window: Window, column: str, known: _Change, again: _Change) -> bool:
@@ -77,18 +118,18 @@ def _mixed_up(window: Window, column: str, known: _Change, again: _Change) -> bo
 
 def _smallest_change(window: Window, measure: str, column: str, n: float) -> _Change | None:
     """Return the smallest change against each block of earlier weeks that is healthy as a whole; None: none is."""
-    history = window.history
+    history, steps = window.history, range(1, BLOCK_WEEKS + 1)
     found = []
     for block in range(1, BLOCKS + 1):
-        weeks = [window.start - timedelta(days=WEEK * (4 * (block - 1) + step)) for step in (1, 2, 3, 4)]
+        weeks = [window.start - timedelta(days=WEEK * (BLOCK_WEEKS * (block - 1) + step)) for step in steps]
         if any(week in window.bad or week < history.weeks[0] for week in weeks):
             continue
         values = history.one(f"{measure}_{block}", column)[:, None].copy()
         # A block that reaches before the data compares with nothing.
         for place, week in enumerate(history.weeks):
-            reach = week - timedelta(days=WEEK * 4 * block)
+            reach = week - timedelta(days=WEEK * BLOCK_WEEKS * block)
             if reach < history.weeks[0] or any(
-                week - timedelta(days=WEEK * (4 * (block - 1) + step)) in window.bad for step in (1, 2, 3, 4)
+                week - timedelta(days=WEEK * (BLOCK_WEEKS * (block - 1) + step)) in window.bad for step in steps
             ):
                 values[place] = np.nan
         difference, centre, limit = window.compare(values, OVERLAP_FLOOR)

@@ -170,6 +170,11 @@ def repeated_keys(asset: str, column: str, seen: Observation, days: str) -> str:
     return f"{seen.observed:.1%} of the rows of {asset} repeat a key ({column}) {days}, usually {seen.expected:.1%}."
 
 
+def repeated_rows(asset: str, _column: str, seen: Observation, days: str) -> str:
+    """Describe rows of a table without a key that are there already."""
+    return f"{seen.observed:.1%} of the rows of {asset} equal another row {days}, usually {seen.expected:.1%}."
+
+
 def repeated_content(asset: str, group: str, seen: Observation, days: str) -> str:
     """Describe rows that equal another one but for their key."""
     return (

@@ -13,12 +13,17 @@ import pandas as pd
 from ml_models.monitoring.data_quality.column_names import with_own_names, with_stand_ins
 from ml_models.monitoring.data_quality.monitored_tables import TECHNICAL, MonitoredTable, Reference, kind_of
 from ml_models.monitoring.data_quality.sql_functions import SqlFunctions
-from ml_models.monitoring.data_quality.thresholds import BLOCKS, LOOK_BACK, REPLAY_BACK, SEGMENT_ROWS, WEEK
+from ml_models.monitoring.data_quality.thresholds import BLOCK_WEEKS, BLOCKS, LOOK_BACK, REPLAY_BACK, SEGMENT_ROWS, WEEK
 
 MEASURE_COLUMNS = ["asset", "column_name", "measure", "value_key", "period_start", "n", "value"]
 _PROFILE_TYPES = {"period_start": "datetime64[us]", "n": "int64", "value": "float64"}
 
 QUANTILES = {"p01": 0.01, "p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99, "max": 1.0}
+
+
+def furthest_back() -> int:
+    """Return how many days before its first week a statement of `measure_sql` reads at most."""
+    return max(LOOK_BACK, REPLAY_BACK, WEEK * 4 * BLOCKS)
 
 
 def as_profile(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -61,8 +66,7 @@ def _statements(table: MonitoredTable, first_day: date, last_day: date, words: S
             statements.append(plan.overlap())
         if table.group and table.keys:
             statements.append(plan.replayed())
-        if table.keys:
-            statements.append(plan.repeated_keys())
+        statements.append(plan.repeated_keys())
     statements += [plan.values(column) for column in dict.fromkeys([*table.segments, *table.categories])]
     for column in table.segments:
         if not table.of:
@@ -212,7 +216,7 @@ class _Plan:
         five weeks ago, the nearest four weeks know the new values already, and only the others still show it.
         """
         table, words = self.table, self.words
-        parts = []
+        parts, reach = [], WEEK * BLOCK_WEEKS * BLOCKS
         labels = {name: name for name in table.ids}
         if table.entity:
             labels |= {
@@ -222,10 +226,10 @@ class _Plan:
             sums = ["sum(case when lag_ = 0 then n else 0 end) as now_"]
             entries = []
             for block in range(BLOCKS):
-                low, high = block * 4 + 1, block * 4 + 4
+                low, high = block * BLOCK_WEEKS + 1, (block + 1) * BLOCK_WEEKS
                 inside = f"case when lag_ between {low} and {high} then"
                 sums += [f"sum({inside} n else 0 end) as b{block}_", f"sum({inside} 1 else 0 end) as s{block}_"]
-                steady = f"case when s{block}_ = 4 then"
+                steady = f"case when s{block}_ = {BLOCK_WEEKS} then"
                 known = f"sum(case when b{block}_ > 0 then now_ else 0 end)"
                 before = f"sum(case when now_ > 0 then b{block}_ else 0 end)"
                 mark = f"_{block + 1}"
@@ -240,8 +244,12 @@ class _Plan:
                         f"sum({steady} case when now_ > 0 then 1 else 0 end else 0 end) / "
                         f"nullif(sum({steady} 1 else 0 end), 0)",
                     ),
-                    (label, "pace" + mark, "''", before, f"4.0 * {known} / nullif({before}, 0)"),
+                    (label, "pace" + mark, "''", before, f"{BLOCK_WEEKS}.0 * {known} / nullif({before}, 0)"),
                 ]
+            if label == table.entity:
+                any_ = " + ".join(f"coalesce(b{block}_, 0)" for block in range(BLOCKS))
+                seen = f"sum(case when {any_} > 0 then now_ else 0 end)"
+                entries.append((label, "known_share_any", "''", "sum(now_)", f"{seen} / nullif(sum(now_), 0)"))
             used = columns.split(", ")
             present = " and ".join(f"{name} is not null" for name in used)
             lag = words("days_between", "b.w_", "weeks.w_")
@@ -251,11 +259,11 @@ class _Plan:
                 f"(select w_, {columns}, {', '.join(sums)} from (select weeks.w_, {columns}, n, {lag} / 7 as lag_ "
                 f"from weeks join (select w_, {columns}, count(*) as n from lines where {present} group "
                 f"by w_, {columns}) "
-                f"as b on b.w_ <= weeks.w_ and b.w_ >= {words('add_days', 'weeks.w_', -WEEK * 4 * BLOCKS)}) as lagged "
+                f"as b on b.w_ <= weeks.w_ and b.w_ >= {words('add_days', 'weeks.w_', -reach)}) as lagged "
                 f"group by w_, {columns}) as seen group by w_) as wide, unnest(wide.entries) as unnested(made)"
             )
         body = "\nunion all ".join(parts)
-        return f"with lines as ({self._lines(WEEK * 4 * BLOCKS)}), weeks as ({self._weeks()})\n{body}"
+        return f"with lines as ({self._lines(reach)}), weeks as ({self._weeks()})\n{body}"
 
     def _content(self) -> str:
         item = [name for name in self.table.keys if name != self.table.group]
@@ -312,9 +320,14 @@ class _Plan:
     def repeated_keys(self) -> str:
         """Share of rows whose key is there more than once, is null, or that equal another row but for their key.
 
-        Rows with a null in their key are counted as such only, not as repetitions of each other.
+        Rows with a null in their key are counted as such only, not as repetitions of each other. Where a table has no
+        key, a row is its own: what repeats is the row as a whole.
         """
-        table, words = self.table, self.words
+        table = self.table
+        if not table.keys:
+            whole_row = ", ".join(name for name in table.columns if not TECHNICAL.search(name))
+            entries = [("", "duplicate_share", "''", "count(*)", self._repeated(whole_row, "true", "count(*)"))]
+            return self._of_lines(entries)
         label, key = "+".join(table.keys), ", ".join(table.keys)
         whole = " and ".join(f"{name} is not null" for name in table.keys)
         rest = ", ".join(name for name in table.columns if name != table.group and not TECHNICAL.search(name))
@@ -325,8 +338,12 @@ class _Plan:
         ]
         if table.group:
             entries.append((label, "repeated_content_share", "''", keyed, self._repeated(rest, whole, keyed)))
-        inner = f"with lines as ({self._lines()}) select w_, {words.rows(entries)} as entries from lines group by w_"
-        return _long(table.asset, inner)
+        return self._of_lines(entries)
+
+    def _of_lines(self, entries: Sequence[tuple[str, str, str, str, str]]) -> str:
+        rows = self.words.rows(entries)
+        inner = f"with lines as ({self._lines()}) select w_, {rows} as entries from lines group by w_"
+        return _long(self.table.asset, inner)
 
     def _repeated(self, columns: str, whole: str, keyed: str) -> str:
         return f"1 - count(distinct case when {whole} then {self.words('hash', columns)} end) / nullif({keyed}, 0)"

@@ -13,7 +13,15 @@ from ml_models.monitoring.data_quality import messages
 from ml_models.monitoring.data_quality.arithmetic import Array, nanmedian, rounded, scaled, share_floor, wrong_side
 from ml_models.monitoring.data_quality.monitored_tables import kind_of
 from ml_models.monitoring.data_quality.observation import Observation, Replay
-from ml_models.monitoring.data_quality.thresholds import FEW_ROWS, MINIMUM_ROWS, RECENT, SIZES, SNAPSHOT_ROWS, Rule
+from ml_models.monitoring.data_quality.thresholds import (
+    FEW_ROWS,
+    FEW_RULES,
+    MINIMUM_ROWS,
+    RECENT,
+    SIZES,
+    SNAPSHOT_ROWS,
+    Rule,
+)
 from ml_models.monitoring.data_quality.window import Window, typed
 from ml_models.monitoring.types import AnomalyKind
 
@@ -100,7 +108,7 @@ def _usual_size(window: Window, column: str) -> float:
 def _least_rows(window: Window, measure: str) -> int:
     if measure == "rows":
         return 0
-    if measure in SIZES and window.table.time_sql:
+    if measure in FEW_RULES and window.table.time_sql:
         return FEW_ROWS
     lists = measure in ("null_share", "null_key_share", "duplicate_share") and not window.table.time_sql
     return SNAPSHOT_ROWS if lists else MINIMUM_ROWS
@@ -171,7 +179,8 @@ def _record_keys(window: Window, column: str, hits: Sequence[_Hit]) -> None:
     if hits[0].measure == "null_key_share":
         window.anomaly("keys", column, messages.null_keys(asset, column, seen, days), seen, rate=seen.observed)
     else:
-        sentence = messages.repeated_keys(asset, column, seen, days)
+        repeated = messages.repeated_keys if column else messages.repeated_rows
+        sentence = repeated(asset, column, seen, days)
         replay = Replay("duplicate", column="")
         window.anomaly("keys", column, sentence, seen, rate=_copies(seen), replay=replay)
 

@@ -32,6 +32,9 @@ LOOK_BACK = 28
 BLOCKS = 3
 """Blocks of four weeks with which the identities of a week are compared."""
 
+BLOCK_WEEKS = 4
+"""Weeks of such a block."""
+
 REPLAY_BACK = 35
 """Days within which the content of a group may come again to be called a replay."""
 
@@ -53,8 +56,9 @@ MINIMUM_ROWS = 200
 """Rows below which a week's shares and sizes say nothing."""
 
 FEW_ROWS = 30
-"""Rows from which the size of a week's numbers is judged. Below MINIMUM_ROWS the least difference that counts grows as
-chance does, by the root of MINIMUM_ROWS / rows: amounts in cents show in a shop of forty orders a week."""
+"""Rows from which a week is judged by what can be told of few rows: how many there are, sizes, shares, and whether
+customers are known. Below MINIMUM_ROWS the least difference that counts grows as chance does: amounts in cents, a file
+loaded twice and new identifiers show in a shop of forty orders a week."""
 
 SEGMENT_ROWS = 50
 """Rows of one segment in a week from which it is measured."""
@@ -131,6 +135,11 @@ SIZES = tuple(measure for measure, rule in RULES.items() if (rule.kind, rule.sca
 """Measures of size: those that RULES judges as a range, by their ratio. Two of them must move to the same side before a
 number has left its range."""
 
+FEW_RULES: Mapping[str, Rule] = {
+    measure: rule for measure, rule in RULES.items() if measure in SIZES or rule.scale == "share"
+}
+"""The rules of a week of FEW_ROWS to MINIMUM_ROWS rows: those whose limit grows as chance does."""
+
 # --- rows ------------------------------------------------------------------------------------------------------------
 
 VOLUME_FACTOR = 2.0
@@ -147,6 +156,9 @@ GROWN_FACTOR = 1.25
 
 GROWN_WORSE = 1.2
 """Factor by which that change must lead away from what is usual."""
+
+ROWS_WRONG = frozenset({"keys", "stale", "replay", "volume", "ids"})
+"""Kinds of anomalies after which a week's rows, or whose they are, say nothing about later ones."""
 
 # --- segments --------------------------------------------------------------------------------------------------------
 

@@ -22,13 +22,13 @@ from ml_models.monitoring.data_quality.scalars import judge_scalars
 from ml_models.monitoring.data_quality.segments import judge_segments
 from ml_models.monitoring.data_quality.thresholds import (
     FEW_ROWS,
+    FEW_RULES,
     HISTORY,
     KEPT_WEEKS,
     MINIMUM_ROWS,
     MINIMUM_WINDOWS,
     RULES,
     SEVERITY,
-    SIZES,
     SNAPSHOT_RULES,
     WEEK,
 )
@@ -171,7 +171,8 @@ def _judge_week(
         judge_segments(window)
         judge_identities(window)
     elif rows_now >= FEW_ROWS:
-        judge_scalars(window, {name: RULES[name] for name in SIZES})
+        judge_scalars(window, FEW_RULES)
+        judge_identities(window)
     return _ordered(window.anomalies)
 
 

@@ -10,33 +10,40 @@ from ml_models.monitoring.data_quality import messages
 from ml_models.monitoring.data_quality.arithmetic import Array, Mask
 from ml_models.monitoring.data_quality.observation import Observation, Replay
 from ml_models.monitoring.data_quality.thresholds import (
+    BLOCK_WEEKS,
     DAY_ROWS,
+    DEVIATIONS,
+    FEW_ROWS,
     GROWN_FACTOR,
     GROWN_WORSE,
     MADE_UP,
     MINIMUM_ROWS,
+    MINIMUM_WINDOWS,
+    OVERLAP_FLOOR,
     RECENT,
+    ROWS_WRONG,
     VOLUME_FACTOR,
     WEEK,
 )
-from ml_models.monitoring.data_quality.window import Window
+from ml_models.monitoring.data_quality.window import Window, rows_of_one
+from ml_models.monitoring.thresholds import DEVIATION_OF_MAD
 from ml_models.monitoring.types import AnomalyKind
 
 
 def judge_volume(window: Window) -> None:
-    """Judge the week's rows beyond a factor of two, and each day against its own weekday."""
+    """Judge the week's rows beyond a factor of two and beyond chance, and each day against its own weekday."""
     history, table, position = window.history, window.table, window.position
-    weekly = history.one("rows")[:, None]
-    expected_rows = float(np.nanmedian(weekly[window.healthy[-RECENT:]]))
-    if expected_rows < MINIMUM_ROWS:
+    weekly = history.one("rows")
+    usual_rows = float(np.nanmedian(weekly[window.healthy[-RECENT:]]))
+    if usual_rows < FEW_ROWS:
         return
-    difference, _, limit = window.compare(np.log(np.maximum(weekly, 0.5)), math.log(VOLUME_FACTOR))
     could = _share_of_open_days(window)
-    expected_rows, difference = expected_rows * could, difference - math.log(max(could, 1e-9))
-    limit = limit * window.goes_on("volume", "")
-    observed = float(weekly[position, 0])
-    seen = Observation(observed, expected_rows, float(limit[0]), observed)
-    window.note("volume", "", "rows", seen, abs(difference[0]) > limit[0])
+    expected_rows, observed = usual_rows * could, float(weekly[position])
+    difference, limit = _change_of_rows(window, weekly, could)
+    limit *= window.goes_on("volume", "")
+    seen = Observation(observed, expected_rows, limit, observed)
+    fewer = difference < -limit and not _only_new_customers_are_fewer(window)
+    window.note("volume", "", "rows", seen, fewer or difference > limit)
     days = history.daily("day_rows")
     logs = np.log(np.maximum(days, 0.5))
     made_up = made_up_for(window, days)
@@ -46,12 +53,15 @@ def judge_volume(window: Window) -> None:
     gap = np.where(days[position] > 0, change, -np.inf)
     low = enough & (gap < -day_limit) & ~made_up
     high = enough & (gap > np.maximum(day_limit, math.log(VOLUME_FACTOR)))
+    more = difference > limit
+    if (more or high.any()) and _own_customers_came(window, days, high):
+        more, high = False, np.zeros_like(high)
     if observed < expected_rows and low.any():
         _missing_days(window, days[position], usual, np.flatnonzero(low))
-    elif difference[0] < -limit[0]:
+    elif fewer:
         sentence = messages.rows_received(table.asset, window.start, window.end, observed, expected_rows)
         window.anomaly("volume", "", sentence, seen, rate=1 - observed / expected_rows, replay=Replay("drop"))
-    if difference[0] > limit[0] or high.sum() >= 1:
+    if more or high.any():
         chosen = np.flatnonzero(high) if high.any() else np.arange(WEEK)
         first, last = (window.start + timedelta(days=int(chosen[end])) for end in (0, -1))
         got, wanted = float(days[position, chosen].sum()), float(usual[chosen].sum())
@@ -64,6 +74,78 @@ def judge_volume(window: Window) -> None:
             days=(first, last),
             replay=Replay("duplicate", column=table.group),
         )
+
+
+def _change_of_rows(window: Window, weekly: Array, could: float) -> tuple[float, float]:
+    """Return the logarithm of the week's rows over what is usual, and from which one on that is no chance.
+
+    A table that grows or fades is held against where it has got to as well: the smaller change counts. In a small table
+    chance moves more than a factor of two, and how much more is told by how the weeks before missed their own past.
+    """
+    logs = np.log(np.maximum(weekly, 0.5))
+    change, _, limits = window.compare(logs[:, None], math.log(VOLUME_FACTOR))
+    difference, limit = float(change[0]) - math.log(max(could, 1e-9)), float(limits[0])
+    missed = window.forecast_errors(logs)
+    known = len(missed) >= MINIMUM_WINDOWS
+    if known:
+        trend = float(np.median(missed[-RECENT:]))
+        if difference * trend > 0:
+            difference = math.copysign(max(abs(difference) - abs(trend), 0.0), difference)
+    expected = math.exp(logs[window.position] - difference)
+    if expected >= MINIMUM_ROWS:
+        return difference, limit
+    # The scatter of square roots is the same for few rows and for many, and from week to week it holds no trend, and a
+    # step once only.
+    steps = np.diff(np.sqrt(np.maximum(weekly[window.healthy], 0)))
+    scatter = DEVIATION_OF_MAD * float(np.median(np.abs(steps - np.median(steps)))) / math.sqrt(2)
+    spread = max(scatter, math.sqrt(rows_of_one(window)) / 2)
+    edge = math.sqrt(expected) + math.copysign(DEVIATIONS * spread * (1 + 2 / len(steps)), difference)
+    # Where chance could leave nothing at all, fewer rows can never be told from it.
+    rare = abs(2 * math.log(edge) - math.log(expected)) if edge > 0 else math.inf
+    return difference, max(math.log(VOLUME_FACTOR) if known else limit, rare)
+
+
+def _only_new_customers_are_fewer(window: Window) -> bool:
+    """Whether those of the four weeks before came again as they usually do: then no rows of theirs were lost.
+
+    Where a company wins customers in waves, the rows fall when a wave ends. A load that lost rows lost those of known
+    customers as well.
+    """
+    history, position, name = window.history, window.position, window.table.entity
+    if not name or position < BLOCK_WEEKS:
+        return False
+    before = [window.start - timedelta(days=WEEK * step) for step in range(1, BLOCK_WEEKS + 1)]
+    if any(one.split(":")[0] in ROWS_WRONG for week in before for one in window.bad.get(week, ())):
+        return False
+    rows, known = history.one("rows"), history.one("known_share_1", name)
+    places = {week: place for place, week in enumerate(history.weeks)}
+    again = np.full((len(history.weeks), 1), np.nan)
+    for place, week in enumerate(history.weeks):
+        block = [places.get(week - timedelta(days=WEEK * step), -1) for step in range(1, BLOCK_WEEKS + 1)]
+        if min(block) >= 0 and rows[block].sum() > 0:
+            again[place] = math.log(max(known[place] * rows[place], 0.5) / rows[block].sum())
+    change, _, _ = window.compare(again, 0.0)
+    return bool(change[0] > -math.log(VOLUME_FACTOR))
+
+
+def _own_customers_came(window: Window, days: Array, high: Mask) -> bool:
+    """Whether more of the customers who are known came than usual: a crowd, as before a holiday.
+
+    Each may buy more on such a day, but less so than there are more of them. Rows that came twice, or days that came
+    again, make each customer's rows more. Rows that are not this company's come from customers whom nobody knows.
+    """
+    history, name = window.history, window.table.entity
+    if not name:
+        return False
+    known = window.compare(history.one("known_share_1", name)[:, None], OVERLAP_FLOOR)
+    each = window.compare(np.log(np.maximum(history.one("rows_per_entity", name)[:, None], 1e-9)), 0.0)
+    if not (known[0][0] > -known[2][0] and each[0][0] < math.log(GROWN_FACTOR)):
+        return False  # also where either cannot be said
+    came = history.daily("day_entities")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        more, _, _ = window.compare(np.log(np.where(came > 0, came, np.nan)), 0.0)
+        of_each, _, _ = window.compare(np.log(days / came), 0.0)
+    return bool((of_each[high] < np.minimum(more[high], math.log(VOLUME_FACTOR))).all())
 
 
 def closed_in(window: Window) -> Mask:

@@ -80,6 +80,15 @@ class Window:
             limit = np.maximum(deviations * spread * (1 + 2 / np.maximum(count, 1)), floor)
             return values[self.position] - centre, centre, np.where(enough, limit, np.nan)
 
+    def forecast_errors(self, values: Array) -> Array:
+        """Return by how much each healthy week missed the median of the RECENT healthy ones before it, oldest first.
+
+        `values` is one series. The first RECENT weeks have too few before them and are left out.
+        """
+        past = values[self.healthy]
+        errors = [past[place] - np.nanmedian(past[place - RECENT : place]) for place in range(RECENT, len(past))]
+        return np.array([error for error in errors if np.isfinite(error)])
+
     def span(self, kind: str, column: str = "") -> str:
         """Return the days of an anomaly of this kind, as a sentence names them."""
         return f"from {self.since(kind, column)} to {self.end}"
@@ -181,6 +190,12 @@ class Window:
                 replay=perturbation,
             )
         )
+
+
+def rows_of_one(window: Window) -> float:
+    """Return how many rows usually come together because one customer makes them; at least 1."""
+    rows = window.history.one("rows_per_entity", window.table.entity)[window.healthy[-RECENT:]]
+    return max(float(nanmedian(rows[:, None])[0]), 1.0) if np.isfinite(rows).any() else 1.0
 
 
 def typed(value: str, column_type: str) -> object:

@@ -47,7 +47,8 @@ def distance(old: Column, new: Column) -> float:
         return float(np.abs(before - after).max())
     if min(len(old), len(new)) < MINIMUM_ROWS:
         return math.nan
-    points = np.concatenate([old, new])
+    # Counts and cents repeat: the shares are compared once a value, not once a row.
+    points = np.concatenate([_distinct(old), _distinct(new)])
     shares = [np.searchsorted(part, points, side="right") / len(part) for part in (old, new)]
     return float(np.abs(shares[0] - shares[1]).max())
 
@@ -113,6 +114,11 @@ def binomial_p(count: int, n: int, share: float) -> float:
     share = min(max(share, 0.5 / (n + 1)), 1 - 0.5 / (n + 1))
     lower, upper = float(bdtr(count, n, share)), 1.0 if count == 0 else float(bdtrc(count - 1, n, share))
     return min(1.0, 2 * min(lower, upper))
+
+
+def _distinct(values: Array) -> Array:
+    """Return the distinct values of a sorted sample, ascending."""
+    return values[np.append(values[1:] != values[:-1], True)]
 
 
 def _shares(old: Column, new: Column) -> tuple[Array, Array]:

@@ -151,7 +151,7 @@ def _discoveries(p_values: Array) -> npt.NDArray[np.bool_]:
 def _violations(
     values: Array, floor: Array, short_floor: Array, significant: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.bool_], Array, npt.NDArray[np.int64]]:
-    """Walk the windows in time order; return violated, threshold (nan: none yet), past windows; shapes as `values`."""
+    """Walk the windows in time order; return violated, threshold, past windows; shapes as `values`."""
     violated = np.zeros(values.shape, dtype=bool)
     thresholds = np.full(values.shape, math.nan)
     past = np.zeros(values.shape, dtype="int64")
@@ -165,9 +165,10 @@ def _violations(
         mean = np.where(known, natural, 0).sum(axis=0) / safe
         spread = np.sqrt((np.where(known, natural - mean, 0) ** 2).sum(axis=0) / (safe - 1))
         limit = np.maximum(mean + DEVIATIONS * spread, floor[window])
-        thresholds[window] = np.where((count >= MINIMUM_WINDOWS), limit, math.nan)
-        gross = (count < MINIMUM_WINDOWS) & (values[window] > short_floor[window]) & significant[window]
-        violated[window] = (values[window] > thresholds[window]) | gross  # False where either is nan
+        enough = count >= MINIMUM_WINDOWS
+        thresholds[window] = np.where(enough, limit, short_floor[window])
+        with np.errstate(invalid="ignore"):
+            violated[window] = (values[window] > thresholds[window]) & (enough | significant[window])
     return violated, thresholds, past
 
 

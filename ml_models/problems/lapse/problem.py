@@ -109,7 +109,7 @@ def lapse(question: Question, parts: Collection[str], departments: Iterable[Depa
     features, back = catalogue(question, parts, departments), question.look_back_days
     # Light and heavy shoppers differ tenfold in lapse rate: a headline metric mostly separates these bands from each
     # other.
-    slices = (SliceRule("activity", f"active_days_{back}d", (1, 3, 6, 12, 24)),)
+    slices = (SliceRule("activity", f"active_days_{back}d", _activity(question)),)
     rfm = (RECENCY, f"active_days_{back}d", f"spend_cents_{back}d")
     return Problem(
         name="lapse",
@@ -127,6 +127,19 @@ def lapse(question: Question, parts: Collection[str], departments: Iterable[Depa
         candidates=(*_CANDIDATES, *baseline_candidates(RECENCY, rfm)),
         behaviour=_expected_of(features),
     )
+
+
+def _activity(question: Question) -> tuple[int, ...]:
+    """Return the lower ends of the bands of shopping days, by the company's own pace.
+
+    Who comes just often enough to count as active comes once in `active_within_days`; the bands begin at one shopping
+    day, at that pace, and at two, four and eight times of it.
+
+    >>> _activity(Question()), _activity(Question(horizon_days=84, active_within_days=84, look_back_days=168))
+    ((1, 3, 6, 12, 24), (1, 2, 4, 8, 16))
+    """
+    pace = max(2, round(question.look_back_days / question.active_within_days))
+    return (1, *(times * pace for times in (1, 2, 4, 8)))
 
 
 def _expected_of(features: Mapping[str, Feature]) -> Behaviour:

@@ -18,7 +18,8 @@ from resources.company.proposal.text import written
 from resources.identifiers import identifier as table_of
 from resources.tables.errors import TableError
 from resources.tables.read import read_into
-from resources.warehouse import quoted
+from resources.warehouse import WarehouseError, quoted
+from resources.warehouse.bigquery import BigQueryWarehouse
 
 if TYPE_CHECKING:
     import duckdb
@@ -34,8 +35,8 @@ SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".xlsb")
 
 FORMS = (
     "a path to .csv, .tsv, .txt or .parquet files, a folder of them, `duckdb:file:table`, `postgres:table` or "
-    f"`postgres:VARIABLE:table` (the address in the environment variable, by default {ADDRESS}), or "
-    "`airbyte:connection` for one that is in the warehouse already"
+    f"`postgres:VARIABLE:table` (the address in the environment variable, by default {ADDRESS}), "
+    "`bigquery:project.dataset.table`, or `airbyte:connection` for one that is in the warehouse already"
 )
 
 
@@ -89,10 +90,7 @@ def landed(given: str, say: Say) -> list[Landed]:
     if head == "airbyte":
         return [_airbyte(rest, say)]
     if head == "bigquery":
-        raise FromError(
-            f"Expected FROM to be {FORMS}; it is {given!r}. Tables of BigQuery cannot be looked at yet: export some "
-            "months to Parquet and name the file."
-        )
+        return [_bigquery(rest, say)]
     if head == "duckdb":
         return _several(_of_duckdb(rest), say)
     if head == "postgres":
@@ -300,6 +298,35 @@ def _of_postgres(rest: str) -> Source:
         )
     declared = _table(f"postgres:{table}", connection=variable)
     return Source(f"postgres:{table}", identifier(table.rpartition(".")[2]), declared)
+
+
+def _bigquery(place: str, say: Say) -> Landed:
+    """Read a table of BigQuery, whole, as one query of the project that it is in, or of BATON_BIGQUERY_PROJECT."""
+    import pyarrow as pa
+
+    project, *below = place.split(".")
+    if len(below) != 2 or not all((project, *below)):
+        raise FromError(f"Expected bigquery:project.dataset.table; it is 'bigquery:{place}'.")
+    say(f"reading bigquery:{place}")
+    warehouse = BigQueryWarehouse(
+        project=os.environ.get("BATON_BIGQUERY_PROJECT", project),
+        location=os.environ.get("BATON_BIGQUERY_LOCATION", "US"),
+    )
+    engine, put = _engine(), "create table looked as from batch"
+    try:
+        for batch in warehouse.arrow_batches(f"select * from `{place}`"):
+            engine.register("batch", pa.Table.from_batches([batch]))
+            engine.execute(put)
+            put = "insert into looked from batch"
+            engine.unregister("batch")
+    except WarehouseError as error:
+        raise FromError(str(error)) from error
+    finally:
+        warehouse.close()
+    if put.startswith("create"):
+        raise FromError(f"bigquery:{place} holds no row. A company is made from its orders; name the table of them.")
+    source = Source(f"bigquery:{place}", identifier(below[1]), _table(f"bigquery:{place}"))
+    return _counted(engine, source, [], say)
 
 
 def _airbyte(rest: str, say: Say) -> Landed:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from airbyte_world import World, integer, state, status, stream, text, trace_error
 
@@ -23,6 +24,12 @@ def order(number: int, seen: str, what: str = "-") -> list[Any]:
 
 def orders(world: World) -> list[tuple[Any, ...]]:
     return world.rows("select id, seen, what from raw.orders order by id, seen")
+
+
+def drop_orders(world: World) -> None:
+    """Let the table go as a person's hand would: its state stays."""
+    with duckdb.connect(world.warehouse) as connection:
+        connection.execute("drop table raw.orders")
 
 
 def test_state_is_kept_with_the_data_and_given_back(world: World) -> None:
@@ -213,6 +220,63 @@ def test_reset_reads_a_stream_from_the_start(world: World) -> None:
     assert world.diary()[1]["state"] == []
     with pytest.raises(AirbyteError, match=r"Expected a stream of shop \(orders\); it is 'odors'"):
         world.workspace().reset("shop", "odors")
+
+
+def test_a_table_that_is_gone_is_read_from_the_start_although_its_state_is_there(world: World) -> None:
+    events = stream("events", {"seen": text()}, cursor="seen")
+    said = [order(1, "a"), state("orders", {"seen": "a"}), ["events", {"seen": "a"}], state("events", {"seen": "a"})]
+    world.says([ORDERS, events], *said, status("orders", "COMPLETE"), status("events", "COMPLETE"))
+    world.sync()
+    drop_orders(world)
+    world.sync()
+    assert [one["stream"]["stream_descriptor"]["name"] for one in world.diary()[1]["state"]] == ["events"]
+    assert orders(world) == [(1, "a", "-")]
+
+
+@pytest.mark.parametrize(
+    ("message", "left"),
+    [
+        (
+            {
+                "type": "STATE",
+                "state": {
+                    "type": "GLOBAL",
+                    "global": {
+                        "shared_state": {"lsn": 7},
+                        "stream_states": [
+                            {"stream_descriptor": {"name": name}, "stream_state": {"lsn": 7}}
+                            for name in ("orders", "events")
+                        ],
+                    },
+                },
+            },
+            [
+                {
+                    "type": "GLOBAL",
+                    "global": {
+                        "shared_state": {"lsn": 7},
+                        "stream_states": [{"stream_descriptor": {"name": "events"}, "stream_state": {"lsn": 7}}],
+                    },
+                }
+            ],
+        ),
+        (
+            {"type": "STATE", "state": {"data": {"orders": {"seen": "a"}, "events": {"seen": "a"}}}},
+            {"events": {"seen": "a"}},
+        ),
+    ],
+    ids=["global", "legacy"],
+)
+def test_of_one_state_for_all_streams_the_part_of_a_table_that_is_gone_is_left_out(
+    world: World, message: Any, left: Any
+) -> None:
+    events = stream("events", {"seen": text()}, cursor="seen")
+    said = [order(1, "a"), ["events", {"seen": "a"}], message]
+    world.says([ORDERS, events], *said, status("orders", "COMPLETE"), status("events", "COMPLETE"))
+    world.sync()
+    drop_orders(world)
+    world.sync()
+    assert world.diary()[1]["state"] == left
 
 
 LOADER = """

@@ -43,5 +43,23 @@ def test_the_graph_comes_out_the_same_when_a_server_syncs(
         assert synced.read(question) == baton.read(question), question
 
 
+def test_dbt_builds_nothing_of_a_table_whose_column_the_server_types_otherwise(
+    make_baton: Callable[..., Any], start: Callable[..., AirbyteServer], tmp_path: Path
+) -> None:
+    # The bundled sources have dbt tests, so Dagster would not hold dbt's step back for the red check of the table.
+    remote = RemoteAirbyteWorkspace(clock=make_baton(tmp_path / "home").resources["clock"], **QUICK)
+    [kept] = remote.connections().values()
+    offered = Connection.of_snapshot(kept)
+    schema = next(stream for stream in offered.streams if stream.name == "transactions").json_schema
+    changed = {**schema["properties"], "quantity": {"type": ["null", "string"]}}
+    start(offered.changed("transactions", json_schema={**schema, "properties": changed}))
+    result = make_baton(tmp_path / "home", airbyte=remote).run()
+    assert not result.success
+    failed = {event.step_key: event for event in result.all_events if event.is_step_failure}
+    said = failed["dbt_build"].step_failure_data.user_failure_data.description
+    assert said.startswith("Nothing was built. Column transactions.quantity was ")
+    assert said.endswith(" and is now text.")
+
+
 def _keys(definitions: dg.Definitions) -> set[dg.AssetKey]:
     return set(definitions.resolve_asset_graph().get_all_asset_keys())

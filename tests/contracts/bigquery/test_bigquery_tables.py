@@ -1,5 +1,6 @@
 """Tables that are there already land in BigQuery as in DuckDB: a table of its own by SQL, files as what they hold."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 from environments.emulator import PROJECT
 
 from resources.clock import Clock
-from resources.company import Company
+from resources.company import Company, CompanyError
+from resources.company.choice import folder_of
+from resources.company.proposal import file_text, landed, propose
 from resources.tables import Loaded, TableError, load
 from resources.warehouse import WarehouseError
 from resources.warehouse.bigquery import BigQueryWarehouse
@@ -60,6 +63,28 @@ def test_a_table_within_bigquery_is_copied_as_the_clock_allows(bigquery: BigQuer
     with pytest.raises(WarehouseError, match=r"looking for .*shop\.orderz"):
         loaded(bigquery, tmp_path, f"bigquery:{PROJECT}.shop.orderz", TUESDAY)
     assert len(seen(bigquery)) == 2
+
+
+def test_a_company_is_proposed_of_a_table_within_bigquery(bigquery: BigQueryWarehouse, monkeypatch: Any) -> None:
+    monkeypatch.setenv("BATON_BIGQUERY_PROJECT", PROJECT)
+    with bigquery.connect() as client:
+        client.create_dataset(f"{PROJECT}.shop", exists_ok=True)
+    bigquery.execute(
+        "create or replace table shop.sales as select cast(1000 + mod(day * 7, 90) as string) as buyer, "
+        "datetime_add(datetime '2023-01-02 10:00:00', interval day day) as bought, "
+        "cast(10 + mod(day, 13) as numeric) as total from unnest(generate_array(0, 500)) as day"
+    )
+    [found] = landed(f"bigquery:{PROJECT}.shop.sales", print)
+    proposed = propose([found], "shop", today=date(2024, 6, 3), say=print)
+    roles = {role: column.name for role, column in proposed.roles.items()}
+    assert roles == {"customer": "buyer", "time": "bought", "amount": "total"}
+    text = file_text(proposed, folder_of("shop"))
+    assert f'source = "bigquery:{PROJECT}.shop.sales"' in text
+    bigquery.execute("create or replace table shop.sales (buyer string)")
+    with pytest.raises(CompanyError, match=r"bigquery:.*shop\.sales holds no row"):
+        landed(f"bigquery:{PROJECT}.shop.sales", print)
+    with pytest.raises(CompanyError, match=r"Expected bigquery:project\.dataset\.table; it is 'bigquery:sales'"):
+        landed("bigquery:sales", print)
 
 
 def test_a_file_lands_with_its_types_and_only_what_changed_is_seen_anew(

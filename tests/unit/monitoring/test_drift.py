@@ -83,6 +83,16 @@ def test_the_alarm_names_the_column_and_its_numbers(natural: pd.DataFrame) -> No
     assert "mean_hour_84d" in verdict.sentence
 
 
+def test_without_a_past_an_alarm_names_the_limit_that_it_was_held_against(natural: pd.DataFrame) -> None:
+    few = natural[natural["cutoff_date"].isin(pd.to_datetime(CUTOFFS[10:]))]
+    frame = faulty(few, "mean_hour_84d", lambda v: v - 5)
+    verdict = judge_drift(drift_statistics(frame, CUTOFFS[10:], FEATURES), CUTOFFS[17])
+    first = verdict.table.iloc[0]
+    assert first["past_windows"] < 6
+    assert first["statistic"] > first["threshold"] > 0
+    assert "nan" not in verdict.sentence
+
+
 def test_one_odd_week_is_not_enough(natural: pd.DataFrame) -> None:
     frame = natural.copy()
     odd = frame["cutoff_date"] == pd.Timestamp(FAULT)

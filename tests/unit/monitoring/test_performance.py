@@ -11,6 +11,7 @@ from ml_models.metrics import auc
 from ml_models.monitoring.performance.history import HISTORY_COLUMNS, performance_history
 from ml_models.monitoring.performance.segments import auc_error
 from ml_models.monitoring.performance.verdict import judge_performance
+from ml_models.monitoring.performance.weekly import judge_predictions
 
 
 def history_of(parts, groups=(), **more) -> pd.DataFrame:
@@ -131,3 +132,19 @@ def test_the_error_of_an_auc_is_what_repetition_shows() -> None:
         areas.append(auc(label, score))
         errors.append(auc_error(label, score))
     assert np.mean(errors) == pytest.approx(np.std(areas), rel=0.25)
+
+
+def test_asked_again_of_the_same_rows_the_history_is_the_same_and_of_others_it_is_measured_anew() -> None:
+    frame, scores, outcomes, early = simulated_outcomes()
+
+    def asked(known: pd.DataFrame) -> pd.DataFrame:
+        return judge_predictions(frame, lambda _: scores, known, early, PROBLEM, TRAINED, CUTOFFS[-1])[0]
+
+    once, again = asked(outcomes), asked(outcomes)
+    pd.testing.assert_frame_equal(once, again)
+    # One outcome that came to be known otherwise is seen.
+    changed = outcomes.copy()
+    place = changed.index[-1]
+    changed.loc[place, PROBLEM.label] = 1 - changed.loc[place, PROBLEM.label]
+    pd.testing.assert_frame_equal(asked(changed), performance_history(frame, scores, changed, early, PROBLEM, TRAINED))
+    assert not asked(changed).equals(once)

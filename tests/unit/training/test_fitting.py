@@ -114,3 +114,20 @@ def test_where_nothing_tells_customers_apart_that_is_said(training_set: pd.DataF
 def test_one_value_with_nulls_beside_it_stays() -> None:
     rows = pd.DataFrame({"a": [5.0, np.nan] * 800, "b": [5.0] * 1_599 + [6.0], "c": [np.nan] * 1_599 + [6.0]})
     assert left_out(rows, ["a", "b", "c"]) == {}
+
+
+def test_rows_of_one_outcome_are_refused_with_a_sentence(training_set: pd.DataFrame) -> None:
+    rows = training_set.assign(lapsed=0)
+    with pytest.raises(NothingToLearnError, match=r"both outcomes of lapsed for logistic .* got 0 in all of"):
+        fitted(BY_NAME["logistic"], {"C": 0.1}, 0, rows, PROBLEM)
+
+
+def test_where_a_side_of_the_time_split_would_hold_one_outcome_customers_are_split(training_set: pd.DataFrame) -> None:
+    train = training_set[training_set["split"] == "train"]
+    days = sorted(train["cutoff_date"].unique())
+    weeks = pd.concat([train.assign(cutoff_date=days[0] + pd.Timedelta(days=7 * number)) for number in range(10)])
+    late = weeks["cutoff_date"] > days[0] + pd.Timedelta(days=28)
+    assert inner_split(weeks, PROBLEM)[1].startswith("time")
+    sides, how = inner_split(weeks.assign(lapsed=weeks["lapsed"].where(late, 0)), PROBLEM)
+    assert how.startswith("customers")
+    assert set(sides) == {"fit", "validate"}

@@ -1,0 +1,36 @@
+"""What a home lost of its history is said before a run begins to make tables anew: no row goes in silence."""
+
+import dagster as dg
+
+from resources.warehouse import Warehouse
+from steps.tables import ANOMALIES, CHAMPION, DECISIONS, DIAGNOSIS, PREDICTIONS, SHADOW_PREDICTIONS, WHY
+
+HISTORY = (CHAMPION, PREDICTIONS, SHADOW_PREDICTIONS, ANOMALIES, DIAGNOSIS, DECISIONS, WHY)
+"""The tables that a run only adds to: what they held of former weeks it cannot make again."""
+
+
+def lost_history(opened: dg.DagsterInstance, warehouse: Warehouse) -> str:
+    """Return in a sentence which tables held rows when they were last written and hold none now; empty: none."""
+    gone = [
+        f"{'.'.join(key.path)} ({rows:,} rows)"
+        for key in HISTORY
+        if (rows := _recorded(opened, key)) and not _there(warehouse, key)
+    ]
+    if not gone:
+        return ""
+    return (
+        f"note: {', '.join(gone)} held rows at the last run and are gone. This run goes on, and writes them from now "
+        "on; what they held of former weeks comes back by `make restore FROM=<folder>` alone."
+    )
+
+
+def _recorded(opened: dg.DagsterInstance, key: dg.AssetKey) -> int:
+    event = opened.get_latest_materialization_event(key)
+    made = event.asset_materialization if event else None
+    rows = made.metadata.get("dagster/row_count") if made else None
+    return int(str(rows.value)) if rows is not None else 0
+
+
+def _there(warehouse: Warehouse, key: dg.AssetKey) -> bool:
+    schema, table = key.path
+    return warehouse.exists(schema, table) and warehouse.row_count(schema, table) > 0

@@ -1,0 +1,49 @@
+"""Rows of history that are gone are named before a run writes the tables anew."""
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from commands.lost import lost_history
+from resources.warehouse import DuckDBWarehouse
+from steps.tables import DECISIONS, WHY
+
+
+@pytest.fixture
+def warehouse(tmp_path):
+    return DuckDBWarehouse(path=str(tmp_path / "warehouse.duckdb"))
+
+
+@pytest.fixture
+def instance(warehouse):
+    """An instance whose last run wrote two rows of history, which the warehouse has."""
+    with dg.DagsterInstance.ephemeral() as made:
+        for key in (DECISIONS, WHY):
+            warehouse.replace_table(*key.path, pd.DataFrame({"x": [1, 2]}))
+            made.report_runless_asset_event(dg.AssetMaterialization(key, metadata={"dagster/row_count": 2}))
+        yield made
+
+
+def test_where_nothing_is_gone_nothing_is_said(instance, warehouse):
+    assert lost_history(instance, warehouse) == ""
+
+
+@pytest.mark.parametrize("how", ["dropped", "emptied"])
+def test_a_table_that_lost_its_rows_is_named_with_what_brings_them_back(instance, warehouse, how):
+    if how == "dropped":
+        warehouse.drop_table(*WHY.path)
+    else:
+        warehouse.replace_table(*WHY.path, pd.DataFrame({"x": [1]}).head(0))
+    said = lost_history(instance, warehouse)
+    assert said.startswith("note: monitoring.why (2 rows) held rows at the last run and are gone.")
+    assert "make restore FROM=<folder>" in said
+
+
+def test_of_a_warehouse_that_is_gone_every_table_is_named(instance, warehouse, tmp_path):
+    (tmp_path / "warehouse.duckdb").unlink()
+    assert "monitoring.decisions (2 rows), monitoring.why (2 rows)" in lost_history(instance, warehouse)
+
+
+def test_a_first_run_has_lost_nothing(warehouse):
+    with dg.DagsterInstance.ephemeral() as new:
+        assert lost_history(new, warehouse) == ""
