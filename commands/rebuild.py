@@ -12,7 +12,7 @@ from commands.session import (
     execute,
     first_failure,
     instance,
-    progress_logger,
+    load_definitions,
     quiet,
     rebuild_config,
     sentences,
@@ -28,11 +28,9 @@ def main() -> None:
     with sentences():
         embedded_only("rebuild")
         with instance() as opened:
-            from definitions import build_definitions
-
             result = execute(
                 opened,
-                build_definitions(loggers={"console": progress_logger}),
+                load_definitions(),
                 "ingest_and_build",
                 run_config=rebuild_config(start.isoformat()),
                 tags={"baton/cause": f"rebuild from {start} asked by a person"},

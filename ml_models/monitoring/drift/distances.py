@@ -118,7 +118,7 @@ def binomial_p(count: int, n: int, share: float) -> float:
 
 def _distinct(values: Array) -> Array:
     """Return the distinct values of a sorted sample, ascending."""
-    return values[np.append(values[1:] != values[:-1], True)]
+    return np.asarray(values[np.append(values[1:] != values[:-1], True)], dtype="float64")
 
 
 def _shares(old: Column, new: Column) -> tuple[Array, Array]:
