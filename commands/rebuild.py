@@ -8,7 +8,15 @@ import sys
 
 from commands.dates import iso_date
 from commands.sentences import sentences
-from commands.session import embedded_only, execute, first_failure, instance, progress_logger, quiet, rebuild_config
+from commands.session import (
+    embedded_only,
+    execute,
+    first_failure,
+    instance,
+    load_definitions,
+    quiet,
+    rebuild_config,
+)
 
 
 def main() -> None:
@@ -20,11 +28,9 @@ def main() -> None:
     with sentences():
         embedded_only("rebuild")
         with instance() as opened:
-            from definitions import build_definitions
-
             result = execute(
                 opened,
-                build_definitions(loggers={"console": progress_logger}),
+                load_definitions(),
                 "ingest_and_build",
                 run_config=rebuild_config(start.isoformat()),
                 tags={"baton/cause": f"rebuild from {start} asked by a person"},

@@ -293,7 +293,10 @@ def execute(
     `console` is the least level that the terminal shows.
     """
     run_id = str(uuid.uuid4())
-    with _event_log_open(run_id), _spoken.never_silent() if console == "DEBUG" else contextlib.nullcontext():
+    with (
+        _event_log_open(Path(opened.root_directory), run_id),
+        _spoken.never_silent() if console == "DEBUG" else contextlib.nullcontext(),
+    ):
         return definitions.resolve_job_def(job).execute_in_process(
             instance=opened,
             run_config={**(run_config or {}), "loggers": {"console": {"config": {"log_level": console}}}},
@@ -304,16 +307,15 @@ def execute(
 
 
 @contextlib.contextmanager
-def _event_log_open(run_id: str) -> Iterator[None]:
-    """Keep SQLite's files of a run's events open meanwhile.
+def _event_log_open(folder: Path, run_id: str) -> Iterator[None]:
+    """Keep SQLite's files of a run's events open meanwhile, where the instance in this folder has such files.
 
     Dagster opens and closes them for each of some six hundred events, and whoever closes a file as the last one moves
     its log into it and waits for the disk.
     """
-    history = Path(os.environ["DAGSTER_HOME"]) / "history"
-    (history / "runs").mkdir(parents=True, exist_ok=True)
+    runs, index = folder / "history" / "runs.db", folder / "history" / "runs" / "index.db"
     with contextlib.ExitStack() as files:
-        for file in (history / "runs.db", history / "runs" / "index.db", history / "runs" / f"{run_id}.db"):
+        for file in (runs, index, index.with_name(f"{run_id}.db")) if index.exists() else ():
             connection = files.enter_context(contextlib.closing(sqlite3.connect(file)))
             # SQLite opens a file when it is first read.
             connection.execute("select count(*) from sqlite_master").fetchone()

@@ -2,7 +2,7 @@
 
 A former build called anomalies facts, shadow predictions dark, and repeated content twins. Each move below writes the
 new table whole before it removes the former one, and can be made again: whenever a process is killed, the next run
-that needs such a table goes on. Once nothing of a former name is left, `ensure` looks for one table more and no more.
+that needs such a table goes on. Once nothing of a former name is left, `ensure` looks once and for one table more.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,12 +27,17 @@ def ensure(warehouse: Warehouse, *keys: dg.AssetKey) -> None:
 
     Before the first model, what reads them must still work.
     """
-    for former in dict.fromkeys(_FORMER[key] for key in keys if key in _FORMER):
-        if warehouse.exists(*former):
+    formers = dict.fromkeys(_FORMER[key] for key in keys if key in _FORMER)
+    wanted = {(key.path[0], key.path[1]) for key in keys}
+    there = warehouse.present(wanted | set(formers))
+    for former in formers:
+        if former in there:
             _MOVES[former](warehouse)
+    if there & set(formers):
+        there = warehouse.present(wanted)
     for key in keys:
         schema, table = key.path
-        if not warehouse.exists(schema, table):
+        if (schema, table) not in there:
             if key == ANOMALIES:
                 # A former build was killed before it wrote its first facts, and may have measured before.
                 _rename_measures(warehouse)

@@ -163,6 +163,10 @@ class Warehouse(dg.ConfigurableResource[None]):
     def exists(self, schema: str, table: str) -> bool:
         """Tell whether a table or view is there (a warehouse that is not there has no tables)."""
 
+    def present(self, names: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Return those of these tables and views, by (schema, name), that are there."""
+        return {name for name in names if self.exists(*name)}
+
     @abc.abstractmethod
     def row_count(self, schema: str, table: str) -> int:
         """Count the rows of a table."""
@@ -275,8 +279,9 @@ def plain_value(value: Any) -> Any:
 
 
 def lower_names(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Return the frame with lower-case column names."""
-    return frame.rename(columns=str.lower)
+    """Return the frame with lower-case column names: itself where they are, for a copy of all rows costs as a write."""
+    names = [str(name) for name in frame.columns]
+    return frame if names == [name.lower() for name in names] else frame.rename(columns=str.lower)
 
 
 def refuse_unexpected_values(frame: "pd.DataFrame", table: str, column: str, values: Sequence[Any]) -> None:

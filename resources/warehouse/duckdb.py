@@ -192,10 +192,14 @@ class DuckDBWarehouse(Warehouse):
 
     def exists(self, schema: str, table: str) -> bool:
         """Tell whether a table or view is there (a warehouse that is not there has no tables)."""
-        if not Path(self.path).exists():
-            return False
+        return bool(self.present([(schema, table)]))
+
+    def present(self, names: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Return those of these tables and views that are there, in one opening: that costs more than the look."""
+        if not names or not Path(self.path).exists():
+            return set()
         with self.connect() as connection:
-            return _exists(connection, schema, table)
+            return {name for name in names if _exists(connection, *name)}
 
     def row_count(self, schema: str, table: str) -> int:
         """Count the rows of a table."""

@@ -52,6 +52,7 @@ def whole_run(folder: Path, template: Path, database: Server, runs: int) -> list
         before = cpu_seconds(database)
         cost = measure(
             [sys.executable, "-c", script, str(configuration)],
+            ROOT,
             BATON_HOME=str(state),
             BATON_COMPUTE_LOGS=str(state / "compute_logs"),
             **database.variables,

@@ -101,10 +101,10 @@ def prepare(folder: Path) -> tuple[Path, Path]:
     """Return a warm home (manifest parsed, registry database made, nothing loaded) and the bare script's plan."""
     template = folder / "template"
     environment = {"BATON_HOME": str(folder / "first")}
-    measure([sys.executable, "-m", "commands.run"], **environment)
+    measure([sys.executable, "-m", "commands.run"], ROOT, **environment)
     warm(template)
     code = "from resources.profiles import resources_for; resources_for()['dbt'].invoke(['compile', '--full-refresh'])"
-    measure([sys.executable, "-c", code], **environment)
+    measure([sys.executable, "-c", code], ROOT, **environment)
     manifest = json.loads((folder / "first" / "dbt" / "target" / "manifest.json").read_text())
     models = [
         {

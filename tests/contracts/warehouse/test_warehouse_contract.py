@@ -236,6 +236,7 @@ def test_a_table_is_made_once_with_the_types_of_the_contract(warehouse, p):
     warehouse.create_table(p, "t", columns)
     warehouse.create_table(p, "t", columns)
     assert warehouse.exists(p, "t")
+    assert warehouse.present([(p, "t"), (p, "another"), ("elsewhere", "t")]) == {(p, "t")}
     shape = warehouse.shapes()[(p, "t")]
     assert (list(shape.columns), shape.rows) == (list(columns), 0)
     empty = warehouse.read(f"select * from {p}.t")
