@@ -7,7 +7,7 @@ are kept.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resources.airbyte import RawWorkspace
 from resources.dbt import DbtRunner
@@ -18,7 +18,6 @@ from steps.monitored_tables import columns_of, monitored_tables, take_census
 from steps.tables import CENSUS, PROFILE
 
 if TYPE_CHECKING:
-    import duckdb
     import pandas as pd
 
     from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
@@ -108,10 +107,8 @@ def _measure(
     return len(measured)
 
 
-def read_once(
-    connection: "duckdb.DuckDBPyConnection", table: "MonitoredTable", first: date, last: date
-) -> "MonitoredTable":
-    """Return the table as it is to be measured between two days.
+def read_once(connection: Any, table: "MonitoredTable", first: date, last: date) -> "MonitoredTable":
+    """Return the table as it is to be measured between two days, by `connection`, one of a `LocalWarehouse`.
 
     Where its time or its numbers have to be made of what is stored, that is a temporary table in which they are made:
     each of a dozen statements would do it again.
