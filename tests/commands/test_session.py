@@ -17,6 +17,7 @@ def test_a_long_silence_is_broken_by_the_name_of_the_step(capsys: pytest.Capture
             time.sleep(0.01)
             shown += capsys.readouterr().out
     assert "… candidate, 0 s so far" in shown
-    # Whoever ended says nothing more.
+    # Whoever ended says nothing more than what was said by then.
+    capsys.readouterr()
     time.sleep(0.05)
     assert capsys.readouterr().out == ""

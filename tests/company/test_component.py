@@ -34,7 +34,7 @@ use("second", {"title": "Second", "order_lines": lines}, Path("."))
 
 def ran(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the environment in a project as its owner would."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("BATON_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("BATON_", "DAGSTER_HOME"))}
     environment |= {"PYTHONPATH": f"{ROOT}:{project}", "COLUMNS": "400"}
     program = str(Path(sys.executable).with_name(command[0]))
     return subprocess.run(

@@ -427,7 +427,7 @@ def test_a_return_that_a_column_tells(tmp_path):
 UNREAD = {
     "orders.xlsx": "spreadsheet, which is not read. Save its sheet of orders as CSV",
     "postgres:NO_SUCH_ADDRESS:orders": "in the environment variable NO_SUCH_ADDRESS",
-    "bigquery:a.b.c": "export some months to Parquet",
+    "bigquery:orders": "Expected bigquery:project.dataset.table; it is 'bigquery:orders'",
     "duckdb:nowhere.duckdb:orders": "there is no file 'nowhere.duckdb'",
     "": "It is empty",
 }

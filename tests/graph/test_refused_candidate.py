@@ -48,5 +48,5 @@ def test_a_first_candidate_that_is_refused_ends_no_run_and_the_summary_says_why(
     assert empty.by_alias("champion") is None
     summarise(mine.resources["warehouse"], empty)
     said = " ".join(capsys.readouterr().out.split())
-    assert "no model has been promoted yet, so nothing is scored: version 1 (" in said
+    assert "no model has been promoted yet, so nothing is scored: version 2 (" in said
     assert "beats_base_rate: Log-loss against the base rate:" in said

@@ -260,8 +260,8 @@ class BigQueryWarehouse(Warehouse):
     def replace_table(self, schema: str, table: str, frame: "pd.DataFrame") -> int:
         """Replace the whole table by `frame` (empty allowed) in one job; return its row count."""
         with self.connect(f"replacing {schema}.{table}", unchanged="The previous table is intact.") as client:
-            rows = arrow_of(frame, self._declared(client, self._name(schema, table)))
             self.ensure_dataset(client, schema)
+            rows = arrow_of(frame, self._declared(client, self._name(schema, table)))
             if rows.num_rows:
                 self._load(client, parquet_of(rows), self._name(schema, table), schema_of(rows.schema))
             else:

@@ -55,6 +55,8 @@ class Jobs:
             # An upload has two parts, the job's description and the rows.
             described = body.split(b"\r\n\r\n")[1].split(b"\r\n--")[0] if path.startswith("/upload") else body
             return 200, self.start(json.loads(described)["configuration"])
+        if "/tables/" in path:
+            return refusal(404, "notFound", f"Not found: Table {PROJECT}:p.t")
         if "/datasets/" in path:
             return 200, {"datasetReference": {"projectId": PROJECT, "datasetId": "p"}, "location": "EU"}
         self.questions += 1
