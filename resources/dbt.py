@@ -194,6 +194,7 @@ class DbtRunner(dg.ConfigurableResource[None]):
         Raises:
             DbtError: dbt reports an error or a failed node.
             WarehouseBusyError: another process holds the DuckDB file that is to be built in.
+            KeyboardInterrupt, DagsterExecutionInterruptedError: somebody stopped it; dbt itself would report a failure.
         """
         from dbt.cli.main import dbtRunner
         from google.protobuf.json_format import MessageToDict
@@ -240,6 +241,9 @@ class DbtRunner(dg.ConfigurableResource[None]):
                 result = dbtRunner(callbacks=[keep]).invoke(command)
             finally:
                 _release_duckdb()
+        stopped = _interrupt_within(result.exception)
+        if stopped is not None:
+            raise stopped from None
         self._note_charges(result)
         if not result.success:
             raise DbtError(_explain(args, result, state / "logs" / "dbt.log"), events)
@@ -269,6 +273,17 @@ class DbtRunner(dg.ConfigurableResource[None]):
                 digest.update(str(file.relative_to(root)).encode())
                 digest.update(file.read_bytes())
         return digest.hexdigest()
+
+
+def _interrupt_within(error: BaseException | None) -> BaseException | None:
+    """Return the interrupt that an error of dbt came of: dbt closes what is at work, fails at that, and tells of it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if not isinstance(error, Exception):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _release_duckdb() -> None:
