@@ -19,7 +19,13 @@ from ml_models.rows import features_of
 HALF_A_SPREAD = 0.5
 EXTREME_QUANTILE = 0.02
 TAIL = 0.1
-"""The share of customers at either end of the score that the customer with every feature at that end belongs to."""
+"""The share of customers at an end of the score that the customer with every telling feature at that end comes near."""
+
+NEAR = 0.8
+"""How much of the way from the mean to that share. Not all: what tells nothing of the side stays at its median, and
+customers who spend little, too, score above. A sound RFM regression of Ta-Feng's shoppers over 28 days gave this
+customer .599, where the mean was .481, the highest tenth began at .606 and the highest hundredth at .617.
+"""
 
 SHARE_OF_SPREAD = 0.1
 """The part of the standard deviation of its own log-odds by which a model must answer a slip on all sides: half a
@@ -165,9 +171,10 @@ def _answer(pipeline: Pipeline, frame: pd.DataFrame, mean: float, problem: Probl
 
 def _extremes(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: Problem) -> list[BehaviourResult]:
     times, mean = problem.behaviour.extremes, float(score.mean())
-    # Where a model tells customers apart by less than that, these must still be among the tenth at its ends.
-    high = min(moved_odds(mean, np.log(times)), max(float(np.quantile(score, 1 - TAIL)), mean + _ROUNDING))
-    low = max(moved_odds(mean, -np.log(times)), min(float(np.quantile(score, TAIL)), mean - _ROUNDING))
+    # Where a model tells customers apart by less than that, these must still be near the tenth at its ends.
+    up, down = (NEAR * (float(np.quantile(score, share)) - mean) for share in (1 - TAIL, TAIL))
+    high = min(moved_odds(mean, np.log(times)), mean + max(up, _ROUNDING))
+    low = max(moved_odds(mean, -np.log(times)), mean + min(down, -_ROUNDING))
     worst, best = (float(_score(pipeline, _extreme(frame, problem, end), problem)[0]) for end in ("high", "low"))
     nullable = [name for name in problem.features if problem.catalogue[name].nullable]
     empty = frame.assign(**dict.fromkeys(nullable, np.nan))
@@ -184,7 +191,7 @@ def _extremes(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: Pr
             worst,
             high,
             f"A customer who has slipped away in every way scores {worst:.3f}; at least {high:.3f} is expected: "
-            f"{times:g} times the odds of the mean, {mean:.3f}, or to be among the tenth that scores highest.",
+            f"{times:g} times the odds of the mean, {mean:.3f}, or most of the way to the highest tenth.",
         ),
         _result(
             "extremes",
@@ -193,7 +200,7 @@ def _extremes(pipeline: Pipeline, frame: pd.DataFrame, score: Array, problem: Pr
             best,
             low,
             f"A customer who is there in every way scores {best:.3f}; at most {low:.3f} is expected: "
-            f"the odds of the mean, {mean:.3f}, divided by {times:g}, or to be among the tenth that scores lowest.",
+            f"the odds of the mean, {mean:.3f}, divided by {times:g}, or most of the way to the lowest tenth.",
         ),
         _result(
             "extremes",
