@@ -27,6 +27,9 @@ HEARTBEAT = 120.0
 
 LOOKED_EVERY = 1.0
 
+UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+"""What a run is that a process is at work on, or was when it was killed."""
+
 Say = Callable[[str], None]
 
 
@@ -89,8 +92,7 @@ def hold_for_ui(home: Path, port: int) -> int:
 
 
 def _going_on(opened: dg.DagsterInstance) -> dg.DagsterRun | None:
-    begun = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-    found = opened.get_runs(dg.RunsFilter(statuses=begun), limit=1)
+    found = opened.get_runs(dg.RunsFilter(statuses=UNFINISHED), limit=1)
     return found[0] if found else None
 
 

@@ -10,7 +10,8 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from resources.folders import DISK_FULL
+
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 ROOMS = (
@@ -80,7 +81,7 @@ def _of_machine(error: BaseException) -> str:
             "The machine has not enough memory for this; nothing was half-written. End other programs, give DuckDB "
             "less by BATON_DUCKDB_MEMORY, or take a larger machine (docs/scale.md says what is needed)."
         )
-    if isinstance(error, OSError) and error.errno in FULL:
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
         return f"The disk is full{_where(error)}: {error.strerror}. Make room, and run again; nothing was half-written."
     if isinstance(error, OSError) and error.errno in FORBIDDEN:
         return (

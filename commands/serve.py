@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from commands.alone import UNFINISHED
 from commands.session import reap
 from resources.profiles import ROOT
 
@@ -50,8 +51,7 @@ def main() -> None:
 
 def unfinished(instance: dg.DagsterInstance) -> set[str]:
     """Return the ids of the runs that somebody is, or was, executing."""
-    begun = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-    return {record.dagster_run.run_id for record in instance.get_run_records(dg.RunsFilter(statuses=begun))}
+    return {record.dagster_run.run_id for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))}
 
 
 def _answers(port: int, ended: Callable[[], int | None]) -> bool:

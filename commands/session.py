@@ -16,7 +16,7 @@ from typing import Any
 
 import dagster as dg
 
-from commands.alone import alone, wait_for_daemon
+from commands.alone import UNFINISHED, alone, wait_for_daemon
 from resources.backup import BackupError
 from resources.profiles import PROFILES, ROOT, ProfileError, claim_home, resources_for
 from sensors.alerts import sentence_of
@@ -139,8 +139,7 @@ def reap(
     there (`without_daemon`). `everyone`: no run can be going on in this home. `only`: of these runs alone.
     """
     dead = []
-    unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-    for record in opened.get_run_records(dg.RunsFilter(statuses=unfinished)):
+    for record in opened.get_run_records(dg.RunsFilter(statuses=UNFINISHED)):
         run = record.dagster_run
         pid = run.tags.get(PID_TAG)
         if only is not None and run.run_id not in only:

@@ -17,6 +17,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from resources.causes import causes
 from resources.company import company
 from resources.company.choice import chosen, folder_of
 from resources.company.dbt_project import made_of, prepare, variables
@@ -277,13 +278,7 @@ class DbtRunner(dg.ConfigurableResource[None]):
 
 def _interrupt_within(error: BaseException | None) -> BaseException | None:
     """Return the interrupt that an error of dbt came of: dbt closes what is at work, fails at that, and tells of it."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if not isinstance(error, Exception):
-            return error
-        error = error.__cause__ or error.__context__
-    return None
+    return next((one for one in causes(error) if not isinstance(one, Exception)), None)
 
 
 def _release_duckdb() -> None:

@@ -1,6 +1,10 @@
-"""Folders of the home: customers' data are for their owner alone."""
+"""Folders of the home: customers' data are for their owner alone; and what tells that no more fits into one."""
 
+import errno
 from pathlib import Path
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The numbers of the errors of a disk that is full, or of which this user may fill no more."""
 
 
 def make_private(folder: Path) -> Path:

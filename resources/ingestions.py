@@ -6,6 +6,7 @@ A day is over when ingestion has passed it, whether or not somebody bought. The 
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from resources.warehouse import all_or_nothing
 from resources.warehouse.contract import Warehouse
 
 if TYPE_CHECKING:
@@ -29,10 +30,9 @@ def record_in(connection: "duckdb.DuckDBPyConnection", streams: list[str], at: d
     """Do as `record` for several raw tables on an open connection, in one transaction."""
     name = f"{SCHEMA}.{TABLE}"
     connection.execute(f"create table if not exists {name} (stream varchar, ingested_at timestamp with time zone)")
-    connection.execute("begin")
-    connection.execute(f"delete from {name} where list_contains(?, stream)", [streams])
-    connection.executemany(f"insert into {name} values (?, ?)", [[stream, at] for stream in streams])
-    connection.execute("commit")
+    with all_or_nothing(connection):
+        connection.execute(f"delete from {name} where list_contains(?, stream)", [streams])
+        connection.executemany(f"insert into {name} values (?, ?)", [[stream, at] for stream in streams])
 
 
 def rows_as_of(database: str, there: bool, morning: date | None, zone: str) -> str:

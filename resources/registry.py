@@ -83,20 +83,26 @@ def refuse_untrusted(pipeline: "Pipeline", name: str) -> None:
     import skops.io
 
     try:
-        found = skops.io.get_untrusted_types(data=skops.io.dumps(pipeline))
+        untrusted = _untrusted(data=skops.io.dumps(pipeline))
     # Functions without a name of their own, and objects that hold a lock or a file: skops raises what pickle would.
     except Exception as error:
         raise RegistryError(
             f"Expected {name} to be a pipeline that skops can store, and it is not ({type(error).__name__}: {error}). "
             "Put functions at the top of a module, and leave out what holds a file or a connection."
         ) from error
-    untrusted = sorted(set(found) - set(TRUSTED_TYPES))
     if untrusted:
         raise RegistryError(
             f"Expected {name} to hold trusted types only, and it holds {', '.join(untrusted)}: its file would not be "
             "loaded. Read what the type does when it is loaded, then add it to TRUSTED_TYPES in resources/registry.py, "
             "or build the candidate without it."
         )
+
+
+def _untrusted(**stored: Any) -> list[str]:
+    """Return the types of a stored pipeline (skops' `data` or `file`) that neither skops nor our list trusts."""
+    import skops.io
+
+    return sorted(set(skops.io.get_untrusted_types(**stored)) - set(TRUSTED_TYPES))
 
 
 class ModelRegistry(dg.ConfigurableResource[None]):
@@ -331,11 +337,11 @@ class ModelRegistry(dg.ConfigurableResource[None]):
                 with tempfile.TemporaryDirectory() as folder:
                     local = Path(download_artifacts(version.uri, dst_path=folder))
                     file = next(local.rglob("model.skops"))
-                    untrusted = set(skops.io.get_untrusted_types(file=file)) - set(TRUSTED_TYPES)
+                    untrusted = _untrusted(file=file)
                     if untrusted:
                         raise RegistryError(
                             f"Model {version.name} version {version.version} holds types that are not trusted: "
-                            f"{', '.join(sorted(untrusted))}. Someone may have replaced the file; restore the artefact "
+                            f"{', '.join(untrusted)}. Someone may have replaced the file; restore the artefact "
                             "or promote another version."
                         )
                     pipeline = skops.io.load(file, trusted=list(TRUSTED_TYPES))

@@ -3,6 +3,7 @@
 import dagster as dg
 from dagster._core.storage.tags import MAX_RETRIES_TAG, RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 
+from resources.causes import causes
 from resources.warehouse import WarehouseBusyError
 
 RETRIES = 3
@@ -22,8 +23,4 @@ def try_again_when_held(context: dg.HookContext) -> None:
 
 def _held(error: BaseException | None) -> bool:
     """Tell whether a held warehouse is what an error comes from."""
-    while error is not None:
-        if isinstance(error, WarehouseBusyError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    return any(isinstance(one, WarehouseBusyError) for one in causes(error))

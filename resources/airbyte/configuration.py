@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from resources.airbyte.protocol import AirbyteError, write_private
+from resources.folders import make_private
 from resources.secrets import HIDDEN
 
 PLACEHOLDER = re.compile(r"\$\{(clock|env:([A-Za-z_][A-Za-z0-9_]*))\}")
@@ -58,7 +59,7 @@ class Configuration:
             for path, value in after.items()
             if before.get(path) != value
         ]
-        self.kept_in.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self.kept_in.parent)
         half = self.kept_in.with_name(self.kept_in.name + ".new")
         write_private(half, rows)
         half.replace(self.kept_in)

@@ -184,13 +184,12 @@ def last_sync_as_of(connection: "duckdb.DuckDBPyConnection", name: str) -> datet
 def reset(connection: "duckdb.DuckDBPyConnection", name: str, stream: StreamPlan) -> None:
     """Drop a stream's table and forget its state, so that the next sync reads it from the start."""
     prepare(connection)
-    connection.execute("begin")
-    connection.execute(f"drop table if exists {stream.qualified}")
-    connection.execute(
-        f"delete from {_own(STATE_TABLE)} where connection = ? and stream in (?, ?)",
-        [name, stream.name, WHOLE_CONNECTION],
-    )
-    connection.execute("commit")
+    with all_or_nothing(connection):
+        connection.execute(f"drop table if exists {stream.qualified}")
+        connection.execute(
+            f"delete from {_own(STATE_TABLE)} where connection = ? and stream in (?, ?)",
+            [name, stream.name, WHOLE_CONNECTION],
+        )
 
 
 def _land(connection: "duckdb.DuckDBPyConnection", name: str, load: Load, staged: str) -> int:

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from resources.folders import make_private
+
 PREFIX = ".airbyte-sync-"
 
 
@@ -18,7 +20,7 @@ def private_folder(parent: Path) -> Iterator[Path]:
     Beside the warehouse, because that disk is the one known to be large. A killed sync cannot remove its folder: the
     next one does, telling the dead from the living by a lock, which the system takes away from the dead.
     """
-    parent.mkdir(parents=True, exist_ok=True)
+    make_private(parent)
     with _locked(parent):
         for stale in parent.glob(f"{PREFIX}*"):
             with contextlib.suppress(OSError), _locked(stale, wait=False):

@@ -5,7 +5,6 @@ at its checkpoints, records and state together; so whatever is killed, the next 
 """
 
 import contextlib
-import errno
 import os
 import resource
 import time
@@ -23,6 +22,7 @@ from resources.airbyte.landing import WHOLE_CONNECTION, Landed, Load, State
 from resources.airbyte.plans import SCHEMA, StreamPlan
 from resources.airbyte.private_folder import private_folder
 from resources.airbyte.protocol import AirbyteError, Connector, Records
+from resources.folders import DISK_FULL
 from resources.secrets import masked
 from resources.warehouse import WarehouseError, open_duckdb
 
@@ -35,7 +35,6 @@ recording takes 9.4 CPU seconds, at 256 MiB 7.6.
 COMMIT_SECONDS = 60.0
 """How old a checkpoint may become before it is committed, for a source that is slow."""
 PROGRESS_SECONDS = 3.0
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
@@ -463,7 +462,7 @@ def _failure(job: Job, error: Exception, results: Mapping[str, StreamResult]) ->
     if isinstance(error, WarehouseError):
         return error
     if isinstance(error, OSError):
-        if error.errno not in DISK_ERRORS:
+        if error.errno not in DISK_FULL:
             return error
         return WarehouseError(
             f"The disk that holds {job.warehouse_path} has no room for the records of {job.name} ({error.strerror}). "

@@ -4,7 +4,7 @@ A naive datetime is a date, one with a zone an instant in UTC; NaN and None are 
 need on their way into any engine; an engine's own names of types belong to that engine.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from resources.warehouse.contract import WarehouseError, calendar_days, lower_names
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def arrow_of(frame: "pd.DataFrame", known: "Mapping[str, str] | None" = None) -> "pa.Table":
+def arrow_of(frame: "pd.DataFrame", known: "Callable[[], Mapping[str, str]]" = dict) -> "pa.Table":
     """Return a frame as an Arrow table of few types; column names in lower case.
 
     The types are int64, double, string, boolean, date32 and timestamps of microseconds in UTC. All values of a column
     decide its type, not its first ones. A column of objects without any value has no type of its own: it gets the one
-    that `known` (the contract's type by column) says, else text.
+    that `known` says, else text. `known` returns the contract's type by column, and is asked only where there is such
+    a column: an engine must look for it.
 
     Raises:
         WarehouseError: a column holds something else, or a time of day without a zone.
@@ -43,7 +44,7 @@ def arrow_of(frame: "pd.DataFrame", known: "Mapping[str, str] | None" = None) ->
             column = column.combine_chunks()
         if pa.types.is_null(column.type):
             # There is no column of no type.
-            columns[str(name)] = column.cast(_declared((known or {}).get(str(name), "varchar")))
+            columns[str(name)] = column.cast(_declared(known().get(str(name), "varchar")))
         else:
             columns[str(name)] = _plain(str(name), column, is_day=str(name) in days)
     return pa.table(columns)

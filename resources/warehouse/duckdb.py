@@ -297,11 +297,7 @@ def _plain(parameters: Sequence[Any]) -> list[Any]:
 
 def _offer(connection: "duckdb.DuckDBPyConnection", frame: "pd.DataFrame", schema: str, table: str) -> None:
     """Make the frame readable as `_new_rows`, with types that follow from all its values and from the table's."""
-    known: dict[str, str] = {}
-    # Asking takes twenty milliseconds, and only a column without any value has no type of its own.
-    if any(str(kind) == "object" and frame[name].isna().all() for name, kind in frame.dtypes.items()):
-        known = _types(connection, schema, table)
-    connection.register("_new_rows", arrow_of(frame, known))
+    connection.register("_new_rows", arrow_of(frame, lambda: _types(connection, schema, table)))
 
 
 def _types(connection: "duckdb.DuckDBPyConnection", schema: str, table: str) -> dict[str, str]:

@@ -341,11 +341,10 @@ def _sample(connection: "duckdb.DuckDBPyConnection") -> tuple[float | None, str]
 
 
 def _drop(connection: "duckdb.DuckDBPyConnection", name: tuple[str, str]) -> None:
-    connection.execute("begin")
-    connection.execute(f"drop table if exists {quoted(name[0])}.{quoted(name[1])}")
-    connection.execute("delete from copied.tables where schema_name = ? and table_name = ?", list(name))
-    _keep_days(connection, name, None)
-    connection.execute("commit")
+    with all_or_nothing(connection):
+        connection.execute(f"drop table if exists {quoted(name[0])}.{quoted(name[1])}")
+        connection.execute("delete from copied.tables where schema_name = ? and table_name = ?", list(name))
+        _keep_days(connection, name, None)
 
 
 def _log() -> Any:

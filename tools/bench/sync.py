@@ -1,22 +1,20 @@
 """The embedded sync beside an earlier commit's: records a CPU second, in turns, each into an empty warehouse.
 
-The earlier commit is checked out into a folder of its own, and has the same connector and the same environments.
+The earlier commit is checked out into a folder of its own, and has the same environments.
 """
 
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from resources.profiles import ROOT
-from tools.bench.whole import CONNECTOR, recording_ends, show
+from tools.bench.beside import checkout
+from tools.bench.whole import recording_ends, show
 
 BESIDE = "a0eb4c5"
 """The commit before records were looked at for what is odd about them."""
@@ -38,7 +36,10 @@ def main() -> None:
     arguments.add_argument("--runs", type=int, default=5, help="counted runs of each side")
     arguments.add_argument("--beside", default=BESIDE, help="the commit to compare with")
     options = arguments.parse_args()
-    with checked_out(options.beside) as earlier:
+    with (
+        tempfile.TemporaryDirectory(prefix="baton-bench-") as folder,
+        checkout(options.beside, Path(folder)) as earlier,
+    ):
         speeds: dict[Path, list[float]] = {ROOT: [], earlier: []}
         for _ in range(options.runs):
             for tree, found in speeds.items():
@@ -63,23 +64,6 @@ def records_a_second(tree: Path) -> float:
         sys.exit(f"error: the sync of {tree} failed: {done.stderr.strip()[-1500:]}")
     records, seconds = json.loads(done.stdout.splitlines()[-1])
     return float(records / seconds)
-
-
-@contextmanager
-def checked_out(commit: str) -> Iterator[Path]:
-    """Check a commit out into a folder of its own, with this tree's environment of the connector."""
-    with tempfile.TemporaryDirectory(prefix="baton-bench-") as folder:
-        tree = Path(folder) / "tree"
-        packed = subprocess.run(["git", "archive", "--format=tar", commit], cwd=ROOT, capture_output=True, check=False)
-        if packed.returncode:
-            sys.exit(f"error: there is no commit {commit} here: fetch the whole history, or name another (--beside).")
-        tree.mkdir()
-        subprocess.run(["tar", "-x", "-C", str(tree)], input=packed.stdout, check=True)
-        connector = tree / CONNECTOR.relative_to(ROOT)
-        shutil.rmtree(connector, ignore_errors=True)
-        shutil.copytree(CONNECTOR, connector, ignore=shutil.ignore_patterns(".venv*"))
-        (connector / ".venv").symlink_to((CONNECTOR / ".venv").resolve())
-        yield tree
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ QUANTILES = {"p01": 0.01, "p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p9
 
 def furthest_back() -> int:
     """Return how many days before its first week a statement of `measure_sql` reads at most."""
-    return max(LOOK_BACK, REPLAY_BACK, WEEK * 4 * BLOCKS)
+    return max(LOOK_BACK, REPLAY_BACK, WEEK * BLOCK_WEEKS * BLOCKS)
 
 
 def as_profile(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:

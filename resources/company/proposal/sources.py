@@ -312,18 +312,18 @@ def _bigquery(place: str, say: Say) -> Landed:
         project=os.environ.get("BATON_BIGQUERY_PROJECT", project),
         location=os.environ.get("BATON_BIGQUERY_LOCATION", "US"),
     )
-    engine, put = _engine(), "create table looked as from batch"
+    engine, empty = _engine(), True
     try:
         for batch in warehouse.arrow_batches(f"select * from `{place}`"):
             engine.register("batch", pa.Table.from_batches([batch]))
-            engine.execute(put)
-            put = "insert into looked from batch"
+            engine.execute("create table looked as from batch" if empty else "insert into looked from batch")
+            empty = False
             engine.unregister("batch")
     except WarehouseError as error:
         raise FromError(str(error)) from error
     finally:
         warehouse.close()
-    if put.startswith("create"):
+    if empty:
         raise FromError(f"bigquery:{place} holds no row. A company is made from its orders; name the table of them.")
     source = Source(f"bigquery:{place}", identifier(below[1]), _table(f"bigquery:{place}"))
     return _counted(engine, source, [], say)

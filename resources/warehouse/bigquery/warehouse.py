@@ -261,7 +261,7 @@ class BigQueryWarehouse(Warehouse):
         """Replace the whole table by `frame` (empty allowed) in one job; return its row count."""
         with self.connect(f"replacing {schema}.{table}", unchanged="The previous table is intact.") as client:
             self.ensure_dataset(client, schema)
-            rows = arrow_of(frame, self._declared(client, self._name(schema, table)))
+            rows = arrow_of(frame, lambda: self._declared(client, self._name(schema, table)))
             if rows.num_rows:
                 self._load(client, parquet_of(rows), self._name(schema, table), schema_of(rows.schema))
             else:
