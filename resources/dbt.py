@@ -17,13 +17,13 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from resources.causes import causes
 from resources.company import company
 from resources.company.choice import chosen, folder_of
 from resources.company.dbt_project import made_of, prepare, variables
 from resources.company.reading import Dialect
 from resources.environment import variables as environment_of
 from resources.folders import make_private
+from resources.interrupts import interrupts_noted
 from resources.labels import run_labels
 from resources.secrets import masked
 from resources.warehouse import open_duckdb
@@ -237,14 +237,13 @@ class DbtRunner(dg.ConfigurableResource[None]):
             with open_duckdb(self.warehouse_path, wait_seconds=self.wait_seconds):
                 pass
         # `env_var()` keeps dbt's partial parsing alive, `--vars` does not.
-        with environment_of(settings):
+        with environment_of(settings), interrupts_noted() as interrupts:
             try:
                 result = dbtRunner(callbacks=[keep]).invoke(command)
             finally:
                 _release_duckdb()
-        stopped = _interrupt_within(result.exception)
-        if stopped is not None:
-            raise stopped from None
+        for interrupt in interrupts:
+            raise interrupt from None
         self._note_charges(result)
         if not result.success:
             raise DbtError(_explain(args, result, state / "logs" / "dbt.log"), events)
@@ -274,11 +273,6 @@ class DbtRunner(dg.ConfigurableResource[None]):
                 digest.update(str(file.relative_to(root)).encode())
                 digest.update(file.read_bytes())
         return digest.hexdigest()
-
-
-def _interrupt_within(error: BaseException | None) -> BaseException | None:
-    """Return the interrupt that an error of dbt came of: dbt closes what is at work, fails at that, and tells of it."""
-    return next((one for one in causes(error) if not isinstance(one, Exception)), None)
 
 
 def _release_duckdb() -> None:

@@ -1,0 +1,49 @@
+"""An interrupt is kept, whatever the code that it stops makes of it."""
+
+import signal
+from contextlib import suppress
+
+import pytest
+
+from resources.interrupts import interrupts_noted
+
+
+class Stopped(BaseException):
+    """What a framework raises in place of KeyboardInterrupt."""
+
+
+def fail_at_closing(number: int) -> None:
+    try:
+        signal.raise_signal(number)
+    except Stopped:
+        raise ValueError("in place of it") from None
+
+
+def test_an_interrupt_that_the_code_within_swallows_is_noted() -> None:
+    with interrupts_noted() as noted, suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert [type(interrupt) for interrupt in noted] == [KeyboardInterrupt]
+
+
+def test_the_interrupt_is_the_one_that_the_handler_in_force_raises_and_the_handler_is_in_force_again_afterwards() -> (
+    None
+):
+    def stop(number: int, frame: object) -> None:
+        raise Stopped
+
+    former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in former:
+            with interrupts_noted() as noted, pytest.raises(ValueError, match="in place of it"):
+                fail_at_closing(number)
+            assert [type(interrupt) for interrupt in noted] == [Stopped]
+            assert signal.getsignal(number) is stop
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def test_where_nobody_stops_anything_nothing_is_noted() -> None:
+    with interrupts_noted() as noted:
+        pass
+    assert noted == []
