@@ -206,7 +206,7 @@ class DrilledHistory:
     _mornings: dict[date, _Morning] = field(default_factory=dict)
     _history: pd.DataFrame | None = None
     _truth: pd.DataFrame | None = None
-    _audits: dict[date, pd.DataFrame | None] = field(default_factory=dict)
+    _audits: dict[date, data_quality.Audit | None] = field(default_factory=dict)
 
     @property
     def perturbations(self) -> tuple[Perturbation, ...]:
@@ -243,23 +243,31 @@ class DrilledHistory:
         clean = served[cutoff_dates(served[self.problem.cutoff]) < pd.Timestamp(self.start)]
         return _joined([clean, *(morning.features for morning in mornings)])
 
-    def audit(self, cutoff: date) -> pd.DataFrame | None:
-        """Return the rows of the cutoff a horizon back, built again by today's SQL from the days before it only."""
+    def audit(self, cutoff: date) -> data_quality.Audit | None:
+        """Return how the cutoff a horizon back comes out when today's SQL builds it again."""
         if cutoff not in self._audits:
             self._audits[cutoff] = self._audit(cutoff)
         return self._audits[cutoff]
 
-    def _audit(self, cutoff: date) -> pd.DataFrame | None:
+    def _audit(self, cutoff: date) -> data_quality.Audit | None:
         day = cutoff - timedelta(days=self.problem.horizon_days)
         if day not in self.cutoffs():
             return None
         if self.quiet or cutoff < self.start:
             rows = self.recording.features
-            return rows[cutoff_dates(rows[self.problem.cutoff]) == pd.Timestamp(day)]
-        try:
-            return self.sandbox.features(self.perturbations, day, as_of=cutoff)
-        except SandboxError:
+            now = rows[cutoff_dates(rows[self.problem.cutoff]) == pd.Timestamp(day)]
+            return data_quality.Audit(now, lambda: now)
+
+        def build(days_after: int = 0) -> pd.DataFrame | None:
+            try:
+                return self.sandbox.features(self.perturbations, day, as_of=cutoff, days_after=days_after)
+            except SandboxError:
+                return None
+
+        before_only = build()
+        if before_only is None:
             return None
+        return data_quality.Audit(before_only, lambda: build(self.problem.horizon_days))
 
     def outcomes(self, cutoff: date) -> pd.DataFrame:
         """Return the labels that are there on this morning."""

@@ -18,6 +18,7 @@ from ml_models.cutoffs import cutoff_dates, distinct_cutoffs
 from ml_models.metrics import score_metrics
 from ml_models.model_version import Deployed, ModelInfo
 from ml_models.monitoring import WeekEvidence, WeekJudgement, judge_week
+from ml_models.monitoring.data_quality import Audit
 from ml_models.monitoring.decision.ledger import append, empty_ledger, ledger_row, read_anomalies
 from ml_models.monitoring.decision.quarantine import quarantined
 from ml_models.monitoring.decision.retraining_gain import retraining_gain, window_cutoffs
@@ -53,8 +54,8 @@ class History(Protocol):
         """Return the feature rows of all cutoffs up to this one, as served."""
         ...
 
-    def audit(self, cutoff: date) -> pd.DataFrame | None:
-        """Return recent feature rows, built again from the days before their cutoffs only; None: no audit."""
+    def audit(self, cutoff: date) -> Audit | None:
+        """Return how recent feature rows come out when they are built again; None: no audit."""
         ...
 
     def outcomes(self, cutoff: date) -> pd.DataFrame:

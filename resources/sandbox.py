@@ -116,6 +116,7 @@ class Sandbox:
         until: date | None = None,
         build: Sequence[str] | None = None,
         as_of: date | None = None,
+        days_after: int = 0,
     ) -> Iterator[Scenario]:
         """Open a scenario in which `perturbations` happened, in this order.
 
@@ -134,6 +135,8 @@ class Sandbox:
             as_of: the morning on which one looks, by default `until`, or the only cutoff: late rows are still missing,
                 and what changes as a whole (a table without a time, a schema, a model's SQL) is changed if that began
                 by this day. Without any, all changes show.
+            days_after: so many days from the last of `cutoffs` on are read too; models that look no further than their
+                cutoff come out the same.
 
         Raises:
             SandboxError: a table cannot be built, or the perturbed text is not in the model.
@@ -155,7 +158,7 @@ class Sandbox:
             made = _Building(
                 self, connection, tuple(perturbations), as_of, until, tuple(cutoffs or ()), customers, once
             )
-            made.reach(first_day, outcomes=any(model.schema == "outcomes" for model in models))
+            made.reach(first_day, days_after, outcomes=any(model.schema == "outcomes" for model in models))
             made.raw()
             for model in models:
                 made.model(model)
@@ -167,9 +170,15 @@ class Sandbox:
         cutoff: date,
         customers: int | None = None,
         as_of: date | None = None,
+        days_after: int = 0,
     ) -> "pd.DataFrame":
-        """Return the feature rows of one cutoff, from the rows before it; `cutoff_date` as datetime64[us]."""
-        with self.scenario(perturbations, cutoffs=[cutoff], customers=customers, build=[FEATURES], as_of=as_of) as made:
+        """Return the feature rows of one cutoff; `cutoff_date` as datetime64[us].
+
+        They are made of the rows before it, and of those of the `days_after` it where that is asked for.
+        """
+        with self.scenario(
+            perturbations, cutoffs=[cutoff], customers=customers, build=[FEATURES], as_of=as_of, days_after=days_after
+        ) as made:
             frame = made.read("select * from features.customer_features")
         frame["cutoff_date"] = frame["cutoff_date"].astype("datetime64[us]")
         return frame
@@ -268,12 +277,12 @@ class _Building:
     end_day: date | None = None
     sample: str = ""
 
-    def reach(self, first_day: date | None, *, outcomes: bool) -> None:
+    def reach(self, first_day: date | None, days_after: int, *, outcomes: bool) -> None:
         """Decide which days of events are read: [first_day, end_day)."""
         self.first_day = first_day
         if self.cutoffs:
             back = timedelta(days=int(self.sandbox.setting("window_days")))
-            ahead = timedelta(days=int(self.sandbox.setting("horizon_days")) if outcomes else 0)
+            ahead = timedelta(days=max(days_after, int(self.sandbox.setting("horizon_days")) if outcomes else 0))
             self.first_day = first_day or min(self.cutoffs) - back
             self.end_day = max(self.cutoffs) + ahead
         if self.until and (self.end_day is None or self.until < self.end_day):

@@ -21,6 +21,8 @@ from steps.tables import DECISIONS, DRIFT
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ml_models.monitoring.data_quality import Audit
+
 HISTORY_CUTOFFS = 60
 """A year and its season."""
 
@@ -130,18 +132,25 @@ def rebuilding(
     return rebuild
 
 
-def audited(dbt: DbtRunner, warehouse: Warehouse, local: LocalWarehouse, cutoff: date) -> "pd.DataFrame | None":
-    """Return a past cutoff's features, built again from the days before it only; None where it was not served."""
-    from ml_models.monitoring.diagnosis import NotReplayable
+def audit_of(dbt: DbtRunner, warehouse: Warehouse, local: LocalWarehouse, cutoff: date) -> "Audit | None":
+    """Return how the cutoff that matures at this one comes out when it is built again; None where it was not served."""
+    from ml_models.monitoring.data_quality import Audit
 
-    stored = warehouse.read("select count(*) as n from features.feature_frame where cutoff_date = ?", [cutoff])
+    day = cutoff - timedelta(days=problem().horizon_days)
+    stored = warehouse.read("select count(*) as n from features.feature_frame where cutoff_date = ?", [day])
     if not stored["n"].iloc[0]:
         return None
-    try:
-        return rebuilding(dbt, local, cutoff)((), cutoff)
-    except NotReplayable:
-        # The tables cannot be built at all at the moment, which other checks say.
-        return None
+    sandbox = Sandbox(dbt, local.path)
+
+    def build(days_after: int = 0) -> "pd.DataFrame | None":
+        try:
+            return sandbox.features((), day, as_of=cutoff, days_after=days_after)
+        except (SandboxError, ValueError):
+            # The tables cannot be built at all at the moment, which other checks say.
+            return None
+
+    before_only = build()
+    return None if before_only is None else Audit(before_only, lambda: build((cutoff - day).days))
 
 
 def _since(cutoff: date) -> date:

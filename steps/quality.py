@@ -16,7 +16,7 @@ from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.warehouse.contract import LocalWarehouse, Warehouse
 from resources.warehouse.local_copy import share_of
-from steps.as_of import audited, due_cutoff, early_until, frame_until, newest_cutoff, outcomes_until, profile_until
+from steps.as_of import audit_of, due_cutoff, early_until, frame_until, newest_cutoff, outcomes_until, profile_until
 from steps.closed_days import closed_days
 from steps.migrations import ensure
 from steps.monitored_tables import columns_of
@@ -38,7 +38,7 @@ def judge_arrivals(
     warehouse: Warehouse, airbyte: RawWorkspace, dbt: DbtRunner, clock: Clock
 ) -> "tuple[pd.DataFrame, str]":
     """Judge what arrived before the cutoff that is due, write its anomalies, and return them with the verdict."""
-    from ml_models.monitoring.data_quality import judge_as_of, judge_frame, judge_outcomes, judge_quality
+    from ml_models.monitoring.data_quality import audited, judge_frame, judge_outcomes, judge_quality
 
     ensure(warehouse, ANOMALIES)
     cutoff = due_cutoff(newest_cutoff(warehouse), clock)
@@ -62,9 +62,7 @@ def judge_arrivals(
         outcomes, early = outcomes_until(warehouse, cutoff, share), early_until(warehouse, cutoff, share)
         found += judge_frame(frame, problem(), cutoff)
         found += judge_outcomes(outcomes, problem(), cutoff, early=early)
-        rebuilt = audited(dbt, warehouse, local, cutoff - timedelta(days=problem().horizon_days))
-        if rebuilt is not None:
-            found += judge_as_of(frame, rebuilt, problem().features, problem().entity)
+        found += audited(frame, audit_of(dbt, warehouse, local, cutoff), problem().features, problem().entity)[0]
     sentence = verdict.sentence if verdict.anomalies or not found else found[0].sentence
     rows = _anomaly_rows(found, cutoff)
     whole, cutoffs = [rows, _verdict_row(sentence, cutoff)], {cutoff}

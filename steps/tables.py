@@ -237,6 +237,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "reason": Column("varchar", "Why."),
         "next_command": Column("varchar", "What to run next."),
         "event_id": Column("varchar", "The same while one cause goes on."),
+        "restated": Column("varchar", "Which served rows corrections upstream would change; empty: none."),
     },
 }
 

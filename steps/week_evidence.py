@@ -14,7 +14,7 @@ from resources.registry import ModelRegistry, ModelVersion
 from resources.sandbox import Sandbox
 from resources.warehouse.contract import Warehouse
 from resources.warehouse.local_copy import share_of
-from steps.as_of import audited, drift_history, early_until, frame_until, outcomes_until, profile_until, rebuilding
+from steps.as_of import audit_of, drift_history, early_until, frame_until, outcomes_until, profile_until, rebuilding
 from steps.candidates import SEED
 from steps.champions import previous_champion, training_span
 from steps.closed_days import closed_days
@@ -80,7 +80,7 @@ def week_evidence(
         owners=owners,
         rebuild=rebuilding(dbt, local, cutoff),
         refit=_refit(registry, champion),
-        audit=audited(dbt, warehouse, local, cutoff - timedelta(days=problem().horizon_days)),
+        audit=audit_of(dbt, warehouse, local, cutoff),
         closed_days=closed,
         bad_weeks=bad_weeks(warehouse, cutoff, {cutoff, cutoff - timedelta(days=7)}),
         drift_history=drift_history(warehouse),

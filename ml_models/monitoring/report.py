@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ml_models.monitoring.data_quality import QualityVerdict
+from ml_models.monitoring.data_quality import QualityVerdict, Restatement
 from ml_models.monitoring.drift.result import DriftVerdict
 from ml_models.monitoring.performance.verdict import PerformanceVerdict
 from ml_models.monitoring.types import Anomaly, Decision
@@ -17,6 +17,7 @@ def why_row(
     drift: DriftVerdict,
     performance: PerformanceVerdict | None,
     anomalies: Sequence[Anomaly] = (),
+    restated: Restatement | None = None,
 ) -> dict[str, object]:
     """Return the one row that explains a week: the columns of `monitoring.why`, in plain words."""
     diagnosis = decision.diagnosis
@@ -32,6 +33,7 @@ def why_row(
         "reason": decision.reason,
         "next_command": diagnosis.next_command,
         "event_id": decision.event_id,
+        "restated": "" if restated is None else restated.sentence,
     }
 
 
@@ -81,6 +83,9 @@ def digest(why: pd.DataFrame) -> str:
     quiet = len(rows) - len(events)
     if quiet:
         lines.append(f"{quiet} week(s) without an event.")
+    # A home of a former build has no such column until it judges its next week.
+    restated = rows[rows["restated"].fillna("") != ""] if "restated" in rows else rows.iloc[:0]
+    lines += [f"{week['cutoff']:%Y-%m-%d}: {week['restated']}" for week in restated[::-1].to_dict("records")]
     return "\n".join(lines)
 
 

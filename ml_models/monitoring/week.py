@@ -11,10 +11,18 @@ from typing import Any
 
 import pandas as pd
 
-from ml_models.cutoffs import cutoff_dates, distinct_cutoffs
+from ml_models.cutoffs import distinct_cutoffs
 from ml_models.model_version import Deployed
 from ml_models.monitoring.bad_periods import bad_period
-from ml_models.monitoring.data_quality import QualityVerdict, judge_as_of, judge_frame, judge_outcomes, judge_quality
+from ml_models.monitoring.data_quality import (
+    Audit,
+    QualityVerdict,
+    Restatement,
+    audited,
+    judge_frame,
+    judge_outcomes,
+    judge_quality,
+)
 from ml_models.monitoring.decision.grading import grade, promotion_effects
 from ml_models.monitoring.decision.ledger import before, ledger_row, past_anomalies
 from ml_models.monitoring.decision.policy import decide
@@ -42,8 +50,8 @@ class WeekEvidence:
 
     - `profile`: measures of the monitored tables up to this cutoff (data_quality.profile_sql.MEASURE_COLUMNS);
       `tables`: MonitoredTable.
-    - `frame`: feature rows of all cutoffs up to this one, as served. `audit`: rows of some recent cutoffs, built
-      again from the days before them only (None: no audit this week).
+    - `frame`: feature rows of all cutoffs up to this one, as served. `audit`: some of them, built again today (None:
+      no audit this week).
     - `outcomes`: customer_id, cutoff_date, label; matured at the cutoff only. `early`: customer_id, cutoff_date,
       the early label of cutoffs whose early days are over.
     - `champion`, `previous`: the model that serves and the one before it; None where there is none yet.
@@ -74,7 +82,7 @@ class WeekEvidence:
     owners: Mapping[str, str]
     rebuild: Callable[[Sequence[Perturbation], date], pd.DataFrame] | None
     refit: Callable[[pd.DataFrame], Any]
-    audit: pd.DataFrame | None = None
+    audit: Audit | None = None
     drift_history: pd.DataFrame | None = None
     performance_history: pd.DataFrame | None = None
     bad_weeks: Mapping[str, Mapping[date, tuple[str, ...]]] | None = None
@@ -92,7 +100,8 @@ class WeekEvidence:
 class WeekJudgement:
     """The week's verdicts, what explains them, and the decision.
 
-    `score_drift` and `performance` are None while there is no champion. `why` is one row (report.why_row).
+    `score_drift` and `performance` are None while there is no champion. `restated`: served rows whose inputs were
+    corrected since, None where there are none. `why` is one row (report.why_row).
     `graded` is the ledger with the grades that are known by now, `ledger_row` what to append to it
     (decision.ledger.LEDGER_COLUMNS), before anything is launched. `drift_history` and `performance_history` are to be
     handed to next week's judgement.
@@ -103,6 +112,7 @@ class WeekJudgement:
     drift: DriftVerdict
     score_drift: DriftVerdict | None
     performance: PerformanceVerdict | None
+    restated: Restatement | None
     diagnosis: Diagnosis
     decision: Decision
     why: dict[str, object]
@@ -126,7 +136,7 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
     past = before(evidence.ledger, cutoff)
     rows = labelled_rows(evidence.frame, evidence.outcomes, problem)
 
-    quality, anomalies = _quality(evidence, past)
+    quality, anomalies, restated = _quality(evidence, past)
     excluded = quarantined(
         past, distinct_cutoffs(evidence.frame[problem.cutoff]), problem.window_days, problem.horizon_days, anomalies
     )
@@ -162,9 +172,10 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
         drift=drift,
         score_drift=score_drift,
         performance=performance,
+        restated=restated,
         diagnosis=decision.diagnosis,
         decision=decision,
-        why=why_row(decision, quality, drift, performance, anomalies),
+        why=why_row(decision, quality, drift, performance, anomalies, restated),
         ledger_row=ledger_row(decision, anomalies, evidence.version),
         graded=grade(evidence.ledger, cutoff, promotion_effects(past, effect, problem.question), problem.question),
         drift_history=drift_history,
@@ -182,8 +193,11 @@ def _askable(evidence: WeekEvidence) -> WeekEvidence:
     return evidence
 
 
-def _quality(evidence: WeekEvidence, past: pd.DataFrame) -> tuple[QualityVerdict, tuple[Anomaly, ...]]:
-    """Judge what arrived and what was made of it; return the verdict on what arrived, and all anomalies."""
+def _quality(
+    evidence: WeekEvidence, past: pd.DataFrame
+) -> tuple[QualityVerdict, tuple[Anomaly, ...], Restatement | None]:
+    """Return the verdict on what arrived, all anomalies of it and of what was made of it, and what was restated."""
+    problem = evidence.problem
     if evidence.profile.empty:
         nothing = "Nothing that arrived has been measured, so its quality cannot be judged."
         verdict = QualityVerdict("insufficient evidence", evidence.cutoff, (), pd.DataFrame(), nothing)
@@ -192,26 +206,20 @@ def _quality(evidence: WeekEvidence, past: pd.DataFrame) -> tuple[QualityVerdict
             evidence.profile, evidence.tables, evidence.cutoff, evidence.bad_weeks, evidence.closed_days
         )
     arrived = (*verdict.anomalies, *evidence.active_checks)
-    found = [*arrived, *_made_of_it(evidence, past, arrived)]
+    leaks, restated = audited(evidence.frame, evidence.audit, problem.features, problem.entity)
+    found = [*arrived, *_made_of_it(evidence, past, arrived), *leaks]
     # An anomaly that two checks found counts once.
-    return verdict, tuple(one for place, one in enumerate(found) if one not in found[:place])
+    return verdict, tuple(one for place, one in enumerate(found) if one not in found[:place]), restated
 
 
 def _made_of_it(evidence: WeekEvidence, past: pd.DataFrame, arrived: Sequence[Anomaly]) -> list[Anomaly]:
-    """Judge feature rows, outcomes and the as-of audit, leaving out the cutoffs that are known to be bad."""
+    """Judge feature rows and outcomes, leaving out the cutoffs that are known to be bad."""
     problem, cutoff = evidence.problem, evidence.cutoff
     bad = affected_windows(
         bad_periods(past, arrived), distinct_cutoffs(evidence.frame[problem.cutoff]), problem.window_days
     )
     anomalies = [*judge_frame(evidence.frame, problem, cutoff, excluded=[day for day in bad if day != cutoff])]
-    anomalies += judge_outcomes(evidence.outcomes, problem, cutoff, early=evidence.early)
-    if evidence.audit is not None:
-        # Days that came late make old cutoffs differ from what can be built today, and nobody saw the future.
-        days = cutoff_dates(evidence.audit[problem.cutoff])
-        clean = evidence.audit[~days.isin([pd.Timestamp(day) for day in bad])]
-        if len(clean):
-            anomalies += judge_as_of(evidence.frame, clean, problem.features, problem.entity)
-    return anomalies
+    return [*anomalies, *judge_outcomes(evidence.outcomes, problem, cutoff, early=evidence.early)]
 
 
 def _predict(evidence: WeekEvidence, champion: Deployed) -> Callable[[pd.DataFrame], Any]:

@@ -10,7 +10,7 @@ from support.bundled import PROBLEM
 from drills.faults import Dated, Expected, Fault, known
 from drills.run import check_start, drill, middle
 from drills.scenario import DrilledHistory, record
-from ml_models.monitoring.data_quality import judge_as_of
+from ml_models.monitoring.data_quality import audited
 from ml_models.monitoring.diagnosis import NotReplayable
 from ml_models.monitoring.types import Perturbation
 
@@ -108,10 +108,23 @@ def test_a_leak_is_in_the_history_that_was_built_again_and_not_in_live_rows(year
     four_weeks_ago = START - 4 * WEEK
     pd.testing.assert_frame_equal(at(scenario.frame(START), START), at(recording.features, START), check_dtype=False)
     assert not at(scenario.frame(START), four_weeks_ago).equals(at(recording.features, four_weeks_ago))
-    found = judge_as_of(scenario.frame(START), scenario.audit(START), PROBLEM.features, PROBLEM.entity)
+    found, restated = audited(scenario.frame(START), scenario.audit(START), PROBLEM.features, PROBLEM.entity)
     assert {anomaly.kind for anomaly in found} == {"future"}
+    assert restated is None
     other = drilled(year, "amounts_times_100")
-    assert judge_as_of(other.frame(START), other.audit(START), PROBLEM.features, PROBLEM.entity) == ()
+    assert audited(other.frame(START), other.audit(START), PROBLEM.features, PROBLEM.entity) == ((), None)
+
+
+def test_a_correction_of_past_days_changes_what_was_served_without_any_future(year):
+    half = Perturbation("raw/transactions", "scale", "sales_value", value=1.5, per="household_id", rate=0.5)
+    sandbox, recording = year
+    corrected = Fault("one", "", "benign", (Dated(half, -56, -29),), RIGHT)
+    scenario = DrilledHistory(corrected, START, recording, sandbox, PROBLEM)
+    found, restated = audited(scenario.frame(START), scenario.audit(START), PROBLEM.features, PROBLEM.entity)
+    assert found == ()
+    assert restated is not None
+    assert "spend_cents_84d" in restated.features
+    assert 0.3 * restated.rows < restated.customers < 0.7 * restated.rows
 
 
 def test_when_customers_change_the_truth_does_too(year):

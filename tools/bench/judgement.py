@@ -87,6 +87,7 @@ def measured(runs: int, times: int = 1) -> dict[str, Any]:
 
     from drills.run import middle
     from drills.scenario import DrilledHistory
+    from ml_models.monitoring.data_quality import Audit
     from ml_models.monitoring.data_quality.monitored_tables import fitted
     from ml_models.monitoring.data_quality.profile_sql import measure_sql
     from ml_models.monitoring.data_quality.thresholds import WEEK
@@ -108,9 +109,11 @@ def measured(runs: int, times: int = 1) -> dict[str, Any]:
         def truth(self, cutoff: date) -> pd.DataFrame:
             return copies(super().truth(cutoff), times, problem().entity)
 
-        def audit(self, cutoff: date) -> pd.DataFrame | None:
-            rows = super().audit(cutoff)
-            return None if rows is None else copies(rows, times, problem().entity)
+        def audit(self, cutoff: date) -> Audit | None:
+            found = super().audit(cutoff)
+            if found is None:
+                return None
+            return Audit(copies(found.before_only, times, problem().entity), found.all_days)
 
         def rebuild(self, cutoff: date) -> Callable[[Sequence[Perturbation], date], pd.DataFrame] | None:
             build = super().rebuild(cutoff)

@@ -3,8 +3,9 @@
 Read in this order. `verdict` says what a judgement is and in which order its parts run. `thresholds` says what counts.
 `history` and `window` compare a week with its past, by the formulas in `arithmetic`. Then comes one module a kind, in
 any order: `volume`, `scalars`, `hours`, `categories`, `outages`, `segments`, `identities`. `schema` and `arrival` judge
-without the week's profile, and `feature_rows` judges what our own code made of the feed. All sentences stand in
-`messages`. `monitored_tables` derives which columns are measured as what, and `profile_sql` measures them.
+without the week's profile, `feature_rows` judges what our own code made of the feed, and `as_of_audit` whether it knows
+the future. All sentences stand in `messages`. `monitored_tables` derives which columns are measured as what, and
+`profile_sql` measures them.
 
 *Threshold.* A measure is compared with the median of its last eight healthy weeks. It is violated beyond 4 standard
 deviations of its last 26 healthy weeks (at least six), and never below a floor. The floor is the larger of two things:
@@ -22,12 +23,16 @@ is the mass of rows in odd values, against the mass that was odd in healthy week
 """
 
 from ml_models.monitoring.data_quality.arrival import judge_arrival
-from ml_models.monitoring.data_quality.feature_rows import judge_as_of, judge_frame, judge_outcomes
+from ml_models.monitoring.data_quality.as_of_audit import Audit, Restatement, audited, judge_as_of
+from ml_models.monitoring.data_quality.feature_rows import judge_frame, judge_outcomes
 from ml_models.monitoring.data_quality.schema import judge_schema
 from ml_models.monitoring.data_quality.verdict import QualityVerdict, judge_quality
 
 __all__ = [
+    "Audit",
     "QualityVerdict",
+    "Restatement",
+    "audited",
     "judge_arrival",
     "judge_as_of",
     "judge_frame",

@@ -28,7 +28,6 @@ from ml_models.monitoring.data_quality.thresholds import (
     NULLS_OF_OTHERS,
     RARELY_NULL,
     RECENT,
-    SAME,
     STUCK_OF_A_BAND,
     STUCK_OF_OTHERS,
 )
@@ -305,53 +304,3 @@ def _closed_early(both: pd.DataFrame, mine: Array, theirs: Array, asset: str, la
     away = int(by.loc[none, "away"].sum())
     sentence = messages.closed_early(asset, label, away, days, usual)
     return [Anomaly("labels", asset, label, 0.0, usual, 0.0, away, sentence, days[0], days[-1], rate=1.0)]
-
-
-def judge_as_of(
-    stored: pd.DataFrame,
-    rebuilt: pd.DataFrame,
-    features: Sequence[str],
-    entity: str = "customer_id",
-    asset: str = "features/customer_features",
-    tolerance: Mapping[str, float] | None = None,
-) -> tuple[Anomaly, ...]:
-    """Compare stored feature rows with a rebuild that saw only rows before each cutoff; differences know the future.
-
-    Both hold entity, cutoff_date and features; only cutoffs of both are compared. Rows that one side lacks count as
-    different. A feed that was corrected later makes old cutoffs differ too: compare cutoffs whose days are unchanged.
-    """
-    keys = [entity, "cutoff_date"]
-    sides = [side.assign(cutoff_date=cutoff_dates(side["cutoff_date"])) for side in (stored, rebuilt)]
-    common = set(sides[0]["cutoff_date"].unique()) & set(sides[1]["cutoff_date"].unique())
-    sides = [side[side["cutoff_date"].isin(common)] for side in sides]
-    if not common:
-        return ()
-    both = sides[0].merge(sides[1], on=keys, how="outer", suffixes=("", "_again"), indicator="_side")
-    first, last = min(common).date(), max(common).date()
-    anomalies: list[Anomaly] = []
-    alone = both["_side"] != "both"
-    if alone.any():
-        share = float(alone.mean())
-        sentence = messages.rows_alone(asset, int(alone.sum()), first, last)
-        anomalies.append(
-            Anomaly("future", asset, entity, share, 0.0, 0.0, len(both), sentence, first, last, rate=share)
-        )
-    paired = both[~alone]
-    moved: list[tuple[float, str]] = []
-    for name in features:
-        if name not in stored.columns or name not in rebuilt.columns:
-            continue
-        a = paired[name].to_numpy(dtype="float64", na_value=np.nan)
-        b = paired[f"{name}_again"].to_numpy(dtype="float64", na_value=np.nan)
-        allowed = (tolerance or {}).get(name, SAME)
-        different = ~((np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= allowed * np.maximum(1, np.abs(b))))
-        if different.any():
-            moved.append((float(different.mean()), name))
-    if moved:
-        moved.sort(reverse=True)
-        share, name = moved[0]
-        sentence = messages.future(asset, [one for _, one in moved], first, last, share)
-        anomalies.append(
-            Anomaly("future", asset, name, share, 0.0, 0.0, len(paired), sentence, first, last, rate=share)
-        )
-    return tuple(anomalies)

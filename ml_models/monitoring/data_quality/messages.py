@@ -347,17 +347,24 @@ def closed_early(asset: str, label: str, away: int, days: Sequence[date], usual:
 def rows_alone(asset: str, rows: int, first: date, last: date) -> str:
     """Describe feature rows that only one of two builds has."""
     return (
-        f"{rows} rows of {asset} from {first} to {last} exist only in the stored or only in the rebuilt frame: "
-        "who was eligible depended on later rows."
+        f"{rows} rows of {asset} from {first} to {last} exist only when days after the cutoff are read, or only when "
+        "they are not: who is eligible depends on later rows."
     )
 
 
 def future(asset: str, features: Sequence[str], first: date, last: date, share: float) -> str:
-    """Describe features that a rebuild by earlier rows gives otherwise; `share` is that of the first one's rows."""
+    """Describe features that depend on days after their cutoff; `share` is that of the first one's rows."""
     return (
-        f"{len(features)} features of {asset} from {first} to {last} differ from a rebuild by rows before the cutoff "
-        f"only ({_first(features, 4)}; {share:.1%} of the rows): they know the future."
+        f"{len(features)} features of {asset} from {first} to {last} come out otherwise when days after the cutoff are "
+        f"read ({_first(features, 4)}; {share:.1%} of the rows): they know the future."
     )
+
+
+def restated(customers: int, rows: int, features: Sequence[str], first: date, last: date) -> str:
+    """Describe served rows that today's inputs would give otherwise."""
+    when = f"on {first}" if first == last else f"from {first} to {last}"
+    what = f" in {len(features)} features ({_first(features, 4)})" if features else ": they came or went as a whole"
+    return f"Of the {rows:,} rows served {when}, {customers:,} would come out otherwise today{what}."
 
 
 # --- the verdict -----------------------------------------------------------------------------------------------------

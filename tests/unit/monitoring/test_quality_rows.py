@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from support.bundled import PROBLEM
 
-from ml_models.monitoring.data_quality import judge_as_of, judge_frame, judge_outcomes
+from ml_models.monitoring.data_quality import Audit, audited, judge_as_of, judge_frame, judge_outcomes
 
 CUTOFF = date(2021, 6, 7)
 
@@ -70,7 +70,7 @@ def test_outcomes_that_are_young_wrong_or_closed_early_are_seen():
     assert "closed before" in anomaly.sentence
 
 
-def test_rows_that_know_the_future_differ_from_a_rebuild(world):
+def test_rows_that_know_the_future_differ_when_later_days_are_read(world):
     same = judge_as_of(world, world.copy(), PROBLEM.features)
     assert same == ()
     name = PROBLEM.features[0]
@@ -79,3 +79,44 @@ def test_rows_that_know_the_future_differ_from_a_rebuild(world):
     assert (anomaly.kind, anomaly.column, anomaly.rate) == ("future", name, 1.0)
     fewer = judge_as_of(world.iloc[5:], world, PROBLEM.features)
     assert [anomaly.column for anomaly in fewer] == ["customer_id"]
+
+
+def never() -> pd.DataFrame:
+    raise AssertionError("nothing differs from what was served, so nothing else is to be built")
+
+
+def test_what_was_corrected_upstream_is_restated_and_knows_no_future(world, last):
+    name, other = PROBLEM.features[:2]
+    again = world[world["cutoff_date"] == pd.Timestamp(last)].copy()
+    again[name] = again[name].astype("float64")
+    again.loc[again.index[:10], name] += 1
+    again.loc[again.index[:3], other] += 1
+    anomalies, restated = audited(world, Audit(again, lambda: again), PROBLEM.features, "customer_id")
+    assert anomalies == ()
+    assert restated is not None
+    assert (restated.customers, restated.rows, restated.features) == (10, len(again), (name, other))
+    assert (restated.first, restated.last) == (last, last)
+    assert "10 would come out otherwise today in 2 features" in restated.sentence
+
+
+def test_a_leak_is_seen_beside_a_correction(world, last):
+    name, other = PROBLEM.features[:2]
+    corrected = world[world["cutoff_date"] == pd.Timestamp(last)].assign(**{name: lambda rows: rows[name] + 1})
+    leaky = corrected.assign(**{other: corrected[other] + 1})
+    served = world.assign(**{other: world[other] + 1})
+    anomalies, restated = audited(served, Audit(corrected, lambda: leaky), PROBLEM.features, "customer_id")
+    assert [(one.kind, one.column) for one in anomalies] == [("future", other)]
+    assert restated is None
+
+
+def test_customers_who_came_or_went_as_a_whole_are_restated_too(world, last):
+    again = world[world["cutoff_date"] == pd.Timestamp(last)].iloc[4:]
+    anomalies, restated = audited(world, Audit(again, lambda: again), PROBLEM.features, "customer_id")
+    assert anomalies == ()
+    assert restated is not None
+    assert (restated.customers, restated.features) == (4, ())
+
+
+def test_where_nothing_differs_from_what_was_served_nothing_else_is_built(world, last):
+    again = world[world["cutoff_date"] == pd.Timestamp(last)]
+    assert audited(world, Audit(again, never), PROBLEM.features, "customer_id") == ((), None)
