@@ -1,11 +1,14 @@
-"""The week's judgement and its ledger: judged once, written as three tables, and later told what became of it.
+"""The week's judgement and its ledger: judged once, written as four tables, and later told what became of it.
 
 The judgement itself is `ml_models.monitoring.week.judge_week`, a pure function.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple, cast, get_args
+
+import dagster as dg
 
 from ml_models.monitoring.types import Action
 from resources.airbyte import RawWorkspace
@@ -16,7 +19,8 @@ from resources.warehouse.contract import Warehouse
 from steps.as_of import due_cutoff, ledger, newest_cutoff
 from steps.errors import StepRefusedError
 from steps.migrations import ensure
-from steps.tables import CHAMPION, DECISIONS, DIAGNOSIS, WHY, typed
+from steps.ownership import owner_of
+from steps.tables import CHAMPION, DECISIONS, DIAGNOSIS, RESTATEMENTS, WHY, typed
 from steps.week_evidence import week_evidence
 
 if TYPE_CHECKING:
@@ -56,7 +60,7 @@ def judge_due_week(
         StepRefusedError: `override` is no action, or has no reason.
     """
     asked = _override(override, override_reason)
-    ensure(warehouse, DIAGNOSIS, WHY)
+    ensure(warehouse, DIAGNOSIS, RESTATEMENTS, WHY)
     judged_before = ledger(warehouse)
     newest = newest_cutoff(warehouse)
     cutoff = due_cutoff(newest, clock)
@@ -145,12 +149,35 @@ def _write(warehouse: Warehouse, judged: "WeekJudgement", override_reason: str) 
     warehouse.replace_partitions(
         "monitoring", "diagnosis", _diagnosis_rows(judged), column="cutoff_date", values=[judged.cutoff]
     )
+    warehouse.replace_partitions(
+        "monitoring", "restatements", _restated_rows(judged), column="cutoff_date", values=[judged.cutoff]
+    )
     why = typed(pd.DataFrame([{**judged.why, "cutoff": day}]), WHY)
     warehouse.replace_partitions("monitoring", "why", why, column="cutoff", values=[judged.cutoff])
     row = dict(judged.ledger_row)
     if override_reason:
         row["reason"] = f"{override_reason} {row['reason']}"
     warehouse.replace_table("monitoring", "decisions", typed(append(judged.graded, row), DECISIONS))
+
+
+def _restated_rows(judged: "WeekJudgement") -> "pd.DataFrame":
+    """One row a raw table that changed since; one where none is known to have; none where nothing was restated."""
+    import pandas as pd
+
+    restated, rows = judged.restated, []
+    if restated is not None:
+        for change in restated.inputs or (None,):
+            seen = {
+                "served_on": restated.first,
+                "customers": restated.customers,
+                "features": ", ".join(restated.features),
+                "sentence": restated.sentence,
+            }
+            if change is not None:
+                seen |= {**asdict(change), "examples": ", ".join(change.examples)}
+                seen["owner"] = owner_of(dg.AssetKey(change.asset.split("/")))
+            rows.append({"asset": "", **seen})
+    return typed(pd.DataFrame(rows).assign(cutoff_date=pd.Timestamp(judged.cutoff)), RESTATEMENTS)
 
 
 def _diagnosis_rows(judged: "WeekJudgement") -> "pd.DataFrame":

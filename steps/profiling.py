@@ -13,6 +13,7 @@ from resources.airbyte import RawWorkspace
 from resources.dbt import DbtRunner
 from resources.warehouse.contract import POPULATION, LocalWarehouse, Warehouse
 from resources.warehouse.local_copy import share_of
+from steps.deliveries import note_deliveries
 from steps.migrations import ensure
 from steps.monitored_tables import columns_of, monitored_tables, take_census
 from steps.tables import CENSUS, PROFILE
@@ -53,6 +54,8 @@ def profile_new_weeks(
         log("the census of columns was lost, and is taken again")
         return []
     measured = _measure(warehouse, local, share, tables, weeks, most_rows)
+    changed = note_deliveries(warehouse, local, tables, weeks[-1] + timedelta(days=7))
+    log(f"deliveries: {changed:,} days and keys of raw tables came, changed or went")
     log(f"profile: {measured:,} measures of {len(weeks)} week(s), {len(tables)} tables")
     return weeks
 

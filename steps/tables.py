@@ -47,6 +47,8 @@ DRIFT = dg.AssetKey(["monitoring", "drift"])
 DIAGNOSIS = dg.AssetKey(["monitoring", "diagnosis"])
 DECISIONS = dg.AssetKey(["monitoring", "decisions"])
 WHY = dg.AssetKey(["monitoring", "why"])
+DELIVERIES = dg.AssetKey(["monitoring", "deliveries"])
+RESTATEMENTS = dg.AssetKey(["monitoring", "restatements"])
 BACKTEST = dg.AssetKey(["monitoring", "backtest"])
 READINESS = dg.AssetKey(["monitoring", "readiness"])
 CLOSED_DAYS = dg.AssetKey(["monitoring", "closed_days"])
@@ -169,6 +171,29 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "period_start": Column("date", "First day of the week, or the day itself for measures by day."),
         "n": Column("bigint", "Rows, or things counted, behind the value."),
         "value": Column("double", "The number."),
+    },
+    ("monitoring", "deliveries"): {
+        "cutoff_date": Column("date", "The cutoff at which the part came, changed or went."),
+        "asset": Column("varchar", "Raw table, `schema/name`."),
+        "part_of": Column("varchar", "`day`: rows of one day; `key`: rows of one key; `table`: all rows."),
+        "part": Column("varchar", "Which day or key."),
+        "digest": Column("varchar", "Sum of the hashes of its rows; empty: it has none any more."),
+        "n": Column("bigint", "Rows."),
+        "engine": Column("varchar", "What computed the hashes; those of two versions are not compared."),
+    },
+    ("monitoring", "restatements"): {
+        "cutoff_date": Column("date", "The judged week in which it was seen."),
+        "served_on": Column("date", "The cutoff whose served rows would come out otherwise today."),
+        "asset": Column("varchar", "The raw table that changed since; empty: none is known to have."),
+        "part_of": Column("varchar", "What is counted of it: `day`, `key` or `table`."),
+        "parts": Column("bigint", "How many days or keys changed."),
+        "examples": Column("varchar", "Some of them, by comma."),
+        "first_day": Column("date", "First day that changed, of a table with a time."),
+        "last_day": Column("date", "Last day that changed."),
+        "customers": Column("bigint", "Served rows that would come out otherwise."),
+        "features": Column("varchar", "Which features of them, the most frequent first, by comma."),
+        "owner": Column("varchar", "Who owns the table."),
+        "sentence": Column("varchar", "The same in words."),
     },
     ("monitoring", "anomalies"): {
         "cutoff_date": Column("date", "The cutoff whose week was judged."),

@@ -18,6 +18,7 @@ from steps.as_of import audit_of, drift_history, early_until, frame_until, outco
 from steps.candidates import SEED
 from steps.champions import previous_champion, training_span
 from steps.closed_days import closed_days
+from steps.deliveries import changes_since
 from steps.migrations import ensure
 from steps.ownership import owner_of
 from steps.problem import problem
@@ -82,6 +83,7 @@ def week_evidence(
         refit=_refit(registry, champion),
         audit=audit_of(dbt, warehouse, local, cutoff),
         closed_days=closed,
+        changes_since=lambda served_on: changes_since(warehouse, served_on, cutoff),
         bad_weeks=bad_weeks(warehouse, cutoff, {cutoff, cutoff - timedelta(days=7)}),
         drift_history=drift_history(warehouse),
         active_checks=(

@@ -15,7 +15,7 @@ from resources.warehouse.contract import Warehouse
 from steps.ownership import owner_of
 from steps.profiling import MEASURED_ROWS, profile_new_weeks
 from steps.quality import judge_arrivals, newest_anomalies
-from steps.tables import ANOMALIES, CANONICAL, CENSUS, FEATURE_FRAME, OUTCOMES, PROFILE, described
+from steps.tables import ANOMALIES, CANONICAL, CENSUS, DELIVERIES, FEATURE_FRAME, OUTCOMES, PROFILE, described
 
 FAMILIES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "schema_holds": (("schema",), "Every column is there with the type that it had; a new column is welcome."),
@@ -60,7 +60,7 @@ def checks_of(raw: Sequence[dg.AssetKey]) -> list[dg.AssetCheckKey]:
 
 
 def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
-    """Return census, profile and anomalies, and the quality checks of everything that is monitored.
+    """Return census, profile, deliveries and anomalies, and the quality checks of everything that is monitored.
 
     `raw` are the keys of the streams that the connections land.
     """
@@ -88,6 +88,11 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
                     "segment, nulls, modal values, quantiles, categories, keys, overlap with the weeks before. Never "
                     "measured again, so a judgement of the past stays what it was. Read by monitoring/anomalies.",
                 ),
+                (
+                    DELIVERIES,
+                    "One row a day or key of a raw table whenever it came, changed or went, with a digest of its rows: "
+                    "what was there when a week was served. Tells which correction upstream restated served rows.",
+                ),
             )
         ],
     )
@@ -103,6 +108,7 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
         yield dg.MaterializeResult(
             asset_key=PROFILE, metadata={**described(warehouse, PROFILE), "weeks_measured": len(weeks)}
         )
+        yield dg.MaterializeResult(asset_key=DELIVERIES, metadata=described(warehouse, DELIVERIES))
 
     @dg.asset(
         key=ANOMALIES,

@@ -1,6 +1,6 @@
 """What explains this week, and what to do about it: one diagnosis, one decision, one row that says why.
 
-They become three tables, a page and the one check that the sensors act on.
+They become four tables, a page and the one check that the sensors act on.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,6 +20,7 @@ from steps.tables import (
     ANOMALIES,
     CHAMPION,
     DECISIONS,
+    DELIVERIES,
     DIAGNOSIS,
     DRIFT,
     EARLY_OUTCOMES,
@@ -27,6 +28,7 @@ from steps.tables import (
     OUTCOMES,
     PERFORMANCE,
     PREDICTIONS,
+    RESTATEMENTS,
     WHY,
     described,
 )
@@ -58,6 +60,11 @@ _DESCRIPTIONS: Mapping[dg.AssetKey, str] = {
         "launched and, when outcomes are known, whether it was right. Sensors act on its check `no_action_due`; a "
         "person overrides by run config, and the override is recorded."
     ),
+    RESTATEMENTS: (
+        "One row a week and raw table whose correction would make served rows come out otherwise today: which days or "
+        "keys, which features, how many customers. Information, no alarm: whoever asks why a past number cannot be "
+        "computed again finds the answer here."
+    ),
     WHY: (
         "One row a week for everyone: what happened, the cause, how much it explains, where a repair starts, who holds "
         "the baton, what was decided and what to run next. Readable in SQL: select * from monitoring.why."
@@ -70,7 +77,7 @@ _DESCRIPTIONS: Mapping[dg.AssetKey, str] = {
     specs=[
         dg.AssetSpec(
             key,
-            deps=[ANOMALIES, DRIFT, PERFORMANCE, PREDICTIONS, CHAMPION, OUTCOMES, EARLY_OUTCOMES],
+            deps=[ANOMALIES, DELIVERIES, DRIFT, PERFORMANCE, PREDICTIONS, CHAMPION, OUTCOMES, EARLY_OUTCOMES],
             group_name="monitoring",
             owners=[owner_of(key)],
             kinds={"scikitlearn", "duckdb"},
@@ -137,6 +144,10 @@ def _report(warehouse: Warehouse, newest: date | None) -> Iterator[Materialized 
     shown = ledger.drop(columns=["anomalies"])
     yield dg.MaterializeResult(
         asset_key=DECISIONS, metadata={**described(warehouse, DECISIONS), "newest": table(shown)}
+    )
+    restated = warehouse.read("select * from monitoring.restatements order by cutoff_date desc, asset limit 12")
+    yield dg.MaterializeResult(
+        asset_key=RESTATEMENTS, metadata={**described(warehouse, RESTATEMENTS), "newest": table(restated)}
     )
     yield dg.MaterializeResult(
         asset_key=WHY,

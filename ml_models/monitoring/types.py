@@ -102,6 +102,22 @@ class Anomaly:
 
 
 @dataclass(frozen=True)
+class InputChange:
+    """A raw table that holds other rows today than when a week was served.
+
+    `part_of` tells what is counted: `day`, `key`, or `table` where rows have neither. `parts` changed, `examples` are
+    some of them; `first_day` and `last_day` bound the days, None where no days are counted.
+    """
+
+    asset: str
+    part_of: str
+    parts: int
+    examples: tuple[str, ...]
+    first_day: date | None = None
+    last_day: date | None = None
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """What explains the evidence of one week.
 

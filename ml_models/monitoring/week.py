@@ -36,7 +36,16 @@ from ml_models.monitoring.performance import PerformanceVerdict
 from ml_models.monitoring.performance.weekly import judge_predictions
 from ml_models.monitoring.report import why_row
 from ml_models.monitoring.settings import SETTINGS, Settings
-from ml_models.monitoring.types import Action, Anomaly, Decision, Diagnosis, Effect, Perturbation, Situation
+from ml_models.monitoring.types import (
+    Action,
+    Anomaly,
+    Decision,
+    Diagnosis,
+    Effect,
+    InputChange,
+    Perturbation,
+    Situation,
+)
 from ml_models.problems.contract import Problem
 from ml_models.rows import labelled_rows, missing_features, require_features, scored
 
@@ -65,6 +74,7 @@ class WeekEvidence:
     - `active_checks`: anomalies that others established (schema contracts, source freshness, labels), beside the
       profile's.
     - `closed_days`: days on which nobody could buy; what is missing on them is no fault.
+    - `changes_since(cutoff)`: which raw tables hold other rows than when this cutoff was served; None: not known.
     - `groups`: columns of `frame` beside the features that hold categories, to slice by.
     """
 
@@ -88,6 +98,7 @@ class WeekEvidence:
     bad_weeks: Mapping[str, Mapping[date, tuple[str, ...]]] | None = None
     active_checks: Sequence[Anomaly] = field(default_factory=tuple)
     closed_days: Collection[date] = ()
+    changes_since: Callable[[date], tuple[InputChange, ...]] | None = None
     groups: Sequence[str] = field(default_factory=tuple)
 
     @property
@@ -206,7 +217,7 @@ def _quality(
             evidence.profile, evidence.tables, evidence.cutoff, evidence.bad_weeks, evidence.closed_days
         )
     arrived = (*verdict.anomalies, *evidence.active_checks)
-    leaks, restated = audited(evidence.frame, evidence.audit, problem.features, problem.entity)
+    leaks, restated = audited(evidence.frame, evidence.audit, problem.features, problem.entity, evidence.changes_since)
     found = [*arrived, *_made_of_it(evidence, past, arrived), *leaks]
     # An anomaly that two checks found counts once.
     return verdict, tuple(one for place, one in enumerate(found) if one not in found[:place]), restated

@@ -15,7 +15,7 @@ import pandas as pd
 from ml_models.cutoffs import cutoff_dates
 from ml_models.monitoring.data_quality import messages
 from ml_models.monitoring.data_quality.thresholds import SAME
-from ml_models.monitoring.types import Anomaly
+from ml_models.monitoring.types import Anomaly, InputChange
 
 ASSET = "features/customer_features"
 
@@ -37,7 +37,7 @@ class Restatement:
     """Served rows that today's inputs would give otherwise, without knowing any future.
 
     `first` and `last`: the cutoffs concerned. `customers`: rows that differ, of `rows`. `features`: those that differ,
-    the most frequent first; () where only whole rows came or went.
+    the most frequent first; () where only whole rows came or went. `inputs`: what changed since, as far as it is known.
     """
 
     first: date
@@ -45,11 +45,13 @@ class Restatement:
     customers: int
     rows: int
     features: tuple[str, ...]
+    inputs: tuple[InputChange, ...] = ()
 
     @property
     def sentence(self) -> str:
-        """It in words, without its cause."""
-        return messages.restated(self.customers, self.rows, self.features, self.first, self.last)
+        """It in words."""
+        told = messages.restated(self.customers, self.rows, self.features, self.first, self.last)
+        return " ".join([told, *(map(messages.input_changed, self.inputs) if self.inputs else [messages.NO_INPUT])])
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,17 @@ class _Difference:
 
 
 def audited(
-    served: pd.DataFrame, audit: Audit | None, features: Sequence[str], entity: str
+    served: pd.DataFrame,
+    audit: Audit | None,
+    features: Sequence[str],
+    entity: str,
+    changes_since: Callable[[date], tuple[InputChange, ...]] | None = None,
 ) -> tuple[tuple[Anomaly, ...], Restatement | None]:
     """Return what knows the future, and what was restated (None: nothing).
 
     `served` holds entity, cutoff_date and features of all cutoffs; only the audit's cutoffs are compared, and without
-    an audit nothing.
+    an audit nothing. `changes_since` tells what of the inputs is another than when a cutoff was served; it is asked
+    only where something was restated.
     """
     if audit is None:
         return (), None
@@ -82,8 +89,9 @@ def audited(
     leaks = () if whole is None else judge_as_of(whole, audit.before_only, features, entity)
     if leaks or whole is None:
         return leaks, None
-    names = tuple(name for _, name in since.moved)
-    return (), Restatement(since.first, since.last, since.alone + since.changed, since.rows, names)
+    names, changed = tuple(name for _, name in since.moved), since.alone + since.changed
+    inputs = changes_since(since.first) if changes_since else ()
+    return (), Restatement(since.first, since.last, changed, since.rows, names, inputs)
 
 
 def judge_as_of(

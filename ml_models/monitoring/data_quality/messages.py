@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from ml_models.monitoring.data_quality.observation import Observation, Segment
+from ml_models.monitoring.types import InputChange
 
 
 def _first(values: Sequence[str], most: int) -> str:
@@ -365,6 +366,20 @@ def restated(customers: int, rows: int, features: Sequence[str], first: date, la
     when = f"on {first}" if first == last else f"from {first} to {last}"
     what = f" in {len(features)} features ({_first(features, 4)})" if features else ": they came or went as a whole"
     return f"Of the {rows:,} rows served {when}, {customers:,} would come out otherwise today{what}."
+
+
+def input_changed(change: InputChange) -> str:
+    """Describe a raw table that holds other rows than when a week was served."""
+    if change.part_of == "day":
+        days = f"{change.first_day}" if change.parts == 1 else f"{change.first_day} to {change.last_day}"
+        return f"Since then {change.parts} day(s) of {change.asset} changed ({days})."
+    if change.part_of == "key":
+        more = ", …" if change.parts > len(change.examples) else ""
+        return f"Since then {change.parts:,} row(s) of {change.asset} changed ({', '.join(change.examples)}{more})."
+    return f"Since then {change.asset} changed."
+
+
+NO_INPUT = "No raw table is known to have changed since: the features' SQL did, or it was before changes were noted."
 
 
 # --- the verdict -----------------------------------------------------------------------------------------------------
