@@ -38,6 +38,8 @@ rows. `make drill-all` has all."""
 FAULT_WEEKS = 3
 WORKERS = 2
 DAYS_A_MONTH = 365.25 / 12
+SHADOW = {"against_calibration": "calibration", "against_scores": "scores"}
+"""Evidence that is recorded and not acted on (ml_models/monitoring/anytime_evidence.py), and what it is about."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,13 @@ def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
     fit = simplest_recipe(problem())
     if not job.fault:
         result = simulate(history, policy_of(job.policy), start, recording.cutoffs[-1], fit, gate=job.policy == OURS)
-        return result.weeks.assign(policy=job.policy), {}
+        shadow = {day: one.shadow for day, one in result.judgements.items() if one.shadow is not None}
+        days = result.weeks["cutoff_date"].dt.date
+        return result.weeks.assign(
+            policy=job.policy,
+            against_calibration=days.map({day: one.calibration.capital for day, one in shadow.items()}),
+            against_scores=days.map({day: one.scores.capital for day, one in shadow.items()}),
+        ), {}
     delays = {}
     end = min(start + timedelta(days=7 * FAULT_WEEKS), recording.cutoffs[-1])
     for name in (OURS, "any feature's PSI > .2"):
@@ -195,6 +203,7 @@ def summary(weeks: "pd.DataFrame", delays: dict[tuple[str, str], float], faults:
             "retrainings": int((part["action"] == "improve").sum()),
             "false_alarms_a_month": len(alarms) / months if watches else math.nan,
         }
+        row |= {name: part[name].max() for name in SHADOW}
         row |= {f"{FAULT_COLUMN}{name}": delays.get((policy, name), math.nan) for name in faults}
         rows.append(row)
     return pd.DataFrame(rows)
@@ -245,7 +254,22 @@ def verdicts(table: "pd.DataFrame") -> list[str]:
                 f"{words}: {best} is better than ours ({other:.4f} against {mine:.4f}), with {fitted} models fitted "
                 f"instead of {own}."
             )
-    return lines
+    return [*lines, shadow_verdict(table)]
+
+
+def shadow_verdict(table: "pd.DataFrame") -> str:
+    """Return how far evidence against our champions went, as if it had been acted on."""
+    from ml_models.monitoring.anytime_evidence import ALPHA
+
+    ours = table[table["policy"] == OURS].iloc[0]
+    peaks = {words: float(ours[name]) for name, words in SHADOW.items()}
+    told = " and ".join(f"{peak:,.2g} ({words})" for words, peak in peaks.items())
+    loud = [words for words, peak in peaks.items() if peak >= 1 / ALPHA]
+    return (
+        f"in shadow: evidence against the champion went up to {told}; from {1 / ALPHA:.0f} on it would be an alarm, "
+        f"which chance brings in at most {ALPHA:.0%} of all half-years. "
+        + (f"Acted on, it would have been one for {' and '.join(loud)}." if loud else "It would have been none.")
+    )
 
 
 def _stored(table: "pd.DataFrame", weeks: "pd.DataFrame") -> str:

@@ -9,7 +9,6 @@ What is built is decided by what is asked for: with `cutoffs` only the days that
 """
 
 import contextlib
-import json
 import random
 import tempfile
 import time
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_models.faults import check, depends_on_when, perturbed_sql
 from ml_models.monitoring.types import Perturbation
+from resources.compiled_models import Model, compiled_models
 from resources.dbt import DbtRunner
 from resources.ingestions import TABLE as INGESTIONS
 from resources.ingestions import rows_as_of
@@ -49,20 +49,6 @@ class SandboxError(RuntimeError):
 
     def __str__(self) -> str:
         return f"{self.asset} cannot be built in the sandbox: {self.reason}"
-
-
-@dataclass(frozen=True)
-class Model:
-    """One compiled dbt model. `days` is the day column of a staging model that is kept day by day ("": none)."""
-
-    asset: str
-    schema: str
-    name: str
-    sql: str
-    stored: bool
-    parents: tuple[str, ...]
-    sources: tuple[str, ...]
-    days: str
 
 
 @dataclass
@@ -201,7 +187,7 @@ class Sandbox:
 
     def _compiled(self) -> list[Model]:
         if self._models is None:
-            self._models = _models(self.dbt.ensure_compiled())
+            self._models = compiled_models(self.dbt.ensure_compiled())
         return self._models
 
     def _wanted(self, build: Sequence[str] | None) -> list[Model]:
@@ -478,51 +464,6 @@ class _Building:
             self.connection.execute(sql)
         except duckdb.Error as error:
             raise SandboxError(asset, " ".join(str(error).split("\n\nLINE")[0].split())[:400]) from error
-
-
-def _models(manifest: Path) -> list[Model]:
-    """Read the models of a compiled manifest, parents first, without those that read what a model predicted."""
-    content = json.loads(manifest.read_text(encoding="utf-8"))
-    nodes = {key: node for key, node in content["nodes"].items() if node["resource_type"] == "model"}
-    sources = {key: f"{node['source_name']}/{node['name']}" for key, node in content["sources"].items()}
-
-    def reads_predictions(key: str) -> bool:
-        parents = nodes[key]["depends_on"]["nodes"]
-        return any(
-            reads_predictions(parent) if parent in nodes else not sources.get(parent, "raw/").startswith("raw/")
-            for parent in parents
-        )
-
-    ordered: list[str] = []
-
-    def visit(key: str) -> None:
-        if key in ordered:
-            return
-        for parent in nodes[key]["depends_on"]["nodes"]:
-            if parent in nodes:
-                visit(parent)
-        ordered.append(key)
-
-    for key in sorted(nodes):
-        if not reads_predictions(key):
-            visit(key)
-    return [_model(nodes[key], nodes, sources) for key in ordered]
-
-
-def _model(node: Mapping[str, Any], nodes: Mapping[str, Any], sources: Mapping[str, str]) -> Model:
-    parents = node["depends_on"]["nodes"]
-    unique = node["config"].get("unique_key")
-    kept_by_day = node["schema"] == "staging" and node["config"]["materialized"] == "incremental"
-    return Model(
-        asset=f"{node['schema']}/{node['name']}",
-        schema=node["schema"],
-        name=node["name"],
-        sql=node["compiled_code"].rstrip().rstrip(";"),
-        stored=node["config"]["materialized"] in ("table", "incremental"),
-        parents=tuple(f"{nodes[key]['schema']}/{nodes[key]['name']}" for key in parents if key in nodes),
-        sources=tuple(sources[key] for key in parents if key in sources),
-        days=unique if kept_by_day and isinstance(unique, str) else "",
-    )
 
 
 def _day(day: date) -> str:

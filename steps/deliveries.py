@@ -34,13 +34,12 @@ def note_deliveries(
     Of tables with a time the days are looked at that served rows can still be compared with. Noted again, a cutoff
     gives the same rows.
     """
-    import duckdb
     import pandas as pd
 
     from ml_models.monitoring.data_quality.monitored_tables import fitted
 
     ensure(warehouse, DELIVERIES)
-    engine, columns = f"duckdb {duckdb.__version__}", columns_of(local.read)
+    engine, columns = "duckdb " + local.read("select version() as version")["version"].iloc[0], columns_of(local.read)
     raw = [fitted(one, columns[one.asset]) for one in tables if one.asset.startswith("raw/") and one.asset in columns]
     first = cutoff - timedelta(days=problem().window_days + problem().horizon_days + problem().question.cadence_days)
     noted = _as_of(warehouse, cutoff - timedelta(days=1), "part_of != 'key'")

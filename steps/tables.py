@@ -263,6 +263,9 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "next_command": Column("varchar", "What to run next."),
         "event_id": Column("varchar", "The same while one cause goes on."),
         "restated": Column("varchar", "Which served rows corrections upstream would change; empty: none."),
+        "against_calibration": Column("double", "Evidence in shadow against the champion's calibration; 20: an alarm."),
+        "against_scores": Column("double", "Evidence in shadow that scores drifted since its promotion; 20: an alarm."),
+        "shadow": Column("varchar", "Both in words, with the bound on false alarms; empty: no champion."),
     },
 }
 

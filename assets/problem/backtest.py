@@ -19,6 +19,8 @@ ABOUT = {
     "calibration_error": "Expected calibration error in ten equally filled bins.",
     "retrainings": "Retrainings, that of the calendar included; the first model is not one.",
     "false_alarms_a_month": "Actions in the natural year that data asked for. Null: the policy watches nothing.",
+    "against_calibration": "Greatest evidence in shadow against the champion's calibration; 20 would be an alarm.",
+    "against_scores": "Greatest evidence in shadow that its scores drifted; 20 would be an alarm.",
     "run_on": "Day on which the comparison was made.",
 }
 FAULT_COLUMN = "days_to_detect_"

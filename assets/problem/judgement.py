@@ -151,7 +151,12 @@ def _report(warehouse: Warehouse, newest: date | None) -> Iterator[Materialized 
     )
     yield dg.MaterializeResult(
         asset_key=WHY,
-        metadata={**described(warehouse, WHY), "digest": dg.MetadataValue.md(digest(weeks)), "weeks": table(weeks)},
+        metadata={
+            **described(warehouse, WHY),
+            "digest": dg.MetadataValue.md(digest(weeks)),
+            "shadow": next(iter(weeks["shadow"].dropna()), "") if "shadow" in weeks else "",
+            "weeks": table(weeks),
+        },
     )
     due = what_is_due(ledger, newest)
     yield dg.AssetCheckResult(

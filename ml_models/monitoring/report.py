@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from ml_models.monitoring.anytime_evidence import SincePromotion
 from ml_models.monitoring.data_quality import QualityVerdict, Restatement
 from ml_models.monitoring.drift.result import DriftVerdict
 from ml_models.monitoring.performance.verdict import PerformanceVerdict
@@ -18,6 +19,7 @@ def why_row(
     performance: PerformanceVerdict | None,
     anomalies: Sequence[Anomaly] = (),
     restated: Restatement | None = None,
+    shadow: SincePromotion | None = None,
 ) -> dict[str, object]:
     """Return the one row that explains a week: the columns of `monitoring.why`, in plain words."""
     diagnosis = decision.diagnosis
@@ -34,6 +36,9 @@ def why_row(
         "next_command": diagnosis.next_command,
         "event_id": decision.event_id,
         "restated": "" if restated is None else restated.sentence,
+        "against_calibration": None if shadow is None else shadow.calibration.capital,
+        "against_scores": None if shadow is None else shadow.scores.capital,
+        "shadow": "" if shadow is None else shadow.sentence,
     }
 
 

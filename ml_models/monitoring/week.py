@@ -13,6 +13,7 @@ import pandas as pd
 
 from ml_models.cutoffs import distinct_cutoffs
 from ml_models.model_version import Deployed
+from ml_models.monitoring.anytime_evidence import SincePromotion, since_promotion
 from ml_models.monitoring.bad_periods import bad_period
 from ml_models.monitoring.data_quality import (
     Audit,
@@ -112,7 +113,8 @@ class WeekJudgement:
     """The week's verdicts, what explains them, and the decision.
 
     `score_drift` and `performance` are None while there is no champion. `restated`: served rows whose inputs were
-    corrected since, None where there are none. `why` is one row (report.why_row).
+    corrected since, None where there are none. `shadow`: anytime-valid evidence against the champion, recorded and not
+    acted on, None without a champion. `why` is one row (report.why_row).
     `graded` is the ledger with the grades that are known by now, `ledger_row` what to append to it
     (decision.ledger.LEDGER_COLUMNS), before anything is launched. `drift_history` and `performance_history` are to be
     handed to next week's judgement.
@@ -124,6 +126,7 @@ class WeekJudgement:
     score_drift: DriftVerdict | None
     performance: PerformanceVerdict | None
     restated: Restatement | None
+    shadow: SincePromotion | None
     diagnosis: Diagnosis
     decision: Decision
     why: dict[str, object]
@@ -154,6 +157,7 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
     drift_history, drift, score_drift = _drift(evidence)
     performance_history, performance = _performance(evidence, excluded)
 
+    shadow = _shadow(evidence, excluded)
     case = _case(evidence, past, rows, quality, anomalies, (drift, score_drift), performance)
     effect = _effect(evidence, rows, excluded, settings)
     situation = Situation(
@@ -184,9 +188,10 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
         score_drift=score_drift,
         performance=performance,
         restated=restated,
+        shadow=shadow,
         diagnosis=decision.diagnosis,
         decision=decision,
-        why=why_row(decision, quality, drift, performance, anomalies, restated),
+        why=why_row(decision, quality, drift, performance, anomalies, restated, shadow),
         ledger_row=ledger_row(decision, anomalies, evidence.version),
         graded=grade(evidence.ledger, cutoff, promotion_effects(past, effect, problem.question), problem.question),
         drift_history=drift_history,
@@ -274,6 +279,22 @@ def _performance(
         measured=measured if measured is not None and len(measured) else None,
     )
     return history.assign(model_version=evidence.version), verdict
+
+
+def _shadow(evidence: WeekEvidence, excluded: Sequence[date]) -> SincePromotion | None:
+    """Return what speaks against the champion since its promotion, by rows whose days are not known to be bad."""
+    champion = evidence.champion
+    if champion is None:
+        return None
+    return since_promotion(
+        champion.info,
+        evidence.frame,
+        evidence.outcomes,
+        evidence.cutoff,
+        evidence.problem,
+        _predict(evidence, champion),
+        excluded,
+    )
 
 
 def _case(

@@ -26,6 +26,8 @@ def lived(policy, losses, improved=(), scheduled=(), inspected=()):
             "auc": 0.8,
             "calibration_error": 0.01,
             "rows": 100,
+            "against_calibration": [1.0] * 7 + [3.0 if policy == "ours" else np.nan],
+            "against_scores": [1.0] * 7 + [25.0 if policy == "ours" else np.nan],
         }
     )
 
@@ -51,6 +53,8 @@ def test_the_table_counts_alarms_apart_from_maintenance_and_says_where_ours_is_n
     assert told[0] == (
         "log-loss: every 4 weeks is better than ours (0.2400 against 0.2500), with 2 models fitted instead of 1."
     )
+    assert told[-1].startswith("in shadow: evidence against the champion went up to 3 (calibration) and 25 (scores)")
+    assert told[-1].endswith("Acted on, it would have been one for scores.")
     text = shown(table, ["lost_stores"])
     assert "never" in text
     assert "7" in text.splitlines()[4]
