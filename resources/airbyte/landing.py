@@ -88,9 +88,10 @@ def check_columns(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan, c
 def saved_state(connection: "duckdb.DuckDBPyConnection", name: str, streams: Sequence[StreamPlan]) -> Any:
     """Return what to pass to the connector as its state: per stream, or whatever a source with one state left.
 
-    A stream whose table is not there is read from the start, whatever its state says of rows that are gone with it.
+    A stream whose table is not there, or has no row, is read from the start, whatever its state says of rows that are
+    gone.
     """
-    gone = {stream.name for stream in streams if stream.incremental and not _columns(connection, stream)}
+    gone = {stream.name for stream in streams if stream.incremental and not _has_rows(connection, stream)}
     rows = connection.execute(
         f"select stream, kind, state from {_own(STATE_TABLE)} where connection = ? and state is not null", [name]
     ).fetchall()
@@ -227,6 +228,11 @@ def _columns(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan) -> dic
     except duckdb.CatalogException:
         return {}
     return dict(rows)
+
+
+def _has_rows(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan) -> bool:
+    found = _columns(connection, stream) and connection.execute(f"select 1 from {stream.qualified} limit 1").fetchone()
+    return bool(found)
 
 
 def _next_generation(connection: "duckdb.DuckDBPyConnection", name: str, stream: StreamPlan) -> int:
