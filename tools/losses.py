@@ -114,8 +114,7 @@ class Ground:
         return _forked(run)
 
     def reference(self) -> dict[str, dict[str, str]]:
-        """Return what each table holds after one more run, by column; columns that every run writes anew are left out.
-        """
+        """Return what each table holds after one more run, by column; columns that every run writes anew are left out."""
         kept = self.folder / "reference.json"
         if kept.exists():
             return dict(json.loads(kept.read_text(encoding="utf-8")))
@@ -124,7 +123,9 @@ class Ground:
             home = self.copy(self.home, name)
             ended = self.command("run", home)
             if ended.code:
-                raise RuntimeError(f"Expected a second run of a whole home to do nothing, and it ended so: {ended.said}")
+                raise RuntimeError(
+                    f"Expected a second run of a whole home to do nothing, and it ended so: {ended.said}"
+                )
             found.append(_apart(lambda home=home: contents(home)))
         one, other = found
         same = {
@@ -395,7 +396,9 @@ def main() -> None:
     arguments.add_argument("--share", type=int, default=0, help="how many losses, chosen by SEED (default: all)")
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--only", default="", help="a regular expression of what is lost")
-    arguments.add_argument("--folder", type=Path, help="a folder to work in that is kept, with the home of a call before")
+    arguments.add_argument(
+        "--folder", type=Path, help="a folder to work in that is kept, with the home of a call before"
+    )
     given = arguments.parse_args()
     bundled_only("The walk over losses")
     os.chdir(ROOT)
@@ -412,7 +415,9 @@ def main() -> None:
         failed = 0
         for one in outcomes(ground, chosen):
             failed += bool(one.wrong)
-            print(f"{'✗' if one.wrong else '✓'} {one.loss}: {one.wrong or one.healed} ({one.seconds:.0f} s)", flush=True)
+            print(
+                f"{'✗' if one.wrong else '✓'} {one.loss}: {one.wrong or one.healed} ({one.seconds:.0f} s)", flush=True
+            )
     print(f"{len(chosen) - failed} of {len(chosen)} healed")
     sys.exit(1 if failed else 0)
 

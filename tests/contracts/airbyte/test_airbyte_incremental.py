@@ -223,9 +223,7 @@ def test_reset_reads_a_stream_from_the_start(world: World) -> None:
 
 
 @pytest.mark.parametrize("lost", ["drop table raw.orders", "delete from raw.orders"])
-def test_a_table_that_lost_its_rows_is_read_from_the_start_although_its_state_is_there(
-    world: World, lost: str
-) -> None:
+def test_a_table_that_lost_its_rows_is_read_from_the_start_although_its_state_is_there(world: World, lost: str) -> None:
     events = stream("events", {"seen": text()}, cursor="seen")
     said = [order(1, "a"), state("orders", {"seen": "a"}), ["events", {"seen": "a"}], state("events", {"seen": "a"})]
     world.says([ORDERS, events], *said, status("orders", "COMPLETE"), status("events", "COMPLETE"))
