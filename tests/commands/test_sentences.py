@@ -4,7 +4,9 @@ import ast
 import contextlib
 import errno
 import importlib
+import json
 import re
+import socket
 import sqlite3
 import sys
 
@@ -91,6 +93,20 @@ def test_a_damaged_registry_or_warehouse_is_a_sentence_of_every_command_that_rea
     said = told(name, tmp_path / "new", BATON_HOME=str(home))
     assert said.startswith("error: ")
     assert "xpected" in said
+
+
+def test_a_postgres_that_does_not_answer_is_a_sentence_of_the_server(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (tmp_path / "dagster").mkdir()
+    server = {"hostname": "127.0.0.1", "port": port, "username": "d", "password": "hidden", "db_name": "d"}
+    storage = {"postgres": {"postgres_db": {"scheme": "postgresql+psycopg2", **server}}}
+    (tmp_path / "dagster" / "dagster.yaml").write_text(json.dumps({"storage": storage}))
+    said = told("serve", tmp_path / "new", BATON_HOME=str(tmp_path))
+    assert said.startswith("error: Expected the Postgres of Dagster's instance to answer, and it does not: ")
+    assert "dagster.yaml" in said
+    assert "hidden" not in said
 
 
 def test_settings_that_the_code_lacks_end_the_server_with_a_sentence_behind_its_log(tmp_path):

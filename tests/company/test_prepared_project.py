@@ -115,7 +115,9 @@ def test_a_manifest_that_was_cut_short_is_made_anew(tmp_path: Path, name: str, k
     shutil.copyfile(PROJECT / "profiles.yml", tmp_path / "own" / "profiles.yml")
     (tmp_path / "own" / "models" / "one.sql").write_text("select 1 as x")
     runner = DbtRunner(
-        project_dir=str(tmp_path / "own"), state_dir=str(tmp_path / "state"), warehouse_path=str(tmp_path / "one.duckdb")
+        project_dir=str(tmp_path / "own"),
+        state_dir=str(tmp_path / "state"),
+        warehouse_path=str(tmp_path / "one.duckdb"),
     )
     runner.ensure_manifest()
     file = tmp_path / "state" / name
