@@ -2,11 +2,28 @@
 
 import dagster as dg
 
+from resources.registry import CHALLENGER, ModelRegistry
 from resources.warehouse import Warehouse
-from steps.tables import ANOMALIES, CHAMPION, DECISIONS, DIAGNOSIS, PREDICTIONS, SHADOW_PREDICTIONS, WHY
+from steps.tables import ANOMALIES, CANDIDATE, CHAMPION, DECISIONS, DIAGNOSIS, PREDICTIONS, SHADOW_PREDICTIONS, WHY
 
 HISTORY = (CHAMPION, PREDICTIONS, SHADOW_PREDICTIONS, ANOMALIES, DIAGNOSIS, DECISIONS, WHY)
 """The tables that a run only adds to: what they held of former weeks it cannot make again."""
+
+
+def lost_models(warehouse: Warehouse, registry: ModelRegistry) -> str:
+    """Return in a sentence that the tables name a version and the registry holds none; empty: it is not so.
+
+    Raises:
+        RegistryError: the registry cannot be used.
+    """
+    if not _there(warehouse, CANDIDATE) or registry.by_alias(CHALLENGER) is not None:
+        return ""
+    newest = warehouse.read("select max(model_version) as newest from training.candidate")["newest"].iloc[0]
+    return (
+        f"note: training.candidate names versions up to {newest}, and the registry holds none: MLflow's database was "
+        f"lost. This run goes on, and trains version {newest + 1}; the former ones come back by `make restore "
+        "FROM=<folder>` alone."
+    )
 
 
 def lost_history(opened: dg.DagsterInstance, warehouse: Warehouse) -> str:

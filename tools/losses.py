@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+import multiprocessing
 import os
 import random
 import re
@@ -16,9 +17,9 @@ import shutil
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,11 @@ SAME_FOR_ALL = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]+|[0-9a-f]{32}|(?<=/compute_lo
 TREES = ("dbt/compiled/compiled", "dbt/project", "dbt/target/compiled", "dbt/target/run")
 """Folders of many files that are written together; those of one suffix are one kind."""
 
-VOLATILE = 25
-"""Characters of a digest are enough to tell columns apart."""
+BOOKKEEPING = r"_airbyte_.*|extracted_at|generation_id"
+"""Columns that say when and how often a row was read; a row that is read again has others."""
+
+MODELS = r"training|predictions|monitoring|marts\.(customers_at_risk|accuracy_over_time)"
+"""Tables that name a model's version, or are of its scores: another model has other rows there."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,10 @@ class Ended:
         return found[-1] if found and "Traceback (most recent call last)" not in self.said else ""
 
 
+Held = dict[str, dict[str, str]]
+"""What tables hold: by table and column, the number of rows and a digest of the values."""
+
+
 class Ground:
     """A home that every loss begins with, a backup of it, and what its tables hold after a run that lost nothing."""
 
@@ -91,49 +99,44 @@ class Ground:
         self.connections = folder / "source" / "connections.json"
 
     def prepare(self) -> None:
-        """Make the home by two runs and a check, back it up, and run once more beside it."""
-        _apart(lambda: write_sample(self.connections.parent))
-        write_connections(self.connections, self.connections.parent)
-        for module, now in (("run", BEFORE), ("run", ENDS), ("check", ENDS)):
-            made = self.command(module, self.home, now=now)
-            if made.code:
-                raise RuntimeError(f"Expected a home to begin with, and commands.{module} ended so: {made.said}")
-        made = self.command("backup", self.home, "--to", str(self.backup))
-        if made.code:
-            raise RuntimeError(f"Expected a backup to begin with, and it ended so: {made.said}")
+        """Make the home by runs on two Mondays and a check, if there is none yet, and back it up."""
+        steps = [("run", ENDS), ("check", ENDS)]
+        if not self.home.exists():
+            _apart(lambda: write_sample(self.connections.parent))
+            write_connections(self.connections, self.connections.parent)
+            steps.insert(0, ("run", BEFORE))
+        for module, now in steps:
+            _must(self.command(module, self.home, now=now), f"commands.{module}")
+        _must(self.command("backup", self.home, "--to", str(self.backup)), "commands.backup")
 
     def command(self, module: str, home: Path, *arguments: str, now: str = ENDS) -> Ended:
         """Run a command in a fork of this process, as its own program would begin."""
 
-        def run() -> int:
+        def run() -> None:
             settings = {"BATON_HOME": str(home), "BATON_NOW": now, "BATON_CONNECTIONS": str(self.connections)}
             os.environ.update({**settings, "BATON_COMPANY": "complete_journey", "BATON_WAIT_SECONDS": "5"})
             sys.argv = [module, *arguments]
-            return _as_a_program(module)
+            runpy.run_module(f"commands.{module}", run_name="__main__")
 
         return _forked(run)
 
-    def reference(self) -> dict[str, dict[str, str]]:
-        """Return what each table holds after one more run, by column; columns that every run writes anew are left out."""
+    def reference(self) -> Held:
+        """Return what each table holds by column, without the columns that a run with nothing to do writes anew."""
         kept = self.folder / "reference.json"
-        if kept.exists():
-            return dict(json.loads(kept.read_text(encoding="utf-8")))
-        found = []
-        for name in ("one", "other"):
-            home = self.copy(self.home, name)
-            ended = self.command("run", home)
-            if ended.code:
-                raise RuntimeError(
-                    f"Expected a second run of a whole home to do nothing, and it ended so: {ended.said}"
-                )
-            found.append(_apart(lambda home=home: contents(home)))
-        one, other = found
-        same = {
-            table: {column: digest for column, digest in columns.items() if other[table].get(column) == digest}
-            for table, columns in one.items()
-        }
-        kept.write_text(json.dumps(same), encoding="utf-8")
-        return same
+        if not kept.exists():
+            again = self.copy(self.home, "again")
+            _must(self.command("run", again), "a run with nothing to do")
+            one, other = (_apart(partial(contents, home)) for home in (self.home, again))
+            same = {
+                table: {
+                    column: digest
+                    for column, digest in columns.items()
+                    if other.get(table, {}).get(column) == digest and not re.fullmatch(BOOKKEEPING, column)
+                }
+                for table, columns in one.items()
+            }
+            kept.write_text(json.dumps(same), encoding="utf-8")
+        return dict(json.loads(kept.read_text(encoding="utf-8")))
 
     def copy(self, home: Path, name: str) -> Path:
         """Copy a home to a new folder of this name."""
@@ -143,57 +146,38 @@ class Ground:
         return target
 
 
-def _forked(work: Callable[[], int]) -> Ended:
+def _must(ended: Ended, what: str) -> None:
+    if ended.code:
+        raise RuntimeError(f"Expected {what} to go through, and it ended so: {ended.said[-3000:]}")
+
+
+def _forked(work: Callable[[], Any]) -> Ended:
     """Do something in a fork of this process, which itself must not open a warehouse: threads do not come along."""
     with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
-        child = os.fork()
-        if child == 0:
+
+        def speaking() -> None:
             os.dup2(said.fileno(), 1)
             os.dup2(said.fileno(), 2)
-            os._exit(work())
-        _, status = os.waitpid(child, 0)
+            work()
+
+        child = multiprocessing.get_context("fork").Process(target=speaking)
+        child.start()
+        child.join()
         said.seek(0)
-        return Ended(os.waitstatus_to_exitcode(status), said.read())
+        return Ended(child.exitcode or 0, said.read())
 
 
 def _apart(work: Callable[[], Any]) -> Any:
     """Return what a function returns that is called in a fork of this process; it must be what JSON can hold."""
-
-    def told() -> int:
-        try:
-            print(json.dumps(work()), flush=True)
-        except BaseException:
-            traceback.print_exc()
-            return 1
-        return 0
-
-    ended = _forked(told)
+    ended = _forked(lambda: print(json.dumps(work())))
     if ended.code:
         raise RuntimeError(ended.said)
     return json.loads(ended.said)
 
 
-def _as_a_program(module: str) -> int:
-    try:
-        runpy.run_module(f"commands.{module}", run_name="__main__", alter_sys=False)
-    except SystemExit as ended:
-        if isinstance(ended.code, str):
-            print(ended.code, file=sys.stderr)
-        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    # As the interpreter does at its end.
-    except BaseException:
-        traceback.print_exc()
-        return 1
-    else:
-        return 0
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-
-
-def contents(home: Path) -> dict[str, dict[str, str]]:
+def contents(home: Path) -> Held:
     """Return what each table of a home's warehouse holds: by column the number of rows, and a digest of the values."""
-    found: dict[str, dict[str, str]] = {}
+    found: Held = {}
     with open_duckdb(str(home / "warehouse.duckdb"), read_only=True) as connection:
         columns = connection.execute(
             "select table_schema, table_name, column_name from information_schema.columns order by all"
@@ -210,7 +194,7 @@ def losses(home: Path, seed: int = 0) -> list[Loss]:
     """Return every loss of a home: each table, and one file of each kind of files, which `seed` chooses."""
     chosen = random.Random(seed)
     found = []
-    for name, kind in _apart(lambda: tables(home)):
+    for name, kind in _apart(partial(tables, home)):
         found += [Loss("table", name, how) for how in (("dropped",) if kind == "VIEW" else ("dropped", "emptied"))]
     for kind, files in sorted(kinds(home).items()):
         file = home / chosen.choice(files)
@@ -287,20 +271,19 @@ def _restored(ground: Ground, home: Path, said: str) -> str:
     if ended.code and "move it away" in ended.sentence:
         home.rename(home.with_name(f"{home.name}.away"))
         ended = ground.command("restore", home, "--from", str(ground.backup))
-    return "" if ended.code == 0 else f"make restore: {ended.said[-600:]}"
+    return "" if ended.code == 0 else f"{said} But make restore: {ended.said[-600:]}"
 
 
-def _file_moved(ground: Ground, home: Path, said: str) -> str:
-    found = [Path(one.rstrip(",.:")) for one in re.findall(rf"{re.escape(str(home))}\S*", said)]
-    files = [one for one in found if one.is_file()]
+def _moved_away(_: Ground, home: Path, said: str) -> str:
+    """Move the file away that the sentence names, or the folder."""
+    if "move its folder dagster/ away" in said:
+        (home / "dagster").rename(home / "dagster.away")
+        return ""
+    named = [Path(one.rstrip(",.:")) for one in re.findall(rf"{re.escape(str(home))}\S*", said)]
+    files = [one for one in named if one.is_file()]
     if not files:
         return f"no file to move away is named: {said}"
     files[0].rename(files[0].with_name(f"{files[0].name}.away"))
-    return ""
-
-
-def _dagster_moved(ground: Ground, home: Path, said: str) -> str:
-    (home / "dagster").rename(home / "dagster.away")
     return ""
 
 
@@ -308,17 +291,16 @@ Follow = Callable[[Ground, Path, str], str]
 
 ADVICE: dict[str, Follow] = {
     "make restore FROM=": _restored,
-    "[Mm]ove the file away": _file_moved,
-    "move its folder dagster/ away": _dagster_moved,
+    r"[Mm]ove (the file|its folder \S+) away": _moved_away,
 }
 """What a sentence may advise, and how it is followed; each returns what went wrong."""
 
 
-def tried(ground: Ground, reference: dict[str, dict[str, str]], loss: Loss, name: str) -> Outcome:
+def tried(ground: Ground, reference: Held, loss: Loss, name: str) -> Outcome:
     """Lose one thing, run again, follow what is advised, and look at what came of it."""
     began = time.monotonic()
     home = ground.copy(ground.home, name)
-    _apart(lambda: lose(home, loss))
+    _apart(partial(lose, home, loss))
     damaged = ground.copy(home, f"{name}-damaged")
     ended = ground.command("run", home)
     healed, wrong = _looked_at(ground, reference, home, damaged, ended)
@@ -328,40 +310,40 @@ def tried(ground: Ground, reference: dict[str, dict[str, str]], loss: Loss, name
     return Outcome(loss, healed, wrong, time.monotonic() - began)
 
 
-def _looked_at(
-    ground: Ground, reference: dict[str, dict[str, str]], home: Path, damaged: Path, ended: Ended
-) -> tuple[str, str]:
+def _looked_at(ground: Ground, reference: Held, home: Path, damaged: Path, ended: Ended) -> tuple[str, str]:
+    """Return how a loss healed, and what went wrong; one of both is empty."""
+    note = re.search(r"^note: .*", ended.said, re.MULTILINE)
     if ended.code == 0:
         changed = differences(reference, home)
-        lost = "and are gone" in ended.said
-        if not changed or not lost:
-            return ("by the next run", "") if not changed else ("", f"in silence: {changed}")
+        if not changed:
+            return "by the next run", ""
+        anew = "registered as version" in ended.said and all(re.match(MODELS, table) for table in changed)
+        if anew and not note:
+            return "by the next run, with a model trained anew", ""
+        if not note:
+            return "", f"changed in silence: {changed}"
     elif not ended.sentence:
         return "", f"no sentence: {ended.said[-1500:]}"
-    said = " ".join(ended.sentence.split()) if ended.code else "note: " + ended.said.partition("note: ")[2][:600]
-    advised = [(words, follow) for words, follow in ADVICE.items() if re.search(words, said)]
+    said = " ".join((ended.sentence or (note.group() if note else "")).split())
+    advised = [follow for words, follow in ADVICE.items() if re.search(words, said)]
     if not advised:
         return "", f"no advice: {said}"
-    healed = []
-    for number, (words, follow) in enumerate(advised):
+    for number, follow in enumerate(advised):
+        # Each on a home of its own; sentences name files of the home that they are about.
         again = ground.copy(damaged, f"{home.name}-{number}")
-        # Sentences name files of the home that they are about.
         wrong = follow(ground, again, said.replace(str(home), str(again)))
-        if wrong:
-            return "", wrong
-        once_more = ground.command("run", again)
-        if once_more.code:
-            return "", f"{words} did not help: {said} AFTERWARDS: {once_more.said[-1500:]}"
+        once_more = ground.command("run", again) if not wrong else ended
+        if wrong or once_more.code:
+            return "", wrong or f"advice did not help: {said} Afterwards: {once_more.said[-1500:]}"
         changed = differences(reference, again)
         if changed and follow is _restored:
-            return "", f"{words} left: {changed}"
-        healed.append(words + (f" (other: {', '.join(sorted(changed))[:200]})" if changed else ""))
-    return f"by advice: {'; '.join(healed)} | {said[:300]}", ""
+            return "", f"the restored home is another one: {changed}"
+    return f"as advised: {said[:200]}", ""
 
 
-def differences(reference: dict[str, dict[str, str]], home: Path) -> dict[str, str]:
+def differences(reference: Held, home: Path) -> dict[str, str]:
     """Return by table what is other than in a home that nothing happened to."""
-    found = _apart(lambda: contents(home))
+    found = _apart(partial(contents, home))
     told = {}
     for table, columns in reference.items():
         if table not in found:

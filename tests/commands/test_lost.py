@@ -3,10 +3,11 @@
 import dagster as dg
 import pandas as pd
 import pytest
+from support.registered import fitted, log, registry_of
 
-from commands.lost import lost_history
+from commands.lost import lost_history, lost_models
 from resources.warehouse import DuckDBWarehouse
-from steps.tables import DECISIONS, WHY
+from steps.tables import CANDIDATE, DECISIONS, WHY
 
 
 @pytest.fixture
@@ -47,3 +48,14 @@ def test_of_a_warehouse_that_is_gone_every_table_is_named(instance, warehouse, t
 def test_a_first_run_has_lost_nothing(warehouse):
     with dg.DagsterInstance.ephemeral() as new:
         assert lost_history(new, warehouse) == ""
+
+
+def test_a_registry_that_lost_its_versions_is_named_and_a_whole_or_a_first_one_is_not(warehouse, tmp_path):
+    registry = registry_of(tmp_path)
+    assert lost_models(warehouse, registry) == ""
+    warehouse.replace_table(*CANDIDATE.path, pd.DataFrame({"model_version": [1, 2]}))
+    said = lost_models(warehouse, registry)
+    assert said.startswith("note: training.candidate names versions up to 2, and the registry holds none")
+    assert "trains version 3" in said
+    log(registry, fitted(1)[0])
+    assert lost_models(warehouse, registry) == ""
