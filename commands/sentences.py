@@ -108,7 +108,7 @@ def _of_database(error: BaseException) -> str:
     if type(below).__module__.startswith("psycopg"):
         return (
             f"Expected the Postgres of Dagster's instance to answer, and it does not: {first.rstrip('.')}. Look "
-            "whether it runs, and at its address and password in dagster.yaml (docs/deployment.md). Nothing was changed."
+            "whether it runs, and at its address and password in dagster.yaml (docs/deployment.md)."
         )
     if "full" in first:
         return f"The disk is full: {first}. Make room, and run again; nothing was half-written."

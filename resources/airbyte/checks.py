@@ -14,7 +14,6 @@ from resources.airbyte.snapshot import Change, OneTableError
 from resources.airbyte.workspace import EmbeddedAirbyteWorkspace
 from resources.company import company
 
-
 CATALOG_CHECK = "as_in_catalog"
 
 
