@@ -394,6 +394,9 @@ def main() -> None:
         if given.share:
             chosen = random.Random(given.seed).sample(chosen, min(given.share, len(chosen)))
         print(f"{len(chosen)} losses, seed {given.seed}", flush=True)
+        if given.list:
+            print(*chosen, sep="\n")
+            return
         failed = 0
         for one in outcomes(ground, chosen):
             failed += bool(one.wrong)
