@@ -231,6 +231,7 @@ class _Run:
             landing.prepare(connection)
             for stream in self.job.streams:
                 landing.check_columns(connection, stream, self.job.name)
+            landing.refuse_doubling(connection, self.job.name, self.job.streams)
             state = landing.saved_state(connection, self.job.name, self.job.streams)
         with private_folder(Path(self.job.warehouse_path).parent) as folder:
             self.buffers = {
@@ -355,6 +356,8 @@ class _Run:
             loads.append(Load(plan, buffer.close(), replace=not plan.incremental))
             if plan.incremental and buffer.state is not None:
                 states.append(State(name, "STREAM", buffer.state))
+            elif plan.incremental and not self.one_state_for_all:
+                states.append(State(name, landing.NO_STATE, None))
         if self.whole_state is not None and any(self.results[name].plan.incremental for name in names):
             states.append(self.whole_state)
             self.whole_state = None

@@ -222,6 +222,33 @@ def test_reset_reads_a_stream_from_the_start(world: World) -> None:
         world.workspace().reset("shop", "odors")
 
 
+@pytest.mark.parametrize("lost", ["drop table raw._airbyte_state", "delete from raw._airbyte_state"])
+def test_rows_without_a_key_whose_state_was_lost_are_not_read_twice_and_a_reset_heals(world: World, lost: str) -> None:
+    events = stream("events", {"seen": text()}, cursor="seen")
+    world.says(
+        [events, ORDERS], ["events", {"seen": "a"}], order(1, "a"), state("events", {"seen": "a"}),
+        state("orders", {"seen": "a"}), status("events", "COMPLETE"), status("orders", "COMPLETE"),
+    )  # fmt: skip
+    world.sync()
+    with duckdb.connect(world.warehouse) as connection:
+        connection.execute(lost)
+    with pytest.raises(AirbyteError, match=r"up to where raw.events was read, and it is lost.*reset shop events"):
+        world.sync()
+    world.workspace().reset("shop", "events")
+    world.sync()
+    assert world.rows("select seen from raw.events") == [("a",)]
+    assert orders(world) == [(1, "a", "-")], "rows with a key are read again, and are the same"
+
+
+def test_a_source_that_keeps_no_state_goes_on_appending(world: World) -> None:
+    world.says(
+        [stream("events", {"seen": text()}, cursor="seen")], ["events", {"seen": "a"}], status("events", "COMPLETE")
+    )
+    for _ in range(2):
+        world.sync()
+    assert world.rows("select seen from raw.events") == [("a",), ("a",)]
+
+
 @pytest.mark.parametrize("lost", ["drop table raw.orders", "delete from raw.orders"])
 def test_a_table_that_lost_its_rows_is_read_from_the_start_although_its_state_is_there(world: World, lost: str) -> None:
     events = stream("events", {"seen": text()}, cursor="seen")
