@@ -99,7 +99,7 @@ def refuse_doubling(connection: "duckdb.DuckDBPyConnection", name: str, streams:
     known = {stream for (stream,) in rows}
     for stream in streams:
         appended = stream.incremental and not stream.primary_key
-        if appended and not known & {stream.name, WHOLE_CONNECTION} and _has_rows(connection, stream):
+        if appended and not known & {stream.name, WHOLE_CONNECTION} and has_rows(connection, stream):
             raise AirbyteError(
                 f"Stream {stream.name}: expected a state that says up to where {SCHEMA}.{stream.table} was read, and "
                 "it is lost. Without a key of its rows, reading from the start would land each of them twice. If the "
@@ -115,7 +115,7 @@ def saved_state(connection: "duckdb.DuckDBPyConnection", name: str, streams: Seq
     A stream whose table is not there, or has no row, is read from the start, whatever its state says of rows that are
     gone.
     """
-    gone = {stream.name for stream in streams if stream.incremental and not _has_rows(connection, stream)}
+    gone = {stream.name for stream in streams if stream.incremental and not has_rows(connection, stream)}
     rows = connection.execute(
         f"select stream, kind, state from {_own(STATE_TABLE)} where connection = ? and state is not null", [name]
     ).fetchall()
@@ -263,7 +263,8 @@ def _has_state(connection: "duckdb.DuckDBPyConnection", name: str, stream: str) 
     )
 
 
-def _has_rows(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan) -> bool:
+def has_rows(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan) -> bool:
+    """Tell whether a stream's table is there with a row in it."""
     found = _columns(connection, stream) and connection.execute(f"select 1 from {stream.qualified} limit 1").fetchone()
     return bool(found)
 

@@ -13,7 +13,7 @@ import duckdb
 import pytest
 from airbyte_world import World, integer, state, status, stream, text, trace_error
 
-from resources.airbyte import AirbyteError, SyncFailedError
+from resources.airbyte import AirbyteError, Reporter, SyncFailedError
 
 ORDERS = stream("orders", {"id": integer(), "seen": text(), "what": text()}, key=["id"], cursor="seen")
 
@@ -238,6 +238,20 @@ def test_rows_without_a_key_whose_state_was_lost_are_not_read_twice_and_a_reset_
     world.sync()
     assert world.rows("select seen from raw.events") == [("a",)]
     assert orders(world) == [(1, "a", "-")], "rows with a key are read again, and are the same"
+
+
+def test_a_stream_that_is_reset_while_it_is_synced_does_not_lose_its_older_rows(world: World) -> None:
+    world.says([ORDERS], order(1, "a"), state("orders", {"seen": "a"}), status("orders", "COMPLETE"))
+    world.sync()
+    told = {"type": "LOG", "log": {"level": "INFO", "message": "in the midst of it"}}
+    world.says([ORDERS], order(2, "b"), state("orders", {"seen": "b"}), told, status("orders", "COMPLETE"))
+    resets = Reporter(log=lambda _level, said: world.workspace().reset("shop", "orders") if "midst" in said else None)
+    with pytest.raises(AirbyteError, match=r"raw.orders to hold the rows that this sync reads on from"):
+        world.workspace().sync_connection("shop", resets)
+    world.says([ORDERS], order(1, "a"), order(2, "b"), state("orders", {"seen": "b"}), status("orders", "COMPLETE"))
+    world.sync()
+    assert world.diary()[-1]["state"] == []
+    assert [key for key, *_ in orders(world)] == [1, 2]
 
 
 def test_a_source_that_keeps_no_state_goes_on_appending(world: World) -> None:
