@@ -397,8 +397,8 @@ class _Run:
                     if not landing.has_rows(connection, one):
                         raise AirbyteError(
                             f"Expected {SCHEMA}.{one.table} to hold the rows that this sync reads on from, but it was "
-                            f"reset, dropped or emptied meanwhile. Nothing more of {one.name} was kept: sync again, and "
-                            "it is read from the start."
+                            f"reset, dropped or emptied meanwhile. Nothing more of {one.name} was kept: sync again; "
+                            "it is then read from the start."
                         )
                 for name, rows in landing.emptied(connection, loads).items():
                     table = f"{SCHEMA}.{self.results[name].plan.table}"
