@@ -6,7 +6,7 @@ import textwrap
 import time
 from typing import TYPE_CHECKING, Any
 
-from commands.lost import lost_history, lost_models
+from commands.lost import lost_history, lost_models, lost_runs
 from commands.sentences import sentences
 from commands.session import embedded_only, execute, first_failure, instance, load_definitions, quiet
 from resources.company import Company, company
@@ -39,9 +39,10 @@ def main() -> None:
         if only_summary:
             summarise(resources["warehouse"], resources["registry"])
             return
+        runs = lost_runs(home())
         with instance() as opened:
             warehouse = resources["warehouse"]
-            for lost in (lost_history(opened, warehouse), lost_models(warehouse, resources["registry"])):
+            for lost in (runs, lost_history(opened, warehouse), lost_models(warehouse, resources["registry"])):
                 if lost:
                     print(lost, flush=True)
             result = execute(opened, definitions, EVERYTHING)
