@@ -35,8 +35,8 @@ def lost_runs(home: Path) -> str:
     if not gone:
         return ""
     return (
-        f"note: {', '.join(gone)} of {folder} held the history of {len(were)} run(s) and is gone. This run goes on, and "
-        "no table and no model is concerned; the history comes back by `make restore FROM=<folder>` alone."
+        f"note: {', '.join(gone)} of {folder} held the history of {len(were)} run(s) and is gone. This run goes on, "
+        "and no table and no model is concerned; the history comes back by `make restore FROM=<folder>` alone."
     )
 
 
