@@ -19,20 +19,20 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from resources.company import load
+from resources.company.choice import BUNDLED, folder_of
 from resources.profiles import ROOT
 from resources.warehouse import open_duckdb, quoted
 from tools.bundled import bundled_only
 from tools.sample import write_connections, write_sample
 
-BEFORE = "2017-10-30T08:00:00-04:00"
-"""The clock of the home's first run: what follows finds a champion, and weeks of history."""
-
-ENDS = "2018-01-01T09:30:00-05:00"
-"""The clock of all later runs."""
+WEEKS_BEFORE = timedelta(weeks=9)
+"""How long before the end of the recording the home's first run is: the next finds a champion, and weeks of history."""
 
 LIBRARIES = ("dagster_airbyte", "dagster_dbt", "dbt.cli.main", "duckdb", "matplotlib.figure", "mlflow.sklearn")
 LIBRARIES += ("pandas", "pandera.pandas", "pyarrow", "sklearn.ensemble", "sklearn.linear_model", "skops.io")
@@ -100,21 +100,23 @@ class Ground:
 
     def prepare(self) -> None:
         """Make the home by runs on two Mondays and a check, if there is none yet, and back it up."""
-        steps = [("run", ENDS), ("check", ENDS)]
+        steps = [("run", timedelta()), ("check", timedelta())]
         if not self.home.exists():
             _apart(lambda: write_sample(self.connections.parent))
             write_connections(self.connections, self.connections.parent)
-            steps.insert(0, ("run", BEFORE))
-        for module, now in steps:
-            _must(self.command(module, self.home, now=now), f"commands.{module}")
+            steps.insert(0, ("run", WEEKS_BEFORE))
+        for module, before in steps:
+            _must(self.command(module, self.home, before=before), f"commands.{module}")
         _must(self.command("backup", self.home, "--to", str(self.backup)), "commands.backup")
 
-    def command(self, module: str, home: Path, *arguments: str, now: str = ENDS) -> Ended:
-        """Run a command in a fork of this process, as its own program would begin."""
+    def command(self, module: str, home: Path, *arguments: str, before: timedelta = timedelta()) -> Ended:
+        """Run a command in a fork of this process, as its own program would begin, so long before the end."""
+        ends = load(folder_of(BUNDLED)).recording_ends
+        assert ends is not None, "what is bundled is a recording"
 
         def run() -> None:
-            settings = {"BATON_HOME": str(home), "BATON_NOW": now, "BATON_CONNECTIONS": str(self.connections)}
-            os.environ.update({**settings, "BATON_COMPANY": "complete_journey", "BATON_WAIT_SECONDS": "5"})
+            settings = {"BATON_HOME": str(home), "BATON_NOW": (ends - before).isoformat(), "BATON_COMPANY": BUNDLED}
+            os.environ.update({**settings, "BATON_CONNECTIONS": str(self.connections), "BATON_WAIT_SECONDS": "5"})
             sys.argv = [module, *arguments]
             runpy.run_module(f"commands.{module}", run_name="__main__")
 
