@@ -79,6 +79,10 @@ WHAT_TO_DO = {
     r"could not set lock": "Another program has the warehouse open: let it end or close it, and run again.",
     r"out of memory": "Raise BATON_DUCKDB_MEMORY, or lower `lines_at_once`.",
     r"no space left": "Make room on the disk, and run again.",
+    r"could not read enough bytes|corrupt|checksum": (
+        "The warehouse is damaged: move the home away and bring it back by `make restore FROM=<folder>`. Without a "
+        "backup move the warehouse's file away, and run `make run`."
+    ),
 }
 """By what the engine's text says: what a person can do about it."""
 

@@ -281,7 +281,7 @@ def _moved_away(_: Ground, home: Path, said: str) -> str:
     if "move its folder dagster/ away" in said:
         (home / "dagster").rename(home / "dagster.away")
         return ""
-    named = [Path(one.rstrip(",.:")) for one in re.findall(rf"{re.escape(str(home))}\S*", said)]
+    named = [Path(one.rstrip(',.:"')) for one in re.findall(rf"{re.escape(str(home))}\S*", said)]
     files = [one for one in named if one.is_file()]
     if not files:
         return f"no file to move away is named: {said}"
@@ -293,7 +293,7 @@ Follow = Callable[[Ground, Path, str], str]
 
 ADVICE: dict[str, Follow] = {
     "make restore FROM=": _restored,
-    r"[Mm]ove (the file|its folder \S+) away": _moved_away,
+    r"[Mm]ove (the file|the warehouse's file|its folder \S+) away": _moved_away,
 }
 """What a sentence may advise, and how it is followed; each returns what went wrong."""
 
