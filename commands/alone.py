@@ -19,8 +19,9 @@ import dagster as dg
 
 from resources.profiles import HomeError
 
-RUNS, UI = "runs.lock", "ui.lock"
-"""The files in a home that are locked while a command works in it, and while its web UI is there."""
+RUNS, UI, DRILLS = "runs.lock", "ui.lock", "drills.lock"
+"""The files in a home that are locked while a command works in it, while its web UI is there, and while a drill or a
+backtest records: those only read the tables, so a run need not wait for the hour that they may take."""
 
 HEARTBEAT = 120.0
 """Seconds after a daemon's last sign of life until it counts as gone."""
@@ -34,9 +35,9 @@ Say = Callable[[str], None]
 
 
 @contextlib.contextmanager
-def alone(home: Path, say: Say = print) -> Iterator[None]:
-    """Hold the home for one command; wait while another one does."""
-    with (home / RUNS).open("a+", encoding="utf-8") as file:
+def alone(home: Path, say: Say = print, lock: str = RUNS) -> Iterator[None]:
+    """Hold the home, or what `lock` stands for, for one command; wait while another one does."""
+    with (home / lock).open("a+", encoding="utf-8") as file:
         if not _taken(file):
             say(f"waiting for {_told(file)}, which works in {home}, to end (Ctrl-C to give up)")
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -17,10 +17,12 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from assets.problem.backtest import FAULT_COLUMN, compared
+from commands.alone import DRILLS, alone
 from commands.drill import ground
 from commands.sentences import sentences
 from commands.session import instance, quiet
 from drills.faults import Expected, Fault, known, lacking
+from resources.folders import make_private
 from resources.profiles import home, resources_for, stay_embedded
 from steps.errors import StepRefusedError
 from steps.problem import problem
@@ -63,7 +65,7 @@ def main() -> None:
         chosen = faults_of(given)
     quiet()
     began = time.monotonic()
-    with sentences():
+    with sentences(), alone(make_private(home()), lock=DRILLS):
         # Recorded once, here; the processes read it.
         ground().recording(_nothing())
         # The longest first, so that no process ends alone with it.
@@ -283,8 +285,8 @@ def _stored(table: "pd.DataFrame", weeks: "pd.DataFrame") -> str:
     plot = backtest_plot(weeks)
     (folder / "backtest.png").write_bytes(plot)
     rows = table.assign(run_on=str(date.today()))
-    resources_for()["warehouse"].replace_table("monitoring", "backtest", rows)
     with instance() as opened:
+        resources_for()["warehouse"].replace_table("monitoring", "backtest", rows)
         opened.report_runless_asset_event(compared(rows, plot, verdicts(table)))
     return (
         f"\nplot: {folder / 'backtest.png'}; weeks: {folder / 'weeks.csv'}; table: monitoring.backtest, also on the "

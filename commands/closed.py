@@ -6,6 +6,7 @@ import sys
 from datetime import date, timedelta
 
 from commands.sentences import sentences
+from commands.session import alone_in_home, quiet
 from resources.profiles import resources_for
 from steps.closed_days import say_closed, take_back
 
@@ -24,7 +25,8 @@ def main() -> None:
     if last < first:
         sys.exit(f"error: TO must not be before DAY ({first}); it is {last}.")
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    with sentences():
+    quiet()
+    with sentences(), alone_in_home():
         resources = resources_for()
         if given.back:
             done = take_back(resources["warehouse"], days)

@@ -16,11 +16,13 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from commands.alone import DRILLS, alone
 from commands.dates import iso_date
 from commands.sentences import sentences
 from commands.session import quiet
 from drills.faults import Fault, known, lacking, read_faults
 from resources.company import CompanyError
+from resources.folders import make_private
 from resources.profiles import home, resources_for, stay_embedded
 from resources.sandbox import Sandbox, SandboxError
 from steps.monitored_tables import monitored_tables, take_census
@@ -63,7 +65,8 @@ def main() -> None:
     quiet()
     with sentences():
         try:
-            scores, broken = run([*chosen], faults, start, weeks)
+            with alone(make_private(home()), lock=DRILLS):
+                scores, broken = run([*chosen], faults, start, weeks)
         except (ValueError, SandboxError) as error:
             # Expected: a FROM that cannot be, a description that does not fit the tables.
             sys.exit(f"error: {error}")

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from commands.sentences import sentences
+from commands.session import alone_in_home, quiet
 from resources.profiles import resources_for
 from steps.champions import make_champion
 from steps.publishing import keep_published
@@ -16,7 +17,8 @@ def main() -> None:
     text = arguments.parse_args().version
     if not text.isdigit():
         sys.exit(f"error: VERSION must be the number of a registered version, such as 3; it is {text!r}.")
-    with sentences():
+    quiet()
+    with sentences(), alone_in_home():
         resources = resources_for()
         registry, warehouse = resources["registry"], resources["warehouse"]
         version = registry.version(int(text))

@@ -6,7 +6,7 @@ import textwrap
 import time
 from typing import TYPE_CHECKING, Any
 
-from commands.lost import lost_history
+from commands.lost import lost_history, lost_models, lost_runs
 from commands.sentences import sentences
 from commands.session import embedded_only, execute, first_failure, instance, load_definitions, quiet
 from resources.company import Company, company
@@ -39,10 +39,12 @@ def main() -> None:
         if only_summary:
             summarise(resources["warehouse"], resources["registry"])
             return
+        runs = lost_runs(home())
         with instance() as opened:
-            lost = lost_history(opened, resources["warehouse"])
-            if lost:
-                print(lost, flush=True)
+            warehouse = resources["warehouse"]
+            for lost in (runs, lost_history(opened, warehouse), lost_models(warehouse, resources["registry"])):
+                if lost:
+                    print(lost, flush=True)
             result = execute(opened, definitions, EVERYTHING)
         if not result.success:
             sys.exit(

@@ -103,7 +103,13 @@ def _of_home(error: OSError) -> bool:
 
 def _of_database(error: BaseException) -> str:
     """Return what helps where SQLite itself fails: Dagster keeps runs and events in it, MLflow its registry."""
-    first = str(getattr(error, "orig", None) or error).splitlines()[0]
+    below = getattr(error, "orig", None)
+    first = str(below or error).splitlines()[0]
+    if type(below).__module__.startswith("psycopg"):
+        return (
+            f"Expected the Postgres of Dagster's instance to answer, and it does not: {first.rstrip('.')}. Look "
+            "whether it runs, and at its address and password in dagster.yaml (docs/deployment.md)."
+        )
     if "full" in first:
         return f"The disk is full: {first}. Make room, and run again; nothing was half-written."
     if "readonly" in first or "unable to open" in first:

@@ -6,6 +6,7 @@ the code, so they are failed when the server answers and the daemon has had time
 """
 
 import argparse
+import importlib
 import os
 import signal
 import subprocess
@@ -16,8 +17,9 @@ from collections.abc import Callable
 import dagster as dg
 
 from commands.alone import UNFINISHED
+from commands.sentences import sentences
 from commands.session import reap
-from resources.profiles import ROOT
+from resources.profiles import ROOT, SettingError
 
 NOTICED_AFTER = 10.0
 """Seconds from the server's first answer until daemon and webserver have found it again (they look each second)."""
@@ -31,7 +33,7 @@ def main() -> None:
     given = arguments.parse_args()
     dagster = os.path.join(os.path.dirname(sys.executable), "dagster")
     address = ["--host", given.host, "--port", str(given.port)]
-    with dg.DagsterInstance.get() as instance:
+    with sentences(), _instance() as instance:
         left = unfinished(instance)
         # Heeded before it starts: a script's background job is started with SIGINT ignored, which would be inherited,
         # and Dagster treats SIGTERM as it finds SIGINT.
@@ -46,7 +48,26 @@ def main() -> None:
             time.sleep(NOTICED_AFTER)
             for run_id in reap(instance, without_daemon=True, only=left):
                 print(f"run {run_id} was left unfinished by a killed process and is marked failed", flush=True)
-    sys.exit(server.wait())
+        ended = server.wait()
+        if ended > 0:
+            # What is wrong with the code or its settings is a sentence here, behind the server's own log.
+            importlib.import_module("definitions")
+    sys.exit(ended)
+
+
+def _instance() -> dg.DagsterInstance:
+    """Open the instance of DAGSTER_HOME.
+
+    Raises:
+        SettingError: there is none, or its configuration cannot be read.
+    """
+    try:
+        return dg.DagsterInstance.get()
+    except dg.DagsterError as error:
+        raise SettingError(
+            "Expected DAGSTER_HOME to name the folder of the instance that webserver and daemon share, with its "
+            f"dagster.yaml, and it cannot be used: {' '.join(str(error).split())[:300]} docs/deployment.md says which."
+        ) from error
 
 
 def unfinished(instance: dg.DagsterInstance) -> set[str]:

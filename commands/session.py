@@ -111,6 +111,17 @@ def instance(*, answering: bool = True, sole: bool = True) -> Iterator[dg.Dagste
         yield opened
 
 
+@contextlib.contextmanager
+def alone_in_home() -> Iterator[None]:
+    """Let nothing else write to the home meanwhile, for what changes it without a run; see `instance`.
+
+    In production there is none to hold: each table changes in one statement, and the queue is the instance's own.
+    """
+    embedded = (os.environ.get("BATON_PROFILE") or "embedded") == "embedded"
+    with instance(answering=False) if embedded else contextlib.nullcontext():
+        yield
+
+
 def prepare_home(*, answering: bool = True) -> Path:
     """Claim the home, write the instance's configuration to its `dagster`; return that and set DAGSTER_HOME."""
     claimed = claim_home(answering=answering)

@@ -29,7 +29,8 @@ NOTE = "backup.json"
 """The file in a backup that says what it holds."""
 
 MADE_ANEW = frozenset(
-    {"dbt", "dbt-production", "local_copy.duckdb", "drill", "scale", "coverage", "runs.lock", "ui.lock", NOTE}
+    {"dbt", "dbt-production", "local_copy.duckdb", "drill", "scale", "coverage"}
+    | {"runs.lock", "ui.lock", "drills.lock", NOTE}
 )
 """What of a home is no state: the next run makes it again."""
 

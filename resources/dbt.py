@@ -79,6 +79,10 @@ WHAT_TO_DO = {
     r"could not set lock": "Another program has the warehouse open: let it end or close it, and run again.",
     r"out of memory": "Raise BATON_DUCKDB_MEMORY, or lower `lines_at_once`.",
     r"no space left": "Make room on the disk, and run again.",
+    r"could not read enough bytes|corrupt|checksum": (
+        "The warehouse is damaged: move the home away and bring it back by `make restore FROM=<folder>`. Without a "
+        "backup move the warehouse's file away, and run `make run`."
+    ),
 }
 """By what the engine's text says: what a person can do about it."""
 
@@ -153,13 +157,13 @@ class DbtRunner(dg.ConfigurableResource[None]):
         state = make_private(Path(self.state_dir))
         stamp = state / "manifest.sha256"
         digest = self.digest()
-        if self.manifest_path.exists() and stamp.exists() and stamp.read_text() == digest:
+        if _is_made(self.manifest_path, stamp, digest):
             return self.manifest_path
         with (state / "parse.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (self.manifest_path.exists() and stamp.exists() and stamp.read_text() == digest):
+            if not _is_made(self.manifest_path, stamp, digest):
                 self.invoke(["parse"])
-                stamp.write_text(digest)
+                stamp.write_text(_stamp(self.manifest_path, digest))
         return self.manifest_path
 
     def ensure_compiled(self) -> Path:
@@ -175,14 +179,14 @@ class DbtRunner(dg.ConfigurableResource[None]):
         state = make_private(Path(self.state_dir))
         target = state / "compiled"
         manifest, stamp, digest = target / "manifest.json", state / "compiled.sha256", self.digest()
-        if manifest.exists() and stamp.exists() and stamp.read_text() == digest:
+        if _is_made(manifest, stamp, digest):
             return manifest
         with (state / "parse.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (manifest.exists() and stamp.exists() and stamp.read_text() == digest):
+            if not _is_made(manifest, stamp, digest):
                 compiled = ["compile", "--full-refresh", "--no-populate-cache", "--select", "resource_type:model"]
                 self.invoke(compiled, {"BATON_WAREHOUSE": ":memory:", "BATON_DBT_TARGET": EMBEDDED}, target=target)
-                stamp.write_text(digest)
+                stamp.write_text(_stamp(manifest, digest))
         return manifest
 
     def invoke(
@@ -273,6 +277,15 @@ class DbtRunner(dg.ConfigurableResource[None]):
                 digest.update(str(file.relative_to(root)).encode())
                 digest.update(file.read_bytes())
         return digest.hexdigest()
+
+
+def _stamp(manifest: Path, digest: str) -> str:
+    """Return what says that a manifest was made of a project's files (`digest`), and is whole."""
+    return f"{digest} {hashlib.sha256(manifest.read_bytes()).hexdigest()}"
+
+
+def _is_made(manifest: Path, stamp: Path, digest: str) -> bool:
+    return manifest.is_file() and stamp.is_file() and stamp.read_text() == _stamp(manifest, digest)
 
 
 def _release_duckdb() -> None:

@@ -105,19 +105,29 @@ def _folder(name: str) -> str:
 
 
 def owner_of(folder: Path) -> str | None:
-    """Return the company whose state a home holds; None: nobody's yet."""
+    """Return the company whose state a home holds; None: nobody's yet.
+
+    Where its mark was lost, the models that were prepared in it tell.
+    """
     marked = _mark(folder)
     if marked:
         return marked[0]
-    return BUNDLED if any((folder / name).exists() for name in STATE) else None
+    if not any((folder / name).exists() for name in STATE):
+        return None
+    staged = sorted(one.name for one in (folder / "dbt" / "project" / "models" / "staging").glob("*/"))
+    return staged[0] if len(staged) == 1 else BUNDLED
 
 
 def _mark(folder: Path) -> list[str]:
-    """Return the lines of a home's mark: the company, and the question that its tables answer; none: not marked."""
+    """Return the lines of a home's mark: the company, and the question that its tables answer.
+
+    None: it is not marked, or the mark was cut short.
+    """
     try:
-        return (folder / MARK).read_text(encoding="utf-8").split("\n")[:2]
+        text = (folder / MARK).read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
+    return text.split("\n")[:2] if text.endswith("\n") else []
 
 
 def claim_home(*, answering: bool = True) -> Path:

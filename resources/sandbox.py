@@ -27,6 +27,7 @@ from resources.ingestions import rows_as_of
 from resources.tables.forms import forms_of
 from resources.tables.times import stored_time
 from resources.warehouse import WarehouseBusyError, WarehouseError, quoted
+from resources.warehouse.duckdb import unreadable
 
 if TYPE_CHECKING:
     import duckdb
@@ -235,10 +236,7 @@ class Sandbox:
             except duckdb.Error as error:
                 busy = "lock" in str(error).lower() or "conflict" in str(error).lower()
                 if not busy:
-                    raise WarehouseError(
-                        f"Expected a DuckDB warehouse at {self.warehouse_path}, but it cannot be opened: "
-                        f"{str(error).splitlines()[0]}"
-                    ) from error
+                    raise WarehouseError(unreadable(self.warehouse_path, error)) from error
                 if time.monotonic() > deadline:
                     raise WarehouseBusyError(
                         f"Expected to read the warehouse {self.warehouse_path} within {self.wait_seconds:.0f} s, but "

@@ -299,7 +299,8 @@ def record(warehouse: Warehouse, result: "TrainingResult", version: ModelVersion
 def _judged_before(registry: ModelRegistry, fingerprint: str, log: Callable[[str], None]) -> ModelVersion | None:
     """Return the version of exactly these data and recipe if its verdicts still hold, and its files are there.
 
-    They do for the champion itself, and for a version that was held against the present champion by these gates.
+    They do for the champion itself, and for a version that was held against the present champion by these gates. Where
+    the champion's own files are lost nothing can be held against it: another has to take its place.
     """
     version = registry.by_fingerprint(fingerprint)
     lost = registry.lost(version) if version else ""
@@ -309,6 +310,9 @@ def _judged_before(registry: ModelRegistry, fingerprint: str, log: Callable[[str
     serving = registry.by_alias(CHAMPION_ALIAS)
     if version is None or version == serving:
         return version
+    if serving is not None and (gone := registry.lost(serving)):
+        log(f"trained once more, to take the champion's place: {gone}")
+        return None
     evidence = registry.evidence(version)
     same_rival = evidence.get("judged_against") == (serving.version if serving else None)
     return version if same_rival and [gate["name"] for gate in evidence["gates"]] == list(GATES) else None

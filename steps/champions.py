@@ -65,6 +65,10 @@ def promote_challenger(
         obstacle = "it has not scored a cutoff as a shadow yet; the next weekly scoring does that"
     if before == challenger and _last_recorded(warehouse) == challenger.version:
         return f"version {challenger.version} is the champion already"
+    if before is not None and (obstacle or before != challenger) and _last_recorded(warehouse) != before.version:
+        # The record was lost with the table, or by a kill behind the alias. A way back needs it.
+        again = "recorded again: it serves, and its record was lost"
+        record_promotion(warehouse, before, None, reason=again, at=datetime.now(UTC), run_id=run_id)
     if obstacle:
         return f"version {challenger.version} is not promoted: {obstacle}"
     make_champion(registry, warehouse, challenger, reason=reason, run_id=run_id)

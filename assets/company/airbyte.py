@@ -33,5 +33,5 @@ def _synced(workspace: AirbyteWorkspace, translator: RawTranslator, identity: st
 
 
 def airbyte_checks(workspace: AirbyteWorkspace) -> list[dg.AssetChecksDefinition]:
-    """Return the checks that a server still offers what the graph was made of; none where there is no server."""
+    """Return the checks that the source still offers what the graph was made of."""
     return snapshot_checks(workspace)

@@ -9,6 +9,7 @@ import sys
 
 from resources.airbyte.protocol import AirbyteError
 from resources.airbyte.workspace import EmbeddedAirbyteWorkspace
+from resources.dbt import DbtError
 from resources.profiles import resources_for
 from resources.warehouse import WarehouseError
 
@@ -24,20 +25,26 @@ def main() -> int:
     reset.add_argument("connection")
     reset.add_argument("stream")
     options = parser.parse_args()
-    workspace = resources_for()["airbyte"]
-    if not isinstance(workspace, EmbeddedAirbyteWorkspace):
-        sys.stderr.write(
-            "Expected a profile whose connectors run here; this one syncs on an Airbyte server. Refresh its schema or "
-            "clear a stream in Airbyte, then run `python -m commands.airbyte`.\n"
-        )
-        return 1
     try:
+        workspace = resources_for()["airbyte"]
+        if not isinstance(workspace, EmbeddedAirbyteWorkspace):
+            raise AirbyteError(
+                "Expected a profile whose connectors run here; this one syncs on an Airbyte server. Refresh its schema "
+                "or clear a stream in Airbyte, then run `python -m commands.airbyte`."
+            )
         if options.tool == "discover":
             return _discover(workspace, options.connection, dry_run=options.dry_run)
         workspace.reset(options.connection, options.stream)
         sys.stdout.write(f"{options.connection} will read {options.stream} from the start at its next sync\n")
-    except (AirbyteError, WarehouseError) as error:
+    # Values are those of the environment and of the company's file.
+    except (AirbyteError, WarehouseError, DbtError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(
+            f"Expected to read and write the files of the home and of the project, and it cannot be: {error}. Give "
+            "this user the right to, or name another home: export BATON_HOME=<folder>.\n"
+        )
         return 1
     return 0
 

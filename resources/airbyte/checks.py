@@ -1,25 +1,64 @@
-"""The check that a server still offers what the graph was made of."""
+"""The check that a source still offers what the graph was made of: an Airbyte server, or a connector that runs here."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import dagster as dg
 from dagster_airbyte import AirbyteWorkspace
 
 from resources.airbyte.answers import AirbyteGoneError
 from resources.airbyte.protocol import AirbyteError
-from resources.airbyte.raw import names_of_steps, raw_key
+from resources.airbyte.raw import PlannedConnection, names_of_steps, raw_key
 from resources.airbyte.server import SNAPSHOT_CHECK, RemoteAirbyteWorkspace
-from resources.airbyte.snapshot import Change, OneTableError, ServerConnection
+from resources.airbyte.snapshot import Change, OneTableError
+from resources.airbyte.workspace import EmbeddedAirbyteWorkspace
 from resources.company import company
+
+CATALOG_CHECK = "as_in_catalog"
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What a check compares with: its name and description, whether it blocks, what helps where something is gone."""
+
+    check: str
+    description: str
+    blocking: bool
+    helps: str = ""
+
+    @property
+    def as_it_was(self) -> str:
+        """What the check says where nothing is gone."""
+        return f"As in the {self.check.removeprefix('as_in_')}."
+
+
+SNAPSHOT = _Kept(
+    SNAPSHOT_CHECK,
+    "Airbyte still syncs this stream, with the columns, types and key of the snapshot.",
+    # dbt would fail on a column that is gone, and silently cast one that has another type.
+    blocking=True,
+)
+CATALOG = _Kept(
+    CATALOG_CHECK,
+    "The source still offers this stream, with the columns, types and key of the committed catalog.",
+    # The table keeps its columns, and the sync itself refuses what does not fit them.
+    blocking=False,
+    helps="If that is right: `.venv/bin/python -m resources.airbyte discover {name}`, and commit the catalog.",
+)
 
 
 def snapshot_checks(workspace: AirbyteWorkspace) -> list[dg.AssetChecksDefinition]:
-    """Return a check of each raw asset against the snapshot; none where there is no server to differ from it."""
-    if not isinstance(workspace, RemoteAirbyteWorkspace):
+    """Return a check of each raw asset: against the snapshot of a server, or against a connector's committed catalog.
+
+    Raises:
+        AirbyteError: a stream cannot be landed.
+    """
+    if not isinstance(workspace, RemoteAirbyteWorkspace | EmbeddedAirbyteWorkspace):
         return []
-    connections = workspace.connections()
+    kept = SNAPSHOT if isinstance(workspace, RemoteAirbyteWorkspace) else CATALOG
+    connections: Mapping[str, PlannedConnection] = workspace.connections()
     steps = names_of_steps(connections)
-    return [_checks(connection, f"{SNAPSHOT_CHECK}_{steps[name]}") for name, connection in connections.items()]
+    return [_checks(connection, f"{kept.check}_{steps[name]}", kept) for name, connection in connections.items()]
 
 
 def hold_for_snapshot(workspace: AirbyteWorkspace) -> None:
@@ -46,18 +85,17 @@ def hold_for_snapshot(workspace: AirbyteWorkspace) -> None:
         raise dg.Failure(f"Nothing was built. {' '.join(broken)}", allow_retries=False)
 
 
-def _checks(connection: ServerConnection, step: str) -> dg.AssetChecksDefinition:
-    keys = {raw_key(connection.table(stream.name)): stream.name for stream in connection.streams}
+def _checks(connection: PlannedConnection, step: str, kept: _Kept) -> dg.AssetChecksDefinition:
+    keys = {raw_key(plan.table): plan.name for plan in connection.plans()}
 
     @dg.multi_asset_check(
         name=step,
         specs=[
             dg.AssetCheckSpec(
-                SNAPSHOT_CHECK,
+                kept.check,
                 asset=key,
-                # dbt would fail on a column that is gone, and silently cast one that has another type.
-                blocking=True,
-                description="Airbyte still syncs this stream, with the columns, types and key of the snapshot.",
+                blocking=kept.blocking,
+                description=kept.description,
                 metadata={"owner": company().owners.raw},
             )
             for key in keys
@@ -66,38 +104,43 @@ def _checks(connection: ServerConnection, step: str) -> dg.AssetChecksDefinition
         required_resource_keys={"airbyte"},
     )
     def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        workspace: RemoteAirbyteWorkspace = context.resources.airbyte
+        workspace: RemoteAirbyteWorkspace | EmbeddedAirbyteWorkspace = context.resources.airbyte
         selected = {key.asset_key for key in context.selected_asset_check_keys}
         try:
             found = workspace.changes(connection.name)
         except (AirbyteGoneError, OneTableError) as error:
             # Airbyte was asked and answered: what the graph reads is not there any more.
             for key in selected:
-                yield _result(key, False, dg.AssetCheckSeverity.ERROR, str(error), [])
+                yield _result(kept, key, False, dg.AssetCheckSeverity.ERROR, str(error), [])
             return
         except AirbyteError as error:
             # A check that raises fails the run; what could not be compared is no reason to stop what landed well.
             for key in selected:
-                yield _result(key, False, dg.AssetCheckSeverity.WARN, f"Could not be compared. {error}", [])
+                yield _result(kept, key, False, dg.AssetCheckSeverity.WARN, f"Could not be compared. {error}", [])
             return
         for key, stream in keys.items():
             if key in selected:
                 mine = [one for one in found if one.stream in ("", stream)]
                 breaking = " ".join(one.sentence for one in mine if one.breaking)
-                text = breaking or "As in the snapshot."
-                yield _result(key, not breaking, dg.AssetCheckSeverity.ERROR, text, mine)
+                text = f"{breaking} {kept.helps.format(name=connection.name)}".strip() if breaking else kept.as_it_was
+                yield _result(kept, key, not breaking, dg.AssetCheckSeverity.ERROR, text, mine)
 
     return checks
 
 
 def _result(
-    key: dg.AssetKey, passed: bool, severity: dg.AssetCheckSeverity, description: str, found: list[Change]
+    kept: _Kept,
+    key: dg.AssetKey,
+    passed: bool,
+    severity: dg.AssetCheckSeverity,
+    description: str,
+    found: list[Change],
 ) -> dg.AssetCheckResult:
     new = [one.sentence for one in found if not one.breaking]
     metadata: Mapping[str, str] = {"new": " ".join(new)} if new else {}
     return dg.AssetCheckResult(
         asset_key=key,
-        check_name=SNAPSHOT_CHECK,
+        check_name=kept.check,
         passed=passed,
         severity=severity,
         description=description,

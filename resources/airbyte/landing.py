@@ -42,6 +42,10 @@ class Landed:
     staged: Staged
 
 
+NO_STATE = "NONE"
+"""The kind of a stream's state where its source has none: its rows were read, and nothing says up to where."""
+
+
 @dataclass(frozen=True)
 class State:
     """A state to keep: of one stream, or of the whole connection (`stream` empty) for GLOBAL and LEGACY sources."""
@@ -85,12 +89,33 @@ def check_columns(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan, c
     return [column for column in stream.columns if column.casefold() not in have]
 
 
+def refuse_doubling(connection: "duckdb.DuckDBPyConnection", name: str, streams: Sequence[StreamPlan]) -> None:
+    """Refuse to read a stream from the start whose rows would be there twice: its state was lost, and it has no key.
+
+    Raises:
+        AirbyteError: there is such a stream.
+    """
+    rows = connection.execute(f"select stream from {_own(STATE_TABLE)} where connection = ?", [name]).fetchall()
+    known = {stream for (stream,) in rows}
+    for stream in streams:
+        appended = stream.incremental and not stream.primary_key
+        if appended and not known & {stream.name, WHOLE_CONNECTION} and has_rows(connection, stream):
+            raise AirbyteError(
+                f"Stream {stream.name}: expected a state that says up to where {SCHEMA}.{stream.table} was read, and "
+                "it is lost. Without a key of its rows, reading from the start would land each of them twice. If the "
+                f"source still has them all: `.venv/bin/python -m resources.airbyte reset {name} {stream.name}`, which "
+                "drops the table, and sync again. If not: `make restore FROM=<folder>`. Nothing was changed.",
+                "config_error",
+            )
+
+
 def saved_state(connection: "duckdb.DuckDBPyConnection", name: str, streams: Sequence[StreamPlan]) -> Any:
     """Return what to pass to the connector as its state: per stream, or whatever a source with one state left.
 
-    A stream whose table is not there is read from the start, whatever its state says of rows that are gone with it.
+    A stream whose table is not there, or has no row, is read from the start, whatever its state says of rows that are
+    gone.
     """
-    gone = {stream.name for stream in streams if stream.incremental and not _columns(connection, stream)}
+    gone = {stream.name for stream in streams if stream.incremental and not has_rows(connection, stream)}
     rows = connection.execute(
         f"select stream, kind, state from {_own(STATE_TABLE)} where connection = ? and state is not null", [name]
     ).fetchall()
@@ -142,7 +167,8 @@ def commit(
         for load, one in zip(loads, staged, strict=True):
             rows[load.stream.name] = _land(connection, name, load, one.table)
         for state in states:
-            _keep_state(connection, name, state.stream, state.kind, state.value, 0)
+            if state.kind != NO_STATE or not _has_state(connection, name, state.stream):
+                _keep_state(connection, name, state.stream, state.kind, state.value, 0)
     for one in staged:
         if one.table:
             connection.execute(f"drop table {one.table}")
@@ -227,6 +253,20 @@ def _columns(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan) -> dic
     except duckdb.CatalogException:
         return {}
     return dict(rows)
+
+
+def _has_state(connection: "duckdb.DuckDBPyConnection", name: str, stream: str) -> bool:
+    return bool(
+        connection.execute(
+            f"select 1 from {_own(STATE_TABLE)} where connection = ? and stream = ?", [name, stream]
+        ).fetchone()
+    )
+
+
+def has_rows(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan) -> bool:
+    """Tell whether a stream's table is there with a row in it."""
+    found = _columns(connection, stream) and connection.execute(f"select 1 from {stream.qualified} limit 1").fetchone()
+    return bool(found)
 
 
 def _next_generation(connection: "duckdb.DuckDBPyConnection", name: str, stream: StreamPlan) -> int:

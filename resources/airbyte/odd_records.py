@@ -29,13 +29,17 @@ NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 TIMED = re.compile(r"(\d{4}-\d{2}-\d{2})[T ](?!00:00(:00(\.0*)?)?(Z|[+-]00(:?00)?)?$).+")
 """A day with a time of day that is not midnight."""
 SURROGATE = re.compile("[\ud800-\udfff]")
-NULLED = ("NULLED", "DESTINATION_TYPECAST_ERROR")
+Change = tuple[str, ...]
+NULLED: Change = ("NULLED", "DESTINATION_TYPECAST_ERROR")
+NO_TRUTH: Change = (*NULLED, "boolean")
 TRUNCATED = ("TRUNCATED", "DESTINATION_FIELD_SIZE_LIMITATION")
 CUT = ("TRUNCATED", "DESTINATION_TYPECAST_ERROR")
 REPLACED = ("TRUNCATED", "DESTINATION_SERIALIZATION_ERROR")
-"""What was done to a value and why, in the protocol's words."""
+"""What was done to a value and why, in the protocol's words; a third word tells ours apart."""
 SENTENCES = {
     NULLED: "{count:,} new records have NaN or an infinity in {column}, which is no number; it landed as null",
+    NO_TRUTH: "{count:,} new records have a number in {column} that is neither 0 nor 1, and so no yes or no; it landed "
+    "as null",
     TRUNCATED: "{count:,} new records have a number in {column} that a double cannot hold; the nearest one landed",
     CUT: "{count:,} new records have a time of day in {column}, which holds days; the day landed",
     REPLACED: "{count:,} new records have half a character in {column}; it landed as \N{REPLACEMENT CHARACTER}",
@@ -56,7 +60,7 @@ class _Work:
     """Records of a stream that are put right."""
 
     stream: StreamPlan
-    changed: "Counter[tuple[str, tuple[str, str]]]" = field(default_factory=Counter)
+    changed: "Counter[tuple[str, Change]]" = field(default_factory=Counter)
     unfit: "Counter[str]" = field(default_factory=Counter)
     first: dict[str, tuple[Any, int]] = field(default_factory=dict)
 
@@ -92,9 +96,9 @@ class _Work:
             self.changed.update(changes.items())
         return json.dumps(message).encode() + b"\n"
 
-    def _put_right(self, data: dict[str, Any], place: int) -> dict[str, tuple[str, str]]:
+    def _put_right(self, data: dict[str, Any], place: int) -> dict[str, Change]:
         """Put the values of a record right where they stand; return what was done, by column."""
-        changes: dict[str, tuple[str, str]] = {}
+        changes: dict[str, Change] = {}
         if SCHEMALESS_COLUMN in self.stream.columns:
             data.update({column: _plain(value, column, changes) for column, value in data.items()})
             return changes
@@ -107,6 +111,10 @@ class _Work:
                 if not fits:
                     self.unfit[f"{kind} {column}"] += 1
                     self.first.setdefault(f"{kind} {column}", (value, place))
+            elif kind == "BOOLEAN" and isinstance(value, int | float):
+                data[column] = None if value not in (0, 1) else bool(value)
+                if value not in (0, 1):
+                    changes[column] = NO_TRUTH
             else:
                 data[column] = _plain(value, column, changes)
                 if kind == "DATE" and isinstance(value, str) and (timed := TIMED.fullmatch(value.strip())):
@@ -115,7 +123,7 @@ class _Work:
         return changes
 
     def _number(
-        self, value: Any, column: str, kind: str, changes: dict[str, tuple[str, str]]
+        self, value: Any, column: str, kind: str, changes: dict[str, Change]
     ) -> tuple[int | float | None, bool]:
         """Return a value as a number (None: it is not finite), and whether it is one that the column can hold."""
         if isinstance(value, str):
@@ -155,7 +163,7 @@ def _nearest(value: int) -> float:
         return math.inf
 
 
-def _plain(value: Any, column: str, changes: dict[str, tuple[str, str]]) -> Any:
+def _plain(value: Any, column: str, changes: dict[str, Change]) -> Any:
     """Return a value without what JSON cannot say, and note what was done to the column."""
     if isinstance(value, str) and SURROGATE.search(value):
         changes[column] = REPLACED

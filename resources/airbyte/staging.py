@@ -25,8 +25,8 @@ TOO_LARGE = "9007199254740992"
 """From 2^53 on a double does not hold every whole number."""
 
 
-FIRST_READ_AS = {"BIGINT": "DOUBLE", "DATE": "TIMESTAMP"}
-"""Wider types, which show what DuckDB would round or cut off without a word."""
+FIRST_READ_AS = {"BIGINT": "DOUBLE", "BOOLEAN": "VARCHAR", "DATE": "TIMESTAMP"}
+"""Wider types, which show what DuckDB would round, cut off or take for true without a word."""
 NO_JSON = r"(^|[:\[,])\s*-?(NaN|Infinity)"
 
 
@@ -107,6 +107,8 @@ def _fast_sql(stream: StreamPlan, file: Path, generation: int) -> str:
             checked[column] = f"case when {value} <> trunc({value}) or {odd} then error('odd') else {value}::bigint end"
         elif kind == "DOUBLE":
             checked[column] = f"case when {odd} then error('odd') else {value} end"
+        elif kind == "BOOLEAN":
+            checked[column] = f"case when {value} not in ('true', 'false') then error('odd') else {value}::boolean end"
         elif kind == "DATE":
             checked[column] = f"case when {value} <> {value}::date then error('odd') else {value}::date end"
         elif kind == "JSON":

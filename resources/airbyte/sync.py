@@ -221,6 +221,7 @@ class _Run:
     whole_state: State | None = None
     one_state_for_all: bool = False
     rejected: set[str] = field(default_factory=set)
+    read_on: set[str] = field(default_factory=set)
     committed_at: float = 0.0
     reported_at: float = 0.0
     started_at: float = 0.0
@@ -231,7 +232,11 @@ class _Run:
             landing.prepare(connection)
             for stream in self.job.streams:
                 landing.check_columns(connection, stream, self.job.name)
+            landing.refuse_doubling(connection, self.job.name, self.job.streams)
             state = landing.saved_state(connection, self.job.name, self.job.streams)
+            self.read_on = {
+                one.name for one in self.job.streams if one.incremental and landing.has_rows(connection, one)
+            }
         with private_folder(Path(self.job.warehouse_path).parent) as folder:
             self.buffers = {
                 stream.name: _Buffer(folder / f"{index}.jsonl") for index, stream in enumerate(self.job.streams)
@@ -355,6 +360,8 @@ class _Run:
             loads.append(Load(plan, buffer.close(), replace=not plan.incremental))
             if plan.incremental and buffer.state is not None:
                 states.append(State(name, "STREAM", buffer.state))
+            elif plan.incremental and not self.one_state_for_all:
+                states.append(State(name, landing.NO_STATE, None))
         if self.whole_state is not None and any(self.results[name].plan.incremental for name in names):
             states.append(self.whole_state)
             self.whole_state = None
@@ -365,6 +372,8 @@ class _Run:
         for name in names:
             result = self.results[name]
             result.rows, result.committed = landed[name].rows, True
+            if not result.rows:
+                self.read_on.discard(name)
             result.unlisted.update(landed[name].staged.unlisted)
             for note in landed[name].staged.notes:
                 self._log("WARN", note)
@@ -384,6 +393,13 @@ class _Run:
             with open_duckdb(self.job.warehouse_path, wait_seconds=self.job.wait_seconds) as connection:
                 # Parsing on two threads costs a third more CPU time, which the connector needs.
                 connection.execute("set threads = 1")
+                for one in (load.stream for load in loads if load.stream.name in self.read_on):
+                    if not landing.has_rows(connection, one):
+                        raise AirbyteError(
+                            f"Expected {SCHEMA}.{one.table} to hold the rows that this sync reads on from, but it was "
+                            f"reset, dropped or emptied meanwhile. Nothing more of {one.name} was kept: sync again; "
+                            "it is then read from the start."
+                        )
                 for name, rows in landing.emptied(connection, loads).items():
                     table = f"{SCHEMA}.{self.results[name].plan.table}"
                     self._log(

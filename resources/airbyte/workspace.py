@@ -120,6 +120,14 @@ class EmbeddedAirbyteWorkspace(RawWorkspace):
         connection = self._known(name)
         return catalog_changes(connection, catalog) if connection.catalog_file.exists() else []
 
+    def changes(self, name: str) -> list[Change]:
+        """Ask the source of a connection, and say how its catalog differs from the committed one.
+
+        Raises:
+            AirbyteError: there is no such connection, the source failed, or a stream of either cannot be landed.
+        """
+        return self.differences(name, self.asked(name)) if self._known(name).catalog_file.exists() else []
+
     def asked(self, name: str) -> dict[str, Any]:
         """Return the catalog that the source of a connection answers.
 

@@ -36,7 +36,7 @@ _PROBLEMS = _HERE.parent.parent / "ml_models" / "problems"
 _MADE_BY = (_HERE, _PROBLEMS / "question.py", _PROBLEMS / "lapse" / "features.py")
 """The code that writes into the project."""
 
-_LEFT_OUT = ("target", "logs", "dbt_packages", ".user.yml", "__pycache__")
+_LEFT_OUT = ("target", "logs", "dbt_packages", ".user.yml", "__pycache__", _STAMP)
 
 
 def variables(company: Company) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def prepare(company: Company, folder: Path, into: Path, project: Path = PROJECT,
         fcntl.flock(lock, fcntl.LOCK_EX)
         if made_of(into) != digest:
             _write(company, folder, into, project, dialect)
-            (into / _STAMP).write_text(digest)
+            (into / _STAMP).write_text(f"{digest} {_whole(into)}")
     return into
 
 
@@ -105,9 +105,18 @@ def _require_staging(company: Company, folder: Path) -> None:
 
 
 def made_of(project: Path) -> str:
-    """Return the digest of what a prepared project was made of; empty if there is none, or it is not whole."""
+    """Return the digest of what a prepared project was made of; empty if there is none, or it is not whole.
+
+    It is whole while its files are those that were written: none lost, cut short or edited.
+    """
     stamp = project / _STAMP
-    return stamp.read_text() if stamp.exists() else ""
+    digest, _, whole = (stamp.read_text() if stamp.exists() else "").partition(" ")
+    return digest if whole and whole == _whole(project) else ""
+
+
+def _whole(project: Path) -> str:
+    """Return a digest of all files of a prepared project but its stamp, and what dbt may leave beside them."""
+    return _digest(None, project)
 
 
 def _write(company: Company, folder: Path, into: Path, project: Path, dialect: Dialect) -> None:

@@ -73,7 +73,7 @@ def open_duckdb(
             break
         except duckdb.IOException as error:
             if "lock" not in str(error).lower():
-                raise WarehouseError(_unreadable(path, error)) from error
+                raise WarehouseError(unreadable(path, error)) from error
             if time.monotonic() > deadline:
                 raise WarehouseBusyError(
                     f"Expected to open the warehouse {path} within {wait_seconds:.0f} s, but another process holds it: "
@@ -92,7 +92,7 @@ def open_duckdb(
                 raise
             time.sleep(0.05)
         except duckdb.Error as error:
-            raise WarehouseError(_unreadable(path, error)) from error
+            raise WarehouseError(unreadable(path, error)) from error
     try:
         yield connection
     except duckdb.Error as error:
@@ -101,6 +101,8 @@ def open_duckdb(
                 f"The disk that holds {path} is full; the statement was rolled back and the previous tables are "
                 "intact. Free some space and run again."
             ) from error
+        if is_damage(error):
+            raise WarehouseError(unreadable(path, error)) from error
         raise
     finally:
         connection.close()
@@ -126,7 +128,23 @@ FULL = ("no space left", "disk quota", "file too large", "not enough space")
 """By what the text of an error tells that the disk, or what this user may fill of it, is full."""
 
 
-def _unreadable(path: str, error: Exception) -> str:
+DAMAGE = (
+    "could not read enough bytes",
+    "corrupt",
+    "checksum",
+    "failed to load metadata",
+    "database has been invalidated",
+)
+"""By what the text of an error tells that the file is cut short or overwritten, although it may open."""
+
+
+def is_damage(error: Exception) -> bool:
+    """Tell whether an error of DuckDB says that the file is damaged."""
+    return any(sign in str(error).lower() for sign in DAMAGE)
+
+
+def unreadable(path: str, error: Exception) -> str:
+    """Return in a sentence why a warehouse's file cannot be used, and what to do."""
     first = str(error).splitlines()[0]
     if any(sign in first.lower() for sign in FULL):
         return f"The disk that holds {path} is full: {first} Free some space and run again; nothing was changed."
@@ -139,7 +157,7 @@ def _unreadable(path: str, error: Exception) -> str:
             "FROM=<folder>`. Nothing was changed."
         )
     return (
-        f"Expected a DuckDB warehouse at {path}, but it cannot be opened: {first} If there is a backup, move the "
+        f"Expected a DuckDB warehouse at {path}, but it cannot be read: {first} If there is a backup, move the "
         "home away and bring it back by `make restore FROM=<folder>`. Without one, move the file away and run `make "
         "run` to build a new one: what people and judgements recorded in it (the ledger, past predictions) is lost."
     )

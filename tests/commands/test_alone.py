@@ -12,7 +12,9 @@ import pytest
 from dagster._daemon.types import DaemonHeartbeat
 from support.processes import end_group
 
-from commands.alone import hold_for_ui, wait_for_daemon
+from commands.alone import DRILLS, RUNS, alone, hold_for_ui, wait_for_daemon
+from commands.session import alone_in_home
+from resources.environment import variables
 from resources.profiles import ROOT, HomeError
 
 LONG_RUN = ROOT / "tests" / "sensors" / "long_run.py"
@@ -33,7 +35,7 @@ def begin(tmp_path):
 
     def start(*arguments):
         environment = {**os.environ, "BATON_HOME": str(tmp_path / "home"), "PYTHONUNBUFFERED": "1"}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "stdin": subprocess.PIPE, "text": True}
         command = [sys.executable, *map(str, arguments)]
         started.append(subprocess.Popen(command, env=environment, **pipes, start_new_session=True))
         return started[-1]
@@ -42,6 +44,7 @@ def begin(tmp_path):
     for process in started:
         end_group(process)
         process.stdout.close()
+        process.stdin.close()
 
 
 def test_a_second_command_waits_for_the_first_and_goes_on_when_it_ends_however_that_is(begin):
@@ -52,6 +55,44 @@ def test_a_second_command_waits_for_the_first_and_goes_on_when_it_ends_however_t
     assert f"`long_run` (process {first.pid}, since " in said
     first.send_signal(signal.SIGKILL)
     assert "working\n" in iter(second.stdout.readline, ""), "it did not go on"
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from commands.alone import alone
+with alone(Path(sys.argv[1]), lock=sys.argv[2]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "lock", "given"),
+    [
+        ("promote", RUNS, ["--version", "1"]),
+        ("closed", RUNS, ["--day", "2017-12-25"]),
+        ("rebuild", RUNS, ["--from", "2017-10-02"]),
+        ("upgrade", RUNS, []),
+        ("drill", DRILLS, ["--fault", "natural_year"]),
+        ("backtest", DRILLS, []),
+    ],
+)
+def test_whatever_writes_to_a_home_waits_for_who_works_in_it(begin, tmp_path, name, lock, given):
+    (tmp_path / "home").mkdir()
+    holder = begin("-c", HOLD, tmp_path / "home", lock)
+    assert holder.stdout.readline() == "held\n"
+    waits = begin("-m", f"commands.{name}", *given)
+    said = next((line for line in iter(waits.stdout.readline, "") if "waiting" in line), "nothing")
+    assert said.startswith(f"waiting for `-c` (process {holder.pid}, since ")
+    assert waits.poll() is None
+
+
+def test_in_production_there_is_no_home_to_hold(tmp_path):
+    (tmp_path / "home").mkdir()
+    settings = {"BATON_HOME": str(tmp_path / "home"), "BATON_PROFILE": "production"}
+    with alone(tmp_path / "home"), variables(settings), alone_in_home():
+        pass
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ import ast
 import contextlib
 import errno
 import importlib
+import json
 import re
+import socket
 import sqlite3
 import sys
 
@@ -30,21 +32,16 @@ COMMANDS = {
     "replay": [],
     "restore": ["--from", "{new}"],
     "run": [],
+    "serve": ["--port", "0"],
     "summary": ["--only-summary"],
     "ui": ["--port", "0"],
     "upgrade": [],
 }
 """Every command of the Makefile that stands on a home or a company, with arguments that it takes."""
 
-INSIDE = {"serve": "a server of production's own: its log is read by engineers"}
-
 
 def test_every_command_is_tried():
-    mains = {
-        file.stem
-        for file in (ROOT / "commands").glob("*.py")
-        if "def main(" in file.read_text() and file.stem not in INSIDE
-    }
+    mains = {file.stem for file in (ROOT / "commands").glob("*.py") if "def main(" in file.read_text()}
     assert mains == {name for name in COMMANDS if name != "summary"}
 
 
@@ -62,7 +59,14 @@ def told(name, new, **environment):
     arguments = [text.replace("{new}", str(new)) for text in COMMANDS[name]]
     main = importlib.import_module(f"commands.{'run' if name == 'summary' else name}").main
     with (
-        variables({"BATON_COMPANY": "complete_journey", **environment}),
+        # Of all commands `serve` alone is told its instance; the others make it known to what they start.
+        variables(
+            {
+                "BATON_COMPANY": "complete_journey",
+                "DAGSTER_HOME": f"{environment['BATON_HOME']}/dagster",
+                **environment,
+            }
+        ),
         called_as(name, *arguments),
         pytest.raises(SystemExit) as ended,
     ):
@@ -89,6 +93,44 @@ def test_a_damaged_registry_or_warehouse_is_a_sentence_of_every_command_that_rea
     said = told(name, tmp_path / "new", BATON_HOME=str(home))
     assert said.startswith("error: ")
     assert "xpected" in said
+
+
+def test_a_postgres_that_does_not_answer_is_a_sentence_of_the_server(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (tmp_path / "dagster").mkdir()
+    server = {"hostname": "127.0.0.1", "port": port, "username": "d", "password": "hidden", "db_name": "d"}
+    storage = {"postgres": {"postgres_db": {"scheme": "postgresql+psycopg2", **server}}}
+    (tmp_path / "dagster" / "dagster.yaml").write_text(json.dumps({"storage": storage}))
+    said = told("serve", tmp_path / "new", BATON_HOME=str(tmp_path))
+    assert said.startswith("error: Expected the Postgres of Dagster's instance to answer, and it does not: ")
+    assert "dagster.yaml" in said
+    assert "hidden" not in said
+
+
+def test_settings_that_the_code_lacks_end_the_server_with_a_sentence_behind_its_log(tmp_path):
+    (tmp_path / "dagster").mkdir()
+    settings = {"BATON_HOME": str(tmp_path), "DAGSTER_HOME": str(tmp_path / "dagster"), "BATON_PROFILE": "productoin"}
+    done = command("-m", "commands.serve", "--port", "0", **settings)
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1
+    assert last.startswith("error: BATON_PROFILE must be one of embedded, production; it is 'productoin'.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "says"),
+    [
+        (["discover", "shop"], {"BATON_PROFILE": "productoin"}, "BATON_PROFILE must be one of"),
+        (["discover", "shop"], {"BATON_HOME": "/dev/null/home"}, "Expected "),
+        (["reset", "complete_journey", "odors"], {}, "Expected a stream of complete_journey"),
+    ],
+)
+def test_the_tools_for_embedded_connections_say_a_sentence_too(tmp_path, arguments, settings, says):
+    done = command("-m", "resources.airbyte", *arguments, **{"BATON_HOME": str(tmp_path), **settings})
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(says)
 
 
 MALFORMED = ("[", '{"shop": {"source": "source-shop", "stream": ["orders"]}}', '["shop"]')
@@ -129,6 +171,10 @@ def test_every_error_of_the_project_ends_a_command_with_its_message(module, name
     assert ended.value.code == "error: what came"
 
 
+NoAnswer = type("OperationalError", (Exception,), {"__module__": "psycopg2"})
+"""What the driver of Postgres raises, which is there where an instance is on Postgres."""
+
+
 @pytest.mark.parametrize(
     ("error", "helps"),
     [
@@ -142,6 +188,10 @@ def test_every_error_of_the_project_ends_a_command_with_its_message(module, name
         (
             sqlalchemy.exc.DatabaseError("select 1", None, sqlite3.DatabaseError("file is not a database")),
             "make restore FROM=<folder>",
+        ),
+        (
+            sqlalchemy.exc.OperationalError("select 1", None, NoAnswer('connection to server at "db" failed\nretry')),
+            r'Postgres of Dagster.s instance to answer, and it does not: connection to server at "db" failed\. Look',
         ),
         (ModuleNotFoundError("No module named 'skops.io'", name="skops.io"), "the package skops in .*then make setup"),
     ],

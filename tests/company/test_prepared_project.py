@@ -1,7 +1,9 @@
 """The dbt project of a company: its file's numbers, its staging, made anew when one of them changes, and never half."""
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -38,10 +40,11 @@ def test_no_variable_stands_in_the_project_itself() -> None:
 def test_an_unchanged_project_is_left_alone_and_a_changed_one_is_made_anew(tmp_path: Path) -> None:
     staging = Path(shutil.copytree(folder_of(BUNDLED), tmp_path / "shop")) / "staging"
     into = prepare(COMPANY, tmp_path / "shop", tmp_path / "project")
-    (into / "left_by_somebody.txt").write_text("")
+    made = into.stat().st_ino
     prepare(COMPANY, tmp_path / "shop", into)
-    assert (into / "left_by_somebody.txt").exists()
+    assert into.stat().st_ino == made
 
+    (into / "left_by_somebody.txt").write_text("")
     prepare(asking(horizon_days=56, early_days=28), tmp_path / "shop", into)  # type: ignore[arg-type]
     assert in_project(into)["horizon_days"] == 56
     assert not (into / "left_by_somebody.txt").exists()
@@ -50,6 +53,16 @@ def test_an_unchanged_project_is_left_alone_and_a_changed_one_is_made_anew(tmp_p
     prepare(COMPANY, tmp_path / "shop", into)
     assert "Made of" in (into / "models" / "staging" / "shop" / "stg_customers.sql").read_text()
     assert sorted(one.name for one in tmp_path.iterdir()) == ["project", "project.lock", "shop"]
+
+
+@pytest.mark.parametrize("lose", [lambda file: file.unlink(), lambda file: file.write_text(file.read_text()[:50])])
+@pytest.mark.parametrize("name", ["made_of.sha256", "dbt_project.yml", "models/features/customer_features.sql"])
+def test_a_project_of_which_a_file_was_lost_or_cut_short_is_made_anew(tmp_path: Path, name: str, lose: Any) -> None:
+    into = prepare(COMPANY, folder_of(BUNDLED), tmp_path / "project")
+    whole = {file: file.read_bytes() for file in into.rglob("*") if file.is_file()}
+    lose(into / name)
+    prepare(COMPANY, folder_of(BUNDLED), into)
+    assert {file: file.read_bytes() for file in into.rglob("*") if file.is_file()} == whole
 
 
 def test_a_kill_before_the_project_was_whole_is_mended_by_the_next_call(tmp_path: Path) -> None:
@@ -92,3 +105,21 @@ def test_labels_of_another_horizon_mature_when_it_is_over(tmp_path: Path) -> Non
     runner.ensure_compiled()
     [spine] = (tmp_path / "state" / "compiled").rglob("compiled/**/cutoffs.sql")
     assert "cast(56 as integer)" in spine.read_text()
+
+
+@pytest.mark.parametrize("kept", [0, 0.5])
+@pytest.mark.parametrize("name", ["target/manifest.json", "target/partial_parse.msgpack", "manifest.sha256"])
+def test_a_manifest_that_was_cut_short_is_made_anew(tmp_path: Path, name: str, kept: float) -> None:
+    (tmp_path / "own" / "models").mkdir(parents=True)
+    (tmp_path / "own" / "dbt_project.yml").write_text("name: own\nversion: 1.0.0\nprofile: baton\nvars: {}\n")
+    shutil.copyfile(PROJECT / "profiles.yml", tmp_path / "own" / "profiles.yml")
+    (tmp_path / "own" / "models" / "one.sql").write_text("select 1 as x")
+    runner = DbtRunner(
+        project_dir=str(tmp_path / "own"),
+        state_dir=str(tmp_path / "state"),
+        warehouse_path=str(tmp_path / "one.duckdb"),
+    )
+    runner.ensure_manifest()
+    file = tmp_path / "state" / name
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * kept)])
+    assert "model.own.one" in json.loads(runner.ensure_manifest().read_text())["nodes"]

@@ -4,7 +4,7 @@ import pytest
 from support.copies import copy_home
 
 from commands.session import first_failure
-from resources.registry import CHAMPION
+from resources.registry import CHALLENGER, CHAMPION
 
 pytestmark = pytest.mark.slow(minutes=3)
 
@@ -78,3 +78,18 @@ def test_a_lost_model_is_trained_again_and_serves(make_baton, home):
     made.resources["registry"].load(champion)
     rescore = {"ops": {"predictions__lapse_predictions": {"config": {"rescore": True}}}}
     assert made.run("weekly_score", run_config=rescore).success
+
+
+def test_a_lost_champion_is_replaced_although_the_challenger_of_these_data_was_refused_beside_it(make_baton, home):
+    made = make_baton(home)
+    with made.resources["warehouse"].connect(read_only=False) as connection:
+        connection.execute("update features.feature_frame set spend_cents_84d = spend_cents_84d + 1")
+    assert made.run("retrain").success
+    registry = made.resources["registry"]
+    assert (registry.by_alias(CHAMPION).version, registry.by_alias(CHALLENGER).version) == (1, 2)
+    oldest, _ = sorted((home / "mlartifacts").rglob("model.skops"), key=lambda file: file.stat().st_mtime)
+    oldest.unlink()
+    assert made.run("retrain").success
+    champion = registry.by_alias(CHAMPION)
+    assert champion.version == 3
+    registry.load(champion)

@@ -130,6 +130,13 @@ def test_a_candidate_that_is_no_better_leaves_the_champion_and_the_run_goes_on(m
     assert len(champions(mine)) == 1
     assert serving(mine) == [1]
 
+    # Its record is lost while another version is the challenger: a way back to it needs one.
+    with mine.resources["warehouse"].connect(read_only=False) as connection:
+        connection.execute("delete from training.champion")
+    assert mine.run("promote", run_config={"ops": {PROMOTION: {"config": {"after_shadow": False}}}}).success
+    assert champions(mine) == [(1, None, "recorded again: it serves, and its record was lost")]
+    assert alias(mine) == 1
+
 
 def test_a_recent_window_learns_from_the_newest_cutoffs_only(mine):
     run(mine, "retrain", **{TRAIN: {"window": "recent"}})

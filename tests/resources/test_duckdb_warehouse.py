@@ -1,9 +1,11 @@
 """What only a DuckDB file does: one holder at a time, killed writers, long tables. The contract has its own suite."""
 
+import os
 import subprocess
 import sys
 from datetime import date
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -107,3 +109,18 @@ def test_a_column_that_nobody_declared_gets_the_kind_of_its_first_value(warehous
     said = rows("2017-01-23", why="because")
     warehouse.replace_partitions("p", "t", said, column="cutoff_date", values=[date(2017, 1, 23)])
     assert warehouse.read("select max(why) as why from p.t")["why"].tolist() == ["because"]
+
+
+def test_a_file_that_was_cut_short_and_still_opens_is_said_when_a_table_cannot_be_read(warehouse):
+    for name in ("early", "late"):
+        drawn = pd.DataFrame({"a": np.random.default_rng(1).random(500_000)})
+        warehouse.replace_table("p", name, drawn)
+    os.truncate(warehouse.path, os.path.getsize(warehouse.path) // 2)
+
+    def read():
+        with warehouse.connect() as connection:
+            for name in ("early", "late"):
+                connection.execute(f"select sum(a) from p.{name}").fetchall()
+
+    with pytest.raises(WarehouseError, match=r"cannot be read: .*make restore FROM=<folder>.*move the file away"):
+        read()

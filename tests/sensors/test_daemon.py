@@ -1,6 +1,7 @@
 """Through a real daemon: a decision is answered by one run, also when the daemon is killed in between."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import dagster as dg
 import pytest
 from judged import FAIL, begin, finish
 from support.copies import copy_home
-from support.processes import end_group
+from support.processes import end_group, holding
 from ticking import POINTS
 
 from resources.profiles import ROOT
@@ -193,6 +194,47 @@ def test_a_decision_is_answered_by_one_run_and_by_none_after_a_restart_and_a_rol
     assert_retrained_once(home, judged_in)
     assert home.champions()[2:] == [(1, f"rollback: {ROLLBACK['reason']}")]
     assert served(home) == [("2018-01-01", 1)]
+
+
+def launch(home, job):
+    """Ask for a run as a person does at a shell."""
+    command = [str(Path(sys.executable).with_name("dagster")), "job", "launch", "-w", str(home.workspace)]
+    subprocess.run([*command, "-l", "baton", "-j", job], env=home.environment, check=True, capture_output=True)
+
+
+def test_a_run_that_an_analyst_kept_from_the_warehouse_goes_on_from_the_failed_step_when_she_is_gone(
+    baton, make_baton, small_source, tmp_path, daemon
+):
+    home = Home(copy_home(baton.home, tmp_path / "baton"), make_baton, small_source)
+    home.environment["BATON_WAIT_SECONDS"] = "1"
+    runs = lambda: home.instance.get_runs(dg.RunsFilter(job_name="weekly_score"))  # noqa: E731 newest first
+    steps = lambda run, how: [  # noqa: E731
+        one.dagster_event.step_key
+        for one in home.instance.all_logs(run.run_id)
+        if one.is_dagster_event and one.dagster_event.event_type_value == how
+    ]
+    with holding(home.folder / "warehouse.duckdb", reads=True) as analyst:
+        launch(home, "weekly_score")
+        process = daemon(home)
+        wait_for("the first run to fail", lambda: runs()[-1].status == dg.DagsterRunStatus.FAILURE, process, home)
+    first = runs()[-1]
+    assert steps(first, "STEP_SUCCESS") == ["predictions__lapse_predictions"]
+    assert steps(first, "STEP_FAILURE") == ["dbt_serving"]
+    [failure] = [
+        one for one in home.instance.all_logs(first.run_id) if one.dagster_event and one.dagster_event.is_step_failure
+    ]
+    assert re.search(
+        rf"another process holds it: .*PID {analyst}.*Close that program",
+        failure.dagster_event.step_failure_data.error.to_string(),
+        re.DOTALL,
+    )
+
+    # A retry may have come before the analyst went.
+    wait_for("a retry that goes through", lambda: runs()[0].status == dg.DagsterRunStatus.SUCCESS, process, home)
+    last = runs()[0]
+    assert last.root_run_id == first.run_id
+    assert steps(last, "STEP_SUCCESS") == ["dbt_serving"]
+    assert len(runs()) <= 4
 
 
 @pytest.mark.parametrize("point", POINTS)

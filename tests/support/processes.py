@@ -10,7 +10,10 @@ from pathlib import Path
 
 from resources.profiles import ROOT
 
-HOLD = "import duckdb, sys; connection = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+HOLD = (
+    "import duckdb, sys; connection = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == 'reads'); "
+    "print('held', flush=True); sys.stdin.read()"
+)
 
 
 def command(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -28,9 +31,9 @@ def command(*arguments: str, **environment: str) -> "subprocess.CompletedProcess
 
 
 @contextlib.contextmanager
-def holding(warehouse: Path | str) -> Iterator[int]:
-    """Let another process hold a DuckDB file for writing; yields its process id."""
-    command = [sys.executable, "-c", HOLD, str(warehouse)]
+def holding(warehouse: Path | str, *, reads: bool = False) -> Iterator[int]:
+    """Let another process hold a DuckDB file for writing, or one that only `reads`; yields its process id."""
+    command = [sys.executable, "-c", HOLD, str(warehouse), "reads" if reads else "writes"]
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert holder.stdout is not None

@@ -1,11 +1,13 @@
 """The catalog is the connection's: what one connection discovers changes nothing for another of the same connector."""
 
 import json
+from typing import Any
 
 import dagster as dg
+import pytest
 from airbyte_world import World, integer, status, stream, text
 
-from assets.company.airbyte import airbyte_assets
+from assets.company.airbyte import airbyte_assets, airbyte_checks
 
 
 def test_discovering_one_connection_leaves_the_other_ones_table(world: World) -> None:
@@ -73,3 +75,71 @@ def test_a_table_that_a_sync_empties_is_told(world: World) -> None:
     assert [said for level, said in world.logged if level == "WARN"] == [
         "orders: the source sent no record, so raw.orders is empty now; it had 1 rows before"
     ]
+
+
+def checked(world: World, now: list[dict[str, Any]]) -> dict[str, dg.AssetCheckResult]:
+    """Run the checks of a connection whose source offers these streams now; return what they say, by table."""
+    file = world.folder / "connections.json"
+    row = json.loads(file.read_text())
+    row["shop"]["config"]["catalog"] = {"streams": now}
+    file.write_text(json.dumps(row))
+    workspace = world.workspace()
+    result = dg.materialize(
+        [*airbyte_assets(workspace), *airbyte_checks(workspace)], resources={"airbyte": workspace}, raise_on_error=False
+    )
+    assert result.success, "such a difference stops nothing"
+    return {one.asset_key.path[-1]: one for one in result.get_asset_check_evaluations()}
+
+
+OFFERED = stream("orders", {"id": integer(), "total": {"type": "number"}, "note": text()}, key=["id"])
+
+
+@pytest.mark.parametrize(
+    ("now", "passed", "said"),
+    [
+        ([OFFERED], True, "As in the catalog."),
+        (
+            [stream("orders", {"id": integer(), "total": {"type": "number"}}, key=["id"])],
+            False,
+            "orders.note is no longer",
+        ),
+        (
+            [stream("orders", {"id": integer(), "total": text(), "note": text()}, key=["id"])],
+            False,
+            "Column orders.total was a number and is now text.",
+        ),
+        ([], False, "Stream orders of shop is no longer in the source's catalog"),
+    ],
+)
+def test_a_column_that_the_source_changed_or_took_away_fails_its_tables_check(
+    world: World, now: list[dict[str, Any]], passed: bool, said: str
+) -> None:
+    world.says([OFFERED], ["orders", {"id": 1}], status("orders", "COMPLETE"))
+    check = checked(world, now)["orders"]
+    assert check.check_name == "as_in_catalog"
+    assert check.passed is passed
+    assert said in (check.description or "")
+    assert ("python -m resources.airbyte discover shop" in (check.description or "")) is not passed
+
+
+def test_a_new_column_at_the_source_is_told_by_its_tables_check(world: World) -> None:
+    world.says([OFFERED], ["orders", {"id": 1}], status("orders", "COMPLETE"))
+    more = stream("orders", {"id": integer(), "total": {"type": "number"}, "note": text(), "gift": text()}, key=["id"])
+    check = checked(world, [more, stream("gifts", {"id": integer()})])["orders"]
+    assert check.passed
+    assert check.metadata["new"].value == "New in orders: gift."
+
+
+def test_a_source_that_does_not_answer_is_no_difference(world: World) -> None:
+    world.says([OFFERED], ["orders", {"id": 1}], status("orders", "COMPLETE"))
+    workspace = world.workspace()
+    world.executable.unlink()
+    result = dg.materialize(
+        [*airbyte_assets(workspace), *airbyte_checks(workspace)],
+        selection=dg.AssetSelection.all_asset_checks(),
+        resources={"airbyte": workspace},
+    )
+    [check] = result.get_asset_check_evaluations()
+    assert check.severity == dg.AssetCheckSeverity.WARN
+    assert check.description is not None
+    assert check.description.startswith("Could not be compared. ")

@@ -13,7 +13,7 @@ import duckdb
 import pytest
 from airbyte_world import World, integer, state, status, stream, text, trace_error
 
-from resources.airbyte import AirbyteError, SyncFailedError
+from resources.airbyte import AirbyteError, Reporter, SyncFailedError
 
 ORDERS = stream("orders", {"id": integer(), "seen": text(), "what": text()}, key=["id"], cursor="seen")
 
@@ -222,12 +222,55 @@ def test_reset_reads_a_stream_from_the_start(world: World) -> None:
         world.workspace().reset("shop", "odors")
 
 
-def test_a_table_that_is_gone_is_read_from_the_start_although_its_state_is_there(world: World) -> None:
+@pytest.mark.parametrize("lost", ["drop table raw._airbyte_state", "delete from raw._airbyte_state"])
+def test_rows_without_a_key_whose_state_was_lost_are_not_read_twice_and_a_reset_heals(world: World, lost: str) -> None:
+    events = stream("events", {"seen": text()}, cursor="seen")
+    world.says(
+        [events, ORDERS], ["events", {"seen": "a"}], order(1, "a"), state("events", {"seen": "a"}),
+        state("orders", {"seen": "a"}), status("events", "COMPLETE"), status("orders", "COMPLETE"),
+    )  # fmt: skip
+    world.sync()
+    with duckdb.connect(world.warehouse) as connection:
+        connection.execute(lost)
+    with pytest.raises(AirbyteError, match=r"up to where raw.events was read, and it is lost.*reset shop events"):
+        world.sync()
+    world.workspace().reset("shop", "events")
+    world.sync()
+    assert world.rows("select seen from raw.events") == [("a",)]
+    assert orders(world) == [(1, "a", "-")], "rows with a key are read again, and are the same"
+
+
+def test_a_stream_that_is_reset_while_it_is_synced_does_not_lose_its_older_rows(world: World) -> None:
+    world.says([ORDERS], order(1, "a"), state("orders", {"seen": "a"}), status("orders", "COMPLETE"))
+    world.sync()
+    told = {"type": "LOG", "log": {"level": "INFO", "message": "in the midst of it"}}
+    world.says([ORDERS], order(2, "b"), state("orders", {"seen": "b"}), told, status("orders", "COMPLETE"))
+    resets = Reporter(log=lambda _level, said: world.workspace().reset("shop", "orders") if "midst" in said else None)
+    with pytest.raises(AirbyteError, match=r"raw.orders to hold the rows that this sync reads on from"):
+        world.workspace().sync_connection("shop", resets)
+    world.says([ORDERS], order(1, "a"), order(2, "b"), state("orders", {"seen": "b"}), status("orders", "COMPLETE"))
+    world.sync()
+    assert world.diary()[-1]["state"] == []
+    assert [key for key, *_ in orders(world)] == [1, 2]
+
+
+def test_a_source_that_keeps_no_state_goes_on_appending(world: World) -> None:
+    world.says(
+        [stream("events", {"seen": text()}, cursor="seen")], ["events", {"seen": "a"}], status("events", "COMPLETE")
+    )
+    for _ in range(2):
+        world.sync()
+    assert world.rows("select seen from raw.events") == [("a",), ("a",)]
+
+
+@pytest.mark.parametrize("lost", ["drop table raw.orders", "delete from raw.orders"])
+def test_a_table_that_lost_its_rows_is_read_from_the_start_although_its_state_is_there(world: World, lost: str) -> None:
     events = stream("events", {"seen": text()}, cursor="seen")
     said = [order(1, "a"), state("orders", {"seen": "a"}), ["events", {"seen": "a"}], state("events", {"seen": "a"})]
     world.says([ORDERS, events], *said, status("orders", "COMPLETE"), status("events", "COMPLETE"))
     world.sync()
-    drop_orders(world)
+    with duckdb.connect(world.warehouse) as connection:
+        connection.execute(lost)
     world.sync()
     assert [one["stream"]["stream_descriptor"]["name"] for one in world.diary()[1]["state"]] == ["events"]
     assert orders(world) == [(1, "a", "-")]

@@ -160,6 +160,50 @@ def test_a_time_with_an_offset_keeps_its_instant_in_a_column_without_a_zone(worl
     ]
 
 
+@pytest.mark.parametrize("odd", [2, -1, 2.5, 1e400, 10**20])
+def test_a_number_that_is_no_yes_or_no_lands_as_null_and_is_noted(world: World, odd: float) -> None:
+    said = [True, False, None, 1, 0, 1.0, odd, "true", "false", "yes"]
+    properties = {"id": integer(), "member": {"type": ["null", "boolean"]}}
+    landed = land(world, properties, *(["things", {"id": n, "member": one}] for n, one in enumerate(said)))
+    truths = [True, False, None, True, False, True, None, True, False, True]
+    changed = [{"field": "member", **NULLED}]
+    assert landed == [(n, one, changed if n == 6 else []) for n, one in enumerate(truths)]
+    assert warned(world) == [
+        "things: 1 new records have a number in member that is neither 0 nor 1, and so no yes or no; it landed as null"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "bad"),
+    [
+        (integer(), 2.5),
+        (integer(), "2.5"),
+        (integer(), {"a": 1}),
+        (NUMBER, "1,5"),
+        (NUMBER, [1]),
+        ({"type": "boolean"}, "2"),
+        ({"type": "boolean"}, {"a": 1}),
+        (text(format="date"), "2017-13-40"),
+        (text(format="date"), "2017-02-30"),
+        (text(format="date"), 1488700000),
+        (text(format="date-time"), "2017-13-40T10:00:00Z"),
+        (text(format="date-time"), 1488700000),
+    ],
+)
+def test_what_a_column_cannot_hold_is_named_and_never_rounded_or_guessed(
+    world: World, kind: dict[str, Any], bad: Any
+) -> None:
+    with pytest.raises(SyncFailedError, match=r"column odd, but 1 of its new records have .* \(new record 2\)"):
+        land(world, {"odd": kind}, ["things", {}], ["things", {"odd": bad}])
+    assert world.rows("select count(*) from information_schema.tables where table_name = 'things'") == [(0,)]
+
+
+def test_text_keeps_an_object_as_the_json_that_it_is(world: World) -> None:
+    said = [{"a": [1, 2.50]}, [1], True, 2.5, 10**20]
+    landed = land(world, {"note": text()}, *(["things", {"note": one}] for one in said))
+    assert [json.loads(note) for note, _ in landed] == said
+
+
 def test_a_time_of_day_in_a_column_of_days_is_noted(world: World) -> None:
     said = [line(f'{{"on":"2024-01-02{rest}"}}') for rest in ("", "T00:00:00Z", " 00:00", "T10:30:00+02:00")]
     day = dt.date(2024, 1, 2)

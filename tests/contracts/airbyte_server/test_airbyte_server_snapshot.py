@@ -95,8 +95,9 @@ def test_definitions_load_without_a_request_and_without_any_variable(
     assert remote.server.requests == []
 
 
-def test_the_embedded_engine_has_no_server_to_differ_from(tmp_path: Path) -> None:
-    assert snapshot_checks(embedded(tmp_path)) == []
+def test_the_embedded_engine_is_held_against_its_catalog_and_no_server(tmp_path: Path) -> None:
+    checks = {spec.name for one in snapshot_checks(embedded(tmp_path)) for spec in one.check_specs}
+    assert checks == {"as_in_catalog"}
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", '{"connections": [{"id": 1}]}', "[]"])
