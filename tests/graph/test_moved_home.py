@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from support.same_rows import differences
+from tools.same_rows import differences
 
 from resources.backup import back_up, restore
 from resources.registry import CHAMPION

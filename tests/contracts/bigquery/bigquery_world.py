@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 from environments.emulator import PROJECT
-from support.same_rows import differences
+from tools.same_rows import differences
 
 from resources.dbt import DbtRunner
 from resources.warehouse import DuckDBWarehouse, LocalCopy

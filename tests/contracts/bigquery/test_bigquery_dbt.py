@@ -8,7 +8,7 @@ import pytest
 from bigquery_world import BothEngines
 from environments.analyzer import check
 from environments.emulator import PROJECT
-from support.same_rows import differences
+from tools.same_rows import differences
 from support.sample import load_raw_sample
 
 pytestmark = pytest.mark.slow(minutes=4)

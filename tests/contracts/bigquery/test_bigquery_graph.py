@@ -14,7 +14,7 @@ from bigquery_world import BothEngines
 from environments.analyzer import check
 from environments.emulator import Emulator
 from support.bundled import RECORDING_ENDS
-from support.same_rows import differences
+from tools.same_rows import differences
 from support.sample import load_raw_sample
 
 from commands.session import first_failure

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from environments.emulator import PROJECT, Emulator
-from support.same_rows import differences
+from tools.same_rows import differences
 
 from resources.warehouse import DuckDBWarehouse, LocalCopy, Warehouse, WarehouseError, share_of
 from resources.warehouse.bigquery import BigQueryWarehouse

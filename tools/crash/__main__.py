@@ -1,0 +1,104 @@
+"""Kill whole process families at random moments, run once more, and compare every table cell by cell."""
+
+import argparse
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from types import FrameType
+from typing import TypeVar
+
+from resources.profiles import stay_embedded
+from tools.bundled import bundled_only
+from tools.crash.plan import plan
+from tools.crash.stages import STAGES, Stage
+from tools.crash.suite import CrashError, Suite
+
+Given, Made = TypeVar("Given"), TypeVar("Made")
+
+
+def main() -> None:
+    """Run the suite; exit code 1 if a home did not heal."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--kills", type=int, default=50)
+    arguments.add_argument("--seed", type=int, default=None, help="the same seed is the same moments; default: drawn")
+    arguments.add_argument("--stages", default=",".join(STAGES), help=f"of {', '.join(STAGES)}; default: all")
+    arguments.add_argument("--at-once", type=int, default=2, help="how many kills go on side by side")
+    arguments.add_argument("--keep", type=Path, default=None, help="a folder for the homes that did not heal")
+    given = arguments.parse_args()
+    stay_embedded()
+    bundled_only("`make crash`")
+    unknown = sorted(set(given.stages.split(",")) - set(STAGES))
+    if unknown or given.kills < 1:
+        sys.exit(
+            f"error: expected KILLS of at least 1 and STAGES of {', '.join(STAGES)}; got {given.kills} and "
+            f"{given.stages!r}."
+        )
+    seed = random.randrange(1_000_000) if given.seed is None else given.seed
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        sys.exit(run([STAGES[name] for name in given.stages.split(",")], given.kills, seed, given.at_once, given.keep))
+    except KeyboardInterrupt:
+        sys.exit("interrupted; what was made is removed")
+    except CrashError as error:
+        sys.exit(f"error: {error}")
+
+
+def run(stages: Sequence[Stage], kills: int, seed: int, at_once: int, keep: Path | None) -> int:
+    """Try the kills and print the table; return the exit code."""
+    began = time.monotonic()
+    moments = plan(stages, kills, seed)
+    wanted = {moment.stage.name for moment in moments}
+    print(f"{kills} kill(s), SEED={seed}, of {', '.join(one.name for one in stages if one.name in wanted)}", flush=True)
+    stop = threading.Event()
+    with tempfile.TemporaryDirectory(prefix="baton-crash-") as folder, ThreadPoolExecutor(at_once) as pool:
+        suite = Suite(Path(folder), keep.absolute() if keep else None, stop)
+        for together in _in_turn(wanted):
+            for stage, _ in _all(pool, suite.undisturbed, together, stop):
+                print(f"      {stage.name:8s} {suite.durations[stage.name]:6.1f} s undisturbed", flush=True)
+        healed = 0
+        for _, outcome in _all(pool, suite.outcome, moments, stop):
+            healed += outcome.healed
+            print(outcome.line(), flush=True)
+    print(f"{healed} of {kills} healed, in {(time.monotonic() - began) / 60:.1f} minutes")
+    return 0 if healed == kills else 1
+
+
+def _in_turn(wanted: set[str]) -> Iterator[list[Stage]]:
+    """Yield the stages whose undisturbed homes are needed, those together that wait for no other."""
+    needed = [stage for stage in STAGES.values() if stage.name in wanted]
+    needed += [STAGES[stage.after] for stage in needed if stage.after and stage.after not in wanted]
+    yield list({stage.name: stage for stage in needed if not stage.after}.values())
+    later = [stage for stage in needed if stage.after]
+    if later:
+        yield later
+
+
+def _all(
+    pool: ThreadPoolExecutor, do: Callable[[Given], Made], each: Sequence[Given], stop: threading.Event
+) -> Iterator[tuple[Given, Made]]:
+    """Do something for each, some at once, and yield what came of it as it comes; the first error ends all."""
+    going: dict[Future[Made], Given] = {pool.submit(do, one): one for one in each}
+    try:
+        while going:
+            # Interrupts are heard between two looks.
+            done, _ = wait(going, timeout=0.5, return_when=FIRST_COMPLETED)
+            for one in done:
+                yield going.pop(one), one.result()
+    except BaseException:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+        raise
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

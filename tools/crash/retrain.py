@@ -1,0 +1,23 @@
+"""Retrain as the daemon does for a decision of the weekly judgement: without two cutoffs that were found to be bad."""
+
+import sys
+
+from commands.sentences import sentences
+from commands.session import execute, first_failure, instance, load_definitions, quiet
+from sensors.jobs import RETRAIN, learn_from
+
+
+def main() -> None:
+    """Run the job `retrain`."""
+    quiet()
+    with sentences():
+        definitions = load_definitions()
+        config = learn_from("expanding", "2017-06-05", "2017-06-12", "It learned from two cutoffs that lack stores.")
+        with instance() as opened:
+            result = execute(opened, definitions, RETRAIN, run_config=config)
+        if not result.success:
+            sys.exit(f"error: {first_failure(result)}")
+
+
+if __name__ == "__main__":
+    main()
