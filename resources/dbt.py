@@ -22,7 +22,7 @@ from resources.company.choice import chosen, folder_of
 from resources.company.dbt_project import made_of, prepare, variables
 from resources.company.reading import Dialect
 from resources.environment import variables as environment_of
-from resources.folders import make_private
+from resources.folders import make_private, to_disk, write_whole
 from resources.interrupts import interrupts_noted
 from resources.labels import run_labels
 from resources.secrets import masked
@@ -159,7 +159,8 @@ class DbtRunner(dg.ConfigurableResource[None]):
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (self.manifest_path.exists() and stamp.exists() and stamp.read_text() == digest):
                 self.invoke(["parse"])
-                stamp.write_text(digest)
+                to_disk(self.manifest_path)
+                write_whole(stamp, digest)
         return self.manifest_path
 
     def ensure_compiled(self) -> Path:
@@ -182,7 +183,8 @@ class DbtRunner(dg.ConfigurableResource[None]):
             if not (manifest.exists() and stamp.exists() and stamp.read_text() == digest):
                 compiled = ["compile", "--full-refresh", "--no-populate-cache", "--select", "resource_type:model"]
                 self.invoke(compiled, {"BATON_WAREHOUSE": ":memory:", "BATON_DBT_TARGET": EMBEDDED}, target=target)
-                stamp.write_text(digest)
+                to_disk(manifest)
+                write_whole(stamp, digest)
         return manifest
 
     def invoke(

@@ -18,7 +18,7 @@ from resources.clock import Clock
 from resources.company import company
 from resources.company.choice import BUNDLED, chosen, folder_of_homes
 from resources.dbt import DbtRunner
-from resources.folders import make_private
+from resources.folders import make_private, write_whole
 from resources.registry import ModelRegistry
 from resources.warehouse import DuckDBWarehouse, LocalCopy
 from resources.warehouse.bigquery import BigQueryWarehouse
@@ -115,9 +115,11 @@ def owner_of(folder: Path) -> str | None:
 def _mark(folder: Path) -> list[str]:
     """Return the lines of a home's mark: the company, and the question that its tables answer; none: not marked."""
     try:
-        return (folder / MARK).read_text(encoding="utf-8").split("\n")[:2]
+        text = (folder / MARK).read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
+    # Former builds wrote it so that a power loss could leave it empty.
+    return text.split("\n")[:2] if text.strip("\n\0") else []
 
 
 def claim_home(*, answering: bool = True) -> Path:
@@ -139,7 +141,7 @@ def claim_home(*, answering: bool = True) -> Path:
         )
     if marked != [chosen(), asked]:
         make_private(folder)
-        (folder / MARK).write_text(f"{chosen()}\n{asked}\n", encoding="utf-8")
+        write_whole(folder / MARK, f"{chosen()}\n{asked}\n")
     return folder
 
 

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from resources.folders import make_private
+from resources.folders import make_private, name_to_disk, to_disk
 
 PREFIX = "sqlite:///"
 
@@ -55,7 +55,8 @@ def empty_database(kept_in: Path = KEPT) -> Path | None:
         with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
             made = Path(folder) / kept.name
             _make_database(made)
-            made.replace(kept)
+            to_disk(made).replace(kept)
+            name_to_disk(kept)
         return kept
     return None
 
@@ -76,7 +77,7 @@ def begin_database(file: Path) -> None:
     if empty is None:
         return
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        whole = shutil.copyfile(empty, Path(folder) / file.name)
+        whole = to_disk(shutil.copyfile(empty, Path(folder) / file.name))
         with contextlib.suppress(FileExistsError):
             os.link(whole, file)
 

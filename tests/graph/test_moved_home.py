@@ -3,10 +3,10 @@
 import shutil
 
 import pytest
-from tools.same_rows import differences
 
 from resources.backup import back_up, restore
 from resources.registry import CHAMPION
+from tools.same_rows import differences
 
 
 @pytest.fixture

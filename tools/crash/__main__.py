@@ -15,7 +15,8 @@ from typing import TypeVar
 
 from resources.profiles import stay_embedded
 from tools.bundled import bundled_only
-from tools.crash.plan import plan
+from tools.crash.disk import LOSSES, DiskError
+from tools.crash.plan import FULL, KILLED, Kill, plan
 from tools.crash.stages import STAGES, Stage
 from tools.crash.suite import CrashError, Suite
 
@@ -28,6 +29,8 @@ def main() -> None:
     arguments.add_argument("--kills", type=int, default=50)
     arguments.add_argument("--seed", type=int, default=None, help="the same seed is the same moments; default: drawn")
     arguments.add_argument("--stages", default=",".join(STAGES), help=f"of {', '.join(STAGES)}; default: all")
+    arguments.add_argument("--power", action="store_true", help="with each kill the power is lost, too")
+    arguments.add_argument("--full", action="store_true", help="nothing is killed, but the disk is full at that moment")
     arguments.add_argument("--at-once", type=int, default=2, help="how many kills go on side by side")
     arguments.add_argument("--keep", type=Path, default=None, help="a folder for the homes that did not heal")
     given = arguments.parse_args()
@@ -39,34 +42,39 @@ def main() -> None:
             f"error: expected KILLS of at least 1 and STAGES of {', '.join(STAGES)}; got {given.kills} and "
             f"{given.stages!r}."
         )
+    stages = [STAGES[name] for name in given.stages.split(",")]
+    if given.full:
+        # A daemon's run says it in the web UI, and nobody asks for it once more.
+        stages = [stage for stage in stages if stage.name != "daemon"]
+    hows = LOSSES if given.power else (FULL,) if given.full else (KILLED,)
     seed = random.randrange(1_000_000) if given.seed is None else given.seed
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        sys.exit(run([STAGES[name] for name in given.stages.split(",")], given.kills, seed, given.at_once, given.keep))
+        sys.exit(run(plan(stages, given.kills, seed, hows), seed, given.at_once, given.keep))
     except KeyboardInterrupt:
         sys.exit("interrupted; what was made is removed")
-    except CrashError as error:
+    except (CrashError, DiskError) as error:
         sys.exit(f"error: {error}")
 
 
-def run(stages: Sequence[Stage], kills: int, seed: int, at_once: int, keep: Path | None) -> int:
+def run(kills: Sequence[Kill], seed: int, at_once: int, keep: Path | None) -> int:
     """Try the kills and print the table; return the exit code."""
     began = time.monotonic()
-    moments = plan(stages, kills, seed)
-    wanted = {moment.stage.name for moment in moments}
-    print(f"{kills} kill(s), SEED={seed}, of {', '.join(one.name for one in stages if one.name in wanted)}", flush=True)
+    wanted = {kill.stage.name for kill in kills}
+    print(f"{len(kills)} kill(s) of {', '.join(sorted(wanted))}, SEED={seed}", flush=True)
     stop = threading.Event()
     with tempfile.TemporaryDirectory(prefix="baton-crash-") as folder, ThreadPoolExecutor(at_once) as pool:
-        suite = Suite(Path(folder), keep.absolute() if keep else None, stop)
+        hows = sorted({kill.how for kill in kills})
+        suite = Suite(Path(folder), hows, keep.absolute() if keep else None, stop)
         for together in _in_turn(wanted):
             for stage, _ in _all(pool, suite.undisturbed, together, stop):
                 print(f"      {stage.name:8s} {suite.durations[stage.name]:6.1f} s undisturbed", flush=True)
         healed = 0
-        for _, outcome in _all(pool, suite.outcome, moments, stop):
+        for _, outcome in _all(pool, suite.outcome, kills, stop):
             healed += outcome.healed
             print(outcome.line(), flush=True)
-    print(f"{healed} of {kills} healed, in {(time.monotonic() - began) / 60:.1f} minutes")
-    return 0 if healed == kills else 1
+    print(f"{healed} of {len(kills)} healed, in {(time.monotonic() - began) / 60:.1f} minutes")
+    return 0 if healed == len(kills) else 1
 
 
 def _in_turn(wanted: set[str]) -> Iterator[list[Stage]]:

@@ -14,7 +14,7 @@ def last_event(home: Path) -> str:
 
     The files are copied first: whoever opens a database of a killed process heals it.
     """
-    latest: tuple[float, str] = (0.0, BEFORE)
+    latest = ("", BEFORE)
     with tempfile.TemporaryDirectory() as folder:
         for number, file in enumerate(home.rglob("history/runs/*.db")):
             copy = Path(folder) / f"{number}.db"
@@ -22,7 +22,7 @@ def last_event(home: Path) -> str:
                 shutil.copyfile(part, f"{copy}{part.name.removeprefix(file.name)}")
             with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(copy)) as database:
                 found = database.execute(
-                    "select unixepoch(timestamp, 'subsec'), dagster_event_type, step_key from event_logs "
+                    "select timestamp, dagster_event_type, step_key from event_logs "
                     "where dagster_event_type is not null order by timestamp desc, id desc limit 1"
                 ).fetchone()
                 if found:

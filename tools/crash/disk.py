@@ -13,8 +13,8 @@ SOURCE = Path(__file__).with_name("disk.c")
 EMPTY, CUT, NAMES_LOST = "empty", "cut", "names lost"
 LOSSES = (EMPTY, CUT, NAMES_LOST)
 """What a power loss leaves. All: of each file what was last synced. `empty`: a file that never was is empty. `cut`: of
-what was written later, a half. `names lost`: what was renamed or removed since its folder was synced has its former
-name, and a file that never was synced is not there."""
+what was written later, a half. `names lost`: what was renamed or removed since anything was synced in its folder has
+its former name, and a file that never was synced is not there."""
 
 
 class DiskError(RuntimeError):
@@ -83,21 +83,25 @@ class Disk:
 
     def lose_power(self, how: str) -> None:
         """Replace the home by what was durable when its processes ended; `how` is one of LOSSES."""
+        new = self.home.with_name(f"{self.home.name}.new")
+        self.leave(how, new)
+        shutil.rmtree(self.home)
+        new.rename(self.home)
+
+    def leave(self, how: str, into: Path) -> None:
+        """Write to a folder what is durable of the home as it is now."""
         lines = self._log()
         names = {file: _Content(file, self._last(file)) for file in _files(self.home)}
         if how == NAMES_LOST:
             synced = {line[2] for line in lines if line[0] == "sync"}
             names = {file: content for file, content in names.items() if content.durable or str(file) in synced}
             self._undo(names, lines)
-        new = self.home.with_name(f"{self.home.name}.new")
         for folder in [self.home, *(one for one in self.home.rglob("*") if one.is_dir() and not one.is_symlink())]:
-            (new / folder.relative_to(self.home)).mkdir(mode=0o700, parents=True, exist_ok=True)
+            (into / folder.relative_to(self.home)).mkdir(mode=0o700, parents=True, exist_ok=True)
         for file, content in names.items():
-            target = new / file.relative_to(self.home)
+            target = into / file.relative_to(self.home)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content.bytes(how))
-        shutil.rmtree(self.home)
-        new.rename(self.home)
 
     def _last(self, file: Path) -> Path | None:
         """Return where what was last synced of a file is kept; None: nothing ever was."""
@@ -122,6 +126,9 @@ class Disk:
         for kind, *what in reversed(lines):
             if kind == "folder":
                 folders.add(what[0])
+            elif kind == "sync":
+                # As ext4, XFS and Btrfs do it: what came before in this folder is on the disk with it.
+                folders.add(os.path.dirname(what[1]))
             elif kind == "unlink" and os.path.dirname(what[1]) not in folders:
                 self._give_back(names, Path(what[1]), what[2])
             elif kind == "rename" and os.path.dirname(what[1]) not in folders:

@@ -7,17 +7,24 @@ from dataclasses import dataclass
 
 from tools.crash.stages import Stage
 
+KILLED, FULL = "killed", "disk full"
+
 
 @dataclass(frozen=True)
 class Kill:
-    """One kill: when the stage's command has run for `fraction` of the time that it takes undisturbed."""
+    """One kill: when the stage's command has run for `fraction` of the time that it takes undisturbed.
+
+    `how`: KILLED; one of `disk.LOSSES`, and the power is lost with it; or FULL, and the disk holds no more than this
+    fraction of what is written undisturbed.
+    """
 
     number: int
     stage: Stage
     fraction: float
+    how: str = KILLED
 
 
-def plan(stages: Sequence[Stage], kills: int, seed: int) -> list[Kill]:
+def plan(stages: Sequence[Stage], kills: int, seed: int, hows: Sequence[str] = (KILLED,)) -> list[Kill]:
     """Return the kills in the order in which they are tried: a share for each stage, spread over its whole time.
 
     Of the kills of a stage each has a part of the time to itself, within which its moment is drawn.
@@ -30,4 +37,4 @@ def plan(stages: Sequence[Stage], kills: int, seed: int) -> list[Kill]:
         (stage, (part + drawn.random()) / counts[stage.name]) for stage in stages for part in range(counts[stage.name])
     ]
     drawn.shuffle(moments)
-    return [Kill(number, *moment) for number, moment in enumerate(moments, 1)]
+    return [Kill(number, *moment, hows[number % len(hows)]) for number, moment in enumerate(moments, 1)]

@@ -55,6 +55,8 @@ STAGES = {
             _python("commands.replay", "--from", "2017-12-18", "--to", FIRST_MONDAY),
             NEXT_MONDAY,
             2,
+            # The first week, in which the model is trained, is replayed already.
+            prepare=_python("commands.replay", "--from", "2017-12-18", "--to", "2017-12-18"),
         ),
     )
 }

@@ -1,6 +1,5 @@
 """Undisturbed homes are made once a stage; each kill has a copy, is healed by the same command, and is compared."""
 
-import contextlib
 import os
 import shutil
 import threading
@@ -12,16 +11,20 @@ from resources.company.choice import BUNDLED
 from resources.profiles import ROOT
 from tools.crash.at_work import last_event
 from tools.crash.compare import Difference, files, tables
+from tools.crash.disk import LOSSES, Disk, build
 from tools.crash.family import Family, start
-from tools.crash.plan import Kill
+from tools.crash.plan import FULL, KILLED, Kill
 from tools.crash.registry import registries
 from tools.crash.stages import MODULO, STAGES, Stage
 from tools.sample import write_connections, write_sample
 
-LONGEST = 900.0
+LONGEST = 1200.0
 """Seconds that a command may take; beyond, it hangs."""
 
 LAST_WORDS = 600
+
+BOUNDLESS = 1 << 60
+"""Bytes of a disk that is never full, on which it is counted what is written."""
 
 
 class CrashError(RuntimeError):
@@ -34,7 +37,6 @@ class Outcome:
 
     kill: Kill
     seconds: float
-    killed: int
     at_work: str
     differences: Sequence[Difference]
     took: float
@@ -46,17 +48,23 @@ class Outcome:
 
     def line(self) -> str:
         """One row of the table, and a row for each thing that differs."""
-        said = f"{self.kill.number:4d}  {self.kill.stage.name:8s} {self.seconds:6.1f} s  {self.at_work[:48]:48s}  "
-        said += f"{'healed' if self.healed else f'{len(self.differences)} differ'}, after {self.took:.0f} s"
+        said = f"{self.kill.number:4d}  {self.kill.stage.name:8s} {self.kill.how:10s} {self.seconds:6.1f} s  "
+        said += f"{self.at_work[:56]:56s}  "
+        said += f"{'healed' if self.healed else f'{len(self.differences)} differ'} after {self.took:.0f} s"
         return "\n".join([said, *(f"        {one}" for one in self.differences)])
 
 
 class Suite:
-    """The homes of one round of kills, in a folder of their own. `stop` ends whatever runs."""
+    """The homes of one round of kills, in a folder of their own. `stop` ends whatever runs.
 
-    def __init__(self, folder: Path, keep: Path | None, stop: threading.Event) -> None:
+    A place of a kill holds `home`, `tmp` (what it has for temporary files), and `said.log`.
+    """
+
+    def __init__(self, folder: Path, hows: Sequence[str], keep: Path | None, stop: threading.Event) -> None:
         self.folder, self.keep, self.stop = folder, keep, stop
         self.durations: dict[str, float] = {}
+        self.written: dict[str, int] = {}
+        self.library = build(folder) if set(hows) - {KILLED} else None
         write_sample(folder / "source", MODULO)
         write_connections(folder / "source" / "connections.json", folder / "source")
 
@@ -66,15 +74,22 @@ class Suite:
         Raises:
             CrashError: the command failed.
         """
-        self._begin(stage, self._beginning(stage))
+        place, beginning = self._undisturbed(stage), self._beginning(stage)
+        if stage.after:
+            shutil.copytree(self._undisturbed(STAGES[stage.after]), beginning)
+            (beginning / "said.log").unlink()
+        else:
+            (beginning / "home").mkdir(parents=True)
+            (beginning / "tmp").mkdir()
         if stage.prepare:
-            self._run(stage, stage.prepare, self._beginning(stage))
-        place = self._undisturbed(stage)
-        shutil.copytree(self._beginning(stage), place)
-        self.durations[stage.name] = self._run(stage, stage.command, place)
+            self._run(stage, stage.prepare, beginning)
+        shutil.copytree(beginning, place)
+        disk = self._disk(stage.name, place, BOUNDLESS)
+        self.durations[stage.name] = self._run(stage, stage.command, place, disk)
+        self.written[stage.name] = disk.written if disk else 0
 
-    def _run(self, stage: Stage, command: Sequence[str], place: Path) -> float:
-        family = self._start(stage, command, place)
+    def _run(self, stage: Stage, command: Sequence[str], place: Path, disk: Disk | None = None) -> float:
+        family = self._start(stage, command, place, disk)
         code = family.wait(LONGEST, self.stop)
         took = family.seconds
         family.kill()
@@ -86,35 +101,36 @@ class Suite:
         """Kill the stage's command at its moment, run it once more, and compare what is there."""
         stage, place = kill.stage, self.folder / f"kill-{kill.number}"
         shutil.copytree(self._beginning(stage), place)
-        family = self._start(stage, stage.command, place)
-        with contextlib.ExitStack() as ended:
-            ended.callback(family.kill)
-            family.wait(kill.fraction * self.durations[stage.name], self.stop)
-            seconds = family.seconds
-            ended.pop_all()
-            killed = family.kill()
+        full = kill.how == FULL
+        room = int(kill.fraction * self.written[stage.name]) if full else -1
+        disk = self._disk(place.name, place, room) if kill.how != KILLED else None
+        family = self._start(stage, stage.command, place, disk)
+        family.wait(LONGEST if full else kill.fraction * self.durations[stage.name], self.stop)
+        seconds = family.seconds
+        family.kill()
+        differences = _not_said(place) if full else []
         at_work = last_event(place / "home")
+        if disk and kill.how in LOSSES:
+            disk.lose_power(kill.how)
         again = self._start(stage, stage.command, place)
         code = again.wait(LONGEST, self.stop)
-        took = again.seconds
-        left = again.members()
+        took, left = again.seconds, again.members()
         again.kill()
-        if code != 0:
-            differences = [Difference("one more run", _said(code, place), 1, stage.command[-1])]
-        else:
-            differences = self.compared(stage, place)
         if left:
             differences.append(Difference("processes", "still there after the end", len(left), str(min(left))))
+        if code != 0:
+            differences.append(Difference("one more run", stage.command[2], 1, f"it {_said(code, place)}"))
+        else:
+            differences += self._compared(stage, place)
         self._put_away(place, failed=bool(differences))
-        return Outcome(kill, seconds, killed, at_work, differences, took)
+        return Outcome(kill, seconds, at_work, differences, took)
 
-    def compared(self, stage: Stage, place: Path) -> list[Difference]:
-        """Return what in a home differs from the undisturbed one of the stage."""
-        undisturbed, healed = self._undisturbed(stage), place
+    def _compared(self, stage: Stage, place: Path) -> list[Difference]:
+        undisturbed = self._undisturbed(stage)
         return [
-            *tables(undisturbed / "home", healed / "home"),
-            *registries(undisturbed / "home", healed / "home"),
-            *files(undisturbed, healed),
+            *tables(undisturbed / "home", place / "home"),
+            *registries(undisturbed / "home", place / "home"),
+            *files(undisturbed, place),
         ]
 
     def _beginning(self, stage: Stage) -> Path:
@@ -123,15 +139,12 @@ class Suite:
     def _undisturbed(self, stage: Stage) -> Path:
         return self.folder / f"undisturbed-{stage.name}"
 
-    def _begin(self, stage: Stage, place: Path) -> None:
-        if stage.after:
-            shutil.copytree(self._undisturbed(STAGES[stage.after]), place)
-            (place / "said.log").unlink()
-        else:
-            (place / "tmp").mkdir(parents=True)
+    def _disk(self, name: str, place: Path, room: int) -> Disk | None:
+        return Disk(self.library, place / "home", self.folder / f"disk-{name}", room) if self.library else None
 
-    def _start(self, stage: Stage, command: Sequence[str], place: Path) -> Family:
-        return start(command, self._environment(stage, place), ROOT, place / "said.log")
+    def _start(self, stage: Stage, command: Sequence[str], place: Path, disk: Disk | None = None) -> Family:
+        environment = {**self._environment(stage, place), **(disk.environment if disk else {})}
+        return start(command, environment, ROOT, place / "said.log")
 
     def _environment(self, stage: Stage, place: Path) -> Mapping[str, str]:
         # Nothing of what this shell may be set to, such as a production profile.
@@ -146,11 +159,23 @@ class Suite:
         }
 
     def _put_away(self, place: Path, *, failed: bool) -> None:
+        shutil.rmtree(self.folder / f"disk-{place.name}", ignore_errors=True)
         if failed and self.keep is not None:
             self.keep.mkdir(parents=True, exist_ok=True)
             shutil.move(place, self.keep / place.name)
         else:
             shutil.rmtree(place)
+
+
+def _not_said(place: Path) -> list[Difference]:
+    """Return what is wrong with what a run said of a full disk; where the disk was large enough it said nothing."""
+    said = (place / "said.log").read_text(errors="replace")
+    if "Traceback" in said:
+        return [Difference("full disk", "a traceback", said.count("Traceback"), said[-LAST_WORDS:].strip())]
+    last = [line for line in said.splitlines() if line.startswith("error: ")]
+    if last and "full" not in last[0]:
+        return [Difference("full disk", "a sentence without it", 1, last[0])]
+    return []
 
 
 def _said(code: int | None, place: Path) -> str:
