@@ -41,7 +41,7 @@ STAGES = {
     for stage in (
         Stage("first", _python("commands.run"), FIRST_MONDAY, 3),
         Stage("weekly", _python("commands.run"), NEXT_MONDAY, 3, after="first"),
-        Stage("retrain", _python("tools.crash.retrain"), FIRST_MONDAY, 2, after="first"),
+        Stage("retrain", _python("tools.crash.retrain"), NEXT_MONDAY, 2, after="first"),
         Stage(
             "daemon",
             _python("tools.crash.daemon"),

@@ -57,16 +57,29 @@ class Outcome:
 class Suite:
     """The homes of one round of kills, in a folder of their own. `stop` ends whatever runs.
 
+    `homes` are undisturbed ones that there are already, by stage, and `source` the folder that their rows came from.
     A place of a kill holds `home`, `tmp` (what it has for temporary files), and `said.log`.
     """
 
-    def __init__(self, folder: Path, hows: Sequence[str], keep: Path | None, stop: threading.Event) -> None:
-        self.folder, self.keep, self.stop = folder, keep, stop
+    def __init__(
+        self,
+        folder: Path,
+        hows: Sequence[str],
+        keep: Path | None,
+        stop: threading.Event,
+        *,
+        homes: Mapping[str, Path] | None = None,
+        source: Path | None = None,
+    ) -> None:
+        self.folder, self.keep, self.stop, self.homes = folder, keep, stop, homes or {}
         self.durations: dict[str, float] = {}
         self.written: dict[str, int] = {}
         self.library = build(folder) if set(hows) - {KILLED} else None
-        write_sample(folder / "source", MODULO)
-        write_connections(folder / "source" / "connections.json", folder / "source")
+        if source is None:
+            source = folder / "source"
+            write_sample(source, MODULO)
+        self.connections = folder / "connections.json"
+        write_connections(self.connections, source)
 
     def undisturbed(self, stage: Stage) -> None:
         """Make the home in which nobody disturbs a stage, and measure how long its command takes.
@@ -75,12 +88,12 @@ class Suite:
             CrashError: the command failed.
         """
         place, beginning = self._undisturbed(stage), self._beginning(stage)
+        (beginning / "tmp").mkdir(parents=True)
         if stage.after:
-            shutil.copytree(self._undisturbed(STAGES[stage.after]), beginning)
-            (beginning / "said.log").unlink()
+            former = self.homes.get(stage.after) or self._undisturbed(STAGES[stage.after]) / "home"
+            shutil.copytree(former, beginning / "home")
         else:
-            (beginning / "home").mkdir(parents=True)
-            (beginning / "tmp").mkdir()
+            (beginning / "home").mkdir()
         if stage.prepare:
             self._run(stage, stage.prepare, beginning)
         shutil.copytree(beginning, place)
@@ -153,7 +166,7 @@ class Suite:
             **inherited,
             "BATON_COMPANY": BUNDLED,
             "BATON_HOME": str(place / "home"),
-            "BATON_CONNECTIONS": str(self.folder / "source" / "connections.json"),
+            "BATON_CONNECTIONS": str(self.connections),
             "TMPDIR": str(place / "tmp"),
             **stage.variables,
         }
