@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from resources.folders import make_private, name_to_disk, to_disk
+from resources.private_folder import private_folder
 
 PREFIX = "sqlite:///"
 
@@ -76,8 +77,8 @@ def begin_database(file: Path) -> None:
     empty = empty_database()
     if empty is None:
         return
-    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        whole = to_disk(shutil.copyfile(empty, Path(folder) / file.name))
+    with private_folder(file.parent, ".mlflow-") as folder:
+        whole = to_disk(shutil.copyfile(empty, folder / file.name))
         with contextlib.suppress(FileExistsError):
             os.link(whole, file)
 

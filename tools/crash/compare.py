@@ -154,6 +154,10 @@ OF_RUNS = "dagster/"
 """In this folder Dagster keeps what it knows of the killed run beside what it knows of the other."""
 
 
+TEMPORARY, OURS = "tmp/", "tmp/baton-"
+"""Of the system's folder for temporary files: what libraries leave there is the system's to clear, ours is not."""
+
+
 def files(undisturbed: Path, healed: Path) -> list[Difference]:
     """Return the kinds of files that are left over or missing, whatever is drawn for each run in their names."""
     ours, theirs = (_kinds(home) for home in (undisturbed, healed))
@@ -167,4 +171,5 @@ def files(undisturbed: Path, healed: Path) -> list[Difference]:
 
 
 def _kinds(home: Path) -> Counter[str]:
-    return Counter(DRAWN.sub("*", str(file.relative_to(home))) for file in home.rglob("*") if not file.is_dir())
+    paths = [str(file.relative_to(home)) for file in home.rglob("*") if not file.is_dir()]
+    return Counter(DRAWN.sub("*", path) for path in paths if not path.startswith(TEMPORARY) or OURS in path)

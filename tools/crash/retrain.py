@@ -5,6 +5,10 @@ import sys
 from commands.sentences import sentences
 from commands.session import execute, first_failure, instance, load_definitions, quiet
 from sensors.jobs import RETRAIN, learn_from
+from tools.crash.stages import monday
+
+BAD = (30, 29)
+"""The cutoffs not to learn from, in weeks before the recording's end."""
 
 
 def main() -> None:
@@ -12,7 +16,7 @@ def main() -> None:
     quiet()
     with sentences():
         definitions = load_definitions()
-        config = learn_from("expanding", "2017-06-05", "2017-06-12", "It learned from two cutoffs that lack stores.")
+        config = learn_from("expanding", *map(monday, BAD), "It learned from two cutoffs that lack stores.")
         with instance() as opened:
             result = execute(opened, definitions, RETRAIN, run_config=config)
         if not result.success:

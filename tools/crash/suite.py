@@ -15,7 +15,7 @@ from tools.crash.disk import LOSSES, Disk, build
 from tools.crash.family import Family, start
 from tools.crash.plan import FULL, KILLED, Kill
 from tools.crash.registry import registries
-from tools.crash.stages import MODULO, STAGES, Stage
+from tools.crash.stages import MODULO, Stage, stages
 from tools.sample import write_connections, write_sample
 
 LONGEST = 1200.0
@@ -90,7 +90,7 @@ class Suite:
         place, beginning = self._undisturbed(stage), self._beginning(stage)
         (beginning / "tmp").mkdir(parents=True)
         if stage.after:
-            former = self.homes.get(stage.after) or self._undisturbed(STAGES[stage.after]) / "home"
+            former = self.homes.get(stage.after) or self._undisturbed(stages()[stage.after]) / "home"
             shutil.copytree(former, beginning / "home")
         else:
             (beginning / "home").mkdir()
@@ -168,7 +168,7 @@ class Suite:
             "BATON_HOME": str(place / "home"),
             "BATON_CONNECTIONS": str(self.connections),
             "TMPDIR": str(place / "tmp"),
-            **stage.variables,
+            "BATON_NOW": stage.clock,
         }
 
     def _put_away(self, place: Path, *, failed: bool) -> None:

@@ -6,12 +6,12 @@ import pytest
 
 from tools.crash.disk import CUT, NAMES_LOST
 from tools.crash.plan import FULL, Kill
-from tools.crash.stages import STAGES
+from tools.crash.stages import stages
 from tools.crash.suite import Suite
 
 pytestmark = pytest.mark.slow(minutes=3)
 
-RETRAIN = STAGES["retrain"]
+RETRAIN = stages()["retrain"]
 
 
 @pytest.fixture(scope="module")
