@@ -22,7 +22,7 @@ from resources.company.choice import chosen, folder_of
 from resources.company.dbt_project import made_of, prepare, variables
 from resources.company.reading import Dialect
 from resources.environment import variables as environment_of
-from resources.folders import make_private, to_disk, write_whole
+from resources.folders import FULL_IN_WORDS, make_private, to_disk, write_whole
 from resources.interrupts import interrupts_noted
 from resources.labels import run_labels
 from resources.secrets import masked
@@ -78,7 +78,7 @@ WHAT_TO_DO = {
     r"table with name \S+ does not exist": "What makes it has not run yet: run that first.",
     r"could not set lock": "Another program has the warehouse open: let it end or close it, and run again.",
     r"out of memory": "Raise BATON_DUCKDB_MEMORY, or lower `lines_at_once`.",
-    r"no space left": "Make room on the disk, and run again.",
+    FULL_IN_WORDS: "Make room on the disk, and run again.",
 }
 """By what the engine's text says: what a person can do about it."""
 

@@ -2,10 +2,20 @@
 
 import errno
 import os
+import re
 from pathlib import Path
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The numbers of the errors of a disk that is full, or of which this user may fill no more."""
+
+
+FULL_IN_WORDS = r"no space left|disk quota|file too large|not enough space|(database or )?disk is full"
+"""How libraries say the same in the text of an error."""
+
+
+def says_full(text: str) -> bool:
+    """Tell whether the text of an error says that a disk is full."""
+    return bool(re.search(FULL_IN_WORDS, text, re.IGNORECASE))
 
 
 def make_private(folder: Path) -> Path:

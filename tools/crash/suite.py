@@ -1,6 +1,7 @@
 """Undisturbed homes are made once a stage; each kill has a copy, is healed by the same command, and is compared."""
 
 import os
+import re
 import shutil
 import threading
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,10 @@ LAST_WORDS = 600
 
 BOUNDLESS = 1 << 60
 """Bytes of a disk that is never full, on which it is counted what is written."""
+
+
+NAMED = re.compile("disk.* full|no space|room on the disk", re.IGNORECASE)
+"""How a sentence says that the disk is full."""
 
 
 class CrashError(RuntimeError):
@@ -186,7 +191,7 @@ def _not_said(place: Path) -> list[Difference]:
     if "Traceback" in said:
         return [Difference("full disk", "a traceback", said.count("Traceback"), said[-LAST_WORDS:].strip())]
     last = [line for line in said.splitlines() if line.startswith("error: ")]
-    if last and "full" not in last[0]:
+    if last and not NAMED.search(last[0]):
         return [Difference("full disk", "a sentence without it", 1, last[0])]
     return []
 
