@@ -1,5 +1,7 @@
 """The crash suite kills all of a family, finds what differs by as little as a cell, and repeats itself by its seed."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +11,7 @@ import duckdb
 import pytest
 from support.registered import fitted, log, registry_of
 
+from resources.profiles import ROOT
 from resources.registry import REFERENCE
 from tools.crash.compare import files, tables
 from tools.crash.family import start
@@ -129,3 +132,32 @@ def test_a_version_too_many_an_orphan_and_artefacts_of_nobody_are_found(tmp_path
     found = {one.what for one in registries(*homes)}
     assert {"version 2", "alias challenger", "runs without a version", "artefacts of nobody"} < found
     assert {"files of version 1", "files of version 2"} & found
+
+
+@pytest.mark.slow
+def test_a_suite_that_is_interrupted_ends_what_it_started_and_removes_what_it_made(tmp_path):
+    command = [sys.executable, "-m", "tools.crash", "--kills", "1", "--stages", "first"]
+    suite = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("*/undisturbed-first/home/dagster")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    run = [
+        pid
+        for pid in Path("/proc").glob("[0-9]*/environ")
+        if str(tmp_path) in text_of(pid) and "BATON_HOME" in text_of(pid)
+    ]
+    suite.send_signal(signal.SIGTERM)
+    _, said = suite.communicate(timeout=120)
+    assert said.decode().strip() == "interrupted; what was made is removed"
+    assert suite.returncode == 1
+    assert list(tmp_path.iterdir()) == []
+    assert run, "nothing was going on"
+    assert not [pid for pid in run if str(tmp_path) in text_of(pid)]
+
+
+def text_of(environment):
+    """What a process was started with; nothing if it is gone."""
+    try:
+        return environment.read_text(errors="replace")
+    except OSError:
+        return ""

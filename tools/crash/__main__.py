@@ -20,7 +20,8 @@ from tools.crash.plan import FULL, KILLED, Kill, plan
 from tools.crash.stages import Stage, stages
 from tools.crash.suite import CrashError, Suite
 
-Given, Made = TypeVar("Given"), TypeVar("Made")
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 def main() -> None:

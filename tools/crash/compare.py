@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resources.profiles import LOCAL_COPY
 from resources.warehouse import quoted
@@ -143,7 +143,7 @@ def _by_nature(schema: str, table: str, column: str) -> bool:
     return (schema, table, column) in BY_NATURE or (schema, "*", column) in BY_NATURE
 
 
-def _short(row: dict[str, object]) -> str:
+def _short(row: Mapping[Any, object]) -> str:
     return ", ".join(f"{name} {value}" for name, value in row.items())[:300]
 
 

@@ -13,6 +13,7 @@ def _still() -> dg.Definitions:
         jobs=whole.jobs,
         resources=whole.resources,
         loggers=whole.loggers,
+        executor=whole.executor,
     )
 
 

@@ -7,7 +7,7 @@ from commands.session import execute, first_failure, instance, load_definitions,
 from sensors.jobs import RETRAIN, learn_from
 from tools.crash.stages import monday
 
-BAD = (30, 29)
+FIRST_BAD, LAST_BAD = 30, 29
 """The cutoffs not to learn from, in weeks before the recording's end."""
 
 
@@ -16,7 +16,9 @@ def main() -> None:
     quiet()
     with sentences():
         definitions = load_definitions()
-        config = learn_from("expanding", *map(monday, BAD), "It learned from two cutoffs that lack stores.")
+        config = learn_from(
+            "expanding", monday(FIRST_BAD), monday(LAST_BAD), "It learned from cutoffs that lack stores."
+        )
         with instance() as opened:
             result = execute(opened, definitions, RETRAIN, run_config=config)
         if not result.success:
