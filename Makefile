@@ -11,7 +11,7 @@ UNSET = $(patsubst %,-u %,$(filter-out BATON_HOME BATON_COMPANY,$(filter BATON_%
 PYTEST = env $(UNSET) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
 
 .DEFAULT_GOAL = help
-.PHONY: run ui summary company check backup restore upgrade replay backtest rebuild promote closed airbyte drill drill-all losses bench scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
+.PHONY: run ui summary company check backup restore upgrade replay backtest rebuild promote closed airbyte drill drill-all losses bench crash scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
 
 ##@ Use
 
@@ -84,6 +84,9 @@ bench: setup ## ratios to a bare script, a weekly judgement, scoring in SQL and 
 	@$(BIN)/python -m tools.bench.judgement --times 8 --runs 1
 	@$(BIN)/python -m tools.bench.postgres
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m tools.bench.scoring
+
+crash: setup ## kill whole runs at random moments, run once more, compare every cell: make crash [KILLS=50] [SEED=…] [STAGES=first,weekly] [POWER=1 | FULL=1] [KEEP=<folder>]
+	@$(BIN)/python -m tools.crash $(if $(KILLS),--kills "$(KILLS)") $(if $(SEED),--seed "$(SEED)") $(if $(STAGES),--stages "$(STAGES)") $(if $(POWER),--power) $(if $(FULL),--full) $(if $(KEEP),--keep "$(KEEP)")
 
 scale: setup ## a week with FACTOR times the customers of the bundled company, stage by stage: make scale FACTOR=10
 	@$(BIN)/python -m tools.bench.scale --factor "$(FACTOR)"

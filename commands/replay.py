@@ -24,6 +24,7 @@ from commands.dates import first_replayed, last_replayed, monday
 from commands.sentences import sentences
 from commands.session import embedded_only, execute, first_failure, instance, quiet
 from resources.company import Company, company
+from resources.folders import write_whole
 from resources.profiles import home, resources_for
 from sensors.jobs import INGEST_AND_BUILD, ROLLBACK, WEEKLY_JUDGE, WEEKLY_SCORE
 from steps.errors import StepRefusedError
@@ -126,10 +127,8 @@ class _State:
         self._write()
 
     def _write(self) -> None:
-        # Renamed into place, so that an interruption never leaves half a file.
-        new = self.file.with_suffix(".new")
-        new.write_text(json.dumps({"from": str(self.start), "through": str(self.through) if self.through else None}))
-        new.replace(self.file)
+        through = str(self.through) if self.through else None
+        write_whole(self.file, json.dumps({"from": str(self.start), "through": through}))
 
 
 def replay(opened: dg.DagsterInstance, state: _State, start: date, end: date) -> None:

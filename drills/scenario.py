@@ -31,6 +31,7 @@ from ml_models.monitoring.diagnosis import NotReplayable
 from ml_models.monitoring.drift.weekly import measure_drift
 from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.problems.contract import Problem
+from resources.folders import to_disk
 from resources.sandbox import Sandbox, SandboxError, Scenario
 
 EARLY = "early_outcomes"
@@ -108,6 +109,7 @@ def record(
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
             getattr(made, name).to_parquet(folder / f"{name}.parquet")
+            to_disk(folder / f"{name}.parquet")
         # Last, so that an interrupted call leaves nothing that looks whole.
         (folder / "types.json").write_text(json.dumps({asset: dict(kinds) for asset, kinds in types.items()}))
         return _judged(made, problem, folder)
@@ -147,7 +149,7 @@ def _kept(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file that is whole or not there, whoever else writes it meanwhile."""
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     write(part)
-    part.replace(path)
+    to_disk(part).replace(path)
 
 
 def _files(package: ModuleType) -> list[Path]:

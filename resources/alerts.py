@@ -2,12 +2,13 @@
 
 import json
 import logging
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 
-from resources.folders import make_private
+from resources.folders import make_private, to_disk
 
 LOG = logging.getLogger("baton.alerts")
 """The same lines. A container's file goes with it, and what it logs is what a cluster collects."""
@@ -27,5 +28,16 @@ class Alerts(dg.ConfigurableResource[None]):
         LOG.warning("%s", line)
         file = Path(self.path)
         make_private(file.parent)
+        cut = _is_cut(file)
         with file.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+            stream.write(f"{chr(10) if cut else ''}{line}\n")
+        to_disk(file)
+
+
+def _is_cut(file: Path) -> bool:
+    """Tell whether a file ends within a line, as after a full disk or a power loss: the next one begins anew."""
+    if not file.exists() or not file.stat().st_size:
+        return False
+    with file.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read() != b"\n"

@@ -8,7 +8,6 @@ kill at that moment. MLflow's files never change once a version is registered, s
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import sqlite3
 import uuid
@@ -19,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from resources.folders import make_private
+from resources.folders import make_private, name_to_disk, to_disk
 from resources.warehouse import WarehouseError, open_duckdb, quoted
 
 if TYPE_CHECKING:
@@ -171,11 +170,11 @@ def _written(folder: Path, what: str) -> Iterator[Path]:
     try:
         make_private(new)
         yield new
-        for one in _files(new):
-            _to_disk(one)
+        to_disk(new)
         if folder.exists():
             folder.rmdir()
         new.rename(folder)
+        name_to_disk(folder)
     except OSError as error:
         raise BackupError(
             f"Expected to write {what} to {folder}, and it could not be: {error}. Make room or name another folder; "
@@ -183,11 +182,6 @@ def _written(folder: Path, what: str) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
-
-
-def _to_disk(file: Path) -> None:
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())
 
 
 def _copied(home: Path, new: Path, wait_seconds: float) -> dict[str, dict[str, int]]:

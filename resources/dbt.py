@@ -22,7 +22,7 @@ from resources.company.choice import chosen, folder_of
 from resources.company.dbt_project import made_of, prepare, variables
 from resources.company.reading import Dialect
 from resources.environment import variables as environment_of
-from resources.folders import make_private
+from resources.folders import FULL_IN_WORDS, make_private, to_disk, write_whole
 from resources.interrupts import interrupts_noted
 from resources.labels import run_labels
 from resources.secrets import masked
@@ -78,7 +78,7 @@ WHAT_TO_DO = {
     r"table with name \S+ does not exist": "What makes it has not run yet: run that first.",
     r"could not set lock": "Another program has the warehouse open: let it end or close it, and run again.",
     r"out of memory": "Raise BATON_DUCKDB_MEMORY, or lower `lines_at_once`.",
-    r"no space left": "Make room on the disk, and run again.",
+    FULL_IN_WORDS: "Make room on the disk, and run again.",
     r"could not read enough bytes|corrupt|checksum": (
         "The warehouse is damaged: move the home away and bring it back by `make restore FROM=<folder>`. Without a "
         "backup move the warehouse's file away, and run `make run`."
@@ -163,7 +163,8 @@ class DbtRunner(dg.ConfigurableResource[None]):
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not _is_made(self.manifest_path, stamp, digest):
                 self.invoke(["parse"])
-                stamp.write_text(_stamp(self.manifest_path, digest))
+                to_disk(self.manifest_path)
+                write_whole(stamp, _stamp(self.manifest_path, digest))
         return self.manifest_path
 
     def ensure_compiled(self) -> Path:
@@ -186,7 +187,8 @@ class DbtRunner(dg.ConfigurableResource[None]):
             if not _is_made(manifest, stamp, digest):
                 compiled = ["compile", "--full-refresh", "--no-populate-cache", "--select", "resource_type:model"]
                 self.invoke(compiled, {"BATON_WAREHOUSE": ":memory:", "BATON_DBT_TARGET": EMBEDDED}, target=target)
-                stamp.write_text(_stamp(manifest, digest))
+                to_disk(manifest)
+                write_whole(stamp, _stamp(manifest, digest))
         return manifest
 
     def invoke(

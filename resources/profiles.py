@@ -18,7 +18,7 @@ from resources.clock import Clock
 from resources.company import company
 from resources.company.choice import BUNDLED, chosen, folder_of_homes
 from resources.dbt import DbtRunner
-from resources.folders import make_private
+from resources.folders import make_private, write_whole
 from resources.registry import ModelRegistry
 from resources.warehouse import DuckDBWarehouse, LocalCopy
 from resources.warehouse.bigquery import BigQueryWarehouse
@@ -127,7 +127,8 @@ def _mark(folder: Path) -> list[str]:
         text = (folder / MARK).read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
-    return text.split("\n")[:2] if text.endswith("\n") else []
+    # Former builds wrote it so that a power loss could leave it empty.
+    return text.split("\n")[:2] if text.endswith("\n") and text.strip("\n\0") else []
 
 
 def claim_home(*, answering: bool = True) -> Path:
@@ -149,7 +150,7 @@ def claim_home(*, answering: bool = True) -> Path:
         )
     if marked != [chosen(), asked]:
         make_private(folder)
-        (folder / MARK).write_text(f"{chosen()}\n{asked}\n", encoding="utf-8")
+        write_whole(folder / MARK, f"{chosen()}\n{asked}\n")
     return folder
 
 

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
 
 import dagster as dg
 
+from resources.folders import name_to_disk, to_disk
 from resources.registry_file import PREFIX, begin_database, follow, upgrade
 from resources.registry_file import RegistryError as RegistryError
 
@@ -205,6 +207,9 @@ class ModelRegistry(dg.ConfigurableResource[None]):
                 # Without a list MLflow infers one by importing the model in a subprocess: 24 s.
                 pip_requirements=["scikit-learn", "skops"],
             )
+        # Before a version is registered whose files a power loss could empty.
+        for address in (run.info.artifact_uri, client.get_logged_model(info.model_id).artifact_location):
+            _keep(address, self.artifact_root)
         if not client.search_registered_models(f"name = '{self.model_name}'"):
             client.create_registered_model(self.model_name)
         while True:
@@ -370,6 +375,18 @@ def _refuse_other_release(version: ModelVersion, heard: Sequence[warnings.Warnin
                 f"{version.version} was fitted by {fitted}. `make run` trains anew with {here} (in production: the job "
                 "`retrain`), or check out the baton that trained it. The predictions were not touched."
             )
+
+
+def _keep(address: str, root: str) -> None:
+    """Wait until files under `root` would outlast a power loss; where it is no folder of this machine, they do."""
+    if urlparse(root).scheme != "file":
+        return
+    place, top = (Path(unquote(urlparse(one).path)) for one in (address, root))
+    to_disk(place)
+    for one in (place, *place.parents):
+        name_to_disk(one)
+        if one == top:
+            break
 
 
 def _delete(address: str) -> None:

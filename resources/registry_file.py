@@ -15,7 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from resources.folders import make_private
+from resources.folders import make_private, name_to_disk, to_disk
+from resources.private_folder import private_folder
 
 PREFIX = "sqlite:///"
 
@@ -55,7 +56,8 @@ def empty_database(kept_in: Path = KEPT) -> Path | None:
         with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
             made = Path(folder) / kept.name
             _make_database(made)
-            made.replace(kept)
+            to_disk(made).replace(kept)
+            name_to_disk(kept)
         return kept
     return None
 
@@ -75,8 +77,8 @@ def begin_database(file: Path) -> None:
     empty = empty_database()
     if empty is None:
         return
-    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        whole = shutil.copyfile(empty, Path(folder) / file.name)
+    with private_folder(file.parent, ".mlflow-") as folder:
+        whole = to_disk(shutil.copyfile(empty, folder / file.name))
         with contextlib.suppress(FileExistsError):
             os.link(whole, file)
 

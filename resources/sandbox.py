@@ -10,7 +10,6 @@ What is built is decided by what is asked for: with `cutoffs` only the days that
 
 import contextlib
 import random
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from resources.compiled_models import Model, compiled_models
 from resources.dbt import DbtRunner
 from resources.ingestions import TABLE as INGESTIONS
 from resources.ingestions import rows_as_of
+from resources.private_folder import scratch_folder
 from resources.tables.forms import forms_of
 from resources.tables.times import stored_time
 from resources.warehouse import WarehouseBusyError, WarehouseError, quoted
@@ -134,10 +134,10 @@ class Sandbox:
         models = self._wanted(build)
         self._check_tables(perturbations)
         as_of = as_of or until or (cutoffs[0] if cutoffs and len(cutoffs) == 1 else None)
-        with tempfile.TemporaryDirectory(prefix="baton-replay-") as spill, duckdb.connect(":memory:") as connection:
+        with scratch_folder("baton-replay-") as spill, duckdb.connect(":memory:") as connection:
             connection.execute(f"set threads = {self.threads}; set memory_limit = '{self.memory_limit}'")
             # By default the present folder, which may be the project's own, or read-only.
-            connection.execute("set temp_directory = '{}'".format(spill.replace("'", "''")))
+            connection.execute("set temp_directory = '{}'".format(str(spill).replace("'", "''")))
             connection.execute("set preserve_insertion_order = false")
             self._attach(connection)
             # Perturbations of models may read what the models are made of several times.

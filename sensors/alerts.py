@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dagster as dg
 
 from resources.alerts import Alerts
+from resources.folders import says_full
 from sensors.history import completed_evaluations, text
 from steps.ownership import owner_of, team
 
@@ -85,7 +86,10 @@ def sentence_of(error: "SerializableErrorInfo") -> str:
         error = error.cause
     message = error.message.strip()
     name, colon, sentence = message.partition(": ")
-    return sentence if colon and " " not in name else message
+    said = sentence if colon and " " not in name else message
+    if says_full(said) and "Make room" not in said:
+        return f"The disk is full: {said.splitlines()[0]}. Make room, and run again; nothing was half-written."
+    return said
 
 
 def _owner(key: dg.AssetKey) -> str:

@@ -1,8 +1,8 @@
 """Which version serves: promotion, rollback, what stands against a challenger, and the record of every change."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml_models.model_version import learned_from
 from resources.registry import CHALLENGER, ModelRegistry, ModelVersion, RegistryError
@@ -63,9 +63,11 @@ def promote_challenger(
     obstacle = obstacle_of(registry, challenger)
     if not obstacle and after_shadow and not _scored_as_shadow(warehouse, challenger):
         obstacle = "it has not scored a cutoff as a shadow yet; the next weekly scoring does that"
-    if before == challenger and _last_recorded(warehouse) == challenger.version:
+    last = _last_recorded(warehouse)
+    if before == challenger and last and last.version == challenger.version:
         return f"version {challenger.version} is the champion already"
-    if before is not None and (obstacle or before != challenger) and _last_recorded(warehouse) != before.version:
+    recorded = before is None or (last is not None and last.version == before.version)
+    if before is not None and not recorded and (obstacle or before != challenger):
         # The record was lost with the table, or by a kill behind the alias. A way back needs it.
         again = "recorded again: it serves, and its record was lost"
         record_promotion(warehouse, before, None, reason=again, at=datetime.now(UTC), run_id=run_id)
@@ -76,16 +78,31 @@ def promote_challenger(
 
 
 def roll_back(
-    registry: ModelRegistry, warehouse: Warehouse, bad: tuple[date, date] | None, *, reason: str, run_id: str
+    registry: ModelRegistry,
+    warehouse: Warehouse,
+    bad: tuple[date, date] | None,
+    *,
+    reason: str,
+    run_id: str,
+    retries: Collection[str] = (),
 ) -> str:
     """Return to the champion before the present one, which then stays away; return what happened, in words.
 
-    `bad` are the first and last cutoff that the champion to return to must not have learned from.
+    `bad` are the first and last cutoff that the champion to return to must not have learned from. `retries`: runs that
+    this one repeats, because they were killed; what they began is brought to its end, and never done twice.
 
     Raises:
         StepRefusedError: there is no champion to return to.
     """
-    before, target = registry.by_alias(CHAMPION_ALIAS), previous_champion(registry, warehouse, bad)
+    last, serving = _last_recorded(warehouse), registry.by_alias(CHAMPION_ALIAS)
+    if last and serving and last.version == serving.version and last.run_id in retries:
+        return f"rolled back to version {serving.version} already, by the run that this one repeats"
+    begun = _served_before(registry, last, serving)
+    cause = registry.tag(begun, ROLLED_BACK) if begun else ""
+    if serving and begun and cause:
+        make_champion(registry, warehouse, serving, reason=cause, run_id=run_id)
+        return f"rolled back from version {begun.version} to version {serving.version}, as a killed run had begun to"
+    before, target = serving, previous_champion(registry, warehouse, bad)
     if target is None or before is None:
         raise StepRefusedError(
             "Expected an earlier champion to return to and found none that did not fail itself"
@@ -94,8 +111,10 @@ def roll_back(
             "`make promote VERSION=<number>`."
         )
     cause = f"rollback: {reason}"
-    make_champion(registry, warehouse, target, reason=cause, run_id=run_id)
+    _prove(registry, target)
+    # First: if the run is killed before the rest is done, this is what tells a later one which way to go.
     registry.set_tag(before, ROLLED_BACK, cause)
+    make_champion(registry, warehouse, target, reason=cause, run_id=run_id)
     return f"rolled back from version {before.version} to version {target.version}"
 
 
@@ -110,24 +129,33 @@ def make_champion(
     """Point the champion's alias to a version and record it; return the version before.
 
     The one way in which a champion changes: a promotion, a rollback and a person's choice alike. The alias moves
-    first, the record follows; the files are proved readable before anything points to them.
+    first, the record follows; the files are proved readable before anything points to them. Where a kill came between
+    the two, the record that is missing is written with the version that served before.
 
     Raises:
         StepRefusedError: the version was fitted on a feature that there is no longer.
     """
-    from ml_models.rows import MissingFeaturesError, require_features
-
     before = registry.by_alias(CHAMPION_ALIAS)
-    try:
-        require_features(registry.load(version), problem().features, problem(), f"version {version.version}")
-    except MissingFeaturesError as error:
-        raise StepRefusedError(f"{error} The champion stays.") from None
+    _prove(registry, version)
+    last = _last_recorded(warehouse)
+    if before == version and (last is None or last.version != version.version):
+        before = _served_before(registry, last, version)
     registry.set_alias(CHAMPION_ALIAS, version.version)
     if registry.tag(version, ROLLED_BACK):
         # Somebody wants it back: what it was sent away for is history.
         registry.set_tag(version, ROLLED_BACK, "")
     record_promotion(warehouse, version, before, reason=reason, at=datetime.now(UTC), run_id=run_id)
     return before
+
+
+def _prove(registry: ModelRegistry, version: ModelVersion) -> None:
+    """Load a version, and refuse one that was fitted on a feature that there is no longer."""
+    from ml_models.rows import MissingFeaturesError, require_features
+
+    try:
+        require_features(registry.load(version), problem().features, problem(), f"version {version.version}")
+    except MissingFeaturesError as error:
+        raise StepRefusedError(f"{error} The champion stays.") from None
 
 
 def previous_champion(
@@ -225,8 +253,28 @@ def _scored_as_shadow(warehouse: Warehouse, version: ModelVersion) -> bool:
     return bool(found["n"].iloc[0])
 
 
-def _last_recorded(warehouse: Warehouse) -> int | None:
+class _Recorded(NamedTuple):
+    """What the newest row of `training.champion` says: which version serves, and the run that moved the alias."""
+
+    version: int
+    run_id: str | None
+
+
+def _last_recorded(warehouse: Warehouse) -> _Recorded | None:
     if not warehouse.exists("training", "champion"):
         return None
-    found = warehouse.read("select model_version from training.champion order by promoted_at desc limit 1")
-    return int(found["model_version"].iloc[0]) if len(found) else None
+    found = warehouse.read("select model_version, run_id from training.champion order by promoted_at desc limit 1")
+    return _Recorded(int(found["model_version"].iloc[0]), found["run_id"].iloc[0]) if len(found) else None
+
+
+def _served_before(
+    registry: ModelRegistry, last: _Recorded | None, serving: ModelVersion | None
+) -> ModelVersion | None:
+    """Return the version that served before, where the alias moved on and a kill came before the record; else None."""
+    if serving is None or last is None or last.version == serving.version:
+        return None
+    try:
+        return registry.version(last.version)
+    except RegistryError:
+        # Its registry was lost, and another one counts on.
+        return None

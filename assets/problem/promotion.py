@@ -65,7 +65,10 @@ def champion(
         if config.rollback:
             bad = span_of(config.exclude_from, config.exclude_to)
             reason = cause or "a person asked for it"
-            what = roll_back(registry, warehouse, bad, reason=reason, run_id=context.run_id)
+            # None but itself, where it was not launched to repeat another.
+            _, runs = context.instance.get_run_group(context.run_id) or ("", ())
+            repeats = {run.run_id for run in runs}
+            what = roll_back(registry, warehouse, bad, reason=reason, run_id=context.run_id, retries=repeats)
         else:
             reason = cause or "passed the gate"
             what = promote_challenger(

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from resources.airbyte.protocol import AirbyteError, write_private
-from resources.folders import make_private
+from resources.airbyte import exact_json
+from resources.airbyte.protocol import AirbyteError
+from resources.folders import make_private, write_whole
 from resources.secrets import HIDDEN
 
 PLACEHOLDER = re.compile(r"\$\{(clock|env:([A-Za-z_][A-Za-z0-9_]*))\}")
@@ -60,9 +61,8 @@ class Configuration:
             if before.get(path) != value
         ]
         make_private(self.kept_in.parent)
-        half = self.kept_in.with_name(self.kept_in.name + ".new")
-        write_private(half, rows)
-        half.replace(self.kept_in)
+        # A token that its source gives once only: it has to outlast whatever ends this machine.
+        write_whole(self.kept_in, exact_json.dumps(rows), mode=0o600)
         return [".".join(row["path"]) for row in rows]
 
     def hides(self) -> "Hider":

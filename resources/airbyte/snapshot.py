@@ -23,6 +23,7 @@ from resources.airbyte.plans import (
     properties_of,
 )
 from resources.airbyte.protocol import AirbyteError
+from resources.folders import write_whole
 from resources.identifiers import identifier
 
 SNAPSHOT_FILE = Path(__file__).resolve().parent.parent.parent / "deploy" / "production" / "airbyte_snapshot.json"
@@ -148,9 +149,7 @@ def write_snapshot(file: Path, connections: Mapping[str, ServerConnection]) -> N
     """Write a snapshot; the old one stays until the new one is whole."""
     content = {"connections": [asdict(connections[name]) for name in sorted(connections)]}
     file.parent.mkdir(parents=True, exist_ok=True)
-    half = file.with_name(file.name + ".new")
-    half.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    half.replace(file)
+    write_whole(file, json.dumps(content, indent=1) + "\n")
 
 
 def workspace_data(connections: Mapping[str, ServerConnection]) -> AirbyteWorkspaceData:

@@ -20,9 +20,9 @@ from resources.airbyte import landing
 from resources.airbyte.configuration import Hider, secrets_in
 from resources.airbyte.landing import WHOLE_CONNECTION, Landed, Load, State
 from resources.airbyte.plans import SCHEMA, StreamPlan
-from resources.airbyte.private_folder import private_folder
 from resources.airbyte.protocol import AirbyteError, Connector, Records
 from resources.folders import DISK_FULL
+from resources.private_folder import private_folder
 from resources.secrets import masked
 from resources.warehouse import WarehouseError, open_duckdb
 
@@ -237,7 +237,8 @@ class _Run:
             self.read_on = {
                 one.name for one in self.job.streams if one.incremental and landing.has_rows(connection, one)
             }
-        with private_folder(Path(self.job.warehouse_path).parent) as folder:
+        # Beside the warehouse, because that disk is the one known to be large.
+        with private_folder(Path(self.job.warehouse_path).parent, ".airbyte-sync-") as folder:
             self.buffers = {
                 stream.name: _Buffer(folder / f"{index}.jsonl") for index, stream in enumerate(self.job.streams)
             }

@@ -22,6 +22,7 @@ from resources.airbyte.raw import RawWorkspace, named
 from resources.airbyte.snapshot import Change, catalog_changes
 from resources.airbyte.sync import Job, Reporter, StreamResult, SyncFailedError, SyncResult, sync
 from resources.company import company
+from resources.folders import write_whole
 from resources.warehouse import WarehouseError, open_duckdb
 
 CONNECTION_IDS = uuid.UUID("5b1f3e0e-3a53-4a39-9a0c-2f6a8f0f7f5e")
@@ -107,9 +108,7 @@ class EmbeddedAirbyteWorkspace(RawWorkspace):
     def keep_catalog(self, name: str, catalog: Mapping[str, Any]) -> Path:
         """Write a connection's catalog where definitions load it from, and return that file."""
         connection = self._known(name)
-        half = connection.own_catalog.with_suffix(".new")
-        half.write_text(json.dumps(catalog, indent=1) + "\n", encoding="utf-8")
-        return half.replace(connection.own_catalog)
+        return write_whole(connection.own_catalog, json.dumps(catalog, indent=1) + "\n")
 
     def differences(self, name: str, catalog: Mapping[str, Any]) -> list[Change]:
         """Say how a source's catalog differs from the committed one of a connection; not at all if there is none.

@@ -17,7 +17,7 @@ from resources.company.model import Company
 from resources.company.owners import name_owners
 from resources.company.reading import Dialect
 from resources.company.staging import staging_files
-from resources.folders import make_private
+from resources.folders import make_private, to_disk, write_whole
 
 PROJECT = Path(__file__).resolve().parent.parent.parent / "dbt_project"
 ENTITY = "customer"
@@ -85,7 +85,7 @@ def prepare(company: Company, folder: Path, into: Path, project: Path = PROJECT,
         fcntl.flock(lock, fcntl.LOCK_EX)
         if made_of(into) != digest:
             _write(company, folder, into, project, dialect)
-            (into / _STAMP).write_text(f"{digest} {_whole(into)}")
+            write_whole(into / _STAMP, f"{digest} {_whole(into)}")
     return into
 
 
@@ -144,6 +144,7 @@ def _write(company: Company, folder: Path, into: Path, project: Path, dialect: D
         text = fitted(file.read_text(encoding="utf-8"), company, values)
         file.write_text(text, encoding="utf-8") if text else file.unlink()
     _add_variables(beside / "dbt_project.yml", values)
+    to_disk(beside)
     if into.exists():
         into.rename(old)
     beside.rename(into)

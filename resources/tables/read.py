@@ -1,13 +1,13 @@
 """Reads a table that is there already into a file of its own, so that the warehouse is held only while it lands."""
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resources.company.model import RawTable
+from resources.private_folder import private_folder
 from resources.tables import files, postgres
 from resources.tables.errors import TableError
 from resources.warehouse import quoted
@@ -37,13 +37,12 @@ def staged(name: str, table: RawTable, folder: Path, scratch: Path) -> Iterator[
     """
     import duckdb
 
-    scratch.mkdir(parents=True, exist_ok=True)
     # Beside the warehouse, because that disk is the one known to be large.
-    with tempfile.TemporaryDirectory(prefix=f".loading-{name}-", dir=scratch) as made:
-        file = Path(made) / "staged.duckdb"
+    with private_folder(scratch, f".loading-{name}-") as made:
+        file = made / "staged.duckdb"
         with duckdb.connect(str(file)) as connection:
             connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false; set memory_limit = '1GB'")
-            read_into(connection, STAGED, name, table, folder, Path(made))
+            read_into(connection, STAGED, name, table, folder, made)
             _lower_columns(connection)
             columns = columns_of(connection, STAGED)
             rows = connection.execute(f"select count(*) from {STAGED}").fetchall()[0][0]

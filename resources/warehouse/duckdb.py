@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resources.folders import make_private
+from resources.folders import make_private, says_full
 from resources.warehouse.arrow import arrow_of
 from resources.warehouse.contract import (
     POPULATION,
@@ -96,7 +96,7 @@ def open_duckdb(
     try:
         yield connection
     except duckdb.Error as error:
-        if any(sign in str(error).lower() for sign in FULL):
+        if says_full(str(error)):
             raise WarehouseError(
                 f"The disk that holds {path} is full; the statement was rolled back and the previous tables are "
                 "intact. Free some space and run again."
@@ -124,10 +124,6 @@ def all_or_nothing(connection: "duckdb.DuckDBPyConnection") -> Iterator[None]:
         raise
 
 
-FULL = ("no space left", "disk quota", "file too large", "not enough space")
-"""By what the text of an error tells that the disk, or what this user may fill of it, is full."""
-
-
 DAMAGE = (
     "could not read enough bytes",
     "corrupt",
@@ -146,7 +142,7 @@ def is_damage(error: Exception) -> bool:
 def unreadable(path: str, error: Exception) -> str:
     """Return in a sentence why a warehouse's file cannot be used, and what to do."""
     first = str(error).splitlines()[0]
-    if any(sign in first.lower() for sign in FULL):
+    if says_full(first):
         return f"The disk that holds {path} is full: {first} Free some space and run again; nothing was changed."
     later = re.search(r"version number (\d+), but we can only read .*versions between \d+ and (\d+)", first)
     if later:

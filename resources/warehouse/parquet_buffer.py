@@ -1,11 +1,11 @@
 """Rows that do not fit in memory together, on their way into a table: one Parquet file on this machine's disk."""
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from resources.private_folder import scratch_folder
 from resources.warehouse.arrow import arrow_of
 from resources.warehouse.contract import Warehouse, WarehouseError, lower_names, refuse_unexpected_values
 
@@ -34,8 +34,8 @@ def buffered(frames: "Iterable[pd.DataFrame]", check: "Callable[[pd.DataFrame], 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with tempfile.TemporaryDirectory(prefix="baton-rows-") as folder:
-        path, writer, rows = Path(folder) / "rows.parquet", None, 0
+    with scratch_folder("baton-rows-") as folder:
+        path, writer, rows = folder / "rows.parquet", None, 0
         try:
             for frame in frames:
                 check(frame)

@@ -5,10 +5,10 @@ import shutil
 import pytest
 from support.copies import copy_home
 from support.processes import command
-from support.same_rows import differences
 
 from resources.backup import back_up, restore
 from resources.registry import CHAMPION
+from tools.same_rows import differences
 
 NEWEST = "select customer_id, cutoff_date, score, model_version from predictions.lapse_predictions order by all"
 

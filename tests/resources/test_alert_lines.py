@@ -22,6 +22,14 @@ def test_the_file_and_the_log_have_the_same_line(tmp_path, caplog):
     assert [json.loads(line)["title"] for line in file.read_text().splitlines()] == ["a step failed", "another"]
 
 
+def test_an_alert_after_one_that_was_cut_short_has_a_line_of_its_own(tmp_path):
+    file = tmp_path / "alerts.jsonl"
+    file.write_text('{"at": "2017-01-0')
+    Alerts(path=str(file)).send(**ALERT)
+    [_, whole] = file.read_text().splitlines()
+    assert json.loads(whole)["title"] == "a step failed"
+
+
 def test_an_alert_that_cannot_be_filed_is_heard_and_not_held_for_sent(tmp_path, caplog):
     with pytest.raises(IsADirectoryError):
         Alerts(path=str(tmp_path)).send(**ALERT)

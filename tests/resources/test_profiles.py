@@ -91,6 +91,13 @@ def test_a_home_is_marked_once_and_another_companys_is_refused_untouched(tmp_pat
     assert (tmp_path / "home" / MARK).read_text() == "webshop\n"
 
 
+@pytest.mark.parametrize("text", ["", "\n", "\0\0\0\0"])
+def test_a_mark_that_a_power_loss_emptied_is_written_again(tmp_path, text):
+    (tmp_path / MARK).write_text(text)
+    with variables({"BATON_HOME": str(tmp_path)}):
+        assert owner_of(claim_home()) == "complete_journey"
+
+
 def test_a_home_from_before_there_were_companies_is_the_bundled_ones(tmp_path):
     (tmp_path / "warehouse.duckdb").touch()
     assert owner_of(tmp_path) == "complete_journey"

@@ -1,6 +1,8 @@
 """Failures and stale tables reach a person: one line, with an owner, what happened, and the next step."""
 
+import errno
 import json
+import os
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -90,6 +92,22 @@ def test_a_failed_step_alerts_the_owner_of_its_table(instance, alerts):
     assert alert["body"] == "Expected seven streams, but the source offers six. Nothing was changed."
     assert result.run_id in alert["next"]
     assert "Re-execute from failure" in alert["next"]
+
+
+def test_a_disk_that_was_full_is_said_as_such_whichever_library_met_it(instance, alerts):
+    @dg.asset(key=TRANSACTIONS)
+    def full():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "mlartifacts/model.skops")
+
+    location = location_of(full)
+    watch = Watch(location, instance, alerts)
+    run(location, instance)
+    watch.tick()
+    [alert] = sent(alerts)
+    assert alert["body"] == (
+        "The disk is full: [Errno 28] No space left on device: 'mlartifacts/model.skops'. Make room, and run again; "
+        "nothing was half-written."
+    )
 
 
 def test_a_failed_run_alerts_once(instance, alerts):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from resources.company.choice import FILE, CompanyError, load
 from resources.company.model import Company
+from resources.folders import name_to_disk, write_whole
 
 
 def refuse_existing(folder: Path) -> None:
@@ -34,10 +35,11 @@ def write(text: str, folder: Path) -> Company:
     try:
         inside = making / folder.name
         inside.mkdir()
-        (inside / FILE).write_text(text, encoding="utf-8")
+        write_whole(inside / FILE, text)
         company = load(inside)
         refuse_existing(folder)
         os.rename(inside, folder)
+        name_to_disk(folder)
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return company

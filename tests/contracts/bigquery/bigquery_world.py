@@ -7,11 +7,11 @@ from pathlib import Path
 
 import duckdb
 from environments.emulator import PROJECT
-from support.same_rows import differences
 
 from resources.dbt import DbtRunner
 from resources.warehouse import DuckDBWarehouse, LocalCopy
 from resources.warehouse.bigquery import BigQueryWarehouse
+from tools.same_rows import differences
 
 # What Airbyte's own destination makes of the same stream: a time without a zone is a DATETIME there.
 LANDED = {

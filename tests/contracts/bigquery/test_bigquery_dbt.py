@@ -8,8 +8,9 @@ import pytest
 from bigquery_world import BothEngines
 from environments.analyzer import check
 from environments.emulator import PROJECT
-from support.same_rows import differences
 from support.sample import load_raw_sample
+
+from tools.same_rows import differences
 
 pytestmark = pytest.mark.slow(minutes=4)
 

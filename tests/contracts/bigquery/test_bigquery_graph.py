@@ -14,7 +14,6 @@ from bigquery_world import BothEngines
 from environments.analyzer import check
 from environments.emulator import Emulator
 from support.bundled import RECORDING_ENDS
-from support.same_rows import differences
 from support.sample import load_raw_sample
 
 from commands.session import first_failure
@@ -27,6 +26,7 @@ from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse, share_of
 from resources.warehouse.bigquery import BigQueryWarehouse
 from steps.tables import TABLES
+from tools.same_rows import differences
 
 pytestmark = pytest.mark.slow(minutes=8)
 

@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from environments.emulator import PROJECT, Emulator
-from support.same_rows import differences
 
 from resources.warehouse import DuckDBWarehouse, LocalCopy, Warehouse, WarehouseError, share_of
 from resources.warehouse.bigquery import BigQueryWarehouse
 from resources.warehouse.contract import EXTRACTED, POPULATION, Source
 from resources.warehouse.duckdb_source import DuckDBSource
+from tools.same_rows import differences
 
 MONDAYS = [date(2017, 1, 2), date(2017, 1, 9)]
 

@@ -1,4 +1,4 @@
-"""The private folder of a sync that runs, and what a killed one leaves behind."""
+"""A private folder for a while, and what a killed process leaves behind of such."""
 
 import contextlib
 import fcntl
@@ -10,22 +10,20 @@ from pathlib import Path
 
 from resources.folders import make_private
 
-PREFIX = ".airbyte-sync-"
-
 
 @contextlib.contextmanager
-def private_folder(parent: Path) -> Iterator[Path]:
-    """Make a private folder beside the warehouse for configuration and buffered records, and remove it afterwards.
+def private_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Make a private folder in `parent` whose name begins with `prefix`, and remove it afterwards.
 
-    Beside the warehouse, because that disk is the one known to be large. A killed sync cannot remove its folder: the
-    next one does, telling the dead from the living by a lock, which the system takes away from the dead.
+    A killed process cannot remove its folder: the next one that makes such a folder there does, telling the dead from
+    the living by a lock, which the system takes away from the dead.
     """
     make_private(parent)
     with _locked(parent):
-        for stale in parent.glob(f"{PREFIX}*"):
+        for stale in parent.glob(f"{prefix}*"):
             with contextlib.suppress(OSError), _locked(stale, wait=False):
                 shutil.rmtree(stale, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         alive = contextlib.ExitStack()
         alive.enter_context(_locked(folder))
     try:
@@ -33,6 +31,11 @@ def private_folder(parent: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         alive.close()
+
+
+def scratch_folder(prefix: str) -> contextlib.AbstractContextManager[Path]:
+    """Do so where this system keeps temporary files."""
+    return private_folder(Path(tempfile.gettempdir()), prefix)
 
 
 @contextlib.contextmanager
