@@ -13,6 +13,11 @@ RETRAIN_COMMAND = "dagster job execute -m definitions -j retrain"
 """The command that trains a new version and lets it serve if it passes the gate."""
 
 
+def promote_command(version: str) -> str:
+    """Return the command that lets a version serve."""
+    return f"make promote VERSION={version}"
+
+
 def learned_from(
     cutoffs: Iterable[date], trained_through: date, trained_from: date | None = None, excluded: Collection[date] = ()
 ) -> list[date]:

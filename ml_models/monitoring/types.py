@@ -123,7 +123,7 @@ class Diagnosis:
 
     `explained` is the share, 0 to 1, that replaying the quality anomalies reproduces (nan: nothing to explain, or it
     could not be replayed). `first_bad_asset` is the furthest upstream asset that is bad while all that it reads is
-    clean.
+    clean. `next_command` is what repairs the cause; once a decision is taken, what fits the decision.
     """
 
     cause: Cause

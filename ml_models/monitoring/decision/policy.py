@@ -15,12 +15,12 @@ Decision. In this order; the first that applies decides:
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import pandas as pd
 
-from ml_models.model_version import ModelInfo
+from ml_models.model_version import RETRAIN_COMMAND, ModelInfo, promote_command
 from ml_models.monitoring.bad_periods import BadPeriod
 from ml_models.monitoring.decision import messages
 from ml_models.monitoring.decision.events import event_of, model_topic, open_event
@@ -29,7 +29,7 @@ from ml_models.monitoring.decision.quarantine import bad_periods, clean_cutoffs,
 from ml_models.monitoring.decision.rollback import champion_fault
 from ml_models.monitoring.decision.waiting import cooldown, still_grows
 from ml_models.monitoring.settings import SETTINGS, Settings
-from ml_models.monitoring.types import Action, Decision, Situation, Window
+from ml_models.monitoring.types import Action, Decision, Diagnosis, Situation, Window
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,13 @@ def decide(
     reason, override_of = choice.reason, None
     if override is not None and override != choice.action:
         reason, override_of = messages.overridden(override, choice.action, choice.reason), choice.action
+    action = override or choice.action
+    command = command_for(action, situation.diagnosis, situation.previous)
     return Decision(
         cutoff=situation.cutoff,
         event_id=event,
-        action=override or choice.action,
-        diagnosis=situation.diagnosis,
+        action=action,
+        diagnosis=replace(situation.diagnosis, next_command=command),
         reason=reason,
         window=choice.window,
         quarantine_from=first,
@@ -71,6 +73,19 @@ def decide(
         helps=choice.helps,
         override_of=override_of,
     )
+
+
+def command_for(action: Action, diagnosis: Diagnosis, previous: ModelInfo | None) -> str:
+    """Return the command that fits a decision; empty where nothing is to be run.
+
+    What would repair the cause (`diagnosis.next_command`) is due only where a person has to repair something: nobody is
+    asked to retrain in a week whose decision is to go on.
+    """
+    if action == "improve":
+        return RETRAIN_COMMAND
+    if action == "rollback":
+        return promote_command(previous.version) if previous is not None else diagnosis.next_command
+    return diagnosis.next_command if action == "inspect" and diagnosis.next_command != RETRAIN_COMMAND else ""
 
 
 def _choose(situation: Situation, past: pd.DataFrame, periods: list[BadPeriod], settings: Settings) -> Choice:

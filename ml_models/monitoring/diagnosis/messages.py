@@ -21,11 +21,6 @@ def rebuild_from(day: date) -> str:
     return f"make rebuild FROM={day}"
 
 
-def promote(version: str) -> str:
-    """Return the command that lets a version serve."""
-    return f"make promote VERSION={version}"
-
-
 def still_in_window(sentence: str) -> str:
     """Return an anomaly's sentence, when its days are over but still inside the feature windows."""
     return f"Still inside the feature windows: {sentence}"

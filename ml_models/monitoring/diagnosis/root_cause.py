@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ml_models.cutoffs import cutoff_dates
-from ml_models.model_version import RETRAIN_COMMAND, ModelInfo
+from ml_models.model_version import RETRAIN_COMMAND, ModelInfo, promote_command
 from ml_models.monitoring.bad_periods import BadPeriod, bad_period
 from ml_models.monitoring.diagnosis import messages
 from ml_models.monitoring.diagnosis.case import Case, Replayed, among, cutoffs_of, row_losses
@@ -82,7 +82,7 @@ def champion_diagnosis(
     `reason`: the sentence that says why. `previous`: the version to go back to, None: train anew. `behind`: what
     explains the week's evidence beside it.
     """
-    command = messages.promote(previous.version) if previous else RETRAIN_COMMAND
+    command = promote_command(previous.version) if previous else RETRAIN_COMMAND
     return Diagnosis(
         cause="pipeline",
         explained=math.nan,

@@ -4,13 +4,14 @@ import math
 import re
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import get_args
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_models.model_version import ModelInfo
+from ml_models.model_version import RETRAIN_COMMAND, ModelInfo
 from ml_models.monitoring.bad_periods import bad_period
 from ml_models.monitoring.decision import decide, grade, ledger_row, quarantined
 from ml_models.monitoring.decision.grading import promotion_effects
@@ -25,7 +26,7 @@ from ml_models.monitoring.decision.ledger import (
 )
 from ml_models.monitoring.decision.quarantine import bad_periods
 from ml_models.monitoring.settings import SETTINGS
-from ml_models.monitoring.types import Anomaly, Diagnosis, Effect, Perturbation, Situation
+from ml_models.monitoring.types import Action, Anomaly, Cause, Diagnosis, Effect, Perturbation, Situation
 from ml_models.problems.question import Question
 
 MONDAY = date(2030, 3, 4)
@@ -390,3 +391,24 @@ def test_whatever_happens(weeks, has_champion):
     acted = ledger[ledger["action"].isin(["improve", "rollback"])]
     gaps = acted["cutoff"].diff().dt.days[acted["action"] == "improve"]
     assert (gaps.dropna() >= SETTINGS.cooldown_days(HORIZON)).all()
+
+
+@pytest.mark.parametrize("action", get_args(Action))
+@pytest.mark.parametrize("cause", get_args(Cause))
+def test_the_command_fits_the_decision_whatever_the_cause(action: Action, cause: Cause) -> None:
+    repair = RETRAIN_COMMAND if cause in ("covariate", "concept", "mixed") else "load raw/visits again"
+    found = decide(
+        situation(diagnosis=replace(diagnosis(cause), next_command=repair), alarm=True, previous=RECENT),
+        empty_ledger(),
+        override=action,
+    )
+    command = found.diagnosis.next_command
+    if action == "continue":
+        assert command == ""
+    elif action == "improve":
+        assert command == RETRAIN_COMMAND
+    elif action == "rollback":
+        assert command == f"make promote VERSION={RECENT.version}"
+    else:
+        assert "retrain" not in command
+        assert command == ("" if repair == RETRAIN_COMMAND else repair)
