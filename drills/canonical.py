@@ -15,7 +15,7 @@ from resources.tables.times import plain
 
 TERM = re.compile(r"\{([a-z_]+)(\??)\}")
 
-LEFT = frozenset({"table", "first_day", "last_day", "local_time"})
+LEFT = frozenset({"table", "first_day", "last_day", "local_time", "morning"})
 """Names that stand for something of the perturbation itself (ml_models/faults), whatever the company."""
 
 OF_LINES = ("customer", "order", "time", "amount", "product", "store", "quantity", "discount", "coupon", "returned")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from drills.description import refuse_mistakes
 from drills.evidence import healthy_weeks, measured_weeks, missing
 from drills.faults import Expected, Fault, Kind
 from drills.scenario import DrilledHistory, Recording
@@ -155,13 +156,14 @@ def drill(
     `recording` is the year without what begins at FROM. A fault's own `from` goes before `start`.
 
     Raises:
+        DescriptionError: it names what there is not in the graph or the SQL.
         ValueError: the fault is to be noticed and changes nothing.
-        SandboxError: its description does not fit the tables.
     """
     began = time.monotonic()
     start = fault.start or start or middle(recording, problem, fault.kind)
     weeks = weeks_of(fault, weeks)
     end = min(start + timedelta(days=7 * weeks), recording.cutoffs[-1])
+    refuse_mistakes(fault, sandbox, lineage, owners, start, end)
     history = DrilledHistory(fault, start, recording, sandbox, problem, lineage, owners)
     if fault.kind != "benign" and not history.quiet and not history.differs(end):
         raise ValueError(

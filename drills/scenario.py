@@ -210,6 +210,10 @@ class DrilledHistory:
     _truth: pd.DataFrame | None = None
     _audits: dict[date, data_quality.Audit | None] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Let rows be delivered by the time at which they happened."""
+        self.sandbox = replace(self.sandbox, delivered_as_recorded=not self.fault.changes_the_truth)
+
     @property
     def perturbations(self) -> tuple[Perturbation, ...]:
         """The perturbations of this drill, those that were always there included."""

@@ -82,6 +82,8 @@ class Sandbox:
 
     `times` says for tables (asset -> SQL expression for a row's local time) what the column types do not: by default
     the first timestamp or date column of a raw table counts, taken as UTC unless it only ever holds midnights.
+    `delivered_as_recorded`: a perturbed row is not there before the time that was recorded for it, whatever time the
+    perturbation gives it. So it is where perturbed rows are wrong; where they are what happened, their time is true.
     """
 
     dbt: DbtRunner
@@ -90,6 +92,7 @@ class Sandbox:
     threads: int = 2
     memory_limit: str = "2GB"
     wait_seconds: float = 60.0
+    delivered_as_recorded: bool = False
     _models: list[Model] | None = None
     _settings: dict[str, Any] | None = None
 
@@ -305,6 +308,13 @@ class _Building:
     def raw_table(self, name: str) -> None:
         asset, relation = f"raw/{name}", f"{_ORIGIN}.raw.{quoted(name)}"
         column, local = self.time_of(asset, relation)
+        changed = any(it.table == asset for it in self.perturbations)
+        if changed and self.sandbox.delivered_as_recorded:
+            there = self.delivered(relation, column, local)
+            if there:
+                before = f"{_STEPS}.{quoted(f'{asset}@delivered')}"
+                self.execute(asset, f"create view {before} as select * from {relation} where {there}")
+                relation = before
         relation = self.perturbed(asset, relation, local, column)
         wanted = []
         if column in self.columns(relation):
@@ -313,17 +323,22 @@ class _Building:
                 wanted.append(f"{quoted(column)} >= {_day(self.first_day - timedelta(days=1))}")
             if self.end_day and (self.until or self.is_event_log(asset)):
                 wanted.append(f"{quoted(column)} < {_day(self.end_day + timedelta(days=1))}")
-            if self.until:
-                near = f"{quoted(column)} < {_day(self.until - timedelta(days=1))}"
-                wanted.append(f"({near} or {local} < {_day(self.until)})")
-        elif local and self.until:
-            wanted.append(f"coalesce({local} < {_day(self.until)}, true)")
+        there = self.delivered(relation, column, local)
+        wanted += [there] if there else []
         where = f" where {' and '.join(wanted)}" if wanted else ""
-        changed = any(it.table == asset for it in self.perturbations)
         # Perturbed rows may cost much (a hash of whole rows) and be read often (staging, each measure). What was only
         # filtered is as cheap as a table, and one wanted model reads its rows once.
         kind = "table" if changed and not self.read_once else "view"
         self.execute(asset, f"create {kind} raw.{quoted(name)} as select * from {relation}{where}")
+
+    def delivered(self, relation: str, column: str, local: str) -> str:
+        """Return the condition that a row's time lies before `until`; empty where all rows are there."""
+        if not self.until or not local:
+            return ""
+        if column not in self.columns(relation):
+            return f"coalesce({local} < {_day(self.until)}, true)"
+        near = f"{quoted(column)} < {_day(self.until - timedelta(days=1))}"
+        return f"({near} or {local} < {_day(self.until)})"
 
     def model(self, model: Model) -> None:
         """Build one model: as a table where dbt stores one, as a view where it does not."""

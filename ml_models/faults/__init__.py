@@ -6,7 +6,8 @@ alone (not by operation), so two perturbations with the same `per` and `rate` hi
 three columns of a third of the stores is three perturbations.
 
 `where` is a predicate over the table's columns. In it `{table}` stands for the rows before the perturbation and
-`{first_day}`, `{last_day}` for the perturbation's days as date literals, so that a predicate can look at the past.
+`{first_day}`, `{last_day}` for the perturbation's days as date literals, so that a predicate can look at the past;
+`{morning}` for the day on which one looks, so that rows can go that were there before.
 `{local_time}` is the row's time by the shops' clock, and a column in braces its value as a number or a time, also where
 it is stored as text (`forms`):
 `buyer in (select buyer from {table} where bought_on < {first_day} group by 1 having count(*) > 9)`.

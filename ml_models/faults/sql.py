@@ -27,8 +27,8 @@ def perturbed_sql(
 
     `time_sql` is an expression over the columns for the row's local time ("" if the table has none: the days of the
     perturbation then do not choose rows, and whoever builds the table applies it from first_day on). `as_of` is the
-    morning on which one looks; only `delay` depends on it, and changes nothing when it is None. `forms` says how
-    columns are read and written that are not stored as what they mean.
+    morning on which one looks; only `delay` and `{morning}` depend on it, and without it `delay` changes nothing.
+    `forms` says how columns are read and written that are not stored as what they mean.
 
     Raises:
         ValueError: the description cannot be meant; the message says what was expected, what came and what to do.
@@ -108,6 +108,10 @@ class _Builder:
             label = f"{self.it.operation} on {self.it.table}: its SQL speaks of {{{name}}}"
             if name in days:
                 raise ValueError(f"{label}, and the perturbation has none. Give it a {name}.")
+            if name == "morning" and self.as_of is not None:
+                return _literal(self.as_of)
+            if name == "morning":
+                raise ValueError(f"{label}, and here nobody looks on a morning: it is always so. Give it a first_day.")
             if name == "local_time":
                 raise ValueError(f"{label}, and the table has no time.")
             # A literal of the data may hold braces.

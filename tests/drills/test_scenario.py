@@ -170,3 +170,35 @@ def test_a_drill_needs_weeks_before_and_after_it(year, start, sentence):
     with pytest.raises(ValueError, match="FROM must") as error:
         check_start(start, 9, year[1], PROBLEM)
     assert sentence in str(error.value).replace("at least ", "")
+
+
+def test_rows_that_a_fault_dates_back_are_delivered_when_they_happened(year):
+    sql = "transaction_timestamp - interval 21 day"
+    earlier = Perturbation("raw/transactions", "set", "transaction_timestamp", value={"sql": sql})
+    wrong, true = history(year, earlier), history(year, earlier, kind="covariate")
+    week = START - WEEK
+
+    def rows(scenario):
+        profile = scenario.profile(START)
+        found = profile[(profile.asset == "raw/transactions") & (profile.measure == "rows") & (profile.value_key == "")]
+        return found[found.period_start == pd.Timestamp(week)].value.sum()
+
+    recorded = rows(history(year, Perturbation("raw/transactions", "drop", where="false")))
+    # On the first Monday nothing of the next weeks is there yet.
+    assert rows(wrong) == recorded
+    # Where the world is so, the days before hold what is dated there.
+    assert rows(true) > 1.5 * recorded
+
+
+def test_baskets_that_are_deleted_afterwards_are_there_at_first(year):
+    gone = Perturbation(
+        "raw/transactions",
+        "drop",
+        where="transaction_timestamp < {morning} - interval 14 day",
+        per="basket_id",
+        rate=0.5,
+    )
+    scenario, recording = history(year, gone), year[1]
+    cutoff = START + 5 * WEEK
+    assert at(scenario.frame(cutoff), START).trips_14d.equals(at(recording.features, START).trips_14d)
+    assert at(scenario.frame(cutoff), cutoff).trips_84d.mean() < 0.93 * at(recording.features, cutoff).trips_84d.mean()

@@ -1,6 +1,7 @@
 """An interrupt is kept, whatever the code that it stops makes of it."""
 
 import signal
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -17,6 +18,14 @@ def fail_at_closing(number: int) -> None:
         signal.raise_signal(number)
     except Stopped:
         raise ValueError("in place of it") from None
+
+
+@pytest.fixture(autouse=True)
+def _as_python_begins() -> Iterator[None]:
+    """In the background a shell lets processes ignore the interrupt."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
 
 
 def test_an_interrupt_that_the_code_within_swallows_is_noted() -> None:
