@@ -132,7 +132,8 @@ class Suite:
             disk.lose_power(kill.how)
         again = self._start(stage, stage.command, place)
         code = again.wait(LONGEST, self.stop)
-        took, left = again.seconds, again.members()
+        took = again.seconds
+        left = again.left() if code is not None else set()
         again.kill()
         if left:
             differences.append(Difference("processes", "still there after the end", len(left), str(min(left))))
