@@ -10,7 +10,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 
-from resources.folders import DISK_FULL
+from resources.folders import DISK_FULL, of_disk
 
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -104,8 +104,9 @@ def _of_home(error: OSError) -> bool:
 def _of_database(error: BaseException) -> str:
     """Return what helps where SQLite itself fails: Dagster keeps runs and events in it, MLflow its registry."""
     first = str(getattr(error, "orig", None) or error).splitlines()[0]
-    if "full" in first:
-        return f"The disk is full: {first}. Make room, and run again; nothing was half-written."
+    full = of_disk(first)
+    if full:
+        return full
     if "readonly" in first or "unable to open" in first:
         return (
             f"Expected to write to the databases of the home, and it is not allowed: {first}. Give this user the right "

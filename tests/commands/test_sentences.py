@@ -138,6 +138,7 @@ def test_every_error_of_the_project_ends_a_command_with_its_message(module, name
         (MemoryError(), "not enough memory"),
         (sqlite3.DatabaseError("database disk image is malformed"), "move its folder dagster/ away"),
         (sqlite3.OperationalError("database or disk is full"), "The disk is full"),
+        (sqlite3.OperationalError("disk I/O error"), "The disk is full, or it fails: disk I/O error. Make room"),
         (sqlite3.OperationalError("attempt to write a readonly database"), "Give this user the right"),
         (
             sqlalchemy.exc.DatabaseError("select 1", None, sqlite3.DatabaseError("file is not a database")),
