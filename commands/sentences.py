@@ -10,7 +10,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 
-from resources.folders import DISK_FULL
+from resources.folders import DISK_FULL, of_disk
 
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -110,8 +110,9 @@ def _of_database(error: BaseException) -> str:
             f"Expected the Postgres of Dagster's instance to answer, and it does not: {first.rstrip('.')}. Look "
             "whether it runs, and at its address and password in dagster.yaml (docs/deployment.md)."
         )
-    if "full" in first:
-        return f"The disk is full: {first}. Make room, and run again; nothing was half-written."
+    full = of_disk(first)
+    if full:
+        return full
     if "readonly" in first or "unable to open" in first:
         return (
             f"Expected to write to the databases of the home, and it is not allowed: {first}. Give this user the right "

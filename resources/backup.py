@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from resources.folders import make_private, name_to_disk, to_disk
+from resources.folders import make_private, name_to_disk, of_disk, to_disk
 from resources.warehouse import WarehouseError, open_duckdb, quoted
 
 if TYPE_CHECKING:
@@ -238,8 +238,9 @@ def _copy_sqlite(source: Path, target: Path) -> None:
             reads.backup(writes)
     except sqlite3.Error as error:
         raise BackupError(
-            f"Expected a whole database in {source}, and it cannot be read: {error}. `make run` says what to do with "
-            "it; a damaged home is not backed up over nothing. Nothing was written."
+            of_disk(str(error))
+            or f"Expected a whole database in {source}, and it cannot be read: {error}. `make run` says what to do "
+            "with it; a damaged home is not backed up over nothing. Nothing was written."
         ) from error
 
 

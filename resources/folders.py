@@ -18,6 +18,20 @@ def says_full(text: str) -> bool:
     return bool(re.search(FULL_IN_WORDS, text, re.IGNORECASE))
 
 
+def of_disk(text: str) -> str:
+    """Return in a sentence that a disk is full, or may be, if the text of a library's error tells so; else nothing."""
+    first = text.strip().splitlines()[0] if text.strip() else ""
+    if says_full(text):
+        return f"The disk is full: {first}. Make room, and run again; nothing was half-written."
+    # What SQLite says where its file of shared memory finds no room, too.
+    if "disk i/o error" in text.lower():
+        return (
+            f"The disk is full, or it fails: {first}. Make room, and run again; nothing was half-written. If there is "
+            "room, bring the home back on another disk by `make restore FROM=<folder>`."
+        )
+    return ""
+
+
 def make_private(folder: Path) -> Path:
     """Make a folder, and those above it that are missing, for their owner alone; return it.
 

@@ -3,6 +3,7 @@
 An alias is the only thing that makes a version the champion; the files of a version never change.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -382,6 +383,8 @@ def _keep(address: str, root: str) -> None:
     if urlparse(root).scheme != "file":
         return
     place, top = (Path(unquote(urlparse(one).path)) for one in (address, root))
+    if not place.exists():
+        return  # a run that logged no file has no folder
     to_disk(place)
     for one in (place, *place.parents):
         name_to_disk(one)
@@ -393,6 +396,10 @@ def _delete(address: str) -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     get_artifact_repository(address).delete_artifacts()  # type: ignore[no-untyped-call]
+    if urlparse(address).scheme == "file":
+        # MLflow leaves the folder that held them.
+        with contextlib.suppress(OSError):
+            Path(unquote(urlparse(address).path)).parent.rmdir()
 
 
 def _digest(text: str) -> str:

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from resources.folders import make_private, name_to_disk, to_disk
+from resources.folders import make_private, name_to_disk, of_disk, to_disk
 from resources.private_folder import private_folder
 
 PREFIX = "sqlite:///"
@@ -118,9 +118,10 @@ def follow(tracking_uri: str, artifact_root: str, experiment: str) -> None:
 
 def _damaged(file: Path, error: Exception) -> RegistryError:
     return RegistryError(
-        f"Expected MLflow's database at {file}, and it cannot be used: {error}. If it cannot be written to, give this "
-        "user the right to. If it is damaged, bring the home back by `make restore FROM=<folder>`; without a backup "
-        "move the file away, and `make run` trains and registers anew."
+        of_disk(str(error))
+        or f"Expected MLflow's database at {file}, and it cannot be used: {error}. If it cannot be written to, give "
+        "this user the right to. If it is damaged, bring the home back by `make restore FROM=<folder>`; without a "
+        "backup move the file away, and `make run` trains and registers anew."
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dagster as dg
 
 from resources.alerts import Alerts
-from resources.folders import says_full
+from resources.folders import of_disk
 from sensors.history import completed_evaluations, text
 from steps.ownership import owner_of, team
 
@@ -87,9 +87,7 @@ def sentence_of(error: "SerializableErrorInfo") -> str:
     message = error.message.strip()
     name, colon, sentence = message.partition(": ")
     said = sentence if colon and " " not in name else message
-    if says_full(said) and "Make room" not in said:
-        return f"The disk is full: {said.splitlines()[0]}. Make room, and run again; nothing was half-written."
-    return said
+    return said if "Make room" in said else of_disk(said) or said
 
 
 def _owner(key: dg.AssetKey) -> str:

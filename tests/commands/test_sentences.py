@@ -184,6 +184,7 @@ NoAnswer = type("OperationalError", (Exception,), {"__module__": "psycopg2"})
         (MemoryError(), "not enough memory"),
         (sqlite3.DatabaseError("database disk image is malformed"), "move its folder dagster/ away"),
         (sqlite3.OperationalError("database or disk is full"), "The disk is full"),
+        (sqlite3.OperationalError("disk I/O error"), "The disk is full, or it fails: disk I/O error. Make room"),
         (sqlite3.OperationalError("attempt to write a readonly database"), "Give this user the right"),
         (
             sqlalchemy.exc.DatabaseError("select 1", None, sqlite3.DatabaseError("file is not a database")),

@@ -138,6 +138,7 @@ def test_what_a_killed_training_left_is_gone_after_the_next_one(registered_home)
     }
     assert len(list(home.rglob("model.skops"))) == 2, "its model is gone, too"
     assert len(list(home.rglob("evidence.json"))) == 2
+    assert [one for one in (home / "mlartifacts").rglob("*") if one.is_dir() and not list(one.iterdir())] == []
     assert registry.load(registry.version(1))
     assert registry.load(second)
 

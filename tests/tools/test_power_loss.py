@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 from support.processes import command
+from support.registered import fitted, log, registry_of
 
 from resources.company.choice import BUNDLED
 from resources.profiles import ROOT, owner_of
@@ -82,3 +84,28 @@ def test_what_was_written_is_there_and_whole(disk, tmp_path, how):
     assert (disk.home / "airbyte" / "shop.json").stat().st_mode & 0o077 == 0, "a token is its owner's alone"
     said = command("-c", LEFT, str(home)).stdout.splitlines()
     assert said == ["version 1 is whole", "[2]"]
+
+
+ASKS = """
+import sys
+from pathlib import Path
+
+sys.path.insert(0, "tests")
+from support.registered import registry_of
+
+from resources.registry import RegistryError
+
+try:
+    registry_of(Path(sys.argv[1])).by_alias("challenger")
+except RegistryError as error:
+    print(error)
+"""
+
+
+def test_a_registry_that_was_moved_to_a_full_disk_is_not_taken_for_damaged(tmp_path):
+    log(registry_of(tmp_path / "elsewhere"), fitted(0)[0])
+    home = (tmp_path / "elsewhere").rename(tmp_path / "home")
+    disk = Disk(build(tmp_path), home, tmp_path / "shadow", room=0)
+    said = command("-c", ASKS, str(home), **disk.environment).stdout
+    assert re.match("The disk is full.* Make room, and run again; nothing was half-written", said), said
+    assert registry_of(home).by_alias("challenger").version == 1

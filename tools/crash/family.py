@@ -20,7 +20,7 @@ MARK = "CRASH_FAMILY"
 
 LOOKED_EVERY = 0.05
 PATIENCE = 30.0
-"""Seconds until killed processes must be gone."""
+"""Seconds until processes must be gone that were killed, or whose command has ended."""
 
 
 class StoppedError(RuntimeError):
@@ -67,10 +67,15 @@ class Family:
         for pid in stopped:
             _send(pid, signal.SIGKILL)
         self.process.wait(timeout=PATIENCE)
-        deadline = time.monotonic() + PATIENCE
-        while self.members() and time.monotonic() < deadline:
-            time.sleep(LOOKED_EVERY)
+        self.left()
         return len(stopped)
+
+    def left(self) -> set[int]:
+        """Return the processes that are still there after a while; what was told to end takes a moment."""
+        deadline = time.monotonic() + PATIENCE
+        while (there := self.members()) and time.monotonic() < deadline:
+            time.sleep(LOOKED_EVERY)
+        return there
 
     def members(self) -> set[int]:
         """Return the ids of all living processes of the family."""

@@ -62,7 +62,7 @@ def stages() -> Mapping[str, Stage]:
     made = (
         Stage("first", _python("commands.run"), 1, 3),
         Stage("weekly", _python("commands.run"), 0, 3, after="first"),
-        Stage("retrain", _python("tools.crash.retrain"), 0, 2, after="first"),
+        Stage("retrain", _python("tools.crash.retrain"), 1, 2, after="first"),
         Stage(
             "daemon", _python("tools.crash.daemon"), 0, 2, after="first", prepare=_python("tools.crash.daemon", "--ask")
         ),

@@ -38,7 +38,7 @@ class CrashError(RuntimeError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one kill: after how many seconds, what was at work, and what is other than undisturbed."""
+    """What came of one kill: after how many seconds, what was at work (of a full disk: what was said), what differs."""
 
     kill: Kill
     seconds: float
@@ -126,13 +126,13 @@ class Suite:
         family.wait(LONGEST if full else kill.fraction * self.durations[stage.name], self.stop)
         seconds = family.seconds
         family.kill()
-        differences = _not_said(place) if full else []
-        at_work = last_event(place / "home")
+        at_work, differences = _told(place) if full else (last_event(place / "home"), [])
         if disk and kill.how in LOSSES:
             disk.lose_power(kill.how)
         again = self._start(stage, stage.command, place)
         code = again.wait(LONGEST, self.stop)
-        took, left = again.seconds, again.members()
+        took = again.seconds
+        left = again.left() if code is not None else set()
         again.kill()
         if left:
             differences.append(Difference("processes", "still there after the end", len(left), str(min(left))))
@@ -185,15 +185,15 @@ class Suite:
             shutil.rmtree(place)
 
 
-def _not_said(place: Path) -> list[Difference]:
-    """Return what is wrong with what a run said of a full disk; where the disk was large enough it said nothing."""
+def _told(place: Path) -> tuple[str, list[Difference]]:
+    """Return what a run said of a full disk, and what is wrong with that."""
     said = (place / "said.log").read_text(errors="replace")
     if "Traceback" in said:
-        return [Difference("full disk", "a traceback", said.count("Traceback"), said[-LAST_WORDS:].strip())]
-    last = [line for line in said.splitlines() if line.startswith("error: ")]
-    if last and not NAMED.search(last[0]):
-        return [Difference("full disk", "a sentence without it", 1, last[0])]
-    return []
+        return "", [Difference("full disk", "a traceback", said.count("Traceback"), said[-LAST_WORDS:].strip())]
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    if errors and not NAMED.search(errors[0]):
+        return "", [Difference("full disk", "a sentence without it", 1, errors[0])]
+    return errors[0] if errors else "the disk was large enough", []
 
 
 def _said(code: int | None, place: Path) -> str:
