@@ -34,8 +34,20 @@ from tools.sample import write_connections, write_sample
 WEEKS_BEFORE = timedelta(weeks=9)
 """How long before the end of the recording the home's first run is: the next finds a champion, and weeks of history."""
 
-LIBRARIES = ("dagster_airbyte", "dagster_dbt", "dbt.cli.main", "duckdb", "matplotlib.figure", "mlflow.sklearn")
-LIBRARIES += ("pandas", "pandera.pandas", "pyarrow", "sklearn.ensemble", "sklearn.linear_model", "skops.io")
+LIBRARIES = (
+    "dagster_airbyte",
+    "dagster_dbt",
+    "dbt.cli.main",
+    "duckdb",
+    "matplotlib.figure",
+    "mlflow.sklearn",
+    "pandas",
+    "pandera.pandas",
+    "pyarrow",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "skops.io",
+)
 """What each run needs, read once: a run is a fork of this process."""
 
 SAME_FOR_ALL = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]+|[0-9a-f]{32}|(?<=/compute_logs/)[a-z]{8}"
