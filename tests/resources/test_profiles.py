@@ -124,7 +124,7 @@ def test_a_home_that_answers_another_question_is_refused_untouched_and_one_that_
     assert (tmp_path / MARK).read_text() == answered
 
 
-@pytest.mark.parametrize("odd", ["%20", "?", "\\", "\n"])
+@pytest.mark.parametrize("odd", ["%20", "?", "#", "\\", "\n"])
 def test_a_home_whose_path_an_engine_would_misread_is_refused_before_anything_is_made(tmp_path, odd):
     with variables({"BATON_HOME": str(tmp_path / f"a{odd}b"), "BATON_COMPANY": "complete_journey"}):
         with pytest.raises(HomeError, match="Expected a home whose path DuckDB and SQLite can read, and .* holds"):
