@@ -42,14 +42,20 @@ def main() -> None:
         server = subprocess.Popen(
             [dagster, "api", "grpc", "--module-name", "definitions", "--location-name", "baton", *address], cwd=ROOT
         )
+        stopped: list[int] = []
+
+        def stop(number: int, _: object) -> None:
+            stopped.append(number)
+            server.send_signal(number)
+
         for one in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(one, lambda number, _frame: server.send_signal(number))
+            signal.signal(one, stop)
         if left and _answers(given.port, server.poll):
             time.sleep(NOTICED_AFTER)
             for run_id in reap(instance, without_daemon=True, only=left):
                 print(f"run {run_id} was left unfinished by a killed process and is marked failed", flush=True)
         ended = server.wait()
-        if ended > 0:
+        if ended > 0 and not stopped:
             # What is wrong with the code or its settings is a sentence here, behind the server's own log.
             importlib.import_module("definitions")
     sys.exit(ended)

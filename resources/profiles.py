@@ -58,7 +58,7 @@ class HomeError(ProfileError):
     """The home holds another company's state, or cannot be where it is."""
 
 
-NO_LETTERS_OF_A_HOME = r"[?%\\\x00-\x1f]"
+NO_LETTERS_OF_A_HOME = r"[?#%\\\x00-\x1f]"
 """SQLite, DuckDB or dbt read these in an address as something else, and would make files elsewhere."""
 
 

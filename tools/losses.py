@@ -34,8 +34,12 @@ from tools.sample import write_connections, write_sample
 WEEKS_BEFORE = timedelta(weeks=9)
 """How long before the end of the recording the home's first run is: the next finds a champion, and weeks of history."""
 
-LIBRARIES: tuple[str, ...] = ("dagster_airbyte", "dagster_dbt", "dbt.cli.main", "duckdb", "matplotlib.figure")
-LIBRARIES += (
+LIBRARIES = (
+    "dagster_airbyte",
+    "dagster_dbt",
+    "dbt.cli.main",
+    "duckdb",
+    "matplotlib.figure",
     "mlflow.sklearn",
     "pandas",
     "pandera.pandas",
@@ -388,9 +392,8 @@ def main() -> None:
     arguments.add_argument("--share", type=int, default=0, help="how many losses, chosen by SEED (default: all)")
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--only", default="", help="a regular expression of what is lost")
-    arguments.add_argument(
-        "--folder", type=Path, help="a folder to work in that is kept, with the home of a call before"
-    )
+    arguments.add_argument("--list", action="store_true", help="say what would be lost, and lose nothing")
+    arguments.add_argument("--folder", type=Path, help="a folder that is kept, with the home of a former call")
     given = arguments.parse_args()
     bundled_only("The walk over losses")
     os.chdir(ROOT)

@@ -31,6 +31,7 @@ def test_a_share_of_all_losses_heals_by_a_run_or_by_what_its_sentence_advises(ba
     (tmp_path / "source").mkdir()
     connections = json.loads((baton.home / "connections.json").read_text())
     (tmp_path / "source" / "connections.json").write_text(json.dumps(connections))
-    done = command("-m", "tools.losses", "--folder", str(tmp_path), "--share", str(SHARE), "--seed", str(SEED))
+    asked = ["--folder", str(tmp_path), "--share", str(SHARE), "--seed", str(SEED)]
+    done = command("-m", "tools.losses", *asked, seconds=1500)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     assert f"{SHARE} of {SHARE} healed" in done.stdout

@@ -103,6 +103,21 @@ def test_a_home_from_before_there_were_companies_is_the_bundled_ones(tmp_path):
     assert owner_of(tmp_path) == "complete_journey"
 
 
+@pytest.mark.parametrize("name", ["complete_journey", "webshop"])
+@pytest.mark.parametrize("left", [None, 0, 0.5], ids=["deleted", "cut to nothing", "cut to half"])
+def test_a_mark_that_was_lost_or_cut_short_is_made_again_for_the_company_whose_models_are_there(tmp_path, name, left):
+    (tmp_path / "warehouse.duckdb").touch()
+    (tmp_path / "dbt" / "project" / "models" / "staging" / name).mkdir(parents=True)
+    whole = f"{name}\nhorizon_days = 28, early_days = 14\n"
+    if left is not None:
+        (tmp_path / MARK).write_text(whole[: int(len(whole) * left)])
+    assert owner_of(tmp_path) == name
+    if name == "complete_journey":
+        with variables({"BATON_HOME": str(tmp_path), "BATON_COMPANY": name}):
+            claim_home()
+        assert (tmp_path / MARK).read_text().startswith(f"{name}\nhorizon_days = 28, ")
+
+
 def test_a_home_that_answers_another_question_is_refused_untouched_and_one_that_only_looked_is_not(tmp_path):
     with variables({"BATON_HOME": str(tmp_path), "BATON_COMPANY": "complete_journey"}):
         claim_home(answering=False)
@@ -116,7 +131,7 @@ def test_a_home_that_answers_another_question_is_refused_untouched_and_one_that_
     assert (tmp_path / MARK).read_text() == answered
 
 
-@pytest.mark.parametrize("odd", ["%20", "?", "\\", "\n"])
+@pytest.mark.parametrize("odd", ["%20", "?", "#", "\\", "\n"])
 def test_a_home_whose_path_an_engine_would_misread_is_refused_before_anything_is_made(tmp_path, odd):
     with variables({"BATON_HOME": str(tmp_path / f"a{odd}b"), "BATON_COMPANY": "complete_journey"}):
         with pytest.raises(HomeError, match="Expected a home whose path DuckDB and SQLite can read, and .* holds"):

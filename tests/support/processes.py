@@ -16,8 +16,8 @@ HOLD = (
 )
 
 
-def command(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run Python with these arguments in the project's folder, and wait until it ends."""
+def command(*arguments: str, seconds: float = 300, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python with these arguments in the project's folder, and wait until it ends, so long at most."""
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
@@ -26,7 +26,7 @@ def command(*arguments: str, **environment: str) -> "subprocess.CompletedProcess
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=seconds,
     )
 
 
