@@ -87,6 +87,8 @@ FAULTS = {
     "cut at two": (without("extract(hour from sold_at) >= 14"), "hours", "sold_at"),
     "another clock": (changed(sold_at="sold_at + interval 5 hour"), "hours", "sold_at"),
     "the hour lost": (changed(sold_at="cast(cast(sold_at as date) as timestamp)"), "hours", "sold_at"),
+    "two in five orders lost": (without("hash(receipt) % 5 < 2"), "volume", ""),
+    "a sixth of the lines lost": (without("hash(receipt, item) % 6 = 0"), "volume", "receipt"),
     "lines lost": (without(third("(receipt, item)".strip("()"))), "volume", "receipt"),
     "the file twice": (f"select * from clean union all select * from clean where {SINCE}", "keys", "receipt+item"),
     "days again under new keys": (
