@@ -3,8 +3,9 @@
 Read in this order. `verdict` says what a judgement is and in which order its parts run. `thresholds` says what counts.
 `history` and `window` compare a week with its past, by the formulas in `arithmetic`. Then comes one module a kind, in
 any order: `volume`, `scalars`, `hours`, `categories`, `outages`, `segments`, `prices`, `identities`, `newcomers`,
-`losses` (by the `course` of a number). `schema` and `arrival` judge without the week's profile, and `feature_rows` judges what our own code made of the feed. All sentences stand in
-`messages`. `monitored_tables` derives which columns are measured as what, and `profile_sql` measures them.
+`losses` (by the `course` of a number). `schema` and `arrival` judge without the week's profile, and `feature_rows`
+judges what our own code made of the feed. All sentences stand in `messages`. `monitored_tables` derives which columns
+are measured as what, and `profile_sql` (of a list without a time `snapshot_sql`) measures them.
 
 *Threshold.* A measure is compared with the median of its last eight healthy weeks. It is violated beyond 4 standard
 deviations of its last 26 healthy weeks (at least six), and never below a floor. The floor is the larger of two things:

@@ -152,6 +152,21 @@ def test_a_lasting_fault_stays_an_anomaly_and_its_end_is_none(judged):
     assert [verdict.status for verdict in ended] == ["fail", "pass"]
 
 
+def test_a_fault_that_ebbs_a_little_goes_on_and_as_much_would_not_begin_one(judged):
+    def paid(first: int, then: int) -> str:
+        share = f"case when sold_at < date '{CUTOFF}' then {first} else {then} end"
+        return changed(paid_by=f"case when hash(receipt, item) % 100 < {share} then 'card' else paid_by end")
+
+    goes_on = judged(paid(18, 10), weeks=2)
+    assert [[one.column for one in verdict.anomalies] for verdict in goes_on] == [["paid_by"], ["paid_by"]]
+    assert [verdict.status for verdict in judged(paid(0, 10), weeks=2)] == ["pass", "pass"]
+
+
+def test_a_fault_of_the_whole_table_lowers_no_limit_of_its_segments(judged):
+    lost = judged(without("hash(receipt) % 5 < 2"), weeks=2)
+    assert [[one.segment_column for one in verdict.anomalies] for verdict in lost] == [[""], [""]]
+
+
 def test_days_delivered_before_must_not_grow(judged):
     again = (
         "select * from clean union all select * replace (receipt + 9000000 as receipt) from clean "
