@@ -92,11 +92,28 @@ def _reasons(one: "Perturbation", table: "MonitoredTable", recording: "Recording
             f"{math.ceil(CHANCE_ROWS / one.rate):,} rows a week are needed."
         )
     yield from _identities(one, table, healthy)
-    if one.operation == "drop" and not one.per:
+    yield from _without_structure(one, table, usual, len(healthy))
+    if one.operation == "drop" and not one.per and usual < MINIMUM_ROWS:
         # Square roots of counts scatter by a half, whatever the count.
         edge = min(max(math.sqrt(usual) - DEVIATIONS / 2, 0) ** 2, usual / VOLUME_FACTOR)
         if usual * (1 - one.rate) > edge:
             yield f"{size}; down to {edge:,.0f} of them customers and chance do by themselves."
+
+
+def _without_structure(one: "Perturbation", table: "MonitoredTable", usual: float, healthy: int) -> Iterator[str]:
+    """Yield why rows that are lost here and there, or second identifiers beside the first, do not show."""
+    second = one.operation == "rekey" and one.per == table.group != ""
+    lost = one.operation == "drop" and one.per in ("", table.group)
+    weeks = MINIMUM_WINDOWS + RECENT
+    if not (second or lost):
+        return
+    if usual < MINIMUM_ROWS and (second or one.per):
+        yield (
+            f"{table.asset} has some {usual:,.0f} rows a week; from {MINIMUM_ROWS} on a loss without structure and "
+            "second identifiers show."
+        )
+    if healthy < weeks and (second or one.rate < 1 - 1 / VOLUME_FACTOR):
+        yield f"{table.asset} has {healthy} healthy weeks, and {weeks} are needed to know the noise of its rows."
 
 
 def _identities(one: "Perturbation", table: "MonitoredTable", healthy: list[date]) -> Iterator[str]:

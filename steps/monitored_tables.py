@@ -15,7 +15,7 @@ from steps.tables import CANONICAL
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable, TableSource
+    from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable, Price, TableSource
 
 Read = Callable[[str], "pd.DataFrame"]
 
@@ -88,8 +88,9 @@ def columns_of(read: Read) -> dict[str, dict[str, str]]:
 def _sources(
     plans: Iterable[StreamPlan], time_zone: str, found: Mapping[str, Mapping[str, str]]
 ) -> "Iterable[TableSource]":
-    from ml_models.monitoring.data_quality.monitored_tables import Reference, TableSource
+    from ml_models.monitoring.data_quality.monitored_tables import Price, Reference, TableSource
 
+    ours = company()
     for plan in plans:
         asset = f"raw/{plan.table}"
         if asset not in found:
@@ -103,8 +104,8 @@ def _sources(
             keys=tuple(path[0] for path in plan.primary_key),
             time_sql=_local(cursor, columns.get(cursor, plan.columns.get(cursor, "")), time_zone) if cursor else "",
             time_column=cursor,
+            price=_price(ours, plan.table, columns),
         )
-    ours = company()
     yield from declared_sources(ours, found)
     # A line is a product in an order; where products are not known, an order may have several lines that are alike.
     # Where nothing numbers orders, two of one customer at one moment are alike as well.
@@ -123,6 +124,7 @@ def _sources(
             references=(Reference("product_id", "staging.stg_products", "product_id"),) if products else (),
             entity="customer_id",
             group="order_id",
+            price=Price("amount_cents", "quantity", "product_id") if {"products", "quantity"} <= ours.parts else None,
         )
     if joined and products and not ours.levels_in_lines:
         yield TableSource(
@@ -159,6 +161,7 @@ def declared_sources(ours: Company, found: Mapping[str, Mapping[str, str]]) -> "
                 time_sql=local,
                 time_column=time,
                 read=_numbers(ours, asset, found[asset]),
+                price=_price(ours, name, found[asset]),
             )
 
 
@@ -170,6 +173,20 @@ def _roles(ours: Company, table: str, columns: Mapping[str, str]) -> dict[str, s
     named = {"entity": lines.customer, "group": lines.order}
     roles = {role: column.column.lower() for role, column in named.items() if column is not None}
     return {role: column for role, column in roles.items() if column in columns}
+
+
+def _price(ours: Company, table: str, columns: Mapping[str, str]) -> "Price | None":
+    """Return of which columns the order lines' unit price is made; None: not of these, or the company has none."""
+    from ml_models.monitoring.data_quality.monitored_tables import Price
+
+    lines = ours.order_lines
+    named = [lines.amount, lines.quantity, lines.product]
+    if table != lines.table or any(column is None for column in named):
+        return None
+    # What was landed by us has lower case names, what Airbyte landed those of its source.
+    lower = table in ours.tables
+    amount, quantity, item = (column.column.lower() if lower else column.column for column in named if column)
+    return Price(amount, quantity, item) if {amount, quantity, item} <= set(columns) else None
 
 
 def _numbers(ours: Company, asset: str, columns: Mapping[str, str]) -> dict[str, str]:

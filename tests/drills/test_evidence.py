@@ -16,7 +16,9 @@ from ml_models.monitoring.types import Perturbation
 from ml_models.policy_backtest import SimulationResult
 
 MONDAY = date(2023, 1, 2)
-ORDERS = MonitoredTable("raw/orders", "raw.orders", {"buyer": "VARCHAR"}, time_sql="t", entity="buyer", ids=("buyer",))
+ORDERS = MonitoredTable(
+    "raw/orders", "raw.orders", {"buyer": "VARCHAR"}, time_sql="t", group="order_no", entity="buyer", ids=("buyer",)
+)
 RIGHT = Expected(("data quality",), ("inspect",))
 
 
@@ -64,6 +66,11 @@ START = MONDAY + timedelta(days=7 * 20)
         (500, fault("merge", column="buyer", rate=0.5), "no second identifier beside buyer"),
         (55, fault("negate", column="paid", rate=0.05), "hits 2.8; fewer than 5 may be chance, so 100 rows"),
         (55, fault("drop", rate=0.45), "down to 28 of them"),
+        (
+            55,
+            fault("rekey", column="buyer", per="order_no", rate=0.5),
+            "from 200 on a loss without structure",
+        ),
     ],
 )
 def test_what_few_rows_cannot_show_is_told_with_what_it_would_need(rows, one, sentence):
@@ -77,6 +84,8 @@ def test_what_few_rows_cannot_show_is_told_with_what_it_would_need(rows, one, se
         (55, fault("drop", rate=0.7)),
         (55, fault("rekey", column="buyer")),
         (5000, fault("negate", column="paid", rate=0.05)),
+        (5000, fault("drop", rate=0.1)),
+        (5000, fault("drop", per="order_no", rate=0.2)),
         (20, fault("scale", kind="concept", column="paid", value=100.0)),
     ],
 )

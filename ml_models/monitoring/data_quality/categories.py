@@ -85,6 +85,7 @@ class _Values:
             ]
         )
         limit = max(float(past.mean() + DEVIATIONS * past.std(ddof=1)) if len(past) > 1 else floor, floor)
+        limit *= self.window.goes_on("categories", self.column)
         return Observation(
             measure(self.window.position, healthy),
             float(past.mean()) if len(past) else 0.0,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
+from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable, Price
 from ml_models.monitoring.data_quality.sql_functions import quoted
 
 # A text, or a name in quotation marks, which may hold what begins a text.
@@ -40,6 +40,7 @@ def with_stand_ins(table: MonitoredTable) -> tuple[MonitoredTable, list[str]]:
         ids=all_of(table.ids),
         segments=all_of(table.segments),
         references=tuple(replace(one, column=names.get(one.column, one.column)) for one in table.references),
+        price=table.price and Price(*all_of(table.price.columns)),
     )
     return renamed, odd
 

@@ -56,6 +56,7 @@ def judge_hours(window: Window) -> None:
     silent, empty = _silent_hours(by_day, position, window.healthy[-RECENT:], made_up)
     quiet = np.array([_silent_hours(by_day, place, window.healthy[-RECENT:])[0] for place in window.healthy])
     silent_limit = max(float(quiet.mean() + DEVIATIONS * quiet.std(ddof=1)), SILENT_HOURS)
+    silent_limit *= window.goes_on("hours", table.time_column)
     silence = Observation(silent, float(quiet.mean()), silent_limit, n)
     window.note("hours", "", "silent_hours", silence, silent > silent_limit)
     if seen.observed > limit:

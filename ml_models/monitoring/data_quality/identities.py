@@ -75,16 +75,16 @@ def _judge_few(window: Window, column: str, n: float) -> None:
         shares, rows = history.one(measure, column)[:, None], history.counts(measure, column)[:, None]
         early = [week - timedelta(days=WEEK * reach) < history.weeks[0] for week in history.weeks]
         shares = np.where(np.array(early)[:, None], np.nan, shares)
-        difference, centre, limit = window.compare(shares, OVERLAP_FLOOR)
-        fewer, _, number_limit = window.compare(np.sqrt(shares * rows), 0.0)
+        difference, centre, limit = window.compare(shares, OVERLAP_FLOOR, kind="ids", columns=[column])
+        fewer, _, number_limit = window.compare(np.sqrt(shares * rows), 0.0, kind="ids", columns=[column])
         if np.isnan(difference[0]) or np.isnan(limit[0]):
             continue
         together = rows_of_one(window)
         usual = min(max(float(centre[0]), 1 / n), 1 - 1 / n)
         chance = DEVIATIONS * math.sqrt(together * usual * (1 - usual) / n)
         still = window.goes_on("ids", column)
-        least = still * max(float(number_limit[0]), DEVIATIONS * math.sqrt(together) / 2)
-        bound = still * max(float(limit[0]), chance)
+        least = max(float(number_limit[0]), still * DEVIATIONS * math.sqrt(together) / 2)
+        bound = max(float(limit[0]), still * chance)
         seen = Observation(float(shares[position, 0]), float(centre[0]), bound, n)
         change = _Change(float(difference[0]), seen)
         wrong = change.fell and float(fewer[0]) < -least
@@ -132,7 +132,7 @@ def _smallest_change(window: Window, measure: str, column: str, n: float) -> _Ch
                 week - timedelta(days=WEEK * (BLOCK_WEEKS * (block - 1) + step)) in window.bad for step in steps
             ):
                 values[place] = np.nan
-        difference, centre, limit = window.compare(values, OVERLAP_FLOOR)
+        difference, centre, limit = window.compare(values, OVERLAP_FLOOR, kind="ids", columns=[column.split("+")[0]])
         if np.isnan(limit[0]) or np.isnan(difference[0]):
             continue
         seen = Observation(float(values[window.position, 0]), float(centre[0]), float(limit[0]), n)

@@ -65,6 +65,28 @@ def segment_group_rows(asset: str, segment: Segment, seen: Observation, days: st
     return f"Groups of {asset} hold {seen.observed:.1f} rows {_within(segment)} {days}, usually {seen.expected:.1f}."
 
 
+def lines_lost(asset: str, column: str, seen: Observation, days: str) -> str:
+    """Describe orders that hold fewer rows each, everywhere."""
+    share = 1 - seen.observed / seen.expected
+    return (
+        f"Groups of {asset} ({column}) lost {share:.0%} of their rows: {seen.observed:.2f} rows each {days}, usually "
+        f"{seen.expected:.2f} at this time of the month, and evenly everywhere."
+    )
+
+
+def orders_lost(
+    asset: str, seen: Observation, days: str, times: float, where: Sequence[str], missing_numbers: bool | None
+) -> str:
+    """Describe fewer rows, `times` the series' own noise, unevenly along `where`; `missing_numbers` (None: unknown)."""
+    along = f"unevenly along {' and '.join(where)}" if where else "everywhere alike"
+    proof = "; the numbers of orders have gaps as large" if missing_numbers else ""
+    return (
+        f"{asset} received {seen.observed:,.0f} rows {days}, usually {seen.expected:,.0f} at this time of the month: "
+        f"{times:.1f} times its own noise at once, {along}, and no customers or categories explain it{proof}. Rows are "
+        "lost on the way."
+    )
+
+
 def silent_segments(asset: str, segment: Segment, first: date, last: date, mass: float) -> str:
     """Describe segments without rows; `mass` is their usual share of the rows."""
     return (
@@ -158,6 +180,14 @@ def segment_size(
     )
 
 
+def unit_prices(asset: str, column: str, item: str, segment: Segment, factor: float, days: str) -> str:
+    """Describe unit prices that are `factor` times as high in some segments as those of the same items elsewhere."""
+    return (
+        f"{asset}.{column} is {factor:g} times as large {_within(segment)} {days} for the same {item} and quantity, "
+        f"against the other values of {segment.column} and their own past."
+    )
+
+
 # --- keys, identities, copies ----------------------------------------------------------------------------------------
 
 
@@ -197,6 +227,15 @@ def new_identifiers(asset: str, column: str, seen: Observation, days: str) -> st
     return (
         f"{1 - seen.observed:.0%} of the rows of {asset} {days} have a {column} not seen before "
         f"(usually {1 - seen.expected:.0%}), and known ones are gone: identifiers changed."
+    )
+
+
+def second_identifiers(asset: str, column: str, seen: Observation, visits: float, days: str) -> str:
+    """Describe new identifiers that bring no visits: known ones lack what they make."""
+    return (
+        f"{seen.observed:,.0f} {column}s of {asset} were never seen before {days}, usually {seen.expected:,.0f}, and "
+        f"known ones lack as many visits as these make ({visits:,.0f}): customers have second identifiers beside their "
+        "first."
     )
 
 

@@ -28,6 +28,20 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Price:
+    """The columns of a unit price: `amount` of the row, over the `quantity` of the `item` that it is about."""
+
+    amount: str
+    quantity: str
+    item: str
+
+    @property
+    def columns(self) -> tuple[str, str, str]:
+        """All three."""
+        return (self.amount, self.quantity, self.item)
+
+
+@dataclass(frozen=True)
 class MonitoredTable:
     """A table whose quality is monitored.
 
@@ -38,7 +52,7 @@ class MonitoredTable:
     those who act (customers). `numbers`, `categories` (few values) and `ids` (many values) are judged as such;
     `segments` are columns with few enough values to be judged one by one. A table that only adds columns to another
     one (`of`) is not measured again for what its parent shows. `read`: the SQL of a column's number
-    where that is stored as text, as files are.
+    where that is stored as text, as files are. `price` says of which columns a unit price is made (None: of none).
     """
 
     asset: str
@@ -56,6 +70,7 @@ class MonitoredTable:
     references: tuple[Reference, ...] = field(default=())
     of: str = ""
     read: Mapping[str, str] = field(default_factory=dict)
+    price: "Price | None" = None
 
     @property
     def measured(self) -> str:
@@ -93,6 +108,7 @@ class TableSource:
     of: str = ""
     read: Mapping[str, str] = field(default_factory=dict)
     only: tuple[str, ...] = ()
+    price: Price | None = None
 
     @property
     def relation(self) -> str:
@@ -210,6 +226,7 @@ def _monitored(source: TableSource) -> MonitoredTable:
         references=source.references,
         of=source.of,
         read=dict(source.read),
+        price=source.price if source.price and set(source.price.columns[:2]) <= set(numbers) else None,
     )
 
 
@@ -234,4 +251,5 @@ def fitted(table: MonitoredTable, columns: Mapping[str, str]) -> MonitoredTable:
         segments=tuple(name for name in table.segments if name in columns),
         references=tuple(one for one in table.references if one.column in columns),
         read={name: sql for name, sql in table.read.items() if same(name)},
+        price=table.price if table.price and all(same(name) for name in table.price.columns) else None,
     )

@@ -85,6 +85,8 @@ def _judge_span(window: Window, column: str, labels: list[str], span: _Span, flo
     )
     mass, gone = span.silence(window.position, window.healthy)
     limit = max(float(past.mean() + DEVIATIONS * past.std(ddof=1)) if len(past) > 1 else 0.2, floor)
+    if span.name == "week":
+        limit *= window.goes_on("volume", f"@{column}")
     wrong = mass > limit and len(gone) >= OUTAGE_VALUES
     n = int(span.values[window.position].sum())
     usual = Observation(mass, float(past.mean()) if len(past) else 0.0, limit, n)
@@ -123,13 +125,15 @@ def judge_unevenness(window: Window) -> None:
         # Relative to what the table as a whole does: a season moves all alike. The upper half shows what the clean do.
         level = np.array([weighted_quantile(row, weights, 0.65) for row in logs - np.log(usual[big])])
         relative = logs - level[:, None]
-        difference, _, limit = window.compare(relative, math.log(UNEVEN_FACTOR), SEGMENT_DEVIATIONS)
+        difference, _, limit = window.compare(
+            relative, math.log(UNEVEN_FACTOR), SEGMENT_DEVIATIONS, "volume", (f"@{column}",)
+        )
         low = difference < -limit
         mass = float(weights[low].sum())
         centre = np.median(relative[window.healthy], axis=0)
         earlier = np.array([float(weights[(relative[place] - centre) < -limit].sum()) for place in window.healthy])
         bound = max(float(earlier.mean() + DEVIATIONS * earlier.std(ddof=1)), 2 * SEGMENT_MASS)
-        bound *= window.goes_on("volume", "")
+        bound *= window.goes_on("volume", f"@{column}")
         wrong = mass > bound and low.sum() >= OUTAGE_VALUES + 2
         seen = Observation(mass, float(earlier.mean()), bound, int(counts[position].sum()))
         window.note("volume", "", "uneven", seen, wrong, segment=column)

@@ -11,9 +11,24 @@ from datetime import date, timedelta
 import pandas as pd
 
 from ml_models.monitoring.data_quality.column_names import with_own_names, with_stand_ins
-from ml_models.monitoring.data_quality.monitored_tables import TECHNICAL, MonitoredTable, Reference, kind_of
-from ml_models.monitoring.data_quality.sql_functions import SqlFunctions
-from ml_models.monitoring.data_quality.thresholds import BLOCK_WEEKS, BLOCKS, LOOK_BACK, REPLAY_BACK, SEGMENT_ROWS, WEEK
+from ml_models.monitoring.data_quality.monitored_tables import (
+    TECHNICAL,
+    MonitoredTable,
+    Price,
+    Reference,
+    kind_of,
+)
+from ml_models.monitoring.data_quality.snapshot_sql import snapshot
+from ml_models.monitoring.data_quality.sql_functions import SqlFunctions, unnested
+from ml_models.monitoring.data_quality.thresholds import (
+    BLOCK_WEEKS,
+    BLOCKS,
+    LOOK_BACK,
+    PRICED_ROWS,
+    REPLAY_BACK,
+    SEGMENT_ROWS,
+    WEEK,
+)
 
 MEASURE_COLUMNS = ["asset", "column_name", "measure", "value_key", "period_start", "n", "value"]
 _PROFILE_TYPES = {"period_start": "datetime64[us]", "n": "int64", "value": "float64"}
@@ -50,7 +65,7 @@ def measure_sql(table: MonitoredTable, first_day: date, last_day: date, dialect:
 
 def _statements(table: MonitoredTable, first_day: date, last_day: date, words: SqlFunctions) -> list[str]:
     if not table.time_sql:
-        return _snapshot(table, first_day, words)
+        return snapshot(table, first_day, words, QUANTILES)
     days = (last_day - first_day).days + 1
     if days <= 0 or days % WEEK:
         raise ValueError(
@@ -71,15 +86,29 @@ def _statements(table: MonitoredTable, first_day: date, last_day: date, words: S
     for column in table.segments:
         if not table.of:
             statements += [plan.segment_days(column), plan.segment(column)]
+        if table.price and column not in table.price.columns:
+            statements.append(plan.prices(column, table.price))
     statements += [plan.orphans(one) for one in table.references]
     return statements
 
 
-def _long(asset: str, source: str) -> str:
-    return (
-        f"select '{asset}' as asset, made.column_name, made.measure, made.value_key, wide.w_ as period_start, "
-        f"made.n, made.value\nfrom ({source}) as wide, unnest(wide.entries) as unnested(made)"
+def _again_and_spread(label: str, mark: str, now: str, then: str) -> list[tuple[str, str, str, str, str]]:
+    """Return how much of `then` (four weeks) came again `now`, as a share of a week's, and how far each strays from it.
+
+    The straying is a variance over its mean, as of Poisson counts: sum (now - r then)^2 / sum now, of those who were
+    there `then`.
+    """
+    of_known = f"sum(case when {then} > 0 then {now} else 0 end)"
+    share = f"(1.0 * {of_known} / nullif(sum({then}), 0))"
+    squares = (
+        f"(sum(case when {then} > 0 then 1.0 * {now} * {now} else 0 end) - 2 * {share} * sum(1.0 * {now} * {then}) "
+        f"+ {share} * {share} * sum(1.0 * {then} * {then}))"
     )
+    known = f"sum(case when {then} > 0 then 1 else 0 end)"
+    return [
+        (label, f"again{mark}", "''", f"sum({then})", f"{BLOCK_WEEKS} * {share}"),
+        (label, f"spread{mark}", "''", known, f"{squares} / nullif({of_known}, 0)"),
+    ]
 
 
 class _Plan:
@@ -123,6 +152,10 @@ class _Plan:
         for role, name in (("group", table.group), ("entity", table.entity)):
             if name:
                 entries.append((name, f"{role}s", "''", "count(l.w_)", f"count(distinct l.{name})"))
+                if role == "group" and kind_of(table.columns[name]) == "number":
+                    # Where orders are numbered one after another, this is one, and grows when some are missing.
+                    span = f"(max(l.{name}) - min(l.{name}) + 1.0) / nullif(count(distinct l.{name}), 0)"
+                    entries.append((name, "number_span", "''", f"count(distinct l.{name})", span))
                 entries.append(
                     (
                         name,
@@ -181,7 +214,7 @@ class _Plan:
             "join lines as l "
             "on l.w_ = weeks.w_ left join modes on modes.w_ = weeks.w_ group by weeks.w_"
         )
-        return _long(table.asset, inner)
+        return unnested(table.asset, inner)
 
     def days(self) -> str:
         """Rows and entities a day, and rows by hour of the day."""
@@ -244,20 +277,37 @@ class _Plan:
                         f"sum({steady} case when now_ > 0 then 1 else 0 end else 0 end) / "
                         f"nullif(sum({steady} 1 else 0 end), 0)",
                     ),
-                    (label, "pace" + mark, "''", before, f"{BLOCK_WEEKS}.0 * {known} / nullif({before}, 0)"),
                 ]
+                if label in table.ids:
+                    entries += _again_and_spread(label, mark, "now_", f"coalesce(b{block}_, 0)")
+            # Visits are orders where rows have any.
+            visits = visited = ""
             if label == table.entity:
                 any_ = " + ".join(f"coalesce(b{block}_, 0)" for block in range(BLOCKS))
                 seen = f"sum(case when {any_} > 0 then now_ else 0 end)"
                 entries.append((label, "known_share_any", "''", "sum(now_)", f"{seen} / nullif(sum(now_), 0)"))
+                fresh = f"case when {any_} = 0 and now_ > 0 then"
+                here = "sum(case when now_ > 0 then 1 else 0 end)"
+                entries += [
+                    *_again_and_spread(label, "_of_visits", "v_", "past_"),
+                    (label, "newcomers", "''", here, f"sum({fresh} 1 else 0 end)"),
+                    (label, "newcomers_visits", "''", "sum(v_)", f"sum({fresh} v_ else 0 end)"),
+                ]
+                sums += [
+                    "sum(case when lag_ = 0 then v else 0 end) as v_",
+                    f"sum(case when lag_ between 1 and {BLOCK_WEEKS} then v else 0 end) as past_",
+                ]
+                visits = f", {f'count(distinct {table.group})' if table.group else 'count(*)'} as v"
+                visited = ", v"
             used = columns.split(", ")
             present = " and ".join(f"{name} is not null" for name in used)
             lag = words("days_between", "b.w_", "weeks.w_")
             parts.append(
                 f"select '{table.asset}' as asset, '{label}' as column_name, made.measure, '' as value_key, "
                 f"w_ as period_start, made.n, made.value from (select w_, {words.rows(entries)} as entries from "
-                f"(select w_, {columns}, {', '.join(sums)} from (select weeks.w_, {columns}, n, {lag} / 7 as lag_ "
-                f"from weeks join (select w_, {columns}, count(*) as n from lines where {present} group "
+                f"(select w_, {columns}, {', '.join(sums)} from (select weeks.w_, {columns}, n{visited}, "
+                f"{lag} / 7 as lag_ "
+                f"from weeks join (select w_, {columns}, count(*) as n{visits} from lines where {present} group "
                 f"by w_, {columns}) "
                 f"as b on b.w_ <= weeks.w_ and b.w_ >= {words('add_days', 'weeks.w_', -reach)}) as lagged "
                 f"group by w_, {columns}) as seen group by w_) as wide, unnest(wide.entries) as unnested(made)"
@@ -315,7 +365,7 @@ class _Plan:
             f"with lines as ({self._lines(REPLAY_BACK)}), weeks as ({self._weeks()}), g as ({seen}), "
             f"a as ({again}) select w_, {words.rows(entries)} as entries from a group by w_"
         )
-        return _long(table.asset, inner)
+        return unnested(table.asset, inner)
 
     def repeated_keys(self) -> str:
         """Share of rows whose key is there more than once, is null, or that equal another row but for their key.
@@ -343,7 +393,7 @@ class _Plan:
     def _of_lines(self, entries: Sequence[tuple[str, str, str, str, str]]) -> str:
         rows = self.words.rows(entries)
         inner = f"with lines as ({self._lines()}) select w_, {rows} as entries from lines group by w_"
-        return _long(self.table.asset, inner)
+        return unnested(self.table.asset, inner)
 
     def _repeated(self, columns: str, whole: str, keyed: str) -> str:
         return f"1 - count(distinct case when {whole} then {self.words('hash', columns)} end) / nullif({keyed}, 0)"
@@ -413,7 +463,38 @@ class _Plan:
             f"select l.w_, {words.rows(entries)} as entries from lines as l join modes on mw_ = l.w_ "
             f"where s_ is not null group by l.w_, s_ having count(*) >= {SEGMENT_ROWS}"
         )
-        return _long(table.asset, inner)
+        return unnested(table.asset, inner)
+
+    def prices(self, column: str, price: Price) -> str:
+        """Return the logarithm of unit prices within each value of a segment, over those of the same items outside.
+
+        Each item counts as its two sides can tell: n m / (n + m) for n rows inside and m outside, the inverse of the
+        difference's variance. `n` is the sum of that.
+        """
+        amount, quantity, item = price.columns
+        words = self.words
+        key = f"ln({amount} / {quantity})"
+        cells = (
+            f"select w_, {column} as s_, {item} as i_, {words('double', 'count(*)')} as n_, sum({key}) as p_ "
+            f"from lines where {column} is not null and {item} is not null and {amount} > 0 and {quantity} > 0 "
+            f"group by w_, {column}, {item}"
+        )
+        all_of = "over (partition by w_, i_)"
+        both = f"select *, sum(n_) {all_of} - n_ as m_, sum(p_) {all_of} - p_ as q_ from cells"
+        weight = "(n_ * m_ / (n_ + m_))"
+        entry = (
+            f"{amount}@{column}",
+            "price_ratio",
+            words("text", "s_"),
+            f"sum({weight})",
+            f"sum({weight} * (p_ / n_ - q_ / m_)) / sum({weight})",
+        )
+        inner = (
+            f"with lines as ({self._lines()}), cells as ({cells}), both_ as ({both}) "
+            f"select w_, {words.rows([entry])} as entries from both_ where m_ > 0 group by w_, s_ "
+            f"having sum({weight}) >= {PRICED_ROWS}"
+        )
+        return unnested(self.table.asset, inner)
 
     def orphans(self, reference: Reference) -> str:
         """Share of rows whose partner is missing."""
@@ -433,73 +514,4 @@ class _Plan:
             + f" as entries from lines as l left join (select distinct {reference.key} as k_ from "
             f"{reference.relation}) as p on p.k_ = l.{reference.column} group by w_"
         )
-        return _long(self.table.asset, inner)
-
-
-def _snapshot(table: MonitoredTable, day: date, words: SqlFunctions) -> list[str]:
-    """Return the statements for a table that is replaced as a whole."""
-    judged = table.judged
-    entries = [("", "rows", "''", "count(*)", "count(*)")]
-    for name in judged:
-        entries += [
-            (name, "null_share", "''", "count(*)", f"avg(case when {name} is null then 1 else 0 end)"),
-            (name, "distinct", "''", f"count({name})", f"count(distinct {name})"),
-        ]
-    for name in table.numbers:
-        entries += [
-            (name, "mean", "''", f"count({name})", f"avg({name})"),
-            (
-                name,
-                "negative_share",
-                "''",
-                f"count({name})",
-                f"avg(case when {name} < 0 then 1 when {name} is not null then 0 end)",
-            ),
-            *[
-                (name, quantile, "''", f"count({name})", words("quantile", name, share))
-                for quantile, share in QUANTILES.items()
-            ],
-        ]
-    if table.keys:
-        key = ", ".join(table.keys)
-        entries.append(
-            (
-                "+".join(table.keys),
-                "duplicate_share",
-                "''",
-                "count(*)",
-                f"1 - count(distinct {words('hash', key)}) / nullif(count(*), 0)",
-            )
-        )
-        null = " or ".join(f"{name} is null" for name in table.keys)
-        entries.append(
-            ("+".join(table.keys), "null_key_share", "''", "count(*)", f"avg(case when {null} then 1 else 0 end)")
-        )
-    statements = [
-        _long(table.asset, f"select date '{day}' as w_, {words.rows(entries)} as entries from {table.measured}")
-    ]
-    statements += [
-        f"select '{table.asset}' as asset, '{name}' as column_name, 'value_rows' as measure, "
-        f"{words('text', name)} as value_key, "
-        f"date '{day}' as period_start, count(*) as n, {words('double', 'count(*)')} as value from {table.measured} "
-        f"where {name} is not null group by {name}"
-        for name in table.categories
-    ]
-    for one in table.references:
-        entry = [
-            (
-                one.column,
-                "orphan_share",
-                f"'{one.relation}.{one.key}'",
-                f"count({one.column})",
-                f"avg(case when {one.column} is null then null when p.k_ is null then 1 else 0 end)",
-            )
-        ]
-        statements.append(
-            _long(
-                table.asset,
-                f"select date '{day}' as w_, {words.rows(entry)} as entries from {table.measured} as l left join "
-                f"(select distinct {one.key} as k_ from {one.relation}) as p on p.k_ = l.{one.column}",
-            )
-        )
-    return statements
+        return unnested(self.table.asset, inner)

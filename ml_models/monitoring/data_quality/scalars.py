@@ -59,13 +59,13 @@ def _hits(window: Window, measure: str, rule: Rule) -> list[tuple[str, _Hit]]:
     values, counts, labels = history.series(measure, lambda name: "@" not in name, "whole")
     if not labels:
         return []
-    compared, least = _compared(window, measure, rule, values, counts[position], [name for name, _ in labels])
-    difference, _, limit = window.compare(compared, least)
+    columns = [name for name, _ in labels]
+    compared, least = _compared(window, measure, rule, values, counts[position], columns)
+    difference, _, limit = window.compare(compared, least, kind=rule.kind, columns=columns)
     if measure == "distinct" and window.table.time_sql:
         # Fewer rows hold fewer values.
         fall, _, _ = window.compare(np.log(np.maximum(history.one("rows")[:, None], 0.5)), 0.0)
         difference = difference + max(0.0, -float(np.nan_to_num(fall[0])))
-    limit = limit * np.array([window.goes_on(rule.kind, name) for name, _ in labels])
     wrong = wrong_side(difference, limit, rule.side)
     enough = counts[position] >= _least_rows(window, measure)
     hits = []

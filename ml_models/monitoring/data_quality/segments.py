@@ -30,9 +30,10 @@ from ml_models.monitoring.types import AnomalyKind
 
 @dataclass(frozen=True)
 class _Series:
-    """A measure within each value of one segment (weeks x values); `medians` stands beside a mean."""
+    """A measure within each value of one `segment` (weeks x values); `medians` stands beside a mean."""
 
     column: str
+    segment: str
     measure: str
     values: Array
     medians: Array
@@ -75,7 +76,7 @@ def judge_segments(window: Window) -> None:
             if measure == "modal_share" and column in table.ids:
                 continue  # in a small shop one customer may well be most of the rows
             chosen = np.flatnonzero(names == name)
-            series = _Series(column, measure, values[:, chosen], middle[:, chosen], counts[:, chosen])
+            series = _Series(column, segment, measure, values[:, chosen], middle[:, chosen], counts[:, chosen])
             off = _off(window, series)
             if off is not None:
                 taken.add((rule.kind, column))
@@ -100,7 +101,9 @@ def _off(window: Window, series: _Series) -> _Off | None:
         return apart
 
     compared = relative(values)
-    difference, centre, limit = window.compare(compared, rule.floor, SEGMENT_DEVIATIONS)
+    of = f"{window.table.time_column if rule.kind == 'hours' else series.column}@{series.segment}"
+    still = window.goes_on(rule.kind, of)
+    difference, centre, limit = window.compare(compared, rule.floor, SEGMENT_DEVIATIONS, rule.kind, (of,))
     if series.measure == "size":
         # Mean and median must agree: a mean alone moves with one large row, or with a new kind of product.
         between, middle, _ = window.compare(relative(medians), rule.floor, SEGMENT_DEVIATIONS)
@@ -110,7 +113,7 @@ def _off(window: Window, series: _Series) -> _Off | None:
     if rule.scale == "share" and series.measure != "hour_mean":
         usual = nanmedian(values[window.healthy])
         least = share_floor(rule.floor, usual, counts[position], np.zeros(values.shape[1], dtype=bool))
-        limit = np.maximum(limit, least)
+        limit = np.maximum(limit, still * least)
     off = wrong_side(difference, limit, rule.side) & present
     weights = counts[position] / max(counts[position][present].sum(), 1)
     mass = float(weights[off].sum())
@@ -118,9 +121,11 @@ def _off(window: Window, series: _Series) -> _Off | None:
     for place in window.healthy:
         shares = counts[place] / max(counts[place].sum(), 1)
         with np.errstate(invalid="ignore"):
-            earlier.append(float(shares[wrong_side(compared[place] - centre, limit, rule.side) & present].sum()))
+            earlier.append(
+                float(shares[wrong_side(compared[place] - centre, limit / still, rule.side) & present].sum())
+            )
     past = np.array(earlier)
-    bound = max(float(past.mean() + DEVIATIONS * past.std(ddof=1)), SEGMENT_MASS)
+    bound = still * max(float(past.mean() + DEVIATIONS * past.std(ddof=1)), SEGMENT_MASS)
     # One value alone only when it is far beyond its limit and has rows enough.
     far = (np.abs(difference) > 3 * limit) & (np.abs(difference) > 3 * rule.floor)
     alone = off & far & (counts[position] >= MINIMUM_ROWS)

@@ -48,6 +48,14 @@ class SqlFunctions:
         return "[" + ",\n    ".join(made) + "]"
 
 
+def unnested(asset: str, source: str) -> str:
+    """Return the measures of an asset, a row each, of a query that gives a week `w_` and its `entries`."""
+    return (
+        f"select '{asset}' as asset, made.column_name, made.measure, made.value_key, wide.w_ as period_start, "
+        f"made.n, made.value\nfrom ({source}) as wide, unnest(wide.entries) as unnested(made)"
+    )
+
+
 _WORDS = """
 all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create default
 deferrable desc describe distinct do else end except false fetch for foreign from group having in initially intersect

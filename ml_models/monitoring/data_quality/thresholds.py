@@ -157,6 +157,20 @@ GROWN_FACTOR = 1.25
 GROWN_WORSE = 1.2
 """Factor by which that change must lead away from what is usual."""
 
+CREEP_ALLOWANCE = 1.0
+"""Standard deviations that a week may lack without adding to the sum of what the weeks lack: half of the smallest shift
+that is to be seen soon."""
+
+CREPT = 5.0
+"""Sum of what the weeks lack, in standard deviations, from which lines are lost little by little."""
+
+NUMBERED = 0.05
+"""Standard deviation of the span of orders' numbers over their count, as a logarithm, up to which orders are numbered
+one after another. [ratio]"""
+
+SAME_ROWS = 0.02
+"""Ratio, as a logarithm, up to which two tables have the rows of each week in common. [ratio]"""
+
 ROWS_WRONG = frozenset({"keys", "stale", "replay", "volume", "ids"})
 """Kinds of anomalies after which a week's rows, or whose they are, say nothing about later ones."""
 
@@ -196,6 +210,19 @@ UNEVEN_ROWS = 100
 UNEVEN_FACTOR = 1.6
 """Factor by which a segment must lose more rows than the table as a whole."""
 
+# --- prices ----------------------------------------------------------------------------------------------------------
+
+PRICED_ROWS = 20
+"""Rows of one value of a segment, as far as their items are sold outside of it too, from which its prices are compared
+with those outside."""
+
+PRICE_FLOOR = 0.06
+"""Logarithm by which the unit prices of two groups of values must have moved apart: taxes and currencies do by more,
+and what stores decide about single items by less. [ratio]"""
+
+PRICE_GROUPS = 4.0
+"""How far apart two groups of values must be, over the scatter within them. [ratio]"""
+
 # --- hours -----------------------------------------------------------------------------------------------------------
 
 HOURS_FLOOR = 0.08
@@ -228,6 +255,10 @@ VALUES_MOVED = 0.05
 
 OVERLAP_FLOOR = 0.06
 """Share by which known identifiers must have become fewer."""
+
+CONSERVED = 0.5
+"""Share of the visits that newcomers bring beyond their usual ones that known customers must lack for them to be the
+same people: all of them where they are, none where they are not. [share]"""
 
 # --- arrival ---------------------------------------------------------------------------------------------------------
 

@@ -16,8 +16,11 @@ from ml_models.monitoring.data_quality.categories import judge_categories
 from ml_models.monitoring.data_quality.history import History
 from ml_models.monitoring.data_quality.hours import judge_hours
 from ml_models.monitoring.data_quality.identities import judge_identities
+from ml_models.monitoring.data_quality.losses import judge_losses
 from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
+from ml_models.monitoring.data_quality.newcomers import judge_newcomers
 from ml_models.monitoring.data_quality.outages import judge_silence, judge_unevenness
+from ml_models.monitoring.data_quality.prices import judge_prices
 from ml_models.monitoring.data_quality.scalars import judge_scalars
 from ml_models.monitoring.data_quality.segments import judge_segments
 from ml_models.monitoring.data_quality.thresholds import (
@@ -98,9 +101,10 @@ def judge_quality(
     found_bad: dict[str, dict[date, tuple[str, ...]]] = {
         asset: dict(weeks) for asset, weeks in (bad_weeks or {}).items()
     }
+    companions = [history for history in histories if history.table.of]
     if bad_weeks is None:
         for history in histories:
-            _judge_past(history, found_bad.setdefault(history.table.asset, {}), closed_days)
+            _judge_past(history, found_bad.setdefault(history.table.asset, {}), closed_days, companions)
     rows: list[list[object]] = []
     anomalies: list[Anomaly] = []
     judged = 0
@@ -109,7 +113,7 @@ def judge_quality(
             continue
         judged += 1
         bad = found_bad.setdefault(history.table.asset, {})
-        found = _judge_week(history, len(history.weeks) - 1, bad, rows, closed_days)
+        found = _judge_week(history, len(history.weeks) - 1, bad, rows, closed_days, companions)
         if found:
             bad[start] = _kinds(found)
         anomalies += found
@@ -124,16 +128,24 @@ def judge_quality(
     return QualityVerdict("pass", cutoff, (), table_, messages.clean(cutoff, judged, len(table_)), found_bad)
 
 
-def _judge_past(history: History, bad: dict[date, tuple[str, ...]], closed_days: Collection[date]) -> None:
+def _judge_past(
+    history: History,
+    bad: dict[date, tuple[str, ...]],
+    closed_days: Collection[date],
+    companions: Sequence[History],
+) -> None:
     """Judge the weeks before the newest one in their order, and add those that had anomalies to `bad`."""
     for position in range(MINIMUM_WINDOWS, len(history.weeks) - 1):
-        found = _judge_week(history, position, bad, None, closed_days)
+        found = _judge_week(history, position, bad, None, closed_days, companions)
         if found:
             bad[history.weeks[position]] = _kinds(found)
 
 
 def _kinds(anomalies: Sequence[Anomaly]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(f"{one.kind}:{one.column}" for one in anomalies))
+    """Return what was wrong as `kind:column`, and in which segment as `kind:column@segment` beside it."""
+    whole = [f"{one.kind}:{one.column}" for one in anomalies]
+    within = [f"{one.kind}:{one.column}@{one.segment_column}" for one in anomalies if one.segment_column]
+    return tuple(dict.fromkeys([*whole, *within]))
 
 
 def _judge_week(
@@ -142,6 +154,7 @@ def _judge_week(
     bad: Mapping[date, tuple[str, ...]],
     rows: list[list[object]] | None,
     closed_days: Collection[date] = (),
+    companions: Sequence[History] = (),
 ) -> list[Anomaly]:
     """Return the anomalies of one week of one table."""
     healthy = np.array(
@@ -149,7 +162,7 @@ def _judge_week(
     )
     if len(healthy) < MINIMUM_WINDOWS:
         return []
-    window = Window(history, position, healthy, bad, rows, closed_days)
+    window = Window(history, position, healthy, bad, rows, closed_days, companions)
     if not history.table.time_sql:
         judge_scalars(window, SNAPSHOT_RULES)
         judge_categories(window)
@@ -169,7 +182,10 @@ def _judge_week(
         judge_silence(window)
         judge_unevenness(window)
         judge_segments(window)
+        judge_prices(window)
         judge_identities(window)
+        judge_newcomers(window)
+        judge_losses(window)
     elif rows_now >= FEW_ROWS:
         judge_scalars(window, FEW_RULES)
         judge_identities(window)

@@ -40,13 +40,13 @@ def judge_volume(window: Window) -> None:
     could = _share_of_open_days(window)
     expected_rows, observed = usual_rows * could, float(weekly[position])
     difference, limit = _change_of_rows(window, weekly, could)
-    limit *= window.goes_on("volume", "")
     seen = Observation(observed, expected_rows, limit, observed)
     fewer = difference < -limit and not _only_new_customers_are_fewer(window)
     window.note("volume", "", "rows", seen, fewer or difference > limit)
     days = history.daily("day_rows")
     logs = np.log(np.maximum(days, 0.5))
     made_up = made_up_for(window, days)
+    # A day that lacks rows says nothing of the same weekday a week later.
     change, centre, day_limit = window.compare(np.where(days > 0, logs, np.nan), math.log(VOLUME_FACTOR))
     usual = np.exp(centre)
     enough = usual >= DAY_ROWS
@@ -83,7 +83,7 @@ def _change_of_rows(window: Window, weekly: Array, could: float) -> tuple[float,
     chance moves more than a factor of two, and how much more is told by how the weeks before missed their own past.
     """
     logs = np.log(np.maximum(weekly, 0.5))
-    change, _, limits = window.compare(logs[:, None], math.log(VOLUME_FACTOR))
+    change, _, limits = window.compare(logs[:, None], math.log(VOLUME_FACTOR), kind="volume")
     difference, limit = float(change[0]) - math.log(max(could, 1e-9)), float(limits[0])
     missed = window.forecast_errors(logs)
     known = len(missed) >= MINIMUM_WINDOWS
@@ -107,7 +107,8 @@ def _change_of_rows(window: Window, weekly: Array, could: float) -> tuple[float,
     edge = math.sqrt(expected) + math.copysign(DEVIATIONS * spread * (1 + 2 / len(steps)), difference)
     # Where chance could leave nothing at all, fewer rows can never be told from it.
     rare = abs(2 * math.log(edge) - math.log(expected)) if edge > 0 else math.inf
-    return difference, max(math.log(VOLUME_FACTOR) if known else limit, rare)
+    least = math.log(VOLUME_FACTOR) * window.goes_on("volume", "")
+    return difference, max(least if known else limit, rare)
 
 
 def _only_new_customers_are_fewer(window: Window) -> bool:

@@ -3,9 +3,10 @@
 All kinds of judgement compare and record through it, so that limits, first days and replays are made one way.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ class Window:
     """One week of one table under judgement: the week itself, and which weeks before it were healthy.
 
     `bad` holds the anomalies of earlier weeks as `kind:column`. `rows` collects the verdict's table (None: not wanted).
+    `companions` are tables that add columns to another one's rows: in them rows have departments.
     """
 
     history: History
@@ -31,6 +33,7 @@ class Window:
     bad: Mapping[date, tuple[str, ...]]
     rows: list[list[object]] | None
     closed_days: Collection[date] = ()
+    companions: Sequence[History] = ()
     anomalies: list[Anomaly] = field(default_factory=list)
 
     @property
@@ -56,11 +59,18 @@ class Window:
         return start
 
     def compare(
-        self, values: Array, floor: Array | float, deviations: float = DEVIATIONS
+        self,
+        values: Array,
+        floor: Array | float,
+        deviations: float = DEVIATIONS,
+        kind: AnomalyKind | Literal[""] = "",
+        columns: Sequence[str] = ("",),
     ) -> tuple[Array, Array, Array]:
         """Compare this week's values with the healthy past; return difference, centre, limit (nan: cannot be judged).
 
-        `values` is weeks x series, on a scale where differences mean the same everywhere.
+        `values` is weeks x series, on a scale where differences mean the same everywhere. `kind` is what a series
+        beyond its limit would be, of which of `columns` (one for all, or one each): where it was so a week ago, the
+        limit is lower. "": the comparison alone decides nothing.
         """
         past = values[self.healthy]
         count = (~np.isnan(past)).sum(axis=0)
@@ -78,6 +88,7 @@ class Window:
                 spread = np.sqrt(squares)
             # Few windows know their own spread badly.
             limit = np.maximum(deviations * spread * (1 + 2 / np.maximum(count, 1)), floor)
+            limit = limit * np.array([self.goes_on(kind, column) if kind else 1.0 for column in columns])
             return values[self.position] - centre, centre, np.where(enough, limit, np.nan)
 
     def forecast_errors(self, values: Array) -> Array:

@@ -87,6 +87,8 @@ FAULTS = {
     "cut at two": (without("extract(hour from sold_at) >= 14"), "hours", "sold_at"),
     "another clock": (changed(sold_at="sold_at + interval 5 hour"), "hours", "sold_at"),
     "the hour lost": (changed(sold_at="cast(cast(sold_at as date) as timestamp)"), "hours", "sold_at"),
+    "two in five orders lost": (without("hash(receipt) % 5 < 2"), "volume", ""),
+    "a sixth of the lines lost": (without("hash(receipt, item) % 6 = 0"), "volume", "receipt"),
     "lines lost": (without(third("(receipt, item)".strip("()"))), "volume", "receipt"),
     "the file twice": (f"select * from clean union all select * from clean where {SINCE}", "keys", "receipt+item"),
     "days again under new keys": (
@@ -148,6 +150,21 @@ def test_a_lasting_fault_stays_an_anomaly_and_its_end_is_none(judged):
         weeks=2,
     )
     assert [verdict.status for verdict in ended] == ["fail", "pass"]
+
+
+def test_a_fault_that_ebbs_a_little_goes_on_and_as_much_would_not_begin_one(judged):
+    def paid(first: int, then: int) -> str:
+        share = f"case when sold_at < date '{CUTOFF}' then {first} else {then} end"
+        return changed(paid_by=f"case when hash(receipt, item) % 100 < {share} then 'card' else paid_by end")
+
+    goes_on = judged(paid(18, 10), weeks=2)
+    assert [[one.column for one in verdict.anomalies] for verdict in goes_on] == [["paid_by"], ["paid_by"]]
+    assert [verdict.status for verdict in judged(paid(0, 10), weeks=2)] == ["pass", "pass"]
+
+
+def test_a_fault_of_the_whole_table_lowers_no_limit_of_its_segments(judged):
+    lost = judged(without("hash(receipt) % 5 < 2"), weeks=2)
+    assert [[one.segment_column for one in verdict.anomalies] for verdict in lost] == [[""], [""]]
 
 
 def test_days_delivered_before_must_not_grow(judged):
