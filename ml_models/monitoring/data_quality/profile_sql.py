@@ -92,22 +92,22 @@ def _statements(table: MonitoredTable, first_day: date, last_day: date, words: S
     return statements
 
 
-def _again_and_spread(label: str, mark: str, now: str, then: str) -> list[tuple[str, str, str, str, str]]:
-    """Return how much of `then` (four weeks) came again `now`, as a share of a week's, and how far each strays from it.
+def _again_and_spread(entity: str) -> list[tuple[str, str, str, str, str]]:
+    """Return how much of the visits of four weeks (`past_`) came again (`v_`), and how far each strays from it.
 
-    The straying is a variance over its mean, as of Poisson counts: sum (now - r then)^2 / sum now, of those who were
-    there `then`.
+    The first is a share of a week's. The straying is a variance over its mean, as of Poisson counts: the sum of
+    (v - r past)^2 over the sum of v, of those who came then.
     """
-    of_known = f"sum(case when {then} > 0 then {now} else 0 end)"
-    share = f"(1.0 * {of_known} / nullif(sum({then}), 0))"
+    of_known = "sum(case when past_ > 0 then v_ else 0 end)"
+    share = f"(1.0 * {of_known} / nullif(sum(past_), 0))"
     squares = (
-        f"(sum(case when {then} > 0 then 1.0 * {now} * {now} else 0 end) - 2 * {share} * sum(1.0 * {now} * {then}) "
-        f"+ {share} * {share} * sum(1.0 * {then} * {then}))"
+        f"(sum(case when past_ > 0 then 1.0 * v_ * v_ else 0 end) - 2 * {share} * sum(1.0 * v_ * past_) "
+        f"+ {share} * {share} * sum(1.0 * past_ * past_))"
     )
-    known = f"sum(case when {then} > 0 then 1 else 0 end)"
+    known = "sum(case when past_ > 0 then 1 else 0 end)"
     return [
-        (label, f"again{mark}", "''", f"sum({then})", f"{BLOCK_WEEKS} * {share}"),
-        (label, f"spread{mark}", "''", known, f"{squares} / nullif({of_known}, 0)"),
+        (entity, "again_of_visits", "''", "sum(past_)", f"{BLOCK_WEEKS} * {share}"),
+        (entity, "spread_of_visits", "''", known, f"{squares} / nullif({of_known}, 0)"),
     ]
 
 
@@ -278,8 +278,6 @@ class _Plan:
                         f"nullif(sum({steady} 1 else 0 end), 0)",
                     ),
                 ]
-                if label in table.ids:
-                    entries += _again_and_spread(label, mark, "now_", f"coalesce(b{block}_, 0)")
             # Visits are orders where rows have any.
             visits = visited = ""
             if label == table.entity:
@@ -289,7 +287,7 @@ class _Plan:
                 fresh = f"case when {any_} = 0 and now_ > 0 then"
                 here = "sum(case when now_ > 0 then 1 else 0 end)"
                 entries += [
-                    *_again_and_spread(label, "_of_visits", "v_", "past_"),
+                    *_again_and_spread(label),
                     (label, "newcomers", "''", here, f"sum({fresh} 1 else 0 end)"),
                     (label, "newcomers_visits", "''", "sum(v_)", f"sum({fresh} v_ else 0 end)"),
                 ]
