@@ -30,8 +30,10 @@ def suite(baton, small_source, retrain, tmp_path_factory):
 
 
 # When what was fitted is registered and promoted; and when most of what is written was written.
-@pytest.mark.parametrize(("fraction", "how", "at_work"), [(0.9, NAMES_LOST, "step_|asset_"), (0.7, FULL, "full")])
-def test_one_more_run_makes_what_an_undisturbed_one_makes(suite, retrain, fraction, how, at_work):
-    outcome = suite.outcome(Kill(1, retrain, fraction, how))
+@pytest.mark.parametrize(
+    ("number", "fraction", "how", "at_work"), [(1, 0.9, NAMES_LOST, "step_|asset_"), (2, 0.7, FULL, "full")]
+)
+def test_one_more_run_makes_what_an_undisturbed_one_makes(suite, retrain, number, fraction, how, at_work):
+    outcome = suite.outcome(Kill(number, retrain, fraction, how))
     assert outcome.healed, outcome.line()
     assert re.search(at_work, outcome.at_work), outcome.at_work

@@ -2,11 +2,15 @@
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from resources.registry import ModelRegistry
 from tools.crash.compare import Difference
+
+ONE_AT_A_TIME = threading.Lock()
+"""MLflow knows one registry in a process, and kills are compared side by side."""
 
 OF_RUN = "dagster.run_id"
 """The tag of a version that names the run which made it."""
@@ -73,6 +77,7 @@ def _left(file: Path, name: str) -> Iterator[Difference]:
         yield Difference(str(root.name), "artefacts of nobody", len(nobodys), nobodys[0])
     registry = ModelRegistry(tracking_uri=f"sqlite:///{file}", artifact_root=root.as_uri())
     for version in versions:
-        lost = registry.lost(registry.version(version))
+        with ONE_AT_A_TIME:
+            lost = registry.lost(registry.version(version))
         if lost:
             yield Difference(name, f"files of version {version}", 1, lost)
