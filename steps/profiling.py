@@ -16,7 +16,7 @@ from resources.warehouse.local_copy import share_of
 from steps.deliveries import note_deliveries
 from steps.migrations import ensure
 from steps.monitored_tables import columns_of, monitored_tables, take_census
-from steps.tables import CENSUS, PROFILE
+from steps.tables import CENSUS, DELIVERIES, PROFILE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ def profile_new_weeks(
 
     Some `most_rows` of a table's rows are measured together.
     """
-    ensure(warehouse, CENSUS, PROFILE)
+    ensure(warehouse, CENSUS, DELIVERIES, PROFILE)
     weeks = _weeks_to_measure(warehouse)
     if not weeks and (warehouse.row_count(*CENSUS.path) or not _weeks_to_measure(warehouse, again=True)):
         # Not before the first cutoff: what an identifier is shows only in weeks of data, and the census stays.

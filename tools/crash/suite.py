@@ -54,7 +54,7 @@ class Outcome:
     def line(self) -> str:
         """One row of the table, and a row for each thing that differs."""
         said = f"{self.kill.number:4d}  {self.kill.stage.name:8s} {self.kill.how:10s} {self.seconds:6.1f} s  "
-        said += f"{self.at_work[:56]:56s}  "
+        said += f"{self.at_work[:60]:60s}  "
         said += f"{'healed' if self.healed else f'{len(self.differences)} differ'} after {self.took:.0f} s"
         return "\n".join([said, *(f"        {one}" for one in self.differences)])
 
