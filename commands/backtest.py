@@ -269,7 +269,7 @@ def shadow_verdict(table: "pd.DataFrame") -> str:
     loud = [words for words, peak in peaks.items() if peak >= 1 / ALPHA]
     return (
         f"in shadow: evidence against the champion went up to {told}; from {1 / ALPHA:.0f} on it would be an alarm, "
-        f"which chance brings in at most {ALPHA:.0%} of all half-years. "
+        f"which chance brings in at most {ALPHA:.0%} of all half-years, each by itself. "
         + (f"Acted on, it would have been one for {' and '.join(loud)}." if loud else "It would have been none.")
     )
 

@@ -91,7 +91,7 @@ class SincePromotion:
             for name, one in (("calibration", self.calibration), ("scores", self.scores))
         ]
         return (
-            f"In shadow, evidence against the champion since its promotion: {'; '.join(told)}. Chance alone brings one "
+            f"In shadow, evidence against the champion since its promotion: {'; '.join(told)}. Chance alone brings each "
             f"of them to {1 / ALPHA:.0f} in at most {ALPHA:.0%} of all half-years."
         )
 
