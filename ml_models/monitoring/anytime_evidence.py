@@ -91,8 +91,8 @@ class SincePromotion:
             for name, one in (("calibration", self.calibration), ("scores", self.scores))
         ]
         return (
-            f"In shadow, evidence against the champion since its promotion: {'; '.join(told)}. Chance alone brings each "
-            f"of them to {1 / ALPHA:.0f} in at most {ALPHA:.0%} of all half-years."
+            f"In shadow, evidence against the champion since its promotion: {'; '.join(told)}. Chance alone brings "
+            f"each of them to {1 / ALPHA:.0f} in at most {ALPHA:.0%} of all half-years."
         )
 
 
