@@ -68,7 +68,7 @@ def _judge(window: Window, price: Price, segment: str) -> None:
     seen = Observation(apart, usual, limit, float(counts[position, here].sum()))
     window.note("range", price.amount, "unit prices apart", seen, wrong, segment=segment)
     kept = [label for label, present in zip(labels, here, strict=True) if present]
-    _without_sizes(window, price.amount, segment, dict(zip(kept, change[position], strict=True)), limit, wrong)
+    _without_sizes(window, price, segment, dict(zip(kept, change[position], strict=True)), limit, wrong)
     if not wrong:
         return
     factor = rounded(math.exp(apart if heavy else -apart))
@@ -79,19 +79,21 @@ def _judge(window: Window, price: Price, segment: str) -> None:
 
 
 def _without_sizes(
-    window: Window, amount: str, segment: str, changes: dict[str, float], limit: float, explained: bool
+    window: Window, price: Price, segment: str, changes: dict[str, float], limit: float, explained: bool
 ) -> None:
-    """Take back what sizes say of amounts within this segment, if prices explain it or did not change there.
+    """Take back what sizes say of amounts and quantities within this segment, if prices did not change there.
 
-    Sizes differ with what is bought, and with how much of it.
+    Sizes differ with what is bought, and with how much of it: both grow, and what an item costs stays. Sizes of amounts
+    are taken back as well where prices explain them; a quantity in another unit would be the explanation itself.
     """
 
     def stays(one: Anomaly) -> bool:
-        if (one.kind, one.column, one.segment_column) != ("range", amount, segment) or one.replay is None:
+        sizes = one.kind == "range" and one.segment_column == segment and one.column in (price.amount, price.quantity)
+        if not sizes or one.replay is None or one.replay.operation != "scale":
             return True
         found = [changes[value] for value in one.segment_values if value in changes]
         bought = len(found) > 0 and abs(float(np.median(found))) < limit / 2
-        return one.replay.operation != "scale" or not (explained or bought)
+        return not (bought or (explained and one.column == price.amount))
 
     window.anomalies[:] = [one for one in window.anomalies if stays(one)]
 
