@@ -26,9 +26,12 @@ shop:
 SLOW = "select count(*) as n from range(3000000000) as a(i) where hash(i) % 7 = 3"
 
 BUILD = """
+import signal
 import sys
 from resources.dbt import DbtRunner
 
+# As Python begins: in the background a shell lets processes ignore the interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 folder, interrupted = sys.argv[1:]
 dbt = DbtRunner(project_dir=f"{folder}/project", state_dir=f"{folder}/state", warehouse_path=f"{folder}/shop.duckdb")
 dbt.ensure_manifest()
