@@ -33,6 +33,7 @@ from ml_models.monitoring.types import Anomaly, Perturbation
 from ml_models.problems.contract import Problem
 from resources.folders import to_disk
 from resources.sandbox import Sandbox, SandboxError, Scenario
+from steps.as_of import built_again
 
 EARLY = "early_outcomes"
 # As many show how distributions and mean losses would be.
@@ -263,17 +264,7 @@ class DrilledHistory:
             rows = self.recording.features
             now = rows[cutoff_dates(rows[self.problem.cutoff]) == pd.Timestamp(day)]
             return data_quality.Audit(now, lambda: now)
-
-        def build(days_after: int = 0) -> pd.DataFrame | None:
-            try:
-                return self.sandbox.features(self.perturbations, day, as_of=cutoff, days_after=days_after)
-            except SandboxError:
-                return None
-
-        before_only = build()
-        if before_only is None:
-            return None
-        return data_quality.Audit(before_only, lambda: build(self.problem.horizon_days))
+        return built_again(self.sandbox, self.perturbations, day, cutoff)
 
     def outcomes(self, cutoff: date) -> pd.DataFrame:
         """Return the labels that are there on this morning."""

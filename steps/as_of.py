@@ -134,17 +134,20 @@ def rebuilding(
 
 def audit_of(dbt: DbtRunner, warehouse: Warehouse, local: LocalWarehouse, cutoff: date) -> "Audit | None":
     """Return how the cutoff that matures at this one comes out when it is built again; None where it was not served."""
-    from ml_models.monitoring.data_quality import Audit
-
     day = cutoff - timedelta(days=problem().horizon_days)
     stored = warehouse.read("select count(*) as n from features.feature_frame where cutoff_date = ?", [day])
     if not stored["n"].iloc[0]:
         return None
-    sandbox = Sandbox(dbt, local.path)
+    return built_again(Sandbox(dbt, local.path), (), day, cutoff)
+
+
+def built_again(sandbox: Sandbox, perturbations: Sequence[Perturbation], day: date, cutoff: date) -> "Audit | None":
+    """Return how a cutoff (`day`) comes out by the rows that are there at a later one; None if it cannot be built."""
+    from ml_models.monitoring.data_quality import Audit
 
     def build(days_after: int = 0) -> "pd.DataFrame | None":
         try:
-            return sandbox.features((), day, as_of=cutoff, days_after=days_after)
+            return sandbox.features(perturbations, day, as_of=cutoff, days_after=days_after)
         except (SandboxError, ValueError):
             # The tables cannot be built at all at the moment, which other checks say.
             return None

@@ -32,20 +32,19 @@ def note_deliveries(
     """Write down what of the raw tables is new, another or gone at this cutoff; return how many parts that are.
 
     Of tables with a time the days are looked at that served rows can still be compared with. Noted again, a cutoff
-    gives the same rows.
+    gives the same rows. `monitoring.deliveries` must be there.
     """
     import pandas as pd
 
     from ml_models.monitoring.data_quality.monitored_tables import fitted
 
-    ensure(warehouse, DELIVERIES)
     engine, columns = "duckdb " + local.read("select version() as version")["version"].iloc[0], columns_of(local.read)
     raw = [fitted(one, columns[one.asset]) for one in tables if one.asset.startswith("raw/") and one.asset in columns]
     first = cutoff - timedelta(days=problem().window_days + problem().horizon_days + problem().question.cadence_days)
     noted = _as_of(warehouse, cutoff - timedelta(days=1), "part_of != 'key'")
     # A day that nobody looks at any more has not gone.
     noted = noted[(noted["part_of"] != "day") | (noted["part"] >= str(first))]
-    parts = []
+    parts = [noted.iloc[:0]]
     for table in raw:
         found = _changed(local.read(digest_sql(table, first, cutoff)), noted[noted["asset"] == table.asset], engine)
         if len(found) and _keys(table):
@@ -54,11 +53,9 @@ def note_deliveries(
             known = _as_of(warehouse, cutoff - timedelta(days=1), "part_of = 'key' and asset = ?", [table.asset])
             found = pd.concat([found, _changed(keys, known, engine)], ignore_index=True)
         parts.append(found)
-    if not any(len(part) for part in parts):
-        parts = parts[:1]
     rows = typed(pd.concat(parts, ignore_index=True).assign(cutoff_date=pd.Timestamp(cutoff)), DELIVERIES)
     warehouse.replace_partitions("monitoring", "deliveries", rows, column="cutoff_date", values=[cutoff])
-    return int((rows["part_of"] != "table").sum()) + len(set(rows.loc[rows["part_of"] == "table", "asset"]))
+    return len(rows)
 
 
 def digest_sql(table: "MonitoredTable", first: date, cutoff: date, *, by_key: bool = False) -> str:
@@ -107,12 +104,11 @@ def changes_since(warehouse: Warehouse, served_on: date, cutoff: date) -> tuple[
     both = _as_of(warehouse, cutoff, "cutoff_date > ?", [served_on])
     if both.empty:
         return ()
-    both = both.merge(_as_of(warehouse, served_on), on=PART, how="left", suffixes=("", "_then"))
-    known = set(
-        warehouse.read("select distinct asset from monitoring.deliveries where cutoff_date <= ?", [served_on])["asset"]
-    )
+    then = _as_of(warehouse, served_on)
+    both = both.merge(then, on=PART, how="left", suffixes=("", "_then"))
+    known = set(then["asset"])
     # What a list with keys is as a whole changes with each new key.
-    keyed = set(warehouse.read("select distinct asset from monitoring.deliveries where part_of = 'key'")["asset"])
+    keyed = {asset for noted in (then, both) for asset in noted.loc[noted["part_of"] == "key", "asset"]}
     first = served_on - timedelta(days=problem().window_days)
     by_day = both["part_of"] == "day"
     came = by_day & both["digest_then"].isna()

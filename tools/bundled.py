@@ -1,9 +1,10 @@
 """What is about the company that comes with baton says so to others."""
 
 import sys
+from datetime import datetime
 
-from resources.company import CompanyError
-from resources.company.choice import BUNDLED, chosen
+from resources.company import CompanyError, load
+from resources.company.choice import BUNDLED, chosen, folder_of
 
 
 def bundled_only(what: str) -> None:
@@ -17,3 +18,10 @@ def bundled_only(what: str) -> None:
             f"error: {what} is about the bundled data, whose tables it knows, and the company is {name}. To use it, "
             f"set BATON_COMPANY={BUNDLED}."
         )
+
+
+def recording_ends() -> datetime:
+    """Return the instant at which the bundled recording ends."""
+    ends = load(folder_of(BUNDLED)).recording_ends
+    assert ends is not None, "what is bundled is a recording"
+    return ends

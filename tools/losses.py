@@ -24,11 +24,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from resources.company import load
-from resources.company.choice import BUNDLED, folder_of
+from resources.company.choice import BUNDLED
 from resources.profiles import ROOT
 from resources.warehouse import open_duckdb, quoted
-from tools.bundled import bundled_only
+from tools.bundled import bundled_only, recording_ends
+from tools.crash.compare import DRAWN
 from tools.sample import write_connections, write_sample
 
 WEEKS_BEFORE = timedelta(weeks=9)
@@ -49,9 +49,6 @@ LIBRARIES = (
     "skops.io",
 )
 """What each run needs, read once: a run is a fork of this process."""
-
-SAME_FOR_ALL = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]+|[0-9a-f]{32}|(?<=/compute_logs/)[a-z]{8}"
-"""What tells files of one kind apart: identifiers of runs and models, names of logs."""
 
 TREES = ("dbt/compiled/compiled", "dbt/project", "dbt/target/compiled", "dbt/target/run")
 """Folders of many files that are written together; those of one suffix are one kind."""
@@ -123,11 +120,13 @@ class Ground:
 
     def command(self, module: str, home: Path, *arguments: str, before: timedelta = timedelta()) -> Ended:
         """Run a command in a fork of this process, as its own program would begin, so long before the end."""
-        ends = load(folder_of(BUNDLED)).recording_ends
-        assert ends is not None, "what is bundled is a recording"
 
         def run() -> None:
-            settings = {"BATON_HOME": str(home), "BATON_NOW": (ends - before).isoformat(), "BATON_COMPANY": BUNDLED}
+            settings = {
+                "BATON_HOME": str(home),
+                "BATON_NOW": (recording_ends() - before).isoformat(),
+                "BATON_COMPANY": BUNDLED,
+            }
             os.environ.update({**settings, "BATON_CONNECTIONS": str(self.connections), "BATON_WAIT_SECONDS": "5"})
             sys.argv = [module, *arguments]
             runpy.run_module(f"commands.{module}", run_name="__main__")
@@ -241,7 +240,7 @@ def kinds(home: Path) -> dict[str, list[Path]]:
         if file.parts[0] == "mlartifacts":
             role = " (champion)" if served & set(file.parts) else " (other)"
         tree = next((tree for tree in TREES if path.startswith(f"{tree}/")), "")
-        kind = f"{tree}/*{file.suffix}" if tree else re.sub(SAME_FOR_ALL, "*", path)
+        kind = f"{tree}/*{file.suffix}" if tree else DRAWN.sub("*", path)
         found.setdefault(kind + role, []).append(file)
     return found
 
@@ -255,7 +254,7 @@ def _served(home: Path) -> set[str]:
             "select v.run_id, v.storage_location from model_versions v join registered_model_aliases a "
             "on a.name = v.name and a.version = v.version where a.alias = 'champion'"
         ).fetchall()
-    return {part for run, place in rows for part in (run, *Path(place).parts) if re.search(SAME_FOR_ALL, part)}
+    return {part for run, place in rows for part in (run, *Path(place).parts) if DRAWN.search(part)}
 
 
 def lose(home: Path, loss: Loss) -> None:

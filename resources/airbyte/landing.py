@@ -89,8 +89,12 @@ def check_columns(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan, c
     return [column for column in stream.columns if column.casefold() not in have]
 
 
-def refuse_doubling(connection: "duckdb.DuckDBPyConnection", name: str, streams: Sequence[StreamPlan]) -> None:
+def refuse_doubling(
+    connection: "duckdb.DuckDBPyConnection", name: str, streams: Sequence[StreamPlan], read_on: Collection[str]
+) -> None:
     """Refuse to read a stream from the start whose rows would be there twice: its state was lost, and it has no key.
+
+    `read_on` are the names of the incremental streams that have rows.
 
     Raises:
         AirbyteError: there is such a stream.
@@ -98,8 +102,8 @@ def refuse_doubling(connection: "duckdb.DuckDBPyConnection", name: str, streams:
     rows = connection.execute(f"select stream from {_own(STATE_TABLE)} where connection = ?", [name]).fetchall()
     known = {stream for (stream,) in rows}
     for stream in streams:
-        appended = stream.incremental and not stream.primary_key
-        if appended and not known & {stream.name, WHOLE_CONNECTION} and has_rows(connection, stream):
+        appended = stream.name in read_on and not stream.primary_key
+        if appended and not known & {stream.name, WHOLE_CONNECTION}:
             raise AirbyteError(
                 f"Stream {stream.name}: expected a state that says up to where {SCHEMA}.{stream.table} was read, and "
                 "it is lost. Without a key of its rows, reading from the start would land each of them twice. If the "
@@ -109,13 +113,15 @@ def refuse_doubling(connection: "duckdb.DuckDBPyConnection", name: str, streams:
             )
 
 
-def saved_state(connection: "duckdb.DuckDBPyConnection", name: str, streams: Sequence[StreamPlan]) -> Any:
+def saved_state(
+    connection: "duckdb.DuckDBPyConnection", name: str, streams: Sequence[StreamPlan], read_on: Collection[str]
+) -> Any:
     """Return what to pass to the connector as its state: per stream, or whatever a source with one state left.
 
-    A stream whose table is not there, or has no row, is read from the start, whatever its state says of rows that are
-    gone.
+    `read_on` are the names of the incremental streams that have rows. One whose table is not there, or has no row, is
+    read from the start, whatever its state says of rows that are gone.
     """
-    gone = {stream.name for stream in streams if stream.incremental and not has_rows(connection, stream)}
+    gone = {stream.name for stream in streams if stream.incremental and stream.name not in read_on}
     rows = connection.execute(
         f"select stream, kind, state from {_own(STATE_TABLE)} where connection = ? and state is not null", [name]
     ).fetchall()

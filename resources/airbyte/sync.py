@@ -232,11 +232,11 @@ class _Run:
             landing.prepare(connection)
             for stream in self.job.streams:
                 landing.check_columns(connection, stream, self.job.name)
-            landing.refuse_doubling(connection, self.job.name, self.job.streams)
-            state = landing.saved_state(connection, self.job.name, self.job.streams)
             self.read_on = {
                 one.name for one in self.job.streams if one.incremental and landing.has_rows(connection, one)
             }
+            landing.refuse_doubling(connection, self.job.name, self.job.streams, self.read_on)
+            state = landing.saved_state(connection, self.job.name, self.job.streams, self.read_on)
         # Beside the warehouse, because that disk is the one known to be large.
         with private_folder(Path(self.job.warehouse_path).parent, ".airbyte-sync-") as folder:
             self.buffers = {

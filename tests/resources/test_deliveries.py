@@ -10,6 +10,8 @@ from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
 from ml_models.monitoring.types import InputChange
 from resources.warehouse import DuckDBWarehouse
 from steps.deliveries import changes_since, note_deliveries
+from steps.migrations import ensure
+from steps.tables import DELIVERIES
 
 SERVED = date(2030, 3, 4)
 LATER = SERVED + timedelta(days=7)
@@ -38,6 +40,7 @@ class Shop:
             "create table raw.products as select i as product, 'c' || (i % 3) as category from range(50) as t(i)",
             "create table raw.stores as select unnest(['Ulm', 'Ulm', 'Jena']) as town",
         )
+        ensure(self.warehouse, DELIVERIES)
         self.noted = self.note(SERVED)
 
     def change(self, *statements: str) -> None:
@@ -128,3 +131,7 @@ def test_a_table_whose_digests_begin_later_is_not_accused(shop: Shop) -> None:
     shop.change("update raw.products set category = 'c9' where product = 7")
     shop.note(LATER)
     assert shop.changes() == ()
+
+
+def test_a_company_of_which_no_raw_table_is_monitored_has_nothing_to_note(shop: Shop) -> None:
+    assert note_deliveries(shop.warehouse, shop.warehouse.local(), (), LATER) == 0

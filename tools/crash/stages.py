@@ -3,11 +3,10 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache
 
-from resources.company import load
-from resources.company.choice import BUNDLED, folder_of
+from tools.bundled import recording_ends
 
 MODULO = 16
 """Every sixteenth customer: few enough to be quick, and the gate still promotes a first model."""
@@ -34,18 +33,12 @@ class Stage:
     @property
     def clock(self) -> str:
         """The instant at which its commands run."""
-        return (_recording_ends() - self.weeks_ago * WEEK).isoformat()
+        return (recording_ends() - self.weeks_ago * WEEK).isoformat()
 
 
 def monday(weeks_ago: int) -> str:
     """Return a Monday before the recording's end."""
-    return (_recording_ends() - weeks_ago * WEEK).date().isoformat()
-
-
-def _recording_ends() -> datetime:
-    ends = load(folder_of(BUNDLED)).recording_ends
-    assert ends is not None, "the bundled company is a recording"
-    return ends
+    return (recording_ends() - weeks_ago * WEEK).date().isoformat()
 
 
 def _python(*arguments: str) -> tuple[str, ...]:
