@@ -131,6 +131,7 @@ def test_columns_whose_names_need_quotes_are_measured_as_any_other(shop, tables,
         time_column="Sold At",
     )
     measured = measure(shop, watch(shop, [source]), FIRST + timedelta(days=70), 1).replace("feed/odd", "feed/sales")
-    assert value(measured, "Re bate", "mean") == value(week, "rebate", "mean")
+    # The engine adds up in whichever order its threads end, so that the last digit may differ.
+    assert value(measured, "Re bate", "mean") == pytest.approx(value(week, "rebate", "mean"))
     assert value(measured, "order", "value_rows", "card") == value(week, "paid_by", "value_rows", "card")
     assert value(measured, "receipt+d'item", "duplicate_share") == 0
