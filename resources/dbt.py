@@ -26,7 +26,7 @@ from resources.folders import FULL_IN_WORDS, make_private, to_disk, write_whole
 from resources.interrupts import interrupts_noted
 from resources.labels import run_labels
 from resources.secrets import masked
-from resources.warehouse import open_duckdb
+from resources.warehouse import DAMAGE, open_duckdb
 
 EMBEDDED = "embedded"
 """The target on DuckDB."""
@@ -79,7 +79,7 @@ WHAT_TO_DO = {
     r"could not set lock": "Another program has the warehouse open: let it end or close it, and run again.",
     r"out of memory": "Raise BATON_DUCKDB_MEMORY, or lower `lines_at_once`.",
     FULL_IN_WORDS: "Make room on the disk, and run again.",
-    r"could not read enough bytes|corrupt|checksum": (
+    "|".join(DAMAGE): (
         "The warehouse is damaged: move the home away and bring it back by `make restore FROM=<folder>`. Without a "
         "backup move the warehouse's file away, and run `make run`."
     ),

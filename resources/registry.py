@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+PLACEHOLDER = "placeholder"
+"""Tag of a version that is no model: made and deleted, so that its number counts as given."""
 
 REFERENCE = "reference.csv"
 """A version's text that says what is typical: reasons are given against it."""
@@ -213,17 +215,29 @@ class ModelRegistry(dg.ConfigurableResource[None]):
             _keep(address, self.artifact_root)
         if not client.search_registered_models(f"name = '{self.model_name}'"):
             client.create_registered_model(self.model_name)
-        while True:
-            created = client.create_model_version(
-                self.model_name, source=info.model_uri, run_id=run.info.run_id, model_id=info.model_id, tags=about
-            )
-            if int(created.version) > above:
-                break
-            # MLflow counts by itself, and never gives a number twice.
-            client.delete_model_version(self.model_name, created.version)
+        self._count_on(client, above)
+        created = client.create_model_version(
+            self.model_name, source=info.model_uri, run_id=run.info.run_id, model_id=info.model_id, tags=about
+        )
         client.set_registered_model_alias(self.model_name, CHALLENGER, created.version)
         self._clear_orphans(client, experiment_id)
         return self.version(int(created.version))
+
+    def _count_on(self, client: "MlflowClient", above: int) -> None:
+        """Let the next version have a number beyond `above`: one that a lost registry has given is not given again.
+
+        MLflow counts by itself and never gives a number twice, so that what is made and deleted counts. It says by a
+        tag that it is no model, for the run that comes after one killed in between.
+        """
+        versions = client.search_model_versions(f"name = '{self.model_name}'")
+        for one in versions:
+            if PLACEHOLDER in one.tags:
+                client.delete_model_version(self.model_name, one.version)
+        newest = max((int(one.version) for one in versions), default=0)
+        while newest < above:
+            made = client.create_model_version(self.model_name, source=PLACEHOLDER, tags={PLACEHOLDER: "true"})
+            newest = int(made.version)
+            client.delete_model_version(self.model_name, made.version)
 
     def _clear_orphans(self, client: "MlflowClient", experiment_id: str) -> None:
         """Remove what killed trainings left: runs without a version, their models and files.

@@ -15,10 +15,11 @@ from resources.warehouse.contract import (
     quoted,
     share_within,
 )
-from resources.warehouse.duckdb import DuckDBWarehouse, all_or_nothing, open_duckdb
+from resources.warehouse.duckdb import DAMAGE, DuckDBWarehouse, all_or_nothing, open_duckdb
 from resources.warehouse.local_copy import LocalCopy, share_of
 
 __all__ = [
+    "DAMAGE",
     "JUDGED_CUSTOMERS",
     "POPULATION",
     "DuckDBWarehouse",

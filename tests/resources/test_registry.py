@@ -9,7 +9,7 @@ import pytest
 from sklearn.preprocessing import FunctionTransformer
 from support.registered import fitted, log, registry_of
 
-from resources.registry import CHALLENGER, CHAMPION, ModelRegistry, RegistryError
+from resources.registry import CHALLENGER, CHAMPION, PLACEHOLDER, ModelRegistry, RegistryError
 from resources.registry_file import empty_database
 
 
@@ -109,6 +109,19 @@ def test_a_registry_that_was_lost_counts_on_from_what_is_known(registered_home):
     registry = registry_of(home)
     assert log(registry, fitted(1)[0], "f2", above=7).version == 8
     assert log(registry, fitted(1)[0], "f3", above=7).version == 9
+
+
+def test_a_kill_while_it_counts_on_leaves_no_version_that_could_be_taken_for_a_model(registered_home):
+    registry = registry_of(registered_home)
+    client = registry._client()
+    left = client.create_model_version("lapse", source=PLACEHOLDER, tags={PLACEHOLDER: "true"})
+    assert registry.by_fingerprint("f2") is None
+    version = log(registry, fitted(1)[0], "f2", above=7)
+    assert version.version == 8
+    assert registry.by_fingerprint("f2") == version
+    numbers = {int(one.version) for one in client.search_model_versions("name = 'lapse'")}
+    assert numbers == {1, 8}
+    assert int(left.version) == 2
 
 
 def killed_training(registry, pipeline):
