@@ -145,15 +145,18 @@ def reap(
 ) -> list[str]:
     """Fail the runs whose process is gone, and return their ids.
 
-    A run whose process tree was killed stays "started" for ever and would hold the only run slot. Runs of a command
-    carry its process id; the daemon's runs do not, so those are judged only by a caller that knows that no daemon is
-    there (`without_daemon`). `everyone`: no run can be going on in this home. `only`: of these runs alone.
+    A run whose process tree was killed stays "started" for ever and would hold the only run slot, or "not started" if
+    that was before its first event. Runs of a command carry its process id; the daemon's runs do not, so those are
+    judged only by a caller that knows that no daemon is there (`without_daemon`), and not before they have begun.
+    `everyone`: no run can be going on in this home. `only`: of these runs alone.
     """
     dead = []
-    for record in opened.get_run_records(dg.RunsFilter(statuses=UNFINISHED)):
+    for record in opened.get_run_records(dg.RunsFilter(statuses=[*UNFINISHED, dg.DagsterRunStatus.NOT_STARTED])):
         run = record.dagster_run
         pid = run.tags.get(PID_TAG)
         if only is not None and run.run_id not in only:
+            continue
+        if pid is None and run.status is dg.DagsterRunStatus.NOT_STARTED:
             continue
         gone = without_daemon if pid is None else not _alive(int(pid), run.tags.get(BEGAN_TAG, ""))
         if gone or everyone:

@@ -93,7 +93,9 @@ def test_a_process_that_got_the_id_of_a_dead_one_does_not_keep_its_run_alive(ins
     assert reap(instance) == [run_id]
 
 
-@pytest.mark.parametrize("state", [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING])
+@pytest.mark.parametrize(
+    "state", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
+)
 def test_a_run_that_was_killed_while_it_began_or_ended_counts_too(instance, killed_process, state):
     run_id = unfinished(instance, state, **{PID_TAG: str(killed_process.pid)})
     assert reap(instance) == [run_id]
@@ -108,10 +110,12 @@ def test_a_daemon_s_run_is_judged_only_where_no_daemon_is(instance):
     assert status(instance, run_id) == dg.DagsterRunStatus.FAILURE
 
 
-def test_finished_runs_and_those_that_did_not_begin_are_left_alone(instance, killed_process):
+def test_finished_runs_and_a_daemon_s_that_did_not_begin_are_left_alone(instance, killed_process):
     tags = {PID_TAG: str(killed_process.pid)}
     done = unfinished(instance, dg.DagsterRunStatus.SUCCESS, **tags)
     waiting = unfinished(instance, dg.DagsterRunStatus.NOT_STARTED)
+    about_to = unfinished(instance, dg.DagsterRunStatus.NOT_STARTED, **{PID_TAG: str(os.getpid())})
     assert reap(instance, without_daemon=True) == []
     assert status(instance, done) == dg.DagsterRunStatus.SUCCESS
     assert status(instance, waiting) == dg.DagsterRunStatus.NOT_STARTED
+    assert status(instance, about_to) == dg.DagsterRunStatus.NOT_STARTED
