@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from ml_models.cutoffs import distinct_cutoffs
 from ml_models.model_version import Deployed
@@ -145,6 +146,13 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
     Raises:
         MissingFeaturesError: the champion was fitted on a feature that the frame does not have.
     """
+    # Its matrices have a hundred columns: more threads would cost more than they bring, and the last digit would depend
+    # on how many cores a machine has.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _judged(evidence, settings, override)
+
+
+def _judged(evidence: WeekEvidence, settings: Settings, override: Action | None) -> WeekJudgement:
     evidence = _askable(evidence)
     problem, cutoff = evidence.problem, evidence.cutoff
     past = before(evidence.ledger, cutoff)
