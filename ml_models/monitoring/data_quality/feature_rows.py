@@ -109,15 +109,20 @@ def _segments(
     bands: Sequence[tuple[str, Sequence[float]]],
 ) -> Iterator[tuple[Segment, dict[pd.Timestamp, Array]]]:
     """Yield all rows, then each band of each feature: the features' values (rows x features) by cutoff."""
-    cut = {day: _matrix(frame.iloc[at], features) for day, at in places.items()}
+    chosen = np.concatenate(list(places.values()))
+    ends_of_days = np.cumsum([len(at) for at in places.values()])[:-1]
+
+    def by_day(values: Array) -> dict[pd.Timestamp, Array]:
+        return dict(zip(places, np.split(values, ends_of_days), strict=True))
+
+    matrix = np.empty((len(chosen), len(features)))
+    for position, name in enumerate(features):
+        matrix[:, position] = _numbers(frame[name])[chosen]
+    cut = by_day(matrix)
     yield WHOLE_TABLE, cut
     for feature, edges in bands:
         if feature in frame.columns:
-            ends = np.asarray(edges, dtype=float)
-            band = {
-                day: np.searchsorted(ends, frame[feature].iloc[at].to_numpy(dtype="float64", na_value=np.nan), "right")
-                for day, at in places.items()
-            }
+            band = by_day(np.searchsorted(np.asarray(edges, dtype=float), _numbers(frame[feature])[chosen], "right"))
             for number in np.unique(band[stamp]):
                 yield Segment(feature, (str(number),)), {day: cut[day][band[day] == number] for day in places}
 
@@ -156,7 +161,7 @@ def _impossible(
         about = problem.catalogue.get(name)
         if about is None:
             continue
-        values = now[name].to_numpy(dtype="float64", na_value=np.nan)
+        values = _numbers(now[name])
         low, high = (about.low, about.high)
         with np.errstate(invalid="ignore"):
             wrong = (values < (low if low is not None else -math.inf)) | (
@@ -176,9 +181,8 @@ def _beyond(seen: float, past: Array, floor: float, n: int) -> bool:
     return abs(seen - usual) > max(DEVIATIONS * spread, floor, chance)
 
 
-def _matrix(rows: pd.DataFrame, features: Sequence[str]) -> Array:
-    columns = [rows[name].to_numpy(dtype="float64", na_value=np.nan) for name in features]
-    return np.stack(columns, axis=1) if columns else np.empty((len(rows), 0))
+def _numbers(values: pd.Series) -> Array:
+    return values.to_numpy(dtype="float64", na_value=np.nan)
 
 
 def _shares(rows: Array) -> tuple[Array, Array, Array]:

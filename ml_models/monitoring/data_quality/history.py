@@ -26,10 +26,28 @@ class History:
         """Take the rows of one asset, with `number`: days from the cutoff (negative)."""
         measure = mine["measure"].astype("category")
         number = mine["number"].to_numpy()
-        rows = {
-            str(name): _Rows.of(mine, np.flatnonzero(measure.cat.codes.to_numpy() == code), number)
-            for code, name in enumerate(measure.cat.categories)
-        }
+        n = mine["n"].to_numpy(dtype="float64", na_value=0)
+        value = mine["value"].to_numpy(dtype="float64", na_value=np.nan)
+        # Sorted, so that what is reported does not depend on the order in which a warehouse gives rows.
+        column, columns = pd.factorize(mine["column_name"].to_numpy(dtype=object), sort=True)
+        text = mine["value_key"].to_numpy(dtype=object)
+        key, keys = pd.factorize(np.where(pd.isna(text), "", text), sort=True)
+        order = np.argsort(measure.cat.codes.to_numpy(), kind="stable")
+        ends = np.cumsum(np.bincount(measure.cat.codes.to_numpy(), minlength=len(measure.cat.categories)))
+        rows = {}
+        for name, where in zip(measure.cat.categories, np.split(order, ends[:-1]), strict=True):
+            used, codes = np.unique(column[where], return_inverse=True)
+            used_keys, key_codes = np.unique(key[where], return_inverse=True)
+            rows[str(name)] = _Rows(
+                codes.astype("int64"),
+                [str(columns[one]) for one in used],
+                key_codes.astype("int64"),
+                [str(keys[one]) for one in used_keys],
+                number[where],
+                number[where],
+                n[where],
+                value[where],
+            )
         if "rows" not in rows:
             return None
         present = sorted({int(day) // WEEK for day in rows["rows"].day})
@@ -160,23 +178,6 @@ class _Rows:
     place: npt.NDArray[np.int64]
     n: Array
     value: Array
-
-    @classmethod
-    def of(cls, frame: pd.DataFrame, where: npt.NDArray[np.int64], number: npt.NDArray[np.int64]) -> "_Rows":
-        # Sorted, so that what is reported does not depend on the order in which a warehouse gives rows.
-        column, names = pd.factorize(frame["column_name"].to_numpy(dtype=object)[where], sort=True)
-        text = frame["value_key"].to_numpy(dtype=object)[where]
-        key, keys = pd.factorize(np.where(pd.isna(text), "", text), sort=True)
-        return cls(
-            column.astype("int64"),
-            [str(name) for name in names],
-            key.astype("int64"),
-            [str(one) for one in keys],
-            number[where],
-            number[where],
-            frame["n"].to_numpy(dtype="float64", na_value=0)[where],
-            frame["value"].to_numpy(dtype="float64", na_value=np.nan)[where],
-        )
 
     def placed(self, place: npt.NDArray[np.int64], first: int) -> "_Rows":
         """Return the rows of weeks that were measured, with their week's place."""

@@ -151,18 +151,31 @@ def _measured(
     ready = [day for day in sorted(windows.positions) if day in evidence.labels]
     missing = [day for day in missing if day in evidence.labels]
     rows: list[dict[str, object]] = []
-    past: list[tuple[pd.Timestamp, Array, Array]] = []
+    past: list[pd.Timestamp] = []
+    leaves: dict[pd.Timestamp, tuple[Array, Array]] = {}
+
+    def judged_on(day: pd.Timestamp) -> Judged:
+        return Judged(windows.window(day), evidence.labels[day], evidence.curve)
+
+    def leaf(day: pd.Timestamp) -> tuple[Array, Array]:
+        if day not in leaves:
+            judged = judged_on(day)
+            leaves[day] = judged.values[:LEAF_ROWS].copy(), judged.residual[:LEAF_ROWS]
+        return leaves[day]
+
     # Windows after the newest missing one are neither measured nor anybody's past.
     for day in [day for day in ready if missing and day <= missing[-1]]:
-        judged = Judged(windows.window(day), evidence.labels[day], evidence.curve)
+        judged = judged_on(day)
         if not len(judged.y):
             continue
         if day in missing:
             # Windows that share outcome days with this one would tell it that its own beginning is usual.
-            complete = [(values, residual) for begun, values, residual in past if begun + evidence.delay <= day]
+            complete = [begun for begun in past if begun + evidence.delay <= day]
             base = {"cutoff_date": day, "kind": evidence.kind, "known_on": day + evidence.delay}
             rows += [base | row for row in segments.measure(judged)]
-            rows += [base | row for row in found_segments(judged, complete[-PAST:], segments.problem)]
+            rows += [
+                base | row for row in found_segments(judged, [leaf(one) for one in complete[-PAST:]], segments.problem)
+            ]
         if day not in excluded:
-            past.append((day, judged.values[:LEAF_ROWS], judged.residual[:LEAF_ROWS]))
+            past.append(day)
     return rows

@@ -45,7 +45,7 @@ class Segments:
         self.edges = [_edges(values[:, position]) for position in range(values.shape[1])]
         self.score_edges = _edges(scores)
         self.usual_values = {
-            name: _common(pd.concat([window.frame[name] for window in recent])) for name in self.groups
+            name: _common(pd.concat([window.column(name) for window in recent])) for name in self.groups
         }
 
     def measure(self, judged: Judged) -> list[dict[str, object]]:
@@ -55,13 +55,13 @@ class Segments:
         for position, name in enumerate(self.problem.features):
             rows += _aggregate(judged, name, *_banded(values[:, position], self.edges[position]))
         rows += _aggregate(judged, SCORE, *_banded(judged.score, self.score_edges))
-        part = judged.window.frame.iloc[judged.rows]
         for rule in self.problem.slices:
-            named = bands(part[rule.feature], rule)
+            named = bands(judged.column(rule.feature), rule)
             codes, names = pd.factorize(named, sort=False)
             rows += _aggregate(judged, rule.name, codes.astype("int64"), [str(name) for name in names])
         for name in self.groups:
-            text = part[name].astype(object).where(part[name].notna(), "null").astype(str)
+            part = judged.column(name)
+            text = part.astype(object).where(part.notna(), "null").astype(str)
             codes, names = pd.factorize(text.where(text.isin(self.usual_values[name]), "other"))
             rows += _aggregate(judged, name, codes.astype("int64"), [str(value) for value in names])
         return rows
@@ -96,11 +96,12 @@ def _banded(values: Array, edges: Array) -> tuple[Codes, list[str]]:
 
 def _aggregate(judged: Judged, column: str, codes: Codes, names: list[str]) -> list[dict[str, object]]:
     """Return one row of measures for each segment of a column; `codes` are positions in `names`, -1: in none."""
-    inside = codes >= 0
-    n = np.bincount(codes[inside], minlength=len(names)).astype("float64")
+    inside: Codes | slice = codes >= 0 if len(codes) and codes.min() < 0 else slice(None)
+    codes = codes[inside]
+    n = np.bincount(codes, minlength=len(names)).astype("float64")
 
     def total(of: Array) -> Array:
-        return np.bincount(codes[inside], weights=of[inside], minlength=len(names)).astype("float64")
+        return np.bincount(codes, weights=of[inside], minlength=len(names)).astype("float64")
 
     safe = np.maximum(n, 1)
     loss = total(judged.loss) / safe

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,19 +19,31 @@ from ml_models.problems.contract import Problem
 _KEPT = 4
 
 
-@dataclass(frozen=True)
 class Window:
-    """The rows of one cutoff, n of them.
+    """The rows of one cutoff, n of them: what is asked for is read, and kept.
 
-    `values`: features as numbers, (n, columns). `frame`: the rows as they came. `score`: probabilities, cut off at
-    1e-9. `half`: which half of the customers a row's customer belongs to, the same one every week.
+    `entity`: (n,) identifiers. `score`: probabilities, cut off at 1e-9.
     """
 
-    entity: npt.NDArray[np.object_]
-    values: Array
-    frame: pd.DataFrame
-    score: Array
-    half: npt.NDArray[np.bool_]
+    def __init__(
+        self, frame: pd.DataFrame, features: Sequence[str], entity: npt.NDArray[np.object_], score: Array
+    ) -> None:
+        self._frame, self._features = frame, list(features)
+        self.entity, self.score = entity, score
+
+    @cached_property
+    def values(self) -> Array:
+        """The features as numbers, (n, columns)."""
+        return self._frame[self._features].to_numpy(dtype="float64", na_value=np.nan)
+
+    @cached_property
+    def half(self) -> npt.NDArray[np.bool_]:
+        """Which half of the customers a row's customer belongs to, the same one every week."""
+        return np.asarray((_hashed(self.entity) >> np.uint64(7)) % np.uint64(2) == 0)
+
+    def column(self, name: str) -> pd.Series:
+        """Return a column of the rows as it came."""
+        return self._frame[name]
 
 
 class Windows:
@@ -44,6 +56,7 @@ class Windows:
         if len(scores) != len(frame):
             raise ValueError(f"Expected one score a row, got {len(scores)} for {len(frame)} rows; align them.")
         self.frame, self.scores, self.problem = frame, scores, problem
+        self.entity = frame[problem.entity].to_numpy(dtype=object)
         by_day: Mapping[Any, Any] = dates.reset_index(drop=True).groupby(dates.to_numpy()).groups
         self.positions: dict[pd.Timestamp, npt.NDArray[np.int64]] = {day: np.asarray(at) for day, at in by_day.items()}
         self.kept: dict[object, Window] = {}
@@ -53,22 +66,25 @@ class Windows:
         if day in self.kept:
             return self.kept[day]
         at = self.positions[day]
-        part = self.frame.iloc[at]
-        hashed = pd.util.hash_pandas_object(part[self.problem.entity].astype(str), index=False).to_numpy()
         if len(at) > ROW_LIMIT:
-            chosen = hashed <= np.uint64(int(ROW_LIMIT / len(at) * (2**64 - 1)))
-            part, at, hashed = part[chosen], at[chosen], hashed[chosen]
+            at = at[_hashed(self.entity[at]) <= np.uint64(int(ROW_LIMIT / len(at) * (2**64 - 1)))]
+        # A frame that is sorted by cutoff is cut without copying it.
+        together = len(at) > 0 and at[-1] - at[0] + 1 == len(at) and bool((np.diff(at) == 1).all())
+        rows: Any = slice(at[0], at[-1] + 1) if together else at
         window = Window(
-            part[self.problem.entity].to_numpy(dtype=object),
-            part[list(self.problem.features)].to_numpy(dtype="float64", na_value=np.nan),
-            part,
-            np.clip(self.scores[at], 1e-9, 1 - 1e-9),
-            (hashed >> np.uint64(7)) % np.uint64(2) == 0,
+            self.frame.iloc[rows],
+            self.problem.features,
+            self.entity[rows],
+            np.clip(self.scores[rows], 1e-9, 1 - 1e-9),
         )
         if len(self.kept) >= _KEPT:
             self.kept.pop(next(iter(self.kept)))
         self.kept[day] = window
         return window
+
+
+def _hashed(entity: npt.NDArray[np.object_]) -> npt.NDArray[np.uint64]:
+    return pd.util.hash_pandas_object(pd.Series(entity).astype(str), index=False).to_numpy()
 
 
 def labels_by_cutoff(labelled: pd.DataFrame, problem: Problem, label: str) -> dict[pd.Timestamp, pd.Series]:
@@ -148,3 +164,7 @@ class Judged:
     def values(self) -> Array:
         """The features of the rows with a label, (n, columns)."""
         return self.window.values[self.rows]
+
+    def column(self, name: str) -> pd.Series:
+        """Return a column of the rows with a label as it came."""
+        return self.window.column(name).iloc[self.rows]

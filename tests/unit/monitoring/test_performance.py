@@ -118,6 +118,16 @@ def test_new_windows_are_added_to_what_is_known(natural: pd.DataFrame) -> None:
     assert list(natural.columns) == HISTORY_COLUMNS
 
 
+def test_rows_that_are_not_together_by_cutoff_come_to_the_same(natural: pd.DataFrame) -> None:
+    frame, scores, outcomes, early = simulated_outcomes()
+    assert frame["cutoff_date"].is_monotonic_increasing
+    # Cutoffs interleaved, customers of each in their order.
+    order = np.argsort(frame.groupby("cutoff_date").cumcount(), kind="stable")
+    apart = (frame.iloc[order].reset_index(drop=True), scores[order], outcomes, early)
+    assert not apart[0]["cutoff_date"].is_monotonic_increasing
+    pd.testing.assert_frame_equal(history_of(apart, groups=("region",)), natural)
+
+
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(ValueError, match="shop is missing"):
         history_of(simulated_outcomes(), groups=("shop",))
