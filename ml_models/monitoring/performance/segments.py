@@ -96,7 +96,7 @@ def _banded(values: Array, edges: Array) -> tuple[Codes, list[str]]:
 
 def _aggregate(judged: Judged, column: str, codes: Codes, names: list[str]) -> list[dict[str, object]]:
     """Return one row of measures for each segment of a column; `codes` are positions in `names`, -1: in none."""
-    inside: Codes | slice = codes >= 0 if len(codes) and codes.min() < 0 else slice(None)
+    inside: npt.NDArray[np.bool_] | slice = codes >= 0 if len(codes) and codes.min() < 0 else slice(None)
     codes = codes[inside]
     n = np.bincount(codes, minlength=len(names)).astype("float64")
 

@@ -84,7 +84,7 @@ class Windows:
 
 
 def _hashed(entity: npt.NDArray[np.object_]) -> npt.NDArray[np.uint64]:
-    return pd.util.hash_pandas_object(pd.Series(entity).astype(str), index=False).to_numpy()
+    return np.asarray(pd.util.hash_pandas_object(pd.Series(entity).astype(str), index=False), dtype="uint64")
 
 
 def labels_by_cutoff(labelled: pd.DataFrame, problem: Problem, label: str) -> dict[pd.Timestamp, pd.Series]:
