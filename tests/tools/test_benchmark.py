@@ -1,0 +1,226 @@
+"""The benchmark's folder without baton: a scorer whose every column is known here, and the entries to compare with."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from importlib import util
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tools.benchmark.__main__ import ENTRIES, chosen
+from tools.benchmark.folder_of_worlds import OURS, READERS
+
+WEEKS = ["2024-01-01", "2024-01-08", "2024-01-15"]
+TRUTH = {
+    "cents": ("quality", ["data quality"], ["raw/lines"], ["team:data"], ["inspect"]),
+    "quits": ("concept", ["concept"], [], ["team:ml"], ["improve"]),
+    "closes": ("covariate", ["covariate", "none"], [], [], ["continue", "inspect"]),
+    "prices": ("benign", ["none", "insufficient evidence"], [], [], ["continue"]),
+}
+# Mean log-loss of the model fitted on each Monday, week by week: bad rows make it worse, a new world makes it better.
+LOSSES = {"cents": (0.5, 0.8), "quits": (0.6, 0.4), "closes": (0.5, 0.5), "prices": (0.5, 0.45)}
+BEST = {"cents": 0.5, "quits": 0.5, "closes": 0.5, "prices": 0.5}
+NOTHING = ("false", "", "", "", "continue")
+BAD = ("true", "data quality", "team:data", "raw/lines", "inspect")
+QUIT = ("true", "concept", "team:ml", "", "improve")
+RETRAIN = ("true", "", "", "", "improve")
+ROUTINE = ("false", "", "", "", "improve")
+
+
+def module(name):
+    """Load a file of the folder as it lies there."""
+    spec = util.spec_from_file_location(name, READERS / f"{name}.py")
+    loaded = util.module_from_spec(spec)
+    sys.modules[name] = loaded
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A benchmark of four worlds of three weeks, with a hundred customers each."""
+    shutil.copyfile(READERS / "score.py", tmp_path / "score.py")
+    (tmp_path / "answers").mkdir()
+    told = []
+    for name, (kind, cause, asset, owner, decision) in TRUTH.items():
+        right = {"cause": cause, "asset": asset, "owner": owner, "decision": decision, "also": []}
+        about = {"fault": name, "kind": kind, "first_day": WEEKS[0], "weeks": WEEKS, "promoted_on": None}
+        told.append(about | right | {"best_loss": BEST[name]})
+        place = tmp_path / "worlds" / name / "truth"
+        place.mkdir(parents=True)
+        first, later = LOSSES[name]
+        rows = [
+            (pd.Timestamp(week), pd.Timestamp(fitted), 100, first if fitted == WEEKS[0] else later)
+            for week in WEEKS
+            for fitted in WEEKS
+            if fitted <= week
+        ]
+        pd.DataFrame(rows, columns=["week", "fitted_on", "rows", "log_loss"]).to_parquet(place / "losses.parquet")
+        labels = [(pd.Timestamp(week), str(one), one % 2) for week in WEEKS for one in range(100)]
+        pd.DataFrame(labels, columns=["week", "customer_id", "label"]).to_parquet(place / "labels.parquet")
+    (tmp_path / "truth.json").write_text(json.dumps(told))
+    return tmp_path
+
+
+def enter(folder, name, weeks_of_worlds):
+    with (folder / "answers" / f"{name}.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["fault", "week", "alarmed", "cause", "owner", "asset", "decision"])
+        for world, said in weeks_of_worlds.items():
+            rows.writerows([world, week, *one] for week, one in zip(WEEKS, said, strict=True))
+
+
+def score(folder, *arguments):
+    """Run the scorer with nothing but installed libraries: no checkout, no folder of the script on the path."""
+    command = [sys.executable, "-I", str(folder / "score.py"), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def row(folder, entry):
+    done = score(folder)
+    assert done.returncode == 0, done.stderr
+    titles, *rows = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in done.stdout.splitlines()]
+    return dict(zip(titles, next(cells for cells in rows if cells[0] == entry), strict=True))
+
+
+def test_who_knows_everything_is_right_in_every_column(folder):
+    silent = [NOTHING] * 3
+    worlds = {"cents": [NOTHING, BAD, BAD], "quits": [NOTHING, QUIT, NOTHING], "closes": silent, "prices": silent}
+    enter(folder, "knows", worlds)
+    assert row(folder, "knows") == {
+        "entry": "knows",
+        "worlds": "4",
+        "detected": "2 of 2",
+        "delay": "7 d",
+        "cause": "3 of 3",
+        "owner": "2 of 2",
+        "asset": "1 of 1",
+        "decision": "3 of 3",
+        "false alarms": "0",
+        # One of four worlds: (.6 + .4 + .4) / 3 against .5.
+        "harm": f"{((0.6 + 0.4 + 0.4) / 3 - 0.5) / 4:+.4f}",
+    }
+
+
+def test_who_retrains_on_every_alarm_pays_in_the_worlds_whose_rows_are_bad(folder):
+    enter(folder, "loud", {name: [NOTHING, RETRAIN, RETRAIN] for name in TRUTH})
+    found = row(folder, "loud")
+    assert (found["detected"], found["delay"], found["false alarms"]) == ("2 of 2", "7 d", "2")
+    assert (found["cause"], found["owner"], found["asset"]) == ("-", "-", "-")
+    # Right for customers who quit; wrong for amounts in cents, and for a store that closes.
+    assert found["decision"] == "1 of 3"
+    means = {name: (first + 2 * later) / 3 - BEST[name] for name, (first, later) in LOSSES.items()}
+    assert found["harm"] == f"{np.mean([*means.values()]):+.4f}"
+
+
+def test_a_calendar_raises_no_alarm_and_is_right_where_a_retraining_is(folder):
+    enter(folder, "calendar", {name: [NOTHING, NOTHING, ROUTINE] for name in TRUTH})
+    found = row(folder, "calendar")
+    assert (found["detected"], found["delay"], found["false alarms"]) == ("0 of 2", "-", "0")
+    # Customers who quit, and a store that closes, where going on was right; not on amounts in cents.
+    assert found["decision"] == "2 of 3"
+
+
+def test_who_never_does_anything_is_right_only_where_nothing_is_to_be_done(folder):
+    enter(folder, "never", {name: [NOTHING] * 3 for name in TRUTH})
+    found = row(folder, "never")
+    assert (found["detected"], found["decision"], found["false alarms"]) == ("0 of 2", "1 of 3", "0")
+    assert found["harm"] == f"{0.1 / 4:+.4f}"
+
+
+def test_a_rollback_brings_the_model_before_back(folder):
+    back = ("true", "", "", "", "rollback")
+    enter(folder, "returns", {"cents": [NOTHING, RETRAIN, back]})
+    assert row(folder, "returns")["harm"] == f"{(0.5 + 0.8 + 0.5) / 3 - 0.5:+.4f}"
+
+
+def test_scores_of_an_entrys_own_models_go_before_its_decisions(folder):
+    enter(folder, "own", {"cents": [NOTHING, BAD, BAD]})
+    said = [("cents", pd.Timestamp(week), str(one), 0.9 if one % 2 else 0.1) for week in WEEKS for one in range(100)]
+    scores = pd.DataFrame(said, columns=["fault", "week", "customer_id", "score"])
+    scores.to_parquet(folder / "answers" / "own.parquet")
+    assert row(folder, "own")["harm"] == f"{-np.log(0.9) - 0.5:+.4f}"
+
+
+def test_a_person_who_promotes_past_every_entry_is_no_decision_of_theirs(folder):
+    told = json.loads((folder / "truth.json").read_text())
+    told[0]["promoted_on"] = WEEKS[1]
+    (folder / "truth.json").write_text(json.dumps(told))
+    enter(folder, "never", {"cents": [NOTHING] * 3})
+    assert row(folder, "never")["harm"] == f"{(0.5 + 0.8 + 0.8) / 3 - 0.5:+.4f}"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "sentence"),
+    [
+        ("decision", "retrain", "line 3: expected `decision` to be one of continue, improve, inspect, rollback; it is"),
+        ("alarmed", "maybe", "line 3: expected `alarmed` to be one of true, false; it is 'maybe'"),
+        ("fault", "unheard_of", "line 3: there is no world 'unheard_of'"),
+        ("week", "8.1.2024", "line 3: expected `week` as 2024-01-31; it is '8.1.2024'"),
+        ("week", "2024-01-15", "expected one row for each of the 3 weeks of cents, and it lacks 2024-01-08"),
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_refused_with_its_line(folder, column, value, sentence):
+    enter(folder, "odd", {"cents": [NOTHING] * 3})
+    file = folder / "answers" / "odd.csv"
+    rows = pd.read_csv(file, dtype=str, keep_default_na=False)
+    rows.loc[1, column] = value
+    rows.to_csv(file, index=False)
+    done = score(folder)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+
+
+def test_a_file_of_other_columns_is_refused(folder):
+    (folder / "answers" / "odd.csv").write_text("fault,alarmed\ncents,true\n")
+    done = score(folder)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: odd.csv has no column week, decision; README.md lists the columns of an answer.\n",
+    )
+
+
+def test_the_index_of_a_known_shift_is_what_the_formula_says():
+    module("world")
+    entries = module("entries")
+    reference = pd.Series(np.arange(1000.0))
+    # A tenth of the reference lies in each bin; of these, .15 in the first, .05 in the second, a tenth elsewhere.
+    current = pd.Series(np.repeat(np.arange(50.0, 1000, 100), [150, 50, *[100] * 8]))
+    expected = 0.05 * np.log(1.5) - 0.05 * np.log(0.5)
+    assert entries.psi(reference, current) == pytest.approx(expected)
+    assert entries.psi(reference, reference) == 0
+
+
+def test_any_psi_names_the_columns_that_moved_and_nulls_are_a_bin():
+    module("world")
+    entries = module("entries")
+    reference = pd.DataFrame({name: np.arange(1000.0) for name in ("same", "shifted", "emptied")})
+    current = reference.assign(shifted=reference["shifted"] + 500, emptied=np.nan)
+    assert entries.above(reference, current) == (True, ["shifted", "emptied"])
+    assert entries.above(reference, reference) == (False, [])
+
+
+def test_the_calendar_retrains_in_each_fourth_week():
+    module("world")
+    entries = module("entries")
+
+    class Nine:
+        weeks = range(9)
+
+    said = [one["decision"] for one in entries.every_4_weeks(Nine)]
+    assert [place for place, decision in enumerate(said) if decision == "improve"] == [4, 8]
+
+
+def test_every_entry_has_a_file_and_ours_has_none():
+    assert {name for name, entry in ENTRIES.items() if entry is None} == {OURS}
+    assert [entry.file for entry in ENTRIES.values() if entry and not (READERS / entry.file).exists()] == []
+
+
+def test_an_unknown_fault_is_refused_with_those_that_are_there():
+    with pytest.raises(ValueError, match="there is no fault 'cents'. There are amounts_times_100"):
+        chosen("cents")
+    assert chosen("natural_year, amounts_times_100") == ["natural_year", "amounts_times_100"]
