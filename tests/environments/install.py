@@ -11,6 +11,7 @@ from pathlib import Path
 
 from resources.profiles import ROOT
 from tools import bootstrap, debian, postgres
+from tools.benchmark.entries import EVIDENTLY
 from tools.bootstrap import Environment
 
 HERE = Path(__file__).resolve().parent
@@ -51,6 +52,7 @@ ENVIRONMENTS = {
         ["requirements.lock", "any-python.lock", "repairs.py"],
         _fill_emulator,
     ),
+    "evidently": EVIDENTLY,
     "source_declarative": Environment(
         str(HERE / "source_declarative"),
         "source_declarative",

@@ -10,8 +10,10 @@ from importlib import util
 import numpy as np
 import pandas as pd
 import pytest
+from environments.install import python_of
 
-from tools.benchmark.__main__ import ENTRIES, chosen
+from tools.benchmark.__main__ import chosen
+from tools.benchmark.entries import ENTRIES
 from tools.benchmark.folder_of_worlds import OURS, READERS
 
 WEEKS = ["2024-01-01", "2024-01-08", "2024-01-15"]
@@ -224,3 +226,65 @@ def test_an_unknown_fault_is_refused_with_those_that_are_there():
     with pytest.raises(ValueError, match="there is no fault 'cents'. There are amounts_times_100"):
         chosen("cents")
     assert chosen("natural_year, amounts_times_100") == ["natural_year", "amounts_times_100"]
+
+
+@pytest.fixture
+def watched(tmp_path):
+    """A world of three weeks: 600 rows to learn from; on the second Monday all features move far, and stay."""
+    for file in ("world.py", "entries.py", "evidently_default.py"):
+        shutil.copyfile(READERS / file, tmp_path / file)
+    drawn = np.random.default_rng(0)
+
+    def rows(day, count, shift):
+        features = {name: drawn.normal(shift, 1, count) for name in ("visits", "amount")}
+        keys = {"cutoff_date": pd.Timestamp(day), "customer_id": [f"{day} {one}" for one in range(count)]}
+        return pd.DataFrame(keys | features)
+
+    past = rows("2023-12-04", 600, 0)
+    new = [
+        rows(week, 300, shift).assign(there_on=pd.Timestamp(week)) for week, shift in zip(WEEKS, (0, 5, 5), strict=True)
+    ]
+    seen, before = tmp_path / "worlds" / "moved" / "seen", tmp_path / "past" / "year"
+    seen.mkdir(parents=True)
+    before.mkdir(parents=True)
+    labels = past[["cutoff_date", "customer_id"]].assign(label=0)
+    past.to_parquet(before / "features.parquet")
+    labels.to_parquet(before / "outcomes.parquet")
+    own = pd.concat(new, ignore_index=True)
+    own.to_parquet(seen / "features.parquet")
+    labels.iloc[:0].assign(there_on=pd.Timestamp(WEEKS[0])).to_parquet(seen / "outcomes.parquet")
+    served = pd.concat([past, own], ignore_index=True)[["cutoff_date", "customer_id"]]
+    served.assign(score=drawn.uniform(size=len(served))).to_parquet(seen / "scores.parquet")
+    about = {"weeks": WEEKS, "served_from": WEEKS[0], "past": "year"}
+    about |= {"before": {"features": WEEKS[0], "outcomes": WEEKS[0]}}
+    (seen.parent / "world.json").write_text(json.dumps(about))
+    return tmp_path
+
+
+def answered(folder, python, file, *arguments):
+    command = [str(python), file, *arguments]
+    subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return pd.read_csv(folder / "answers" / f"{arguments[0] if arguments else file[:-3]}.csv", keep_default_na=False)
+
+
+def test_a_monitor_of_distributions_alarms_while_what_it_learned_from_lies_elsewhere(watched):
+    said = answered(watched, sys.executable, "entries.py", "any_psi")
+    assert said["alarmed"].astype(str).str.lower().tolist() == ["false", "true", "true"]
+    assert said["columns"].tolist() == ["", "visits amount", "visits amount"]
+    assert said["decision"].tolist() == ["continue", "improve", "improve"]
+    assert said["cause"].tolist() == ["", "", ""]
+
+
+def test_what_was_answered_is_not_answered_again(watched):
+    answered(watched, sys.executable, "entries.py", "never")
+    file = watched / "answers" / "never.csv"
+    file.write_text(file.read_text().replace("false", "true"))
+    assert answered(watched, sys.executable, "entries.py", "never")["alarmed"].astype(str).str.lower().all()
+
+
+@pytest.mark.slow
+def test_evidently_answers_by_its_own_defaults(watched):
+    said = answered(watched, python_of("evidently"), "evidently_default.py")
+    # Two of three columns moved: more than the half from which a data set counts as drifted.
+    assert said["alarmed"].astype(str).str.lower().tolist() == ["false", "true", "true"]
+    assert said["decision"].tolist() == ["continue", "improve", "improve"]

@@ -5,12 +5,9 @@ again, so the command goes on where it was stopped. Exit code 1: a drill broke o
 """
 
 import argparse
-import os
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from commands.alone import DRILLS, alone
@@ -21,53 +18,8 @@ from drills.faults import known, lacking
 from resources.folders import make_private
 from resources.profiles import home, stay_embedded
 from resources.sandbox import SandboxError
-from tools import bootstrap
-from tools.benchmark.folder_of_worlds import OURS, make_worlds
-from tools.bootstrap import Environment
-
-HERE = Path(__file__).resolve().parent
-
-
-def _fill(environment: Environment) -> None:
-    bootstrap.install(environment, [f"{environment.folder}/requirements.lock"])
-
-
-EVIDENTLY = Environment(str(HERE / "evidently"), "evidently", "Evidently's drift report", ["requirements.lock"], _fill)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What answers from the folder alone: a file of it and an argument, run by a Python; "": why there is none."""
-
-    file: str
-    argument: str = ""
-    python: Callable[[], str] = lambda: sys.executable
-
-
-class MissingError(RuntimeError):
-    """An entry cannot answer on this machine; the message is its row of the table."""
-
-
-def evidently() -> str:
-    """Return the interpreter that has Evidently, installed where it is not there yet.
-
-    Raises:
-        MissingError: it cannot be installed.
-    """
-    try:
-        bootstrap.bring_up_to_date([EVIDENTLY])
-    except SystemExit as error:
-        raise MissingError(f"not measured: Evidently could not be installed here ({error})") from error
-    return EVIDENTLY.python
-
-
-ENTRIES: Mapping[str, Entry | None] = {
-    OURS: None,
-    "any_psi": Entry("entries.py", "any_psi"),
-    "evidently_default": Entry("evidently_default.py", python=evidently),
-    "every_4_weeks": Entry("entries.py", "every_4_weeks"),
-    "never": Entry("entries.py", "never"),
-}
+from tools.benchmark.entries import ENTRIES, EntryError, answered, scored
+from tools.benchmark.folder_of_worlds import make_worlds
 
 
 def main() -> None:
@@ -90,7 +42,10 @@ def main() -> None:
         except (ValueError, SandboxError) as error:
             sys.exit(f"error: {error}")
     notes = answered(folder, entries)
-    print(f"\n{scored(folder)}")
+    try:
+        print(f"\n{scored(folder)}")
+    except EntryError as error:
+        sys.exit(f"error: {error}")
     for entry, note in notes.items():
         print(f"{entry}: {note}")
     print(f"\n{folder}: {told_size(folder)}; README.md says how to enter. {time.monotonic() - began:.0f} s")
@@ -118,44 +73,6 @@ def _listed(text: str, there: "Sequence[str] | Mapping[str, object]", what: str)
     if strange or not names:
         raise ValueError(f"there is no {what} {(strange or [text])[0]!r}. There are {', '.join(there)}.")
     return names
-
-
-# --- entries ---------------------------------------------------------------------------------------------------------
-
-
-def answered(folder: Path, entries: Sequence[str]) -> dict[str, str]:
-    """Let entries answer what they did not answer yet; return a sentence for each that could not."""
-    notes = {}
-    for name in entries:
-        entry = ENTRIES[name]
-        if entry is None:
-            continue
-        try:
-            _run(folder, [entry.python(), entry.file, *([entry.argument] if entry.argument else [])])
-        except MissingError as error:
-            notes[name] = str(error)
-    return notes
-
-
-def _run(folder: Path, command: Sequence[str]) -> str:
-    """Run a file of the folder as anybody else would: with nothing of ours to import.
-
-    Raises:
-        MissingError: it broke off; its last line says why.
-    """
-    # Nothing is taken from this checkout, and nothing is left in the folder.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "DO_NOT_TRACK": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise MissingError(f"not measured: it broke off with exit code {done.returncode}: {last}")
-    return done.stdout
-
-
-def scored(folder: Path) -> str:
-    """Return the table, by the scorer as it lies in the folder."""
-    return _run(folder, [sys.executable, "score.py"]).rstrip()
 
 
 def told_size(folder: Path) -> str:
