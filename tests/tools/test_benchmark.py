@@ -25,6 +25,8 @@ TRUTH = {
 }
 # Mean log-loss of the model fitted on each Monday, week by week: bad rows make it worse, a new world makes it better.
 LOSSES = {"cents": (0.5, 0.8), "quits": (0.6, 0.4), "closes": (0.5, 0.5), "prices": (0.5, 0.45)}
+REPAIRED = (0.3, 0.9)
+"""The same where amounts are in dollars again: what learned from cents pays."""
 BEST = {"cents": 0.5, "quits": 0.5, "closes": 0.5, "prices": 0.5}
 NOTHING = ("false", "", "", "", "continue")
 BAD = ("true", "data quality", "team:data", "raw/lines", "inspect")
@@ -55,13 +57,16 @@ def folder(tmp_path):
         place = tmp_path / "worlds" / name / "truth"
         place.mkdir(parents=True)
         first, later = LOSSES[name]
+        kinds = {"served": (first, later)} | ({"repaired": REPAIRED} if kind == "quality" else {})
         rows = [
-            (pd.Timestamp(week), pd.Timestamp(fitted), 100, first if fitted == WEEKS[0] else later)
+            (pd.Timestamp(week), pd.Timestamp(fitted), kind, 100, old if fitted == WEEKS[0] else new)
+            for kind, (old, new) in kinds.items()
             for week in WEEKS
             for fitted in WEEKS
             if fitted <= week
         ]
-        pd.DataFrame(rows, columns=["week", "fitted_on", "rows", "log_loss"]).to_parquet(place / "losses.parquet")
+        columns = ["week", "fitted_on", "kind", "rows", "log_loss"]
+        pd.DataFrame(rows, columns=columns).to_parquet(place / "losses.parquet")
         labels = [(pd.Timestamp(week), str(one), one % 2) for week in WEEKS for one in range(100)]
         pd.DataFrame(labels, columns=["week", "customer_id", "label"]).to_parquet(place / "labels.parquet")
     (tmp_path / "truth.json").write_text(json.dumps(told))
@@ -105,6 +110,7 @@ def test_who_knows_everything_is_right_in_every_column(folder):
         "false alarms": "0",
         # One of four worlds: (.6 + .4 + .4) / 3 against .5.
         "harm": f"{((0.6 + 0.4 + 0.4) / 3 - 0.5) / 4:+.4f}",
+        "once repaired": "+0.0000",
     }
 
 
@@ -117,6 +123,8 @@ def test_who_retrains_on_every_alarm_pays_in_the_worlds_whose_rows_are_bad(folde
     assert found["decision"] == "1 of 3"
     means = {name: (first + 2 * later) / 3 - BEST[name] for name, (first, later) in LOSSES.items()}
     assert found["harm"] == f"{np.mean([*means.values()]):+.4f}"
+    # Two of three weeks with a model that learned from cents.
+    assert found["once repaired"] == f"{2 / 3 * (0.9 - 0.3):+.4f}"
 
 
 def test_a_calendar_raises_no_alarm_and_is_right_where_a_retraining_is(folder):

@@ -20,6 +20,7 @@ from drills.run import SILENT, Drilled
 from drills.scenario import DrilledHistory, Recording
 from ml_models.cutoffs import cutoff_dates
 from ml_models.metrics import score_metrics
+from ml_models.model_version import Deployed
 from ml_models.monitoring.data_quality.thresholds import WEEK
 from ml_models.monitoring.decision.ledger import read_anomalies
 from ml_models.policy_backtest import first_champion
@@ -58,12 +59,12 @@ def write_world(done: Drilled, refit: Refit, folder: Path, made_of: str) -> Path
         shutil.rmtree(half, ignore_errors=True)
 
 
-def _models(done: Drilled, weeks: Sequence[date], refit: Refit) -> dict[date, Any]:
+def _models(done: Drilled, weeks: Sequence[date], refit: Refit) -> dict[date, Deployed]:
     """Return the model that a retraining on each Monday gives, on all that had matured; none where that is too little.
 
     Where nothing is known of who knew the truth, no harm is asked for: then the first one is enough.
     """
-    found: dict[date, Any] = {}
+    found: dict[date, Deployed] = {}
     for day in weeks:
         if found and math.isnan(done.best):
             break
@@ -148,7 +149,7 @@ def _listed(types: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["asset", "column_name", "type"])
 
 
-def _scores(done: Drilled, models: Mapping[date, Any], weeks: Sequence[date], folder: Path) -> None:
+def _scores(done: Drilled, models: Mapping[date, Deployed], weeks: Sequence[date], folder: Path) -> None:
     """Write what the first model says of every row that was served."""
     problem, frame = done.history.problem, done.history.frame(weeks[-1])
     keys = frame[list(problem.keys)]
@@ -159,7 +160,7 @@ def _scores(done: Drilled, models: Mapping[date, Any], weeks: Sequence[date], fo
     _parquet(rows, folder / "scores.parquet")
 
 
-def _truth(done: Drilled, models: Mapping[date, Any], weeks: Sequence[date], folder: Path) -> None:
+def _truth(done: Drilled, models: Mapping[date, Deployed], weeks: Sequence[date], folder: Path) -> None:
     """Write what is right, the true labels, and the log-loss of each model that could have been fitted."""
     problem, expected = done.history.problem, done.fault.expected
     right = {
@@ -178,17 +179,34 @@ def _truth(done: Drilled, models: Mapping[date, Any], weeks: Sequence[date], fol
         "best_loss": None if math.isnan(done.best) else done.best,
     }
     (folder / "truth.json").write_text(json.dumps(right, indent=1), encoding="utf-8")
-    labels, losses = [], []
-    for week in weeks:
-        rows = _labelled(done.history, week)
-        labels.append(rows[[problem.entity, problem.label]].assign(week=pd.Timestamp(week)))
-        for fitted_on, model in models.items():
-            if fitted_on <= week and len(rows):
-                loss = score_metrics(rows[problem.label], scored(model.pipeline, rows, problem))["log_loss"]
-                losses.append((pd.Timestamp(week), pd.Timestamp(fitted_on), len(rows), loss))
+    rows = {week: _labelled(done.history, week) for week in weeks}
+    labels = [part[[problem.entity, problem.label]].assign(week=pd.Timestamp(week)) for week, part in rows.items()]
     named = {problem.entity: "customer_id", problem.label: "label"}
     _parquet(pd.concat(labels, ignore_index=True).rename(columns=named), folder / "labels.parquet")
-    _parquet(pd.DataFrame(losses, columns=["week", "fitted_on", "rows", "log_loss"]), folder / "losses.parquet")
+    parts = [losses_of(models, rows, problem, "served")]
+    if not done.fault.changes_the_truth:
+        recording = done.history.recording
+        whole = labelled_rows(recording.features, recording.outcomes, problem)
+        by_week = {week: whole[whole[problem.cutoff] == pd.Timestamp(week)] for week in weeks}
+        parts.append(losses_of(models, by_week, problem, "repaired"))
+    _parquet(pd.concat(parts, ignore_index=True), folder / "losses.parquet")
+
+
+def losses_of(
+    models: Mapping[date, Deployed], rows: Mapping[date, pd.DataFrame], problem: Problem, kind: str
+) -> pd.DataFrame:
+    """Return the mean log-loss of each model in the weeks from its fit on: week, fitted_on, kind, rows, log_loss.
+
+    `rows` are labelled rows by week. `kind`: `served` are the rows as they were, `repaired` as they are without the
+    fault, which is what a model meets once somebody has repaired it.
+    """
+    found = []
+    for week, part in rows.items():
+        for fitted_on, model in models.items():
+            if fitted_on <= week and len(part):
+                loss = score_metrics(part[problem.label], scored(model.pipeline, part, problem))["log_loss"]
+                found.append((pd.Timestamp(week), pd.Timestamp(fitted_on), kind, len(part), loss))
+    return pd.DataFrame(found, columns=["week", "fitted_on", "kind", "rows", "log_loss"])
 
 
 def _labelled(history: DrilledHistory, week: date) -> pd.DataFrame:

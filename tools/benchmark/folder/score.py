@@ -23,7 +23,10 @@ NEEDED = ("fault", "week", "alarmed", "decision")
 NAMED = ("columns", "cause", "owner", "asset")
 DECISIONS = ("continue", "improve", "inspect", "rollback")
 SILENT = ("", "none", "insufficient evidence")
-TITLES = ("entry", "worlds", "detected", "delay", "cause", "owner", "asset", "decision", "false alarms", "harm")
+TITLES = (
+    *("entry", "worlds", "detected", "delay", "cause", "owner", "asset", "decision"),
+    *("false alarms", "harm", "once repaired"),
+)
 CLIP = 1e-15
 """Scores of 0 and 1 have no logarithm."""
 
@@ -37,7 +40,8 @@ class World:
     """One fault, benign change or undisturbed stretch of weeks, and what is right there.
 
     `needs_alarm`: whether silence is wrong. `losses`: by week (index) and by the week on which a model was fitted
-    (columns, the first is the model that served from the beginning on), the mean log-loss on the truth; `rows` by week.
+    (columns, the first is the model that served from the beginning on), the mean log-loss on the truth. `repaired`: the
+    same on the rows as they are without the fault, empty where customers changed. `rows`: how many, for both by week.
     `labels`: week, customer, label of all that is known. `best`: log-loss of somebody who knew the truth.
     `promoted_on`: a Monday on which a person deploys a new model, whatever an entry decides.
     """
@@ -49,7 +53,8 @@ class World:
     right: dict[str, list[str]]
     best: float
     losses: pd.DataFrame
-    rows: pd.Series
+    repaired: pd.DataFrame
+    rows: dict[str, pd.Series]
     labels: pd.DataFrame
     promoted_on: "pd.Timestamp | None" = None
     benign: bool = field(init=False)
@@ -74,6 +79,7 @@ class Outcome:
     decision: bool
     false_alarms: int
     harm: float
+    once_repaired: float
 
 
 def main() -> None:
@@ -106,6 +112,8 @@ def read_worlds(folder: Path) -> dict[str, World]:
 
 def _world(folder: Path, truth: dict[str, Any]) -> World:
     losses = pd.read_parquet(folder / "losses.parquet")
+    kinds = {kind: losses[losses["kind"] == kind] for kind in ("served", "repaired")}
+    wide = {kind: part.pivot(index="week", columns="fitted_on", values="log_loss") for kind, part in kinds.items()}
     return World(
         name=truth["fault"],
         kind=truth["kind"],
@@ -113,8 +121,9 @@ def _world(folder: Path, truth: dict[str, Any]) -> World:
         weeks=[pd.Timestamp(day) for day in truth["weeks"]],
         right={name: list(truth[name]) for name in ("cause", "owner", "asset", "decision", "also")},
         best=math.nan if truth["best_loss"] is None else truth["best_loss"],
-        losses=losses.pivot(index="week", columns="fitted_on", values="log_loss"),
-        rows=losses.groupby("week")["rows"].first(),
+        losses=wide["served"],
+        repaired=wide["repaired"],
+        rows={kind: part.groupby("week")["rows"].first() for kind, part in kinds.items()},
         labels=pd.read_parquet(folder / "labels.parquet"),
         promoted_on=pd.Timestamp(truth["promoted_on"]) if truth["promoted_on"] else None,
     )
@@ -225,6 +234,7 @@ def outcome(world: World, answers: pd.DataFrame, names: dict[str, bool], scores:
         decision=decision,
         false_alarms=int(answers["alarmed"].sum()) if world.benign else 0,
         harm=harm(world, answers, scores),
+        once_repaired=once_repaired(world, answers),
     )
 
 
@@ -239,17 +249,41 @@ def harm(world: World, answers: pd.DataFrame, scores: "pd.DataFrame | None") -> 
         chance = rows["score"].to_numpy(dtype="float64").clip(CLIP, 1 - CLIP)
         losses = -np.log(np.where(rows["label"].to_numpy() == 1, chance, 1 - chance))
         return float(losses.mean() - world.best) if len(losses) else math.nan
+    return _mean(world.losses, world.rows["served"], deployed(world, answers)) - world.best
+
+
+def once_repaired(world: World, answers: pd.DataFrame) -> float:
+    """Return what the entry's models cost over the first one had the rows been repaired that week; nan: none were bad.
+
+    A model that learned from bad rows fits them. It pays when they become right again.
+    """
+    if world.benign or world.repaired.empty:
+        return math.nan
+    first = dict.fromkeys(world.weeks, pd.Timestamp(world.repaired.columns[0]))
+    rows = world.rows["repaired"]
+    return _mean(world.repaired, rows, deployed(world, answers)) - _mean(world.repaired, rows, first)
+
+
+def deployed(world: World, answers: pd.DataFrame) -> "dict[pd.Timestamp, pd.Timestamp]":
+    """Return on which Monday the model was fitted that served each week, by an entry's decisions."""
     stack = [*world.losses.columns[:1]]
-    total = count = 0.0
+    found = {}
     for week, decision in zip(answers["week"], answers["decision"], strict=True):
         if (week == world.promoted_on or decision == "improve") and week in world.losses.columns:
             stack.append(week)
         elif decision == "rollback" and len(stack) > 1:
             stack.pop()
-        if week in world.losses.index:
-            total += world.losses.at[week, stack[-1]] * world.rows[week]
-            count += world.rows[week]
-    return total / count - world.best if count else math.nan
+        if stack:
+            found[week] = stack[-1]
+    return found
+
+
+def _mean(losses: pd.DataFrame, rows: pd.Series, models: "dict[pd.Timestamp, pd.Timestamp]") -> float:
+    found = {week: losses.loc[week].get(model, math.nan) for week, model in models.items() if week in losses.index}
+    known = [week for week, loss in found.items() if not math.isnan(loss)]
+    if not known:
+        return math.nan
+    return float(np.average([found[week] for week in known], weights=[rows[week] for week in known]))
 
 
 # --- the table -------------------------------------------------------------------------------------------------------
@@ -259,6 +293,7 @@ def row(entry: str, outcomes: list[Outcome]) -> tuple[str, ...]:
     """Return an entry's row of the table, by TITLES; what it cannot say is a dash."""
     delays = [one.delay for one in outcomes if not math.isnan(one.delay)]
     harms = [one.harm for one in outcomes if not math.isnan(one.harm)]
+    later = [one.once_repaired for one in outcomes if not math.isnan(one.once_repaired)]
     return (
         entry,
         str(len(outcomes)),
@@ -270,6 +305,7 @@ def row(entry: str, outcomes: list[Outcome]) -> tuple[str, ...]:
         _share([one.decision for one in outcomes if one.kind != "benign"]),
         str(sum(one.false_alarms for one in outcomes)),
         f"{np.mean(harms):+.4f}" if harms else "-",
+        f"{np.mean(later):+.4f}" if later else "-",
     )
 
 
