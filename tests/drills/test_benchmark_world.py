@@ -13,6 +13,8 @@ from support.bundled import PROBLEM
 
 from drills.faults import known
 from drills.run import drill
+from ml_models.metrics import score_metrics
+from ml_models.rows import scored
 from ml_models.training.search import simplest_recipe
 from tools.benchmark.folder_of_worlds import OURS, READERS, copy_readers, gather
 from tools.benchmark.worlds import write_world
@@ -79,6 +81,20 @@ def test_what_a_model_learns_from_is_what_had_matured(world):
     week = world.weeks[-1]
     latest = world.reference(week).cutoff_date.max()
     assert latest == week - pd.Timedelta(days=PROBLEM.horizon_days)
+
+
+def test_who_has_the_folder_alone_fits_the_model_that_the_losses_are_of(world, folder):
+    week, keys = world.weeks[-1], ["cutoff_date", "customer_id"]
+    labelled = world.outcomes(week).rename(columns={"label": PROBLEM.label})
+    learned = world.features(week).merge(labelled, on=keys).sort_values(keys, ignore_index=True)
+    model = simplest_recipe(PROBLEM)(learned)
+    truth = folder / "worlds" / "amounts_times_100" / "truth"
+    labels = pd.read_parquet(truth / "labels.parquet")
+    rows = world.current(week).merge(labels[labels.week == week], on="customer_id")
+    losses = pd.read_parquet(truth / "losses.parquet")
+    known = losses[(losses.week == week) & (losses.fitted_on == week) & (losses.kind == "served")]
+    loss = score_metrics(rows.label, scored(model, rows, PROBLEM))["log_loss"]
+    assert loss == pytest.approx(known.log_loss.item(), abs=1e-9)
 
 
 def test_the_scorer_says_of_our_answers_what_the_drill_said(folder, drilled):

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from resources.profiles import ROOT
 from tools import bootstrap, debian, postgres
-from tools.benchmark.entries import EVIDENTLY
 from tools.bootstrap import Environment
 
 HERE = Path(__file__).resolve().parent
@@ -52,7 +51,6 @@ ENVIRONMENTS = {
         ["requirements.lock", "any-python.lock", "repairs.py"],
         _fill_emulator,
     ),
-    "evidently": EVIDENTLY,
     "source_declarative": Environment(
         str(HERE / "source_declarative"),
         "source_declarative",

@@ -39,7 +39,7 @@ def make_worlds(folder: Path, names: Sequence[str], entries: Collection[str]) ->
     for name in todo:
         if _written(folder, name):
             print(f"  {name}: written by other code or from other tables, so it is made again", flush=True)
-            _strike(folder, name, entries)
+            strike(folder, name, entries)
             shutil.rmtree(folder / "worlds" / name)
     jobs: list[Job] = [(name, faults.get(name), None, None) for name in todo]
     broken = []
@@ -102,7 +102,7 @@ def _sweep(folder: Path) -> None:
         shutil.rmtree(half, ignore_errors=True)
 
 
-def _strike(folder: Path, name: str, entries: Collection[str]) -> None:
+def strike(folder: Path, name: str, entries: Collection[str]) -> None:
     """Take a world that is made again out of what our own entries answered."""
     for entry in entries:
         file = folder / "answers" / f"{entry}.csv"
