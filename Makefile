@@ -11,7 +11,7 @@ UNSET = $(patsubst %,-u %,$(filter-out BATON_HOME BATON_COMPANY,$(filter BATON_%
 PYTEST = env $(UNSET) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
 
 .DEFAULT_GOAL = help
-.PHONY: run ui summary company check backup restore upgrade replay backtest rebuild promote closed airbyte drill drill-all losses bench crash scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
+.PHONY: run ui summary company check backup restore upgrade replay backtest rebuild promote closed airbyte drill drill-all benchmark losses bench crash scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
 
 ##@ Use
 
@@ -72,6 +72,9 @@ drill: setup ## inject a fault and see what is made of it: make drill FAULT=amou
 
 drill-all: setup ## all known faults, all benign changes and the natural year, against the bar
 	@$(BIN)/python -m commands.drill --all $(if $(FROM),--from "$(FROM)") $(if $(FAULT_FILE),--file "$(FAULT_FILE)")
+
+benchmark: setup ## faulted weeks, truth and scorer in a folder for everybody, and a table of five monitors: make benchmark [TO=<folder>] [FAULTS=a,b] [ENTRIES=…]
+	@$(BIN)/python -m tools.benchmark $(if $(TO),--to "$(TO)") $(if $(FAULTS),--faults "$(FAULTS)") $(if $(ENTRIES),--entries "$(ENTRIES)")
 
 losses: setup ## lose every table and file of a small home one at a time, run again, see that it heals: make losses [SHARE=10] [SEED=1] [ONLY=<regular expression>]
 	@$(BIN)/python -m tools.losses $(if $(SHARE),--share "$(SHARE)") $(if $(SEED),--seed "$(SEED)") $(if $(ONLY),--only "$(ONLY)")

@@ -5,16 +5,18 @@ them. One row of the score table a drill; exit code 1 when something is below th
 """
 
 import argparse
+import math
 import multiprocessing
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from commands.alone import DRILLS, alone
 from commands.dates import iso_date
@@ -30,11 +32,17 @@ from steps.problem import problem
 from steps.week_evidence import lineage_and_owners
 
 if TYPE_CHECKING:
-    from drills.run import Score
+    from drills.run import Drilled, Score
     from drills.scenario import Recording
 
 NATURAL = "natural_year"
 WORKERS = 2
+
+Job = tuple[str, Fault | None, date | None, int | None]
+"""A fault by its name (none: the natural year), and FROM and WEEKS where they are given."""
+
+Done = TypeVar("Done")
+
 COLUMNS = ("name", "detected", "delay", "cause", "first bad asset", "owner", "decision", "alarms", "harm", "s")
 WIDTHS = (26, 8, 6, 20, 30, 28, 12, 6, 8, 5)
 
@@ -138,6 +146,12 @@ def ground(threads: int = 2) -> Ground:
     return Ground(sandbox, tables, lineage, owners, home() / "drill" / "recordings")
 
 
+@cache
+def _stood_on(_home: Path, threads: int) -> Ground:
+    """Return the ground of all drills of this process: to read dbt's project and the graph takes two seconds."""
+    return ground(threads)
+
+
 def run(
     names: Sequence[str], faults: dict[str, Fault], start: date | None, weeks: int | None
 ) -> "tuple[list[Score], list[str]]":
@@ -153,35 +167,45 @@ def run(
         print(f"\n{scores[0].decisions}\n{scores[0].sentence}")
         return scores, []
     broken: list[str] = []
-    for name, done in _in_processes([(name, faults.get(name), start, weeks) for name in names]):
+    print(line(COLUMNS), flush=True)
+    for name, done in in_processes([(name, faults.get(name), start, weeks) for name in names], _one):
         if isinstance(done, BaseException):
             broken.append(name)
-            # A description that does not fit the tables is the reader's to mend; anything else is a defect of ours.
-            traceback.print_exception(done, limit=None if not isinstance(done, ValueError | SandboxError) else 0)
+            told(done)
             continue
         scores.append(done)
         print(line(cells(done)), flush=True)
     return scores, broken
 
 
-def _in_processes(
-    jobs: Sequence[tuple[str, Fault | None, date | None, int | None]],
-) -> "Iterator[tuple[str, Score | BaseException]]":
+def told(error: BaseException) -> None:
+    """Print why one of many drills broke off."""
+    # A description that does not fit the tables is the reader's to mend; anything else is a defect of ours.
+    traceback.print_exception(error, limit=None if not isinstance(error, ValueError | SandboxError) else 0)
+
+
+def in_processes(jobs: Sequence[Job], work: Callable[[Job], Done]) -> Iterator[tuple[str, Done | BaseException]]:
+    """Let two processes do `work` (a function of a module) for each job; yield what came of each as it ends."""
+    from drills.run import weeks_of
+
     # Both processes read what this one records.
     ground().recording()
-    print(line(COLUMNS), flush=True)
     # The longest first, so that no process ends alone with it.
-    ordered = sorted(jobs, key=lambda job: job[0] != NATURAL)
+    ordered = sorted(jobs, key=lambda job: math.inf if job[1] is None else weeks_of(job[1], job[3]), reverse=True)
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
-        drills = {pool.submit(_one, job): job[0] for job in ordered}
+        drills = {pool.submit(work, job): job[0] for job in ordered}
         for done in as_completed(drills):
             yield drills[done], done.exception() or done.result()
 
 
-def _one(job: tuple[str, Fault | None, date | None, int | None], talk: bool = False) -> "Score":
-    """Run one drill; every process has its own sandbox."""
+def _one(job: Job, talk: bool = False) -> "Score":
+    return drilled(job, talk).score
+
+
+def drilled(job: Job, talk: bool = False) -> "Drilled":
+    """Run one drill, and keep what was said each week; every process has its own sandbox."""
     import warnings
 
     import pandas as pd
@@ -191,7 +215,7 @@ def _one(job: tuple[str, Fault | None, date | None, int | None], talk: bool = Fa
     warnings.simplefilter("ignore")
     quiet()
     _, fault, start, weeks = job
-    made = ground(threads=2 if talk else 1)
+    made = _stood_on(home(), 2 if talk else 1)
     recording = made.recording(fault)
     if fault is None:
         fault = natural_year(recording, problem())
@@ -199,12 +223,12 @@ def _one(job: tuple[str, Fault | None, date | None, int | None], talk: bool = Fa
         first = start or middle(recording, problem(), fault.kind)
         check_start(first, weeks_of(fault, weeks), recording, problem(), fault.kind)
     log = (lambda text: print(f"  {text}", file=sys.stderr, flush=True)) if talk else None
-    score, result = drill(fault, recording, made.sandbox, problem(), made.lineage, made.owners, start, weeks, log)
-    weeks_of_why = [judged.why for _, judged in sorted(result.judgements.items())]
+    done = drill(fault, recording, made.sandbox, problem(), made.lineage, made.owners, start, weeks, log)
+    weeks_of_why = [judged.why for _, judged in sorted(done.result.judgements.items())]
     folder = made.keep.parent / "why"
     folder.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(weeks_of_why).to_csv(folder / f"{score.name}.csv", index=False)
-    return score
+    pd.DataFrame(weeks_of_why).to_csv(folder / f"{done.score.name}.csv", index=False)
+    return done
 
 
 def cells(score: "Score") -> list[str]:

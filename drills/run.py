@@ -71,6 +71,21 @@ class Score:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Drilled:
+    """One drill that was lived through: its score, what the judgement did, and the history that it did it in.
+
+    `end`: the last judged Monday. `best`: mean log-loss of somebody who knew the truth; nan: nothing was scored.
+    """
+
+    fault: Fault
+    score: Score
+    result: SimulationResult
+    history: DrilledHistory
+    end: date
+    best: float
+
+
 def weeks_of(fault: Fault, weeks: int | None = None) -> int:
     """Return how many Mondays after FROM are judged."""
     return weeks or fault.weeks or WEEKS[fault.kind]
@@ -150,7 +165,7 @@ def drill(
     start: date | None = None,
     weeks: int | None = None,
     log: Callable[[str], None] | None = None,
-) -> tuple[Score, SimulationResult]:
+) -> Drilled:
     """Let the judgement live through one fault.
 
     `recording` is the year without what begins at FROM. A fault's own `from` goes before `start`.
@@ -176,10 +191,11 @@ def drill(
     if fault.promoted_after is not None:
         forced[start + timedelta(days=fault.promoted_after)] = "improve"
     ours = simulate(history, Ours(), start, end, fit, forced=forced, gate=not forced, log=log)
-    harm = ours.log_loss - best_loss(fault, history, start, end, fit)
-    scored = score(fault, start, weeks, ours, harm, time.monotonic() - began)
-    right = scored.detected and scored.cause_right
-    return (scored if right else replace(scored, lacks=missing(fault, recording, start))), ours
+    best = best_loss(fault, history, start, end, fit)
+    scored = score(fault, start, weeks, ours, ours.log_loss - best, time.monotonic() - began)
+    if not (scored.detected and scored.cause_right):
+        scored = replace(scored, lacks=missing(fault, recording, start))
+    return Drilled(fault, scored, ours, history, end, best)
 
 
 def best_loss(

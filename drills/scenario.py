@@ -187,6 +187,7 @@ class _Morning:
     outcomes: pd.DataFrame
     early: pd.DataFrame
     measures: pd.DataFrame
+    types: Mapping[str, Mapping[str, str]]
     anomalies: tuple[Anomaly, ...]
     broken: str = ""
 
@@ -293,6 +294,14 @@ class DrilledHistory:
         same = np.isclose(both["value"], both["value_clean"], rtol=1e-9, atol=1e-9, equal_nan=True)
         return bool((both["_merge"] != "both").any() or not same.all())
 
+    def columns(self, cutoff: date) -> Mapping[str, Mapping[str, str]]:
+        """Return the columns of the monitored tables that are there on this morning, and their types."""
+        return self.recording.types if self.quiet or cutoff < self.start else self._until(cutoff)[-1].types
+
+    def failed(self, cutoff: date) -> str:
+        """Return why the graph failed on this morning; "": it did not."""
+        return "" if self.quiet or cutoff < self.start else self._until(cutoff)[-1].broken
+
     def truth(self, cutoff: date) -> pd.DataFrame:
         """Return what really happened to the customers of one cutoff."""
         rows = self.recording.outcomes
@@ -390,6 +399,7 @@ class DrilledHistory:
                     outcomes=_of(_outcomes(scenario, problem), new["outcomes"], cutoff),
                     early=_of(_early(scenario, problem), new["early"], cutoff),
                     measures=measure(scenario, self.recording.tables, types, week, morning),
+                    types=types,
                     anomalies=self._schema(types, morning),
                 )
         except SandboxError as error:
@@ -400,14 +410,15 @@ class DrilledHistory:
         with self.sandbox.scenario(
             self.perturbations, until=morning, first_day=week - timedelta(days=self.problem.window_days), build=[]
         ) as scenario:
-            types = _types(scenario, self.recording.tables)
-            raw = [asset for asset in types if asset.startswith("raw/")]
+            there = _types(scenario, self.recording.tables)
+            types = {asset: columns for asset, columns in there.items() if asset.startswith("raw/")}
             return _Morning(
                 features=self.recording.features.iloc[:0],
                 outcomes=self.recording.outcomes.iloc[:0],
                 early=self.recording.early.iloc[:0],
-                measures=measure(scenario, self.recording.tables, types, week, morning, raw),
-                anomalies=self._schema({asset: types[asset] for asset in raw}, morning),
+                measures=measure(scenario, self.recording.tables, types, week, morning, list(types)),
+                types=types,
+                anomalies=self._schema(types, morning),
                 broken=reason,
             )
 

@@ -47,6 +47,7 @@ LOCKS = (
     Lock(ENVIRONMENTS / "bigquery_emulator"),
     # The emulator names a newer Python than ours; its repairs make it run on this one.
     Lock(ENVIRONMENTS / "bigquery_emulator", ("any-python.in",), "any-python.lock", ("--no-deps",), "3.13"),
+    Lock(ENVIRONMENTS / "evidently"),
     Lock(ENVIRONMENTS / "source_declarative"),
     Lock(ENVIRONMENTS / "source_faker"),
     Lock(ENVIRONMENTS / "sql_analyzer"),

@@ -24,7 +24,7 @@ def run(make_year):
     }
 
     def one(name, weeks):
-        return drill(known()[name], recording, sandbox, PROBLEM, lineage, owners, START, weeks)[0]
+        return drill(known()[name], recording, sandbox, PROBLEM, lineage, owners, START, weeks).score
 
     return one
 
