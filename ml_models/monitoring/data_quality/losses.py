@@ -35,18 +35,26 @@ from ml_models.monitoring.data_quality.thresholds import (
     ROWS_WRONG,
     SAME_ROWS,
     SEGMENT_DEVIATIONS,
+    WEEK,
 )
-from ml_models.monitoring.data_quality.volume import closed_in
+from ml_models.monitoring.data_quality.volume import share_of_open_days
 from ml_models.monitoring.data_quality.window import Window, rows_of_one
+from ml_models.monitoring.types import Anomaly
 
 
 def judge_losses(window: Window) -> None:
     """Judge whether lines were lost out of orders, or whole orders, where nothing found before explains fewer rows."""
-    explained = (one for one in window.anomalies if one.kind in ROWS_WRONG | {"hours"})
-    if closed_in(window).any() or any(one.kind != "volume" or one.column or one.segment_values for one in explained):
+    closed = share_of_open_days(window) < 1
+    if closed or any(_explains(one) for one in window.anomalies if one.kind in ROWS_WRONG | {"hours"}):
         return
     if window.history.one("rows")[window.position] >= MINIMUM_ROWS and not _lines(window):
         _orders(window)
+
+
+def _explains(one: Anomaly) -> bool:
+    """Whether it says where rows are missing: on some days, in some values of a segment, or another way."""
+    days = (one.last_day - one.first_day).days + 1
+    return one.kind != "volume" or bool(one.column or one.segment_values) or days < WEEK
 
 
 def _lines(window: Window) -> bool:

@@ -151,6 +151,12 @@ DAY_ROWS = 50
 MADE_UP = 0.65
 """Share of what a day lacks that the days before it must have sold more than usual for the day to count as closed."""
 
+CLOSED_MONTHS = 3
+"""Months in a row in which a day of the month was without rows, each time, for it to be known as closed."""
+
+CLOSED_DAYS_TOGETHER = 4
+"""Days in a row that lack rows up to which they may be holidays that recur; more of them are an outage."""
+
 GROWN_FACTOR = 1.25
 """Factor by which a day that was delivered before must change."""
 
@@ -209,6 +215,10 @@ UNEVEN_ROWS = 100
 
 UNEVEN_FACTOR = 1.6
 """Factor by which a segment must lose more rows than the table as a whole."""
+
+PART_GAIN = 5.0
+"""By how much better two changes must explain the orders of a segment's values than one: the logarithm of the ratio of
+their likelihoods. By chance some one week in three hundred exceeds it, and few of those are a step that kept still."""
 
 # --- prices ----------------------------------------------------------------------------------------------------------
 
