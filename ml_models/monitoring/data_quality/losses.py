@@ -12,7 +12,8 @@ when orders are lost at random. It rises where some customers stay away and othe
 days and hours rows are counted: those of one order are lost together, which only lowers the unevenness of rows, so that
 it is compared as it is.
 
-*Orders' numbers.* Where orders are numbered one after another, numbers that are missing are the proof, either way.
+*Orders' numbers.* Where orders are numbered one after another, numbers that are missing are the proof, either way
+(`order_numbers`).
 """
 
 import math
@@ -25,12 +26,12 @@ from ml_models.monitoring.data_quality.arithmetic import Array, Mask
 from ml_models.monitoring.data_quality.course import Course, course_of
 from ml_models.monitoring.data_quality.history import History
 from ml_models.monitoring.data_quality.observation import Observation, Replay
+from ml_models.monitoring.data_quality.order_numbers import numbers_of
 from ml_models.monitoring.data_quality.thresholds import (
     CREPT,
     DEVIATIONS,
     MINIMUM_ROWS,
     MINIMUM_WINDOWS,
-    NUMBERED,
     RECENT,
     ROWS_WRONG,
     SAME_ROWS,
@@ -111,8 +112,11 @@ def _orders(window: Window) -> None:
     limit = window.goes_on("volume", "") * DEVIATIONS * course.noise
     # What the world does lasts: once it came unevenly, the weeks after it are even among themselves.
     step = course.difference < -limit and course.step < -limit / 2
-    proof = _missing_numbers(window, course) if step else None
-    wrong = proof if proof is not None else step and not _of_the_world(window)
+    numbers = numbers_of(window)
+    if numbers is None:
+        wrong = step and not _of_the_world(window)
+    else:
+        wrong = numbers.explain(course.difference) if step else numbers.prove(course.difference)
     usual = now * math.exp(-course.difference)
     seen = Observation(now, usual, limit, now)
     window.note("volume", "", "rows beyond their own noise", seen, wrong)
@@ -120,21 +124,9 @@ def _orders(window: Window) -> None:
         window.drop_losses()
         times = -course.difference / course.noise
         where = [name for name, uneven in _of_the_feed(window) if uneven[window.position]]
-        sentence = messages.orders_lost(table.asset, seen, window.span("volume"), times, where, proof)
+        sentence = messages.orders_lost(table.asset, seen, window.span("volume"), times, where, numbers)
         replay = Replay("drop", column="", per=table.group)
         window.anomaly("volume", "", sentence, seen, rate=1 - now / usual, replay=replay)
-
-
-def _missing_numbers(window: Window, course: Course) -> bool | None:
-    """Whether orders' numbers are missing to the extent that rows are; None: numbers tell nothing here."""
-    span = window.history.one("number_span", window.table.group) if window.table.group else np.array([])
-    past = span[window.healthy] if len(span) else span
-    if np.isfinite(past).sum() < MINIMUM_WINDOWS or not np.isfinite(span[window.position]):
-        return None
-    logs = np.log(np.maximum(past[np.isfinite(past)], 1.0))
-    if logs.std(ddof=1) > NUMBERED:
-        return None
-    return bool(math.log(max(span[window.position], 1.0)) - float(np.median(logs)) > -course.difference / 2)
 
 
 def _of_the_world(window: Window) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from ml_models.monitoring.data_quality.observation import Observation, Segment
+from ml_models.monitoring.data_quality.order_numbers import Numbers
 from ml_models.monitoring.types import InputChange
 
 
@@ -80,15 +81,20 @@ def lines_lost(asset: str, column: str, seen: Observation, days: str) -> str:
 
 
 def orders_lost(
-    asset: str, seen: Observation, days: str, times: float, where: Sequence[str], missing_numbers: bool | None
+    asset: str, seen: Observation, days: str, times: float, where: Sequence[str], numbers: Numbers | None
 ) -> str:
-    """Describe fewer rows, `times` the series' own noise, unevenly along `where`; `missing_numbers` (None: unknown)."""
+    """Describe fewer rows, `times` the series' own noise, unevenly along `where`; `numbers`: of orders, if known."""
     along = f"unevenly along {' and '.join(where)}" if where else "everywhere alike"
-    proof = "; the numbers of orders have gaps as large" if missing_numbers else ""
+    if numbers is not None:
+        why = (
+            f"{numbers.missing:,} of {numbers.between:,} order numbers are missing between its first and its last one, "
+            f"usually {numbers.usual:.1%}"
+        )
+    else:
+        why = "no customers or categories explain it"
     return (
         f"{asset} received {seen.observed:,.0f} rows {days}, usually {seen.expected:,.0f} at this time of the month: "
-        f"{times:.1f} times its own noise at once, {along}, and no customers or categories explain it{proof}. Rows are "
-        "lost on the way."
+        f"{times:.1f} times its own noise at once, {along}, and {why}. Rows are lost on the way."
     )
 
 

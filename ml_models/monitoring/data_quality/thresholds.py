@@ -174,6 +174,15 @@ NUMBERED = 0.05
 """Standard deviation of the span of orders' numbers over their count, as a logarithm, up to which orders are numbered
 one after another. [ratio]"""
 
+GAPLESS = 0.02
+"""Share of orders' numbers below which so few are usually missing that a gap is an order that did not come. [share]"""
+
+GAPS = 0.02
+"""Logarithm by which orders must be fewer for as many numbers for gaps to be told by themselves. [ratio]"""
+
+NUMBERS_APART = 2.0
+"""Numbers between a week's first and last order over its orders from which they are not given one after another."""
+
 SAME_ROWS = 0.02
 """Ratio, as a logarithm, up to which two tables have the rows of each week in common. [ratio]"""
 
