@@ -18,12 +18,12 @@ from ml_models.monitoring.data_quality.thresholds import (
     CLOSED_DAYS_TOGETHER,
     CLOSED_MONTHS,
     DAY_ROWS,
+    EASTER_REACH,
     VOLUME_FACTOR,
     WEEK,
 )
 
 _AROUND = [step * WEEK for step in (-4, -3, -2, -1, 1, 2, 3, 4)]
-_EASTER_REACH = 60
 
 
 def with_recurring(
@@ -104,7 +104,7 @@ def _rules(day: date, rows: Mapping[date, float], low: set[date]) -> Iterator[tu
     dated = [date(year, day.month, day.day) for year in years if (day.month, day.day) != (2, 29)]
     yield [one for one in dated if one in rows], 1
     offset = (day - _easter(day.year)).days
-    if abs(offset) <= _EASTER_REACH:
+    if abs(offset) <= EASTER_REACH:
         moved = [_easter(year) + timedelta(days=offset) for year in years]
         yield [one for one in moved if one in rows], 1
     if any(day + timedelta(days=step) in low for step in (-1, 1)):

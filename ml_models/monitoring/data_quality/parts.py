@@ -27,6 +27,7 @@ from ml_models.monitoring.data_quality.thresholds import (
     MINIMUM_WINDOWS,
     OUTAGE_VALUES,
     PART_GAIN,
+    PART_ORDERS,
     RECENT,
     SEGMENT_DEVIATIONS,
     SEGMENT_MASS,
@@ -35,8 +36,6 @@ from ml_models.monitoring.data_quality.thresholds import (
 from ml_models.monitoring.data_quality.window import Window
 
 _SHARES = np.array([0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5])
-_LEAST = 0.5
-"""Orders a week from which a value of a segment is asked."""
 _KEPT = np.array([0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
 
 
@@ -112,10 +111,14 @@ def _split(now: Array, before: Array, scatter: float) -> _Split:
     gained by far more than the others take no part, as a store that opened is no loss of all others; and neither do
     those that lost nearly all, which is for `outages` to judge: one store that closes says nothing of others.
     """
-    usual = float(np.median(now[before > _LEAST] / before[before > _LEAST])) if (before > _LEAST).any() else 1.0
+    usual = (
+        float(np.median(now[before > PART_ORDERS] / before[before > PART_ORDERS]))
+        if (before > PART_ORDERS).any()
+        else 1.0
+    )
     expected, chance = usual * before, DEVIATIONS * np.sqrt(before)
     opened, closed = now > VOLUME_FACTOR * expected + chance, now < np.minimum(_KEPT[0] * expected, expected - chance)
-    known = (before > _LEAST) & ~opened & ~closed
+    known = sells & ~opened & ~closed
     n, p = now[known], before[known]
     low = np.zeros(len(now), dtype=bool)
     if not n.sum():

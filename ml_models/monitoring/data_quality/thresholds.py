@@ -154,6 +154,9 @@ MADE_UP = 0.65
 CLOSED_MONTHS = 3
 """Months in a row in which a day of the month was without rows, each time, for it to be known as closed."""
 
+EASTER_REACH = 60
+"""Days from Easter within which holidays may move with it: Corpus Christi is the last one."""
+
 CLOSED_DAYS_TOGETHER = 4
 """Days in a row that lack rows up to which they may be holidays that recur; more of them are an outage."""
 
@@ -224,6 +227,9 @@ UNEVEN_ROWS = 100
 
 UNEVEN_FACTOR = 1.6
 """Factor by which a segment must lose more rows than the table as a whole."""
+
+PART_ORDERS = 0.5
+"""Usual orders a week from which a segment's value takes part when it is asked which of them lost a part."""
 
 PART_GAIN = 5.0
 """By how much better two changes must explain the orders of a segment's values than one: the logarithm of the ratio of
