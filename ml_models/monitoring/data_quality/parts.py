@@ -111,11 +111,8 @@ def _split(now: Array, before: Array, scatter: float) -> _Split:
     gained by far more than the others take no part, as a store that opened is no loss of all others; and neither do
     those that lost nearly all, which is for `outages` to judge: one store that closes says nothing of others.
     """
-    usual = (
-        float(np.median(now[before > PART_ORDERS] / before[before > PART_ORDERS]))
-        if (before > PART_ORDERS).any()
-        else 1.0
-    )
+    sells = before > PART_ORDERS
+    usual = float(np.median(now[sells] / before[sells])) if sells.any() else 1.0
     expected, chance = usual * before, DEVIATIONS * np.sqrt(before)
     opened, closed = now > VOLUME_FACTOR * expected + chance, now < np.minimum(_KEPT[0] * expected, expected - chance)
     known = sells & ~opened & ~closed
