@@ -127,3 +127,35 @@ def test_the_newest_days_may_be_holidays_that_recur():
     unknown = profile_of(rows_until(cutoff, without=now))
     [anomaly] = judge_arrival(unknown, TABLE, cutoff, newest, allowed=1)
     assert anomaly.kind == "stale"
+
+
+def sundays(rows: dict[date, float]) -> list[date]:
+    return [day for day in rows if day.weekday() == 6]
+
+
+def test_a_weekday_that_was_always_closed_may_open():
+    cutoff = date(2023, 5, 8)
+    rows = rows_until(cutoff, without=())
+    rows |= dict.fromkeys(sundays(rows)[:-1], 0.0)
+    assert judge_quality(profile_of(rows), [TABLE], cutoff, {}).anomalies == ()
+
+
+def test_a_weekday_that_is_said_to_be_closed_from_now_on_is_missed_by_nobody():
+    rows = rows_until(date(2023, 5, 8), without=())
+    rows |= dict.fromkeys(sundays(rows)[-3:], 0.0)
+    bad = {}
+    for cutoff in (date(2023, 4, 24), date(2023, 5, 1), date(2023, 5, 8)):
+        verdict = judge_quality(profile_of(rows), [TABLE], cutoff, bad, closed_days=sundays(rows))
+        bad = verdict.bad_weeks
+        assert verdict.anomalies == ()
+
+
+def test_a_company_that_is_closed_on_sundays_still_loses_no_fifth_of_its_rows_unnoticed():
+    cutoff = date(2023, 5, 8)
+    rows = rows_until(cutoff, without=())
+    rows |= dict.fromkeys(sundays(rows), 0.0)
+    closed = sundays(rows)
+    assert judge_quality(profile_of(rows), [TABLE], cutoff, {}, closed_days=closed).anomalies == ()
+    lost = {day: 0.8 * value if day >= date(2023, 5, 1) else value for day, value in rows.items()}
+    [anomaly] = judge_quality(profile_of(lost), [TABLE], cutoff, {}, closed_days=closed).anomalies
+    assert "times its own noise at once" in anomaly.sentence
