@@ -30,6 +30,7 @@ from ml_models.monitoring.data_quality.order_numbers import numbers_of
 from ml_models.monitoring.data_quality.thresholds import (
     CREPT,
     DEVIATIONS,
+    MADE_UP,
     MINIMUM_ROWS,
     MINIMUM_WINDOWS,
     RECENT,
@@ -46,16 +47,20 @@ from ml_models.monitoring.types import Anomaly
 def judge_losses(window: Window) -> None:
     """Judge whether lines were lost out of orders, or whole orders, where nothing found before explains fewer rows."""
     closed = share_of_open_days(window) < 1
-    if closed or any(_explains(one) for one in window.anomalies if one.kind in ROWS_WRONG | {"hours"}):
+    if closed or any(_explains(window, one) for one in window.anomalies if one.kind in ROWS_WRONG | {"hours"}):
         return
     if window.history.one("rows")[window.position] >= MINIMUM_ROWS and not _lines(window):
         _orders(window)
 
 
-def _explains(one: Anomaly) -> bool:
-    """Whether it says where rows are missing: on some days, in some values of a segment, or another way."""
-    days = (one.last_day - one.first_day).days + 1
-    return one.kind != "volume" or bool(one.column or one.segment_values) or days < WEEK
+def _explains(window: Window, one: Anomaly) -> bool:
+    """Whether it says where rows are missing: in some values of a segment, another way, or mostly on some days."""
+    if one.kind != "volume" or one.column or one.segment_values:
+        return True
+    rows = window.history.one("rows")
+    lacks = float(np.median(rows[window.healthy[-RECENT:]])) - float(rows[window.position])
+    some_days = (one.last_day - one.first_day).days + 1 < WEEK
+    return some_days and one.expected - one.observed > MADE_UP * lacks
 
 
 def _lines(window: Window) -> bool:

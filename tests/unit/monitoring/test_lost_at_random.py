@@ -139,3 +139,18 @@ def test_numbers_that_a_source_skips_are_no_loss():
     clean = weeks_of(numbered=True)
     skipped = (clean["measure"] == "number_span") & (clean["period_start"] >= pd.Timestamp(FIRST + 7 * BEGAN * DAY))
     assert judged(clean.assign(value=clean["value"].where(~skipped, 1.3)), 1)[0] == []
+
+
+def test_a_day_that_lacks_rows_is_told_as_a_day_unless_all_days_do():
+    lost = weeks_of(kept_orders=lambda week: 0.6)
+    sunday = pd.Timestamp(FIRST + timedelta(days=7 * BEGAN + 6))
+    of_day = (lost["measure"] == "day_rows") & (lost["period_start"] == sunday)
+    worst = lost.assign(value=lost["value"].where(~of_day, lost["value"] * 0.5))
+    [anomaly] = judge_quality(worst, [TABLE], FIRST + timedelta(days=7 * (BEGAN + 1)), {}).anomalies
+    assert "times its own noise" in anomaly.sentence
+    clean = weeks_of()
+    week = (clean["measure"] == "rows") & (clean["period_start"] == pd.Timestamp(FIRST + timedelta(days=7 * BEGAN)))
+    missing = clean.loc[of_day.to_numpy(), "value"].iloc[0]
+    one = clean[~of_day.to_numpy()].assign(value=lambda rows: rows["value"].where(~week, rows["value"] - missing))
+    [anomaly] = judge_quality(one, [TABLE], FIRST + timedelta(days=7 * (BEGAN + 1)), {}).anomalies
+    assert anomaly.first_day == anomaly.last_day == sunday.date()
