@@ -140,7 +140,9 @@ def _of_the_world(window: Window) -> bool:
     if name:
         with np.errstate(invalid="ignore", divide="ignore"):
             again = window.history.one("again_of_visits", name)
-            found = found | _uneven(window, name, (window.history.one("spread_of_visits", name) - 1) / again)
+            kept = float(again[window.position] / np.nanmedian(again[window.healthy[-RECENT:]]))
+            strays = (window.history.one("spread_of_visits", name) - 1) / again
+            found = found | _uneven(window, name, strays, kept)
     return bool(found[window.position])
 
 
@@ -171,13 +173,16 @@ def _any(window: Window, found: Iterator[tuple[str, Mask]]) -> Mask:
     return uneven
 
 
-def _uneven(window: Window, name: str, strays: Array) -> Mask:
-    """Return in which weeks what is fewer, or more, is clearly so with some and not with others."""
+def _uneven(window: Window, name: str, strays: Array, kept: float = 1.0) -> Mask:
+    """Return in which weeks what is fewer, or more, is clearly so with some and not with others.
+
+    A number that is divided by the share that is `kept` scatters more by as much.
+    """
     past = strays[window.healthy]
     past = past[np.isfinite(past)]
     if len(past) < MINIMUM_WINDOWS:
         return np.zeros(len(strays), dtype=bool)
-    limit = SEGMENT_DEVIATIONS * float(past.std(ddof=1)) * (1 + 2 / len(past))
+    limit = SEGMENT_DEVIATIONS * float(past.std(ddof=1)) * (1 + 2 / len(past)) / min(kept, 1.0)
     now, usual = float(strays[window.position]), float(past.mean())
     seen = Observation(now, usual, limit, float(window.history.one("rows")[window.position]))
     window.note("volume", "", f"uneven among {name}", seen, now - usual > limit)
