@@ -76,7 +76,7 @@ def _judge(window: Window, column: str) -> None:
     change, step = _apart(now, usual, split), _apart(now, orders[healthy[-1]], split)
     together = low.sum() >= OUTAGE_VALUES and usual[low].sum() > SEGMENT_MASS * usual.sum()
     wrong = bool(split.gain > limit and together and step < change / 2)
-    wrong = wrong and not _of_customers(window, column, low, math.exp(change))
+    wrong = wrong and not _of_customers(window, column, low)
     seen = Observation(split.gain, 0.0, limit, float(now.sum()))
     window.note("volume", "", "orders lost in part", seen, wrong, segment=column)
     if wrong:
@@ -142,11 +142,8 @@ def _apart(now: Array, before: Array, split: _Split) -> float:
     return math.log(sums[0] / sums[1]) - math.log(sums[2] / sums[3])
 
 
-def _of_customers(window: Window, column: str, low: Mask, kept: float) -> bool:
-    """Whether customers of these values came clearly more unevenly than they do: then it is they who changed.
-
-    The fewer orders are `kept` (a share), the more chance makes of it.
-    """
+def _of_customers(window: Window, column: str, low: Mask) -> bool:
+    """Whether customers of these values came clearly more unevenly than they do: then it is they who changed."""
     strays, labels = _of(window, "strays", column)
     scales, others = _of(window, "strays_scale", column)
     if labels != others or not low.any():
@@ -157,7 +154,7 @@ def _of_customers(window: Window, column: str, low: Mask, kept: float) -> bool:
     past = past[np.isfinite(past)]
     if len(past) < MINIMUM_WINDOWS:
         return False
-    limit = SEGMENT_DEVIATIONS * float(past.std(ddof=1)) * (1 + 2 / len(past)) / min(kept, 1.0)
+    limit = SEGMENT_DEVIATIONS * float(past.std(ddof=1)) * (1 + 2 / len(past))
     now, usual = float(uneven[window.position]), float(past.mean())
     seen = Observation(now, usual, limit, float(strays[window.position, low].sum()))
     window.note("volume", "", "uneven among their customers", seen, now - usual > limit, segment=column)
