@@ -136,6 +136,8 @@ def _orders(window: Window) -> None:
 
 def _of_the_world(window: Window) -> bool:
     """Whether this week's rows are clearly fewer of some customers, or of some of what they buy."""
+    if window.customers_changed:
+        return True
     name, found = window.table.entity, _any(window, _of_tastes(window))
     if name:
         with np.errstate(invalid="ignore", divide="ignore"):

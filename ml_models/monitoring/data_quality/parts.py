@@ -76,7 +76,8 @@ def _judge(window: Window, column: str) -> None:
     change, step = _apart(now, usual, split), _apart(now, orders[healthy[-1]], split)
     together = low.sum() >= OUTAGE_VALUES and usual[low].sum() > SEGMENT_MASS * usual.sum()
     wrong = bool(split.gain > limit and together and step < change / 2)
-    wrong = wrong and not _of_customers(window, column, low)
+    if wrong and _of_customers(window, column, low):
+        wrong, window.customers_changed = False, True
     seen = Observation(split.gain, 0.0, limit, float(now.sum()))
     window.note("volume", "", "orders lost in part", seen, wrong, segment=column)
     if wrong:
