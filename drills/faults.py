@@ -51,7 +51,7 @@ class Expected:
     """What a right judgement says: any of `cause`, `first_bad_asset` (none: not judged), `owner`, `decision`.
 
     In a file, `owner` is a team, or a field of the company's owners: raw, tables or models. `also` are decisions that
-    may be taken besides in other weeks of the drill.
+    may be taken besides in other weeks of the drill. `lasting`: once noticed, it must not fall silent while it goes on.
     """
 
     cause: tuple[Cause, ...]
@@ -59,6 +59,7 @@ class Expected:
     owner: str = ""
     first_bad_asset: tuple[str, ...] = ()
     also: tuple[Action, ...] = ()
+    lasting: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,10 @@ class Fault:
         """Whether the perturbed rows are what really happened."""
         return self.kind in TRUE_KINDS
 
+    def goes_on(self, start: date, morning: date) -> bool:
+        """Whether the week before a morning still has perturbed days, in a drill that begins on `start`."""
+        return any(one.last_day is None or one.last_day >= morning - timedelta(days=7) for one in self.on(start))
+
     def on(self, start: date) -> tuple[Perturbation, ...]:
         """Return the perturbations of a drill that begins on `start`, those that were always there included."""
         return tuple(dated.on(start) for dated in self.perturbations)
@@ -99,7 +104,7 @@ _NOTHING = Expected(cause=("none", "insufficient evidence"), decision=("continue
 _FAULT_FIELDS = {
     *("words", "kind", "needs", "perturbations", "expected", "from", "weeks", "rebuild", "promoted_after"),
 }
-_EXPECTED_FIELDS = {"cause", "decision", "owner", "first_bad_asset", "also"}
+_EXPECTED_FIELDS = {"cause", "decision", "owner", "first_bad_asset", "also", "lasting"}
 _PERTURBATION_FIELDS = {field.name for field in fields(Perturbation)}
 _RENAMED = {"alterations": "perturbations"}
 """Fields that had another name in earlier versions, so that a file that was right then is told what to change."""
@@ -236,7 +241,10 @@ def _expected(entry: Any, kind: str) -> Expected:
     if not isinstance(owner, str):
         raise ValueError(f"expected `owner` to be one team; got {owner!r}.")
     owner = team(cast(Role, owner)) if owner in get_args(Role) else owner
-    return Expected(causes, decisions, owner, _words(entry, "first_bad_asset"), also)  # type: ignore[arg-type]
+    lasting = entry.get("lasting", False)
+    if not isinstance(lasting, bool):
+        raise ValueError(f"expected `lasting` to be true or false; got {lasting!r}.")
+    return Expected(causes, decisions, owner, _words(entry, "first_bad_asset"), also, lasting)  # type: ignore[arg-type]
 
 
 def _words(entry: Mapping[str, Any], name: str) -> tuple[str, ...]:

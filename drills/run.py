@@ -240,6 +240,9 @@ def score(fault: Fault, start: date, weeks: int, result: SimulationResult, harm:
     allowed = {*expected.decision, *expected.also, "continue"}
     right = all(actions[day] in allowed for day in acted)
     right = right and (bool(wanted) or "continue" in expected.decision)
+    if expected.lasting and wanted:
+        later = [day for day in weeks_by_day if day > wanted[0] and fault.goes_on(start, day)]
+        right = right and all(weeks_by_day[day]["cause"] in expected.cause for day in later)
     cause = diagnosis.cause if diagnosis is not None else "none"
     asset, owner = (diagnosis.first_bad_asset, diagnosis.owner) if diagnosis is not None else ("", "")
     return Score(

@@ -65,7 +65,8 @@ class Job:
 class StreamResult:
     """What a sync did to one stream: records and bytes read, rows of the table after it, seconds it took.
 
-    `unlisted` counts the records that have a column which the catalog lacks, by column.
+    `unlisted` counts the records that have a column which the catalog lacks, by column. `said` counts the records that
+    the source says it sent, and `came` how many of these arrived; both 0 where it does not say.
     """
 
     plan: StreamPlan
@@ -76,6 +77,14 @@ class StreamResult:
     committed: bool = False
     seconds: float = 0.0
     unlisted: "Counter[str]" = field(default_factory=Counter)
+    said: int = 0
+    came: int = 0
+
+    @property
+    def remark(self) -> str:
+        """Say what is odd about a stream that succeeded; "" if nothing is."""
+        counted = f"{self.plan.name}: the source counts {self.said:,} records, and {self.came:,} arrived."
+        return " ".join(part for part in (self.new_columns, counted if self.said != self.came else "") if part)
 
     @property
     def new_columns(self) -> str:
@@ -153,7 +162,7 @@ def sync(job: Job, reporter: Reporter | None = None) -> SyncResult:
             with contextlib.suppress(WarehouseError, OSError):
                 note("failed", job.hide(str(failure)))
         raise failure from error
-    note("succeeded", " ".join(new for result in results.values() if (new := result.new_columns)) or None)
+    note("succeeded", " ".join(said for result in results.values() if (said := result.remark)) or None)
     return SyncResult(
         streams=results,
         seconds=time.monotonic() - clock,
@@ -310,6 +319,9 @@ class _Run:
             if buffer is None:
                 return
             expected = (state.get("sourceStats") or {}).get("recordCount")
+            if expected is not None:
+                self.results[name].said += int(expected)
+                self.results[name].came += buffer.since_checkpoint
             if expected is not None and int(expected) != buffer.since_checkpoint:
                 self._log(
                     "WARN",

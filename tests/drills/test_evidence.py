@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -108,3 +109,31 @@ def test_the_bar_asks_only_for_what_the_data_can_show():
     missed = score(fault("merge", column="buyer"), START, 1, nothing, 0.0, 0.0)
     assert bar([missed])
     assert bar([replace(missed, lacks="too few rows", harm=1.0)]) == []
+
+
+@pytest.mark.parametrize(
+    ("causes", "last", "right"),
+    [
+        (("data quality", "data quality", "data quality"), None, True),
+        (("data quality", "none", "data quality"), None, False),
+        (("data quality", "none", "none"), 6, True),
+    ],
+)
+def test_a_fault_that_goes_on_must_not_fall_silent(causes, last, right):
+    mornings = [START + timedelta(days=7 * (week + 1)) for week in range(len(causes))]
+    weeks = pd.DataFrame(
+        {
+            "cutoff_date": pd.to_datetime(mornings),
+            "action": ["continue" if cause == "none" else "inspect" for cause in causes],
+            "scheduled": False,
+            "cause": causes,
+        }
+    )
+    diagnosis = SimpleNamespace(cause="data quality", first_bad_asset="raw/orders", owner="", sentence="")
+    told = dict.fromkeys(mornings, SimpleNamespace(diagnosis=diagnosis))
+    result = SimulationResult("ours", weeks, pd.DataFrame(), told, {}, pd.DataFrame())
+    one = fault("null", column="buyer")
+    lasting = replace(one, perturbations=(replace(one.perturbations[0], last=last),))
+    assert score(lasting, START, 3, result, 0.0, 0.0).decision_right
+    lasting = replace(lasting, expected=replace(RIGHT, lasting=True))
+    assert score(lasting, START, 3, result, 0.0, 0.0).decision_right == right

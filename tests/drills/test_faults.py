@@ -36,6 +36,7 @@ def test_faults_are_faults_and_benign_changes_benign():
     assert all(fault.kind != "benign" for fault in read_faults(FAULTS).values())
     assert all(fault.kind == "benign" for fault in read_faults(BENIGN).values())
     assert len([fault for fault in known().values() if fault.kind != "benign"]) >= 23
+    assert len(read_faults(BENIGN)) >= 20
 
 
 def test_what_arrives_wrong_belongs_to_the_sources_and_what_our_sql_spoils_to_us():
@@ -104,3 +105,13 @@ def test_a_file_that_cannot_be_meant_is_refused_in_a_sentence(tmp_path, old, new
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ValueError, match="nowhere.toml, but it cannot be read"):
         read_faults(tmp_path / "nowhere.toml")
+
+
+def test_whether_a_fault_may_fall_silent_is_yes_or_no(tmp_path):
+    text = GOOD.replace('decision = ["inspect"]', 'decision = ["inspect"], lasting = true')
+    fault = read_faults(written(tmp_path, text))["one"]
+    assert fault.expected.lasting
+    assert fault.goes_on(MONDAY, date(2024, 1, 22))
+    assert not fault.goes_on(MONDAY, date(2024, 1, 29))
+    with pytest.raises(ValueError, match="expected `lasting` to be true or false; got 'yes'"):
+        read_faults(written(tmp_path, text.replace("lasting = true", "lasting = 'yes'")))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ml_models.monitoring.data_quality import messages
+from ml_models.monitoring.data_quality.closings import recurring_closings, rows_by_day
 from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
 from ml_models.monitoring.data_quality.thresholds import SILENCE_CHANCE, WEEK
 from ml_models.monitoring.types import Anomaly, Perturbation
@@ -59,13 +60,19 @@ def judge_arrival(
     """Judge on the morning of `cutoff` whether the newest day with rows is as new as it used to be.
 
     `newest` is the last day that holds rows (None: no rows at all). `allowed` days may be missing; by default as many
-    as chance explains (see `allowed_silence`), at least one. `closed_days` are missed by nobody.
+    as chance explains (see `allowed_silence`), at least one. `closed_days` are missed by nobody, and neither are those
+    that lacked rows each time they recurred.
     """
     if not table.time_sql:
         return ()
     age = open_days(newest + timedelta(days=1), cutoff, closed_days) if newest else 10_000
     if allowed is None:
         allowed = allowed_silence(profile, table, cutoff, closed_days)
+    if age > allowed and newest:
+        # Only now it is worth asking which of them lacked rows each time they recurred.
+        rows = rows_by_day(profile, table.asset, cutoff)
+        known = frozenset(closed_days) | recurring_closings(rows, newest)
+        age = open_days(newest + timedelta(days=1), cutoff, known)
     if age <= allowed:
         return ()
     first = newest + timedelta(days=1) if newest else cutoff - timedelta(days=WEEK)

@@ -12,7 +12,8 @@ when orders are lost at random. It rises where some customers stay away and othe
 days and hours rows are counted: those of one order are lost together, which only lowers the unevenness of rows, so that
 it is compared as it is.
 
-*Orders' numbers.* Where orders are numbered one after another, numbers that are missing are the proof, either way.
+*Orders' numbers.* Where orders are numbered one after another, numbers that are missing are the proof, either way
+(`order_numbers`).
 """
 
 import math
@@ -25,28 +26,41 @@ from ml_models.monitoring.data_quality.arithmetic import Array, Mask
 from ml_models.monitoring.data_quality.course import Course, course_of
 from ml_models.monitoring.data_quality.history import History
 from ml_models.monitoring.data_quality.observation import Observation, Replay
+from ml_models.monitoring.data_quality.order_numbers import numbers_of
 from ml_models.monitoring.data_quality.thresholds import (
     CREPT,
     DEVIATIONS,
+    MADE_UP,
     MINIMUM_ROWS,
     MINIMUM_WINDOWS,
-    NUMBERED,
     RECENT,
     ROWS_WRONG,
     SAME_ROWS,
     SEGMENT_DEVIATIONS,
+    WEEK,
 )
-from ml_models.monitoring.data_quality.volume import closed_in
+from ml_models.monitoring.data_quality.volume import share_of_open_days
 from ml_models.monitoring.data_quality.window import Window, rows_of_one
+from ml_models.monitoring.types import Anomaly
 
 
 def judge_losses(window: Window) -> None:
     """Judge whether lines were lost out of orders, or whole orders, where nothing found before explains fewer rows."""
-    explained = (one for one in window.anomalies if one.kind in ROWS_WRONG | {"hours"})
-    if closed_in(window).any() or any(one.kind != "volume" or one.column or one.segment_values for one in explained):
+    closed = share_of_open_days(window) < 1
+    if closed or any(_explains(window, one) for one in window.anomalies if one.kind in ROWS_WRONG | {"hours"}):
         return
     if window.history.one("rows")[window.position] >= MINIMUM_ROWS and not _lines(window):
         _orders(window)
+
+
+def _explains(window: Window, one: Anomaly) -> bool:
+    """Whether it says where rows are missing: in some values of a segment, another way, or mostly on some days."""
+    if one.kind != "volume" or one.column or one.segment_values:
+        return True
+    rows = window.history.one("rows")
+    lacks = float(np.median(rows[window.healthy[-RECENT:]])) - float(rows[window.position])
+    some_days = (one.last_day - one.first_day).days + 1 < WEEK
+    return some_days and one.expected - one.observed > MADE_UP * lacks
 
 
 def _lines(window: Window) -> bool:
@@ -103,8 +117,11 @@ def _orders(window: Window) -> None:
     limit = window.goes_on("volume", "") * DEVIATIONS * course.noise
     # What the world does lasts: once it came unevenly, the weeks after it are even among themselves.
     step = course.difference < -limit and course.step < -limit / 2
-    proof = _missing_numbers(window, course) if step else None
-    wrong = proof if proof is not None else step and not _of_the_world(window)
+    numbers = numbers_of(window)
+    if numbers is None:
+        wrong = step and not _of_the_world(window)
+    else:
+        wrong = numbers.explain(course.difference) if step else numbers.prove(course.difference)
     usual = now * math.exp(-course.difference)
     seen = Observation(now, usual, limit, now)
     window.note("volume", "", "rows beyond their own noise", seen, wrong)
@@ -112,30 +129,22 @@ def _orders(window: Window) -> None:
         window.drop_losses()
         times = -course.difference / course.noise
         where = [name for name, uneven in _of_the_feed(window) if uneven[window.position]]
-        sentence = messages.orders_lost(table.asset, seen, window.span("volume"), times, where, proof)
+        sentence = messages.orders_lost(table.asset, seen, window.span("volume"), times, where, numbers)
         replay = Replay("drop", column="", per=table.group)
         window.anomaly("volume", "", sentence, seen, rate=1 - now / usual, replay=replay)
 
 
-def _missing_numbers(window: Window, course: Course) -> bool | None:
-    """Whether orders' numbers are missing to the extent that rows are; None: numbers tell nothing here."""
-    span = window.history.one("number_span", window.table.group) if window.table.group else np.array([])
-    past = span[window.healthy] if len(span) else span
-    if np.isfinite(past).sum() < MINIMUM_WINDOWS or not np.isfinite(span[window.position]):
-        return None
-    logs = np.log(np.maximum(past[np.isfinite(past)], 1.0))
-    if logs.std(ddof=1) > NUMBERED:
-        return None
-    return bool(math.log(max(span[window.position], 1.0)) - float(np.median(logs)) > -course.difference / 2)
-
-
 def _of_the_world(window: Window) -> bool:
     """Whether this week's rows are clearly fewer of some customers, or of some of what they buy."""
+    if window.customers_changed:
+        return True
     name, found = window.table.entity, _any(window, _of_tastes(window))
     if name:
         with np.errstate(invalid="ignore", divide="ignore"):
             again = window.history.one("again_of_visits", name)
-            found = found | _uneven(window, name, (window.history.one("spread_of_visits", name) - 1) / again)
+            kept = float(again[window.position] / np.nanmedian(again[window.healthy[-RECENT:]]))
+            strays = (window.history.one("spread_of_visits", name) - 1) / again
+            found = found | _uneven(window, name, strays, kept)
     return bool(found[window.position])
 
 
@@ -166,13 +175,16 @@ def _any(window: Window, found: Iterator[tuple[str, Mask]]) -> Mask:
     return uneven
 
 
-def _uneven(window: Window, name: str, strays: Array) -> Mask:
-    """Return in which weeks what is fewer, or more, is clearly so with some and not with others."""
+def _uneven(window: Window, name: str, strays: Array, kept: float = 1.0) -> Mask:
+    """Return in which weeks what is fewer, or more, is clearly so with some and not with others.
+
+    A number that is divided by the share that is `kept` scatters more by as much.
+    """
     past = strays[window.healthy]
     past = past[np.isfinite(past)]
     if len(past) < MINIMUM_WINDOWS:
         return np.zeros(len(strays), dtype=bool)
-    limit = SEGMENT_DEVIATIONS * float(past.std(ddof=1)) * (1 + 2 / len(past))
+    limit = SEGMENT_DEVIATIONS * float(past.std(ddof=1)) * (1 + 2 / len(past)) / min(kept, 1.0)
     now, usual = float(strays[window.position]), float(past.mean())
     seen = Observation(now, usual, limit, float(window.history.one("rows")[window.position]))
     window.note("volume", "", f"uneven among {name}", seen, now - usual > limit)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from ml_models.monitoring.data_quality.observation import Observation, Segment
+from ml_models.monitoring.data_quality.order_numbers import Numbers
 from ml_models.monitoring.types import InputChange
 
 
@@ -32,11 +33,16 @@ def rows_received(asset: str, first: date, last: date, observed: float, expected
     return f"{asset} received {observed:,.0f} rows from {first} to {last}, usually {expected:,.0f}."
 
 
-def missing_days(asset: str, days: Sequence[tuple[date, float, float]], newest: bool) -> str:
-    """Describe days (day, rows, usual rows) that lack rows, or, if they are the `newest`, did not come at all."""
+def missing_days(asset: str, days: Sequence[tuple[date, float, float]], newest: bool, *, empty: bool) -> str:
+    """Describe days (day, rows, usual rows) that lack rows, or, if they are the `newest`, did not come at all.
+
+    Days in a row that are `empty` everywhere may have been closed, which only people know.
+    """
     what = "has not received its newest days" if newest else "lacks rows"
     listed = ", ".join(f"{day} ({seen:,.0f} of {usual:,.0f})" for day, seen, usual in days)
-    return f"{asset} {what}: {listed} rows as usual on these weekdays."
+    until = f" TO={days[-1][0]}" if len(days) > 1 else ""
+    asked = f" Could nobody buy then? Say so: make closed DAY={days[0][0]}{until}." if empty else ""
+    return f"{asset} {what}: {listed} rows as usual on these weekdays.{asked}"
 
 
 def past_days(asset: str, first: date, last: date, now: float, was: float) -> str:
@@ -75,15 +81,20 @@ def lines_lost(asset: str, column: str, seen: Observation, days: str) -> str:
 
 
 def orders_lost(
-    asset: str, seen: Observation, days: str, times: float, where: Sequence[str], missing_numbers: bool | None
+    asset: str, seen: Observation, days: str, times: float, where: Sequence[str], numbers: Numbers | None
 ) -> str:
-    """Describe fewer rows, `times` the series' own noise, unevenly along `where`; `missing_numbers` (None: unknown)."""
+    """Describe fewer rows, `times` the series' own noise, unevenly along `where`; `numbers`: of orders, if known."""
     along = f"unevenly along {' and '.join(where)}" if where else "everywhere alike"
-    proof = "; the numbers of orders have gaps as large" if missing_numbers else ""
+    if numbers is not None:
+        why = (
+            f"{numbers.missing:,} of {numbers.between:,} order numbers are missing between its first and its last one, "
+            f"usually {numbers.usual:.1%}"
+        )
+    else:
+        why = "no customers or categories explain it"
     return (
         f"{asset} received {seen.observed:,.0f} rows {days}, usually {seen.expected:,.0f} at this time of the month: "
-        f"{times:.1f} times its own noise at once, {along}, and no customers or categories explain it{proof}. Rows are "
-        "lost on the way."
+        f"{times:.1f} times its own noise at once, {along}, and {why}. Rows are lost on the way."
     )
 
 
@@ -100,6 +111,15 @@ def uneven_segments(asset: str, segment: Segment, start: date, rate: float) -> s
     return (
         f"{len(segment.values)} values of {segment.column} in {asset} ({_first(segment.values, 5)}) "
         f"lost {rate:.0%} of their rows in the week from {start} while the others go on."
+    )
+
+
+def parts_lost(asset: str, segment: Segment, days: str, rate: float) -> str:
+    """Describe segments that lost the same share `rate` of their orders, whoever made them."""
+    return (
+        f"{len(segment.values)} values of {segment.column} in {asset} ({_first(segment.values, 5)}) lost some "
+        f"{rate:.0%} of their orders at once {days}, all alike and whichever customers made them, while the others "
+        "go on. Rows are lost on the way."
     )
 
 

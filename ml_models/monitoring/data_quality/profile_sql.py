@@ -29,6 +29,7 @@ from ml_models.monitoring.data_quality.thresholds import (
     SEGMENT_ROWS,
     WEEK,
 )
+from ml_models.monitoring.data_quality.within_sql import visits_within
 
 MEASURE_COLUMNS = ["asset", "column_name", "measure", "value_key", "period_start", "n", "value"]
 _PROFILE_TYPES = {"period_start": "datetime64[us]", "n": "int64", "value": "float64"}
@@ -86,6 +87,8 @@ def _statements(table: MonitoredTable, first_day: date, last_day: date, words: S
     for column in table.segments:
         if not table.of:
             statements += [plan.segment_days(column), plan.segment(column)]
+            if table.entity and column not in table.categories:
+                statements.append(visits_within(table, column, plan.lines(LOOK_BACK), plan.weeks(), words))
         if table.price and column not in table.price.columns:
             statements.append(plan.prices(column, table.price))
     statements += [plan.orphans(one) for one in table.references]
@@ -118,7 +121,7 @@ class _Plan:
         self.table, self.starts, self.words = table, starts, words
         self.first, self.end = starts[0], starts[-1] + timedelta(days=WEEK)
 
-    def _lines(self, back: int = 0, extra: str = "") -> str:
+    def lines(self, back: int = 0, extra: str = "") -> str:
         """Return the rows from `back` days before the first week on, with `d_` (day), `w_` (week) and `h_` (hour)."""
         first = self.first - timedelta(days=back)
         week = self.words("add_days", f"date '{self.first}'", f"7 * floor({self._since('d_')} / 7.0)")
@@ -140,7 +143,8 @@ class _Plan:
     def _since(self, day: str) -> str:
         return self.words("days_between", f"date '{self.first}'", day)
 
-    def _weeks(self) -> str:
+    def weeks(self) -> str:
+        """Return the weeks to measure, as `w_`."""
         return " union all ".join(f"select date '{start}' as w_" for start in self.starts)
 
     def overall(self) -> str:
@@ -208,7 +212,7 @@ class _Plan:
             ]
         entries.append(("", "hour_mean", "''", "count(l.w_)", "avg(h_)"))
         inner = (
-            f"with lines as ({self._lines()}), weeks as ({self._weeks()}), modes as (select "
+            f"with lines as ({self.lines()}), weeks as ({self.weeks()}), modes as (select "
             f"w_{', ' if modes else ''}{modes} "
             f"from lines group by w_) select weeks.w_, {words.rows(entries)} as entries from weeks left "
             "join lines as l "
@@ -221,7 +225,7 @@ class _Plan:
         table = self.table
         entity = f"count(distinct {table.entity})" if table.entity else "count(*)"
         return (
-            f"with lines as ({self._lines()})\n"
+            f"with lines as ({self.lines()})\n"
             f"select '{table.asset}' as asset, '' as column_name, 'day_rows' as measure, '' as "
             "value_key, d_ as period_start, "
             f"count(*) as n, {self.words('double', 'count(*)')} as value from lines group by d_\n"
@@ -234,8 +238,8 @@ class _Plan:
     def again(self) -> str:
         """Rows of the days before the week as they stand now: what came late, twice, or went away."""
         return (
-            f"with lines as (select d_, count(*) as n from ({self._lines(LOOK_BACK)}) group by d_), "
-            f"weeks as ({self._weeks()})\n"
+            f"with lines as (select d_, count(*) as n from ({self.lines(LOOK_BACK)}) group by d_), "
+            f"weeks as ({self.weeks()})\n"
             f"select '{self.table.asset}' as asset, '' as column_name, 'again_rows' as measure, "
             f"{self.words('text', 'd_')} as value_key, "
             f"weeks.w_ as period_start, n, {self.words('double', 'n')} as value from weeks join lines on d_ < weeks.w_ "
@@ -311,7 +315,7 @@ class _Plan:
                 f"group by w_, {columns}) as seen group by w_) as wide, unnest(wide.entries) as unnested(made)"
             )
         body = "\nunion all ".join(parts)
-        return f"with lines as ({self._lines(reach)}), weeks as ({self._weeks()})\n{body}"
+        return f"with lines as ({self.lines(reach)}), weeks as ({self.weeks()})\n{body}"
 
     def _content(self) -> str:
         item = [name for name in self.table.keys if name != self.table.group]
@@ -360,7 +364,7 @@ class _Plan:
             ),
         ]
         inner = (
-            f"with lines as ({self._lines(REPLAY_BACK)}), weeks as ({self._weeks()}), g as ({seen}), "
+            f"with lines as ({self.lines(REPLAY_BACK)}), weeks as ({self.weeks()}), g as ({seen}), "
             f"a as ({again}) select w_, {words.rows(entries)} as entries from a group by w_"
         )
         return unnested(table.asset, inner)
@@ -375,7 +379,7 @@ class _Plan:
         if not table.keys:
             whole_row = ", ".join(name for name in table.columns if not TECHNICAL.search(name))
             entries = [("", "duplicate_share", "''", "count(*)", self._repeated(whole_row, "true", "count(*)"))]
-            return self._of_lines(entries)
+            return self._oflines(entries)
         label, key = "+".join(table.keys), ", ".join(table.keys)
         whole = " and ".join(f"{name} is not null" for name in table.keys)
         rest = ", ".join(name for name in table.columns if name != table.group and not TECHNICAL.search(name))
@@ -386,11 +390,11 @@ class _Plan:
         ]
         if table.group:
             entries.append((label, "repeated_content_share", "''", keyed, self._repeated(rest, whole, keyed)))
-        return self._of_lines(entries)
+        return self._oflines(entries)
 
-    def _of_lines(self, entries: Sequence[tuple[str, str, str, str, str]]) -> str:
+    def _oflines(self, entries: Sequence[tuple[str, str, str, str, str]]) -> str:
         rows = self.words.rows(entries)
-        inner = f"with lines as ({self._lines()}) select w_, {rows} as entries from lines group by w_"
+        inner = f"with lines as ({self.lines()}) select w_, {rows} as entries from lines group by w_"
         return unnested(self.table.asset, inner)
 
     def _repeated(self, columns: str, whole: str, keyed: str) -> str:
@@ -401,7 +405,7 @@ class _Plan:
         return (
             f"select '{self.table.asset}' as asset, '{column}' as column_name, 'value_rows' as measure, "
             f"{self.words('text', column)} as value_key, "
-            f"w_ as period_start, count(*) as n, {self.words('double', 'count(*)')} as value from ({self._lines()}) "
+            f"w_ as period_start, count(*) as n, {self.words('double', 'count(*)')} as value from ({self.lines()}) "
             f"where {column} is not null group by w_, {column}"
         )
 
@@ -410,7 +414,7 @@ class _Plan:
         return (
             f"select '{self.table.asset}' as asset, '{column}' as column_name, 'day_value_rows' as "
             f"measure, {self.words('text', column)} as value_key, "
-            f"d_ as period_start, count(*) as n, {self.words('double', 'count(*)')} as value from ({self._lines()}) "
+            f"d_ as period_start, count(*) as n, {self.words('double', 'count(*)')} as value from ({self.lines()}) "
             f"where {column} is not null group by d_, {column}"
         )
 
@@ -456,7 +460,7 @@ class _Plan:
             ]
         modes = ", ".join(f"{words('mode', name)} as m_{name}" for name in table.judged if name != column)
         inner = (
-            f"with lines as ({self._lines(extra=f', {column} as s_')}), modes as (select w_ as mw_, "
+            f"with lines as ({self.lines(extra=f', {column} as s_')}), modes as (select w_ as mw_, "
             f"{modes} from lines group by w_) "
             f"select l.w_, {words.rows(entries)} as entries from lines as l join modes on mw_ = l.w_ "
             f"where s_ is not null group by l.w_, s_ having count(*) >= {SEGMENT_ROWS}"
@@ -488,7 +492,7 @@ class _Plan:
             f"sum({weight} * (p_ / n_ - q_ / m_)) / sum({weight})",
         )
         inner = (
-            f"with lines as ({self._lines()}), cells as ({cells}), both_ as ({both}) "
+            f"with lines as ({self.lines()}), cells as ({cells}), both_ as ({both}) "
             f"select w_, {words.rows([entry])} as entries from both_ where m_ > 0 group by w_, s_ "
             f"having sum({weight}) >= {PRICED_ROWS}"
         )
@@ -497,7 +501,7 @@ class _Plan:
     def orphans(self, reference: Reference) -> str:
         """Share of rows whose partner is missing."""
         inner = (
-            f"with lines as ({self._lines()}) select w_, "
+            f"with lines as ({self.lines()}) select w_, "
             + self.words.rows(
                 [
                     (

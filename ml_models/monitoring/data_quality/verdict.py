@@ -13,6 +13,7 @@ import pandas as pd
 
 from ml_models.monitoring.data_quality import messages
 from ml_models.monitoring.data_quality.categories import judge_categories
+from ml_models.monitoring.data_quality.closings import with_recurring
 from ml_models.monitoring.data_quality.history import History
 from ml_models.monitoring.data_quality.hours import judge_hours
 from ml_models.monitoring.data_quality.identities import judge_identities
@@ -20,6 +21,7 @@ from ml_models.monitoring.data_quality.losses import judge_losses
 from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
 from ml_models.monitoring.data_quality.newcomers import judge_newcomers
 from ml_models.monitoring.data_quality.outages import judge_silence, judge_unevenness
+from ml_models.monitoring.data_quality.parts import judge_parts
 from ml_models.monitoring.data_quality.prices import judge_prices
 from ml_models.monitoring.data_quality.scalars import judge_scalars
 from ml_models.monitoring.data_quality.segments import judge_segments
@@ -83,7 +85,8 @@ def judge_quality(
     """Judge the week before `cutoff` by the measures (MEASURE_COLUMNS) of all weeks up to it; later ones are ignored.
 
     `bad_weeks` is what the verdict of a week ago carried; without it the weeks of the past are judged first, one by
-    one. On `closed_days`, if the business knows them, rows may be missing. Says "insufficient evidence" when no table
+    one. On `closed_days`, if the business knows them, rows may be missing, and on days that lacked them each time they
+    recurred. Says "insufficient evidence" when no table
     has six healthy weeks before this one, or none was measured in this week.
     """
     start = cutoff - timedelta(days=WEEK)
@@ -104,7 +107,8 @@ def judge_quality(
     companions = [history for history in histories if history.table.of]
     if bad_weeks is None:
         for history in histories:
-            _judge_past(history, found_bad.setdefault(history.table.asset, {}), closed_days, companions)
+            closed = with_recurring(profile, history, closed_days, history.weeks[0])
+            _judge_past(history, found_bad.setdefault(history.table.asset, {}), closed, companions)
     rows: list[list[object]] = []
     anomalies: list[Anomaly] = []
     judged = 0
@@ -113,7 +117,8 @@ def judge_quality(
             continue
         judged += 1
         bad = found_bad.setdefault(history.table.asset, {})
-        found = _judge_week(history, len(history.weeks) - 1, bad, rows, closed_days, companions)
+        closed = with_recurring(profile, history, closed_days, start)
+        found = _judge_week(history, len(history.weeks) - 1, bad, rows, closed, companions)
         if found:
             bad[start] = _kinds(found)
         anomalies += found
@@ -180,6 +185,7 @@ def _judge_week(
         judge_hours(window)
         judge_categories(window)
         judge_silence(window)
+        judge_parts(window)
         judge_unevenness(window)
         judge_segments(window)
         judge_prices(window)

@@ -22,6 +22,7 @@ from ml_models.monitoring.data_quality.thresholds import (
     OVERLAP_FLOOR,
     RECENT,
     ROWS_WRONG,
+    SILENT_SHARE,
     VOLUME_FACTOR,
     WEEK,
 )
@@ -37,7 +38,7 @@ def judge_volume(window: Window) -> None:
     usual_rows = float(np.nanmedian(weekly[window.healthy[-RECENT:]]))
     if usual_rows < FEW_ROWS:
         return
-    could = _share_of_open_days(window)
+    could = share_of_open_days(window)
     expected_rows, observed = usual_rows * could, float(weekly[position])
     difference, limit = _change_of_rows(window, weekly, could)
     seen = Observation(observed, expected_rows, limit, observed)
@@ -159,7 +160,7 @@ def closed_in(window: Window) -> Mask:
     return np.array([window.start + timedelta(days=day) in window.closed_days for day in range(WEEK)])
 
 
-def _share_of_open_days(window: Window) -> float:
+def share_of_open_days(window: Window) -> float:
     """Return the share of a usual week's rows that fall on this week's open days; 1 where nothing was closed."""
     closed = closed_in(window)
     if not closed.any():
@@ -197,7 +198,7 @@ def _missing_days(window: Window, seen: Array, usual: Array, low: npt.NDArray[np
     window.anomaly(
         kind,
         "",
-        messages.missing_days(table.asset, listed, newest),
+        messages.missing_days(table.asset, listed, newest, empty=together and got <= SILENT_SHARE * wanted),
         Observation(got, wanted, 1 / VOLUME_FACTOR, wanted),
         rate=1 - got / max(wanted, 1),
         days=(dates[0], dates[-1]),

@@ -24,7 +24,8 @@ class Window:
     """One week of one table under judgement: the week itself, and which weeks before it were healthy.
 
     `bad` holds the anomalies of earlier weeks as `kind:column`. `rows` collects the verdict's table (None: not wanted).
-    `companions` are tables that add columns to another one's rows: in them rows have departments.
+    `companions` are tables that add columns to another one's rows: in them rows have departments. `customers_changed`:
+    where some values of a segment lost orders, it was found to be their customers who changed.
     """
 
     history: History
@@ -35,6 +36,7 @@ class Window:
     closed_days: Collection[date] = ()
     companions: Sequence[History] = ()
     anomalies: list[Anomaly] = field(default_factory=list)
+    customers_changed: bool = False
 
     @property
     def table(self) -> MonitoredTable:

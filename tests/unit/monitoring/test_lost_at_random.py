@@ -1,6 +1,7 @@
 """Rows that are lost without any structure, in series whose truth is known: their noise, their rhythm, their slope."""
 
 import math
+import re
 from datetime import date, timedelta
 
 import numpy as np
@@ -11,6 +12,7 @@ from ml_models.monitoring.data_quality import judge_quality
 from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
 
 FIRST = date(2021, 1, 4)
+DAY = timedelta(days=1)
 WEEKS, BEGAN = 40, 26
 COLUMNS = {"order_no": "BIGINT", "buyer": "BIGINT", "shop": "VARCHAR", "sold_at": "TIMESTAMP"}
 TABLE = MonitoredTable(
@@ -117,3 +119,38 @@ def test_orders_numbers_prove_a_loss_and_its_absence():
     usual = lost.loc[span & (lost["period_start"] < pd.Timestamp(FIRST + timedelta(days=7 * BEGAN))), "value"].median()
     fewer_were_made = lost.assign(value=lost["value"].where(~span, usual))
     assert judged(fewer_were_made, 1)[0] == []
+
+
+def test_the_sentence_counts_the_numbers_that_are_missing():
+    lost = weeks_of(kept_orders=lambda week: 0.75, numbered=True)
+    [anomaly] = judge_quality(lost, [TABLE], FIRST + timedelta(days=7 * (BEGAN + 1)), {}).anomalies
+    said = re.search(r"([\d,]+) of ([\d,]+) order numbers are missing .*, usually 0\.\d%\.", anomaly.sentence)
+    missing, between = (int(text.replace(",", "")) for text in said.groups())
+    assert missing / between == pytest.approx(0.25, abs=0.02)
+
+
+def test_gaps_tell_a_loss_that_chance_may_make_where_there_were_none():
+    lost = weeks_of(kept_orders=lambda week: 0.93, numbered=True)
+    assert judged(lost, 1)[0] == ["volume:"]
+    assert judged(weeks_of(kept_orders=lambda week: 0.93), 1)[0] == []
+
+
+def test_numbers_that_a_source_skips_are_no_loss():
+    clean = weeks_of(numbered=True)
+    skipped = (clean["measure"] == "number_span") & (clean["period_start"] >= pd.Timestamp(FIRST + 7 * BEGAN * DAY))
+    assert judged(clean.assign(value=clean["value"].where(~skipped, 1.3)), 1)[0] == []
+
+
+def test_a_day_that_lacks_rows_is_told_as_a_day_unless_all_days_do():
+    lost = weeks_of(kept_orders=lambda week: 0.6)
+    sunday = pd.Timestamp(FIRST + timedelta(days=7 * BEGAN + 6))
+    of_day = (lost["measure"] == "day_rows") & (lost["period_start"] == sunday)
+    worst = lost.assign(value=lost["value"].where(~of_day, lost["value"] * 0.5))
+    [anomaly] = judge_quality(worst, [TABLE], FIRST + timedelta(days=7 * (BEGAN + 1)), {}).anomalies
+    assert "times its own noise" in anomaly.sentence
+    clean = weeks_of()
+    week = (clean["measure"] == "rows") & (clean["period_start"] == pd.Timestamp(FIRST + timedelta(days=7 * BEGAN)))
+    missing = clean.loc[of_day.to_numpy(), "value"].iloc[0]
+    one = clean[~of_day.to_numpy()].assign(value=lambda rows: rows["value"].where(~week, rows["value"] - missing))
+    [anomaly] = judge_quality(one, [TABLE], FIRST + timedelta(days=7 * (BEGAN + 1)), {}).anomalies
+    assert anomaly.first_day == anomaly.last_day == sunday.date()

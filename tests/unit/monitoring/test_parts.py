@@ -1,0 +1,97 @@
+"""Some tills lose a part of their orders: told from customers who come less, in a shop whose truth is known."""
+
+from datetime import timedelta
+
+import duckdb
+import pandas as pd
+import pytest
+from support.simulated_feed import FAULTY_WEEK, FIRST, make_shop, measure, sources, watch
+
+from ml_models.monitoring.data_quality import judge_quality
+from ml_models.monitoring.data_quality.monitored_tables import TableSource
+
+CUTOFF = FAULTY_WEEK + timedelta(days=7)
+SOME_TILLS = "hash(till_id, 'some') % 3 = 0"
+THEIR_BUYERS = (
+    f"buyer_id in (select buyer_id from clean where sold_at < date '{FAULTY_WEEK}' group by 1 "
+    "having hash(mode(till_id), 'some') % 3 = 0)"
+)
+
+
+@pytest.fixture(scope="module")
+def shop():
+    with duckdb.connect() as connection:
+        make_shop(connection, buyers=1500)
+        connection.execute("create table clean as select * from feed.sales")
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def tables(shop):
+    named = [TableSource(**{**vars(one), "entity": "buyer_id"}) for one in sources() if one.time_sql]
+    return watch(shop, [TableSource(**{**vars(one), "references": ()}) for one in named])
+
+
+@pytest.fixture(scope="module")
+def healthy(shop, tables):
+    return measure(shop, tables, FIRST, 14)
+
+
+@pytest.fixture(scope="module")
+def judged(shop, tables, healthy):
+    """Return the anomalies of the week in which rows are not delivered, or are different."""
+
+    def judge(lost: str = "false", sales: str = "select * from clean"):
+        shop.execute(
+            f"create or replace table feed.sales as select * from ({sales}) "
+            f"where not (sold_at >= date '{FAULTY_WEEK}' and {lost})"
+        )
+        profile = pd.concat([healthy, measure(shop, tables, FAULTY_WEEK, 1)])
+        return judge_quality(profile, tables, CUTOFF, {}).anomalies
+
+    return judge
+
+
+@pytest.mark.parametrize("lost", [0.3, 0.4, 0.5])
+def test_orders_that_some_tills_lose_are_a_feed_s(judged, shop, lost):
+    [anomaly] = judged(f"{SOME_TILLS} and hash(receipt, 'lost') % 100 < {100 * lost}")
+    tills = {till for (till,) in shop.execute(f"select distinct till_id from clean where {SOME_TILLS}").fetchall()}
+    found = {int(value) for value in anomaly.segment_values}
+    assert (anomaly.kind, anomaly.segment_column, anomaly.replay.per) == ("volume", "till_id", "receipt")
+    assert len(found & tills) >= 0.8 * len(tills)
+    assert len(found - tills) <= 2
+    assert anomaly.rate == pytest.approx(lost, abs=0.1)
+    assert "all alike and whichever customers made them" in anomaly.sentence
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param(f"{THEIR_BUYERS} and hash(buyer_id, 'b') % 2 = 0 and hash(receipt, 'c') % 4 < 3", id="come less"),
+        pytest.param("hash(buyer_id) % 3 = 0 and hash(receipt) % 10 < 6", id="a third of all comes less"),
+        pytest.param("till_id = 7", id="one till closes"),
+        pytest.param("till_id = 7 and hash(receipt) % 2 = 0", id="one till sells half"),
+        pytest.param("hash(receipt, 'all') % 50 = 0", id="hardly anything"),
+    ],
+)
+def test_what_customers_or_one_till_do_is_left_to_drift_and_performance(judged, lost):
+    assert judged(lost) == ()
+
+
+def test_a_till_that_opens_is_no_loss_of_the_others(judged):
+    moved = f"hash(buyer_id, 'moves') % 25 = 0 and sold_at >= date '{FAULTY_WEEK}'"
+    assert judged(sales=f"select * replace (case when {moved} then 900 else till_id end as till_id) from clean") == ()
+
+
+def test_the_measure_does_not_change_when_orders_are_lost_at_random(shop, tables):
+    def uneven(lost: str) -> float:
+        week = f"sold_at >= date '{FAULTY_WEEK}'"
+        shop.execute(f"create or replace table feed.sales as select * from clean where not ({week} and {lost})")
+        found = measure(shop, tables, FAULTY_WEEK, 1)
+        found = found[found["column_name"] == "@till_id"].groupby("measure")["value"].sum()
+        return found["strays"] / found["strays_scale"]
+
+    none = uneven("false")
+    random = [uneven(f"md5_number_lower(concat(receipt, '-', {seed})) % 10 < 3") for seed in range(12)]
+    assert sum(random) / len(random) == pytest.approx(none, abs=0.12)
+    assert uneven("md5_number_lower(cast(buyer_id as text)) % 10 < 3") > none + 0.5
