@@ -103,7 +103,8 @@ class SimulationResult:
     `weeks`: one row a scored cutoff: cutoff_date, action, cause, event_id, scheduled, model_version, trained_through,
     window, promoted, remedy, rows, log_loss, auc, calibration_error, mean_score, base_rate, cost (money a row by the
     settings' prices; the deployed model on true labels; nan where the truth is not known, or no price). `judgements` by
-    cutoff, for policies that judge. `ledger`: decision.ledger.LEDGER_COLUMNS. `predictions`: keys, score, model_version of the deployed model.
+    cutoff, for policies that judge. `ledger`: decision.ledger.LEDGER_COLUMNS. `predictions`: keys, score, model_version
+    of the deployed model.
     """
 
     policy: str
