@@ -1,10 +1,18 @@
 """A recalibration goes the way of a retraining: gate, registry, SQL function, predictions; or it is refused."""
 
+from datetime import date
+
 import dagster as dg
 import numpy as np
 import pytest
 
 from commands.session import first_failure
+from ml_models.model_version import Deployed, ModelInfo
+from ml_models.monitoring.decision.remedies import Remedies
+from ml_models.monitoring.settings import SETTINGS
+from ml_models.rows import labelled_rows
+from ml_models.training.search import simplest_recipe
+from steps.problem import problem
 
 SCORE, TRAIN, CANDIDATE = "predictions__lapse_predictions", "training__training_set", "candidate"
 OLD = {"exclude_from": "2017-10-02", "exclude_to": "2017-12-04", "reason": "what came since is not known yet"}
@@ -96,6 +104,21 @@ def test_a_remedy_that_there_is_not_is_refused(mine):
     assert "Expected remedy to be one of retrain, recalibrate; got 'pray'. Correct the run config." in first_failure(
         result
     )
+
+
+def test_in_the_christmas_weeks_of_the_recorded_year_nothing_is_moved(baton):
+    """Labels of the last cutoffs reach into Christmas. What a recalibration would gain there is within noise."""
+    warehouse = baton.resources["warehouse"]
+    frame = warehouse.read("select * from features.feature_frame")
+    outcomes = warehouse.read("select customer_id, cutoff_date, lapsed from outcomes.customer_outcomes")
+    rows, fit = labelled_rows(frame, outcomes, problem()), simplest_recipe(problem())
+    known = rows[rows["cutoff_date"] <= "2017-09-04"]
+    champion = Deployed(fit(known), ModelInfo("1", date(2017, 9, 4), date(2017, 10, 2), date(2017, 3, 27)))
+    for newest in ("2017-11-20", "2017-11-27", "2017-12-04"):
+        remedies = Remedies(rows[rows["cutoff_date"] <= newest], champion, fit, problem(), (), SETTINGS)
+        found = remedies.recalibration("expanding")
+        assert found is not None
+        assert found.gain.low <= 0, found.sentence
 
 
 def test_the_page_of_the_candidate_says_what_it_is(mine):
