@@ -121,12 +121,12 @@ def gain_measured(effect: Effect, window: Window, diagnosis: Diagnosis) -> str:
 
 def recalibration_measured(retrained: str, other: Recalibration) -> str:
     """Return what a recalibration would bring beside a retraining (`gain_measured`), without the full stop."""
-    gain = other.gain
+    gain, over = other.gain, other.over_retraining
     return (
         f"{retrained}. {other.sentence} Moving the champion's log-odds instead would have changed log-loss by "
-        f"{-gain.value:+.4f} on the same rows (95 % interval {-gain.high:+.4f} to {-gain.low:+.4f}), and a retraining "
-        f"is not better beyond noise ({-other.over_retraining.value:+.4f}, {-other.over_retraining.high:+.4f} to "
-        f"{-other.over_retraining.low:+.4f}): it is recalibrated"
+        f"{-gain.value:+.4f} on the same rows (95 % interval {-gain.high:+.4f} to {-gain.low:+.4f}); the retraining's "
+        f"is {over.value:+.4f} from that ({over.low:+.4f} to {over.high:+.4f}), no better beyond noise, so recalibrating "
+        "is the remedy"
     )
 
 
