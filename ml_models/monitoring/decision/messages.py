@@ -125,8 +125,8 @@ def recalibration_measured(retrained: str, other: Recalibration) -> str:
     return (
         f"{retrained}. {other.sentence} Moving the champion's log-odds instead would have changed log-loss by "
         f"{-gain.value:+.4f} on the same rows (95 % interval {-gain.high:+.4f} to {-gain.low:+.4f}); the retraining's "
-        f"is {over.value:+.4f} from that ({over.low:+.4f} to {over.high:+.4f}), no better beyond noise, so recalibrating "
-        "is the remedy"
+        f"is {over.value:+.4f} from that ({over.low:+.4f} to {over.high:+.4f}), no better beyond noise, so "
+        "recalibrating is the remedy"
     )
 
 
