@@ -1,7 +1,7 @@
 """Recalibrate or retrain? Simulated worlds in which one is right, the other is, or neither."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -15,11 +15,14 @@ from support.bundled import PROBLEM as LAPSE
 
 from ml_models.metrics import row_log_loss
 from ml_models.model_version import RECALIBRATE_COMMAND, Deployed, ModelInfo
+from ml_models.monitoring import WeekEvidence
 from ml_models.monitoring.decision.ledger import empty_ledger
 from ml_models.monitoring.decision.policy import decide
 from ml_models.monitoring.decision.remedies import Remedies, newest_map
 from ml_models.monitoring.settings import SETTINGS
 from ml_models.monitoring.types import Decision, Diagnosis, Situation
+from ml_models.policy_backtest import Never, plain, simulate
+from ml_models.problems.contract import Problem
 from ml_models.recalibration import recalibrated
 from ml_models.rows import scored
 
@@ -145,6 +148,80 @@ def test_where_customers_behave_otherwise_the_model_is_retrained(moved: Moved, s
     other = remedies.recalibration("recent")
     assert other is not None
     assert not other.base_rate_only
+
+
+@dataclass
+class Lived:
+    """A history of labelled rows of which nothing else is known, as it looked on each Monday morning."""
+
+    rows: pd.DataFrame
+    problem: Problem = PROBLEM
+    lineage: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    owners: Mapping[str, str] = field(default_factory=dict)
+
+    def cutoffs(self) -> Sequence[date]:
+        return CUTOFFS
+
+    def frame(self, cutoff: date) -> pd.DataFrame:
+        return self.rows[self.rows["cutoff_date"] <= pd.Timestamp(cutoff)].drop(columns="lapsed")
+
+    def outcomes(self, cutoff: date) -> pd.DataFrame:
+        known = self.rows["cutoff_date"] <= pd.Timestamp(cutoff - timedelta(days=28))
+        return self.rows.loc[known, ["customer_id", "cutoff_date", "lapsed"]]
+
+    def truth(self, cutoff: date) -> pd.DataFrame:
+        now = self.rows["cutoff_date"] == pd.Timestamp(cutoff)
+        return self.rows.loc[now, ["customer_id", "cutoff_date", "lapsed"]]
+
+    def early(self, cutoff: date) -> pd.DataFrame:
+        return pd.DataFrame(columns=["customer_id", "cutoff_date", "lapsed_14d"])
+
+    def profile(self, cutoff: date) -> pd.DataFrame:
+        return pd.DataFrame()
+
+    def tables(self) -> Sequence[object]:
+        return ()
+
+    def anomalies(self, cutoff: date) -> Sequence[object]:
+        return ()
+
+    def audit(self, cutoff: date) -> None:
+        return None
+
+    def measured(self, cutoff: date) -> tuple[None, None]:
+        return None, None
+
+    def rebuild(self, cutoff: date) -> None:
+        return None
+
+
+@dataclass
+class RecalibratesOnce:
+    """A policy that asks for one recalibration."""
+
+    on: date
+    name: str = "recalibrates once"
+
+    def decide(self, evidence: WeekEvidence) -> tuple[Decision, None]:
+        due = evidence.cutoff == self.on
+        decision = plain(evidence.cutoff, "improve" if due else "continue", "It is told.")
+        return replace(decision, remedy="recalibrate" if due else ""), None
+
+
+def test_a_policy_that_recalibrates_lives_on_with_the_moved_champion() -> None:
+    history, due = Lived(world(more_often)), CUTOFFS[22]
+    moved, never = (
+        simulate(history, policy, CUTOFFS[15], CUTOFFS[-1], fit)  # type: ignore[arg-type]
+        for policy in (RecalibratesOnce(due), Never())
+    )
+    assert list(moved.weeks.loc[moved.weeks["promoted"].notna(), "remedy"]) == ["recalibrate"]
+    assert list(moved.models) == ["1", "2"]
+    info = moved.models["2"]
+    # Outcomes of four cutoffs are open on that morning, and the first champion learned from the first twelve.
+    assert info.trained_through == CUTOFFS[18]
+    assert info.learned_from(CUTOFFS) == [*CUTOFFS[:12], *CUTOFFS[15:19]]
+    later = [one.weeks.iloc[-1]["log_loss"] for one in (moved, never)]
+    assert later[0] < later[1] - 0.005
 
 
 @pytest.mark.parametrize("seed", range(3))
