@@ -84,7 +84,7 @@ def test_a_champion_whose_base_rate_moved_is_recalibrated_served_and_can_be_call
     [[rows]] = mine.read("select count(*) from predictions.lapse_predictions")
     assert unexplained < rows
 
-    # The same outcomes say nothing more: the version is found again, and stays.
+    # The same outcomes say nothing more: a version has learned from them.
     again = recalibrate(mine)
     assert "Expected outcomes of both kinds at cutoffs from 2018-01-01 on" in first_failure(again)
     assert alias(mine) == 3
