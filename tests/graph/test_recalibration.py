@@ -2,8 +2,6 @@
 
 from datetime import date
 
-import dagster as dg
-import numpy as np
 import pytest
 
 from commands.session import first_failure
@@ -119,13 +117,3 @@ def test_in_the_christmas_weeks_of_the_recorded_year_nothing_is_moved(baton):
         found = remedies.recalibration("expanding")
         assert found is not None
         assert found.gain.low <= 0, found.sentence
-
-
-def test_the_page_of_the_candidate_says_what_it_is(mine):
-    notes = [
-        event.step_materialization_data.materialization
-        for event in mine.result.get_asset_materialization_events()
-        if event.asset_key == dg.AssetKey(["training", "candidate"])
-    ]
-    assert notes[0].metadata["selection"].value
-    assert np.isfinite(notes[0].metadata["log_loss"].value)
