@@ -288,9 +288,9 @@ def by_price(weeks: "pd.DataFrame", prices: "Prices", horizon_cutoffs: int) -> "
     import pandas as pd
 
     rows: list[dict[str, object]] = []
-    for (policy, times), part in weeks.groupby(["policy", "price"], sort=False):
+    for (policy, _), part in weeks.groupby(["policy", "price"], sort=False):
         matured = part.dropna(subset=["cost"])
-        price, count = float(times) * prices.retraining, int((part["action"] == "improve").sum())
+        price, count = float(part["price"].iloc[0]) * prices.retraining, int((part["action"] == "improve").sum())
         # A customer is in as many weekly cutoffs as a horizon spans, and is decided on once.
         acting = float((matured["cost"] * matured["rows"]).sum()) / horizon_cutoffs
         loss = float(np.average(matured["log_loss"], weights=matured["rows"]))
