@@ -49,7 +49,7 @@ replay: setup ## what is recorded week by week through the same jobs: make repla
 	@$(BIN)/python -m commands.replay $(if $(FROM),--from $(FROM)) $(if $(TO),--to $(TO))
 
 backtest: setup ## what each retraining policy would have cost over the recorded weeks
-	@$(BIN)/python -m commands.backtest
+	@$(BIN)/python -m commands.backtest $(if $(PRICES),--prices $(PRICES))
 
 ##@ Change
 

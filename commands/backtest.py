@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +22,17 @@ from commands.drill import ground
 from commands.sentences import sentences
 from commands.session import instance, quiet
 from drills.faults import Expected, Fault, known, lacking
+from resources.company import company
 from resources.folders import make_private
 from resources.profiles import home, resources_for, stay_embedded
 from steps.errors import StepRefusedError
-from steps.problem import problem
+from steps.problem import problem, settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ml_models.monitoring.prices import Prices
+    from ml_models.monitoring.settings import Settings
     from ml_models.policy_backtest import Policy
 
 OURS = "ours"
@@ -38,6 +41,8 @@ FAULTS = ("amounts_times_100", "stores_not_loaded", "rows_not_loaded")
 """Faults for the days to detect: the first two that the company can have, because a drill builds each morning from raw
 rows. `make drill-all` has all."""
 FAULT_WEEKS = 3
+PRICES = (0.1, 1.0, 10.0)
+"""Times a retraining's price: what another price would have done."""
 WORKERS = 2
 DAYS_A_MONTH = 365.25 / 12
 SHADOW = {"against_calibration": "calibration", "against_scores": "scores"}
@@ -50,6 +55,9 @@ class Job:
 
     policy: str
     fault: str = ""
+    prices: "Prices | None" = None
+    price: float = 1.0
+    """Times which a retraining's price is taken."""
 
 
 def main() -> None:
@@ -58,22 +66,35 @@ def main() -> None:
     arguments.add_argument(
         "--faults", help=f"faults to detect, by comma; empty: none (default: two of {','.join(FAULTS)})"
     )
-    given = arguments.parse_args().faults
+    arguments.add_argument(
+        "--prices",
+        default="",
+        help="what a retraining, a contact and a missed customer cost, by comma: 500,2,40 (default: the company's)",
+    )
+    given = arguments.parse_args()
 
     stay_embedded()
     with sentences():
-        chosen = faults_of(given)
+        chosen, prices = faults_of(given.faults), prices_of(given.prices)
     quiet()
     began = time.monotonic()
     with sentences(), alone(make_private(home()), lock=DRILLS):
         # Recorded once, here; the processes read it.
         ground().recording(_nothing())
         # The longest first, so that no process ends alone with it.
-        jobs = [Job(OURS), *(Job(OURS, name) for name in chosen), *(Job(name) for name in POLICIES if name != OURS)]
-        weeks, delays = _run(jobs)
+        others = [price for price in PRICES if price != 1] if prices else []
+        jobs = [
+            *(Job(OURS, "", prices, price) for price in (1.0, *others)),
+            *(Job(OURS, name, prices) for name in chosen),
+            *(Job(name, "", prices) for name in POLICIES if name != OURS),
+        ]
+        every, delays = _run(jobs)
+        weeks = every[every["price"] == 1]
         table = summary(weeks, delays, chosen)
         print(shown(table, chosen))
         print(*verdicts(table), sep="\n")
+        if prices:
+            print(priced(by_price(every, prices, problem().question.horizon_cutoffs), prices))
         print(_stored(table, weeks))
     print(f"{time.monotonic() - began:.0f} s")
 
@@ -90,6 +111,24 @@ def faults_of(given: str | None) -> list[str]:
     if strange:
         sys.exit(f"error: there is no fault {strange[0]!r}. There are {', '.join(faults)}.")
     return chosen
+
+
+def prices_of(given: str) -> "Prices | None":
+    """Return the prices to count with: those given, or the company's; None where it names none."""
+    from ml_models.monitoring.prices import Prices
+
+    if not given:
+        return settings().prices
+    try:
+        retraining, contact, missed = (float(part) for part in given.split(","))
+    except ValueError:
+        retraining = contact = missed = math.nan
+    if not (retraining >= 0 and 0 < contact < missed < math.inf):
+        sys.exit(
+            "error: expected prices of a retraining, a contact and a missed customer by comma, a contact below a "
+            f"missed customer, such as 500,2,40; got {given!r}."
+        )
+    return Prices(retraining, contact, missed, company().money.currency)
 
 
 def _run(jobs: list[Job]) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
@@ -112,12 +151,12 @@ def _nothing() -> Fault:
     return Fault("natural_year", "", "benign", (), Expected(("none",), ("continue",)))
 
 
-def policy_of(name: str) -> "Policy":
-    """Return a policy by its name in the table."""
+def policy_of(name: str, chosen: "Settings | None" = None) -> "Policy":
+    """Return a policy by its name in the table; ours decides by these settings."""
     from ml_models.policy_backtest import AnyFeaturePsi, Every, Never, Ours
 
     made: dict[str, Any] = {one.name: one for one in (Never(), Every(4), AnyFeaturePsi())}
-    return made[name] if name in made else Ours()
+    return made[name] if name in made else Ours(chosen or settings())
 
 
 def first_monday(cutoffs: list[date], horizon_days: int) -> date:
@@ -160,19 +199,22 @@ def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
         start = first_monday(recording.cutoffs, problem().horizon_days)
     history = DrilledHistory(fault, start, recording, made.sandbox, problem(), made.lineage, made.owners)
     fit = simplest_recipe(problem())
+    chosen = replace(settings(), prices=job.prices.times(job.price) if job.prices else None)
     if not job.fault:
-        result = simulate(history, policy_of(job.policy), start, recording.cutoffs[-1], fit, gate=job.policy == OURS)
+        policy, end = policy_of(job.policy, chosen), recording.cutoffs[-1]
+        result = simulate(history, policy, start, end, fit, chosen, gate=job.policy == OURS)
         shadow = {day: one.shadow for day, one in result.judgements.items() if one.shadow is not None}
         days = result.weeks["cutoff_date"].dt.date
         return result.weeks.assign(
             policy=job.policy,
+            price=job.price,
             against_calibration=days.map({day: one.calibration.capital for day, one in shadow.items()}),
             against_scores=days.map({day: one.scores.capital for day, one in shadow.items()}),
         ), {}
     delays = {}
     end = min(start + timedelta(days=7 * FAULT_WEEKS), recording.cutoffs[-1])
     for name in (OURS, "any feature's PSI > .2"):
-        result = simulate(history, policy_of(name), start, end, fit, gate=name == OURS)
+        result = simulate(history, policy_of(name, chosen), start, end, fit, chosen, gate=name == OURS)
         loud = result.weeks[~result.weeks["scheduled"].astype(bool)]
         loud = loud[(loud["action"] != "continue") & (loud["cutoff_date"].dt.date > start)]
         first = loud["cutoff_date"].min()
@@ -232,10 +274,57 @@ def shown(table: "pd.DataFrame", faults: list[str]) -> str:
                 *(number(row[f"{FAULT_COLUMN}{name}"], ".0f", "missed" if watches else "-") for name in faults),
             ]
         )
-    widths = [max(len(line[place]) for line in cells) for place in range(len(titles))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
     note = "retrained: models fitted. Fault columns: days from the fault's first day until the policy acts."
-    return "\n".join(["", *lines, "", note])
+    return "\n".join(["", *_aligned(cells), "", note])
+
+
+def by_price(weeks: "pd.DataFrame", prices: "Prices", horizon_cutoffs: int) -> "pd.DataFrame":
+    """Return what ours would have done at each price of a retraining, and the other policies at the given one.
+
+    policy, price (of a retraining), retrainings, log_loss, acting (contacts and missed customers of the weeks whose
+    outcome is known, each customer decided on once a horizon), total (with the retrainings).
+    """
+    import numpy as np
+    import pandas as pd
+
+    rows: list[dict[str, object]] = []
+    for (policy, _), part in weeks.groupby(["policy", "price"], sort=False):
+        matured = part.dropna(subset=["cost"])
+        price, count = float(part["price"].iloc[0]) * prices.retraining, int((part["action"] == "improve").sum())
+        # A customer is in as many weekly cutoffs as a horizon spans, and is decided on once.
+        acting = float((matured["cost"] * matured["rows"]).sum()) / horizon_cutoffs
+        loss = float(np.average(matured["log_loss"], weights=matured["rows"]))
+        found = {"policy": policy, "price": price, "retrainings": count, "log_loss": loss, "acting": acting}
+        rows.append({**found, "total": acting + count * price})
+    table = pd.DataFrame(rows)
+    ours = table["policy"] == OURS
+    return pd.concat([table[ours].sort_values("price"), table[~ours]], ignore_index=True)
+
+
+def priced(table: "pd.DataFrame", prices: "Prices") -> str:
+    """Return the table of prices for a person."""
+    titles = ["policy", "a retraining costs", "retrained", "log-loss", "contacts and missed", "with retrainings"]
+    cells = [titles] + [
+        [
+            str(row["policy"]),
+            f"{row['price']:,.0f}",
+            str(row["retrainings"]),
+            f"{row['log_loss']:.4f}",
+            f"{row['acting']:,.0f}",
+            f"{row['total']:,.0f}",
+        ]
+        for row in table.to_dict("records")
+    ]
+    note = (
+        f"{prices.currency}; a contact costs {prices.contact:g}, a missed customer {prices.missed_customer:g}: "
+        f"customers are contacted from {prices.threshold:.1%} on."
+    )
+    return "\n".join(["", "By price:", *_aligned(cells), "", note])
+
+
+def _aligned(cells: list[list[str]]) -> list[str]:
+    widths = [max(len(line[place]) for line in cells) for place in range(len(cells[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
 
 
 def verdicts(table: "pd.DataFrame") -> list[str]:

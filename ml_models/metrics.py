@@ -277,6 +277,14 @@ def paired_log_loss(
     cutoffs are nearly the same observation. All arrays have shape (n,).
     """
     difference = row_log_loss(labels, scores) - row_log_loss(labels, reference)
+    return grouped_mean(difference, groups, replicates, seed, level)
+
+
+def grouped_mean(
+    values: npt.ArrayLike, groups: npt.ArrayLike, replicates: int = 500, seed: int = 0, level: float = 0.95
+) -> Interval:
+    """Return the mean of values, (n,), with its percentile bootstrap interval over whole groups (customers)."""
+    difference = np.asarray(values, dtype="float64")
     codes, weights = _group_weights(groups, replicates, seed)
     sums, sizes = np.bincount(codes, weights=difference), np.bincount(codes).astype("float64")
     drawn = (weights @ sums) / (weights @ sizes)

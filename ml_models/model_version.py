@@ -13,6 +13,12 @@ RETRAIN_COMMAND = "dagster job execute -m definitions -j retrain"
 """The command that trains a new version and lets it serve if it passes the gate."""
 
 
+RECALIBRATE_COMMAND = (
+    f'{RETRAIN_COMMAND} --config-json \'{{"ops": {{"candidate": {{"config": {{"remedy": "recalibrate"}}}}}}}}\''
+)
+"""The command that registers the champion with its log-odds moved, and lets it serve if it passes the gate."""
+
+
 def promote_command(version: str) -> str:
     """Return the command that lets a version serve."""
     return f"make promote VERSION={version}"

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-_CLIP = 1e-12
+EDGE = 1e-12
+"""How near to 0 and 1 a rate may come before its log-odds are taken."""
 
 
 def moved_odds(rate: float, step: float) -> float:
@@ -14,13 +15,13 @@ def moved_odds(rate: float, step: float) -> float:
     >>> round(moved_odds(0.1, math.log(2.2)), 3), round(moved_odds(0.6, math.log(2.2)), 3)
     (0.196, 0.767)
     """
-    p = min(max(rate, _CLIP), 1 - _CLIP)
+    p = min(max(rate, EDGE), 1 - EDGE)
     odds = p / (1 - p) * math.exp(step)
     return odds / (1 + odds)
 
 
 def log_odds(rates: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return the log-odds of rates, clipped so that 0 and 1 have some."""
-    p = np.clip(np.asarray(rates, dtype="float64"), _CLIP, 1 - _CLIP)
+    p = np.clip(np.asarray(rates, dtype="float64"), EDGE, 1 - EDGE)
     result: npt.NDArray[np.float64] = np.log(p) - np.log1p(-p)
     return result

@@ -19,12 +19,15 @@ from ml_models.metrics import score_metrics
 from ml_models.model_version import Deployed, ModelInfo
 from ml_models.monitoring import WeekEvidence, WeekJudgement, judge_week
 from ml_models.monitoring.data_quality import Audit
+from ml_models.monitoring.decision.events import WORTH_IT
 from ml_models.monitoring.decision.ledger import append, empty_ledger, ledger_row, read_anomalies
 from ml_models.monitoring.decision.quarantine import quarantined
+from ml_models.monitoring.decision.remedies import newest_map
 from ml_models.monitoring.decision.retraining_gain import retraining_gain, window_cutoffs
 from ml_models.monitoring.settings import SETTINGS, Settings
 from ml_models.monitoring.types import Action, Decision, Diagnosis, Perturbation, Window
 from ml_models.problems.contract import Problem
+from ml_models.recalibration import recalibrated
 from ml_models.rows import labelled_rows, scored
 
 
@@ -98,9 +101,10 @@ class SimulationResult:
     """What a policy came to.
 
     `weeks`: one row a scored cutoff: cutoff_date, action, cause, event_id, scheduled, model_version, trained_through,
-    window, promoted, rows, log_loss, auc, calibration_error, mean_score, base_rate (the deployed model on true labels;
-    nan where the truth is not known). `judgements` by cutoff, for policies that judge. `ledger`:
-    decision.ledger.LEDGER_COLUMNS. `predictions`: keys, score, model_version of the deployed model.
+    window, promoted, remedy, rows, log_loss, auc, calibration_error, mean_score, base_rate, cost (money a row by the
+    settings' prices; the deployed model on true labels; nan where the truth is not known, or no price). `judgements` by
+    cutoff, for policies that judge. `ledger`: decision.ledger.LEDGER_COLUMNS. `predictions`: keys, score, model_version
+    of the deployed model.
     """
 
     policy: str
@@ -310,8 +314,15 @@ def simulate(
                 # Who judges leaves out what is known to be bad; a calendar, a person and a mishap do not.
                 days = distinct_cutoffs(frame[problem.cutoff])
                 excluded += quarantined(ledger, days, problem.window_days, problem.horizon_days, anomalies)
-            candidate = _retrained(evidence, decision.window, excluded, str(len(models) + 1), settings)
-            promoted = candidate is not None and (not gate or not stack or _passes(evidence, candidate, settings))
+            version = str(len(models) + 1)
+            moved = row["remedy"] == "recalibrate" and wanted == decision.action
+            if moved:
+                candidate = _recalibrated(evidence, excluded, version, settings)
+            else:
+                candidate = _retrained(evidence, decision.window, excluded, version, settings)
+            # A recalibration was held against the champion on these very rows when it was decided.
+            free = not gate or not stack or moved
+            promoted = candidate is not None and (free or _passes(evidence, candidate, settings))
             if candidate is not None and promoted:
                 stack.append(candidate)
                 models[candidate.info.version] = candidate.info
@@ -319,7 +330,7 @@ def simulate(
             stack.pop()
         row["promoted"] = promoted
         ledger = append(ledger, row)
-        weeks.append(_week(history, cutoff, frame, stack, row, decision))
+        weeks.append(_week(history, cutoff, frame, stack, row, decision, settings))
         if stack:
             served.append(_scores(frame, cutoff, stack[-1], problem))
         if log is not None:
@@ -375,6 +386,27 @@ def _retrained(
     return Deployed(pipeline, ModelInfo(version, learn[-1], evidence.cutoff, learn[0], left_out))
 
 
+def _recalibrated(
+    evidence: WeekEvidence, excluded: Sequence[date], version: str, settings: Settings
+) -> Deployed | None:
+    """Move the champion's log-odds by the newest clean outcomes; None when they are too few."""
+    problem, champion = evidence.problem, evidence.champion
+    if champion is None:
+        return None
+    rows = labelled_rows(evidence.frame, evidence.outcomes, problem)
+    found = newest_map(rows, champion, problem, excluded, settings)
+    if found is None:
+        return None
+    moved, judged = found
+    info, days = champion.info, distinct_cutoffs(rows[problem.cutoff])
+    learned = {*info.learned_from(days), *judged}
+    first = info.trained_from or days[0]
+    left_out = tuple(day for day in days if first <= day <= judged[-1] and day not in learned)
+    return Deployed(
+        recalibrated(champion.pipeline, moved), ModelInfo(version, judged[-1], evidence.cutoff, first, left_out)
+    )
+
+
 def _passes(evidence: WeekEvidence, candidate: Deployed, settings: Settings) -> bool:
     """Hold the recipe against the champion on matured rows that neither fit knows: not worse beyond noise."""
     problem, champion = evidence.problem, evidence.champion
@@ -396,6 +428,7 @@ def _week(
     stack: Sequence[Deployed],
     row: Mapping[str, object],
     decision: Decision,
+    settings: Settings,
 ) -> dict[str, object]:
     """Return the row of SimulationResult.weeks: the model deployed after the week's action, on true labels."""
     problem = history.problem
@@ -409,9 +442,10 @@ def _week(
         "trained_through": pd.Timestamp(stack[-1].info.trained_through) if stack else pd.NaT,
         "window": decision.window,
         "promoted": row["promoted"],
+        "remedy": row["remedy"],
         "rows": 0,
     }
-    names = ("log_loss", "auc", "calibration_error", "mean_score", "base_rate")
+    names = ("log_loss", "auc", "calibration_error", "mean_score", "base_rate", "cost")
     truth = history.truth(cutoff)
     if not stack or truth.empty:
         return found | dict.fromkeys(names, math.nan)
@@ -419,13 +453,16 @@ def _week(
     rows = labelled_rows(now, truth, problem)
     if rows.empty:
         return found | dict.fromkeys(names, math.nan)
-    metrics = score_metrics(rows[problem.label], scored(stack[-1].pipeline, rows, problem))
+    score = scored(stack[-1].pipeline, rows, problem)
+    metrics = score_metrics(rows[problem.label], score)
+    prices = settings.prices
+    metrics["cost"] = math.nan if prices is None else float(prices.costs(rows[problem.label], score).mean())
     return found | {"rows": len(rows)} | {name: metrics[name] for name in names}
 
 
 def is_scheduled(event_id: str) -> bool:
-    """Return whether an event is maintenance (no champion yet, outgrown by labels) and not an alarm."""
-    return event_id.startswith(("labels-", "no-champion-", "contaminated-"))
+    """Return whether an event is maintenance (no champion yet, outgrown by labels, it pays) and not an alarm."""
+    return event_id.startswith(("labels-", "no-champion-", "contaminated-", f"{WORTH_IT}-"))
 
 
 def _scores(frame: pd.DataFrame, cutoff: date, model: Deployed, problem: Problem) -> pd.DataFrame:

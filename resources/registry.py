@@ -42,6 +42,7 @@ DIGEST = "sha256."
 """Before a text's name: the tag of a version that holds its digest."""
 
 TRUSTED_TYPES = (
+    "ml_models.recalibration.RecalibratedClassifier",
     "numpy.dtype",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
@@ -55,7 +56,8 @@ TRUSTED_TYPES = (
 )
 """Types beyond skops' own list that our pipelines may hold. A model file that needs another type is not loaded:
 skops reads a file's trust list from the file itself unless it is given one, so this list is the boundary. They hold
-numbers and other types of scikit-learn, and run nothing of their own when they are loaded."""
+numbers and other types of scikit-learn, and run nothing of their own when they are loaded; so does ours, which a
+program other than baton needs on its path."""
 
 
 @dataclass(frozen=True)

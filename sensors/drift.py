@@ -9,7 +9,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from sensors.history import completed_evaluations, text
 from sensors.jobs import RETRAIN, ROLLBACK, learn_from, roll_back
-from steps.decisions import CUTOFF_TAG, EVENT_TAG
+from steps.decisions import CUTOFF_TAG, EVENT_TAG, REMEDY_TAG
 from steps.tables import NO_ACTION_DUE
 
 JOB_OF_DECISION = {"improve": RETRAIN, "rollback": ROLLBACK}
@@ -74,7 +74,9 @@ def requests_of(records: Sequence[Any], now: datetime) -> list[dg.RunRequest]:
             continue
         bad = text(evaluation, "quarantine_from"), text(evaluation, "quarantine_to")
         reason = text(evaluation, "reason") or evaluation.description or f"{decision} was decided"
-        config = learn_from(text(evaluation, "window", "expanding"), *bad, reason)
+        # A judgement of a former build names no remedy.
+        remedy = text(evaluation, "remedy", "retrain")
+        config = learn_from(text(evaluation, "window", "expanding"), *bad, reason, remedy)
         requests.append(
             dg.RunRequest(
                 run_key=f"drift-{judged_in}",
@@ -83,6 +85,7 @@ def requests_of(records: Sequence[Any], now: datetime) -> list[dg.RunRequest]:
                 tags={
                     "baton/cause": reason,
                     "baton/decision": decision,
+                    **({REMEDY_TAG: remedy} if job == RETRAIN else {}),
                     EVENT_TAG: event or "none",
                     CUTOFF_TAG: cutoff or "unknown",
                     "baton/evaluation_id": str(record.id),

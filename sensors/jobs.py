@@ -9,6 +9,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from sensors.patience import try_again_when_held
 from steps.tables import (
     ACCURACY_OVER_TIME,
+    CANDIDATE,
     CHAMPION,
     CUSTOMERS_AT_RISK,
     PREDICTIONS,
@@ -139,10 +140,17 @@ def rescore_newest() -> dict[str, Any]:
     return {"ops": {PREDICTIONS.to_python_identifier(): {"config": {"rescore": True}}}}
 
 
-def learn_from(window: str, exclude_from: str, exclude_to: str, reason: str) -> dict[str, Any]:
-    """Run configuration of `retrain`: what to learn from, and why; the newest predictions are made again."""
+def learn_from(window: str, exclude_from: str, exclude_to: str, reason: str, remedy: str = "retrain") -> dict[str, Any]:
+    """Run configuration of `retrain`: what to learn from, how, and why; the newest predictions are made again."""
     config = {"window": window, "exclude_from": exclude_from, "exclude_to": exclude_to, "reason": reason}
-    return {"ops": {**rescore_newest()["ops"], TRAINING_SET.to_python_identifier(): {"config": config}}}
+    return {
+        "ops": {
+            **rescore_newest()["ops"],
+            TRAINING_SET.to_python_identifier(): {"config": config},
+            # The step of an asset with several outputs has a name of its own.
+            CANDIDATE.path[-1]: {"config": {"remedy": remedy}},
+        }
+    }
 
 
 def roll_back(exclude_from: str = "", exclude_to: str = "", reason: str = "") -> dict[str, Any]:

@@ -3,6 +3,7 @@
 A candidate is a registered version with all its evidence; the same data and recipe are not judged twice.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -41,6 +42,10 @@ ROWS_OF_A_TRIAL = 100
 """Rows of each outcome that a candidate is fitted on to see of which types it consists."""
 
 WINDOWS = ("expanding", "recent")
+
+RETRAIN, RECALIBRATE = "retrain", "recalibrate"
+REMEDIES = (RETRAIN, RECALIBRATE)
+"""How a candidate comes about: by a search on the training set, or by moving the champion's log-odds."""
 
 
 class TrainingSet(NamedTuple):
@@ -144,18 +149,25 @@ def quarantined_cutoffs(warehouse: Warehouse, cutoffs: list[date]) -> list[date]
 
 
 def find_candidate(
-    warehouse: Warehouse, registry: ModelRegistry, *, log: Callable[[str], None], run_id: str
+    warehouse: Warehouse, registry: ModelRegistry, *, log: Callable[[str], None], run_id: str, remedy: str = RETRAIN
 ) -> tuple[ModelVersion, str]:
     """Search, evaluate, compare, fit, register; return the challenger and the fingerprint of its data and recipe.
 
+    `remedy` is one of REMEDIES: "recalibrate" moves the champion's log-odds and searches nothing.
+
     Raises:
-        StepRefusedError: a candidate could not be stored; nothing was trained.
+        StepRefusedError: `remedy` is none, or cannot be; or a candidate could not be stored. Nothing was trained.
     """
-    from ml_models.training.gate import evaluate_candidate
+    if remedy not in REMEDIES:
+        raise StepRefusedError(
+            f"Expected remedy to be one of {', '.join(REMEDIES)}; got {remedy!r}. Correct the run config."
+        )
     from ml_models.training.recipe import library_versions, recipe_fingerprint
 
     rows = warehouse.read("select * from training.training_set order by cutoff_date, customer_id")
     fingerprint = recipe_fingerprint(rows, problem(), seed=SEED, libraries=library_versions())
+    if remedy == RECALIBRATE:
+        fingerprint = _of_champion(registry, fingerprint)
     version = _judged_before(registry, fingerprint, log)
     if version is not None:
         registry.set_alias(CHALLENGER, version.version)
@@ -163,14 +175,47 @@ def find_candidate(
         if _is_recorded(warehouse, version):
             return version, fingerprint
         log("its rows are not in the warehouse: fitted once more for them")
-    refuse_what_cannot_be_stored(rows, problem())
-    result, compared, gates = evaluate_candidate(rows, problem(), _to_beat(registry, log), seed=SEED, log=log)
+    result, compared, gates = _evaluated(rows, _to_beat(registry, log), remedy, log)
     if version is None:
         above = _highest_recorded(warehouse)
         version = register(registry, result, compared, fingerprint, gates, run_id=run_id, above=above)
         log(f"registered as version {version.version}, challenger")
     record(warehouse, result, version)
     return version, fingerprint
+
+
+def _of_champion(registry: ModelRegistry, fingerprint: str) -> str:
+    """Return the fingerprint of a recalibration: of the rows, and of the version whose log-odds are moved.
+
+    Raises:
+        StepRefusedError: there is no champion.
+    """
+    serving = registry.by_alias(CHAMPION_ALIAS)
+    if serving is None:
+        raise StepRefusedError(
+            "Expected a champion to recalibrate, and there is none yet. Train the first one: remedy: retrain."
+        )
+    return hashlib.sha256(f"{RECALIBRATE}\x1f{serving.fingerprint}\x1f{fingerprint}".encode()).hexdigest()
+
+
+def _evaluated(
+    rows: "pd.DataFrame", champion: "Champion | None", remedy: str, log: Callable[[str], None]
+) -> "tuple[TrainingResult, Comparison | None, Sequence[GateResult]]":
+    """Search for a candidate, or move the champion's log-odds, and judge what came out."""
+    from ml_models.training.gate import evaluate_candidate
+    from ml_models.training.recalibrate import NothingToRecalibrateError, evaluate_recalibration
+
+    if remedy == RECALIBRATE:
+        if champion is None:
+            raise StepRefusedError(
+                "Expected the champion's files, to move its log-odds, and they are lost. Train anew: remedy: retrain."
+            )
+        try:
+            return evaluate_recalibration(rows, problem(), champion, log=log)
+        except NothingToRecalibrateError as error:
+            raise StepRefusedError(f"{error} Nothing was trained.") from error
+    refuse_what_cannot_be_stored(rows, problem())
+    return evaluate_candidate(rows, problem(), champion, seed=SEED, log=log)
 
 
 def refuse_what_cannot_be_stored(rows: "pd.DataFrame", asked: "Problem") -> None:
@@ -254,6 +299,7 @@ def register(
         "trained_through": str(result.trained_through),
         "excluded": [str(day) for day in result.excluded],
         "left_out": result.left_out,
+        "recalibration": asdict(result.recalibration) if result.recalibration else None,
         "judged_against": compared.version if compared else None,
         "comparison_with_champion": compared.how if compared else "",
         "metrics": result.metrics,
@@ -263,6 +309,9 @@ def register(
             name: getattr(result, name).to_dict("records") for name in ("comparison", "slices", "trials", "calibration")
         },
     }
+    moved = result.recalibration
+    numbers = {"intercept": moved.intercept, "slope": moved.slope} if moved else {}
+    remedy = {"remedy": RECALIBRATE, "recalibrates": str(moved.version)} if moved else {"remedy": RETRAIN}
     baselines = {
         f"{row['model']}_{name}": row[name]
         for row in evidence["comparison"]
@@ -274,7 +323,7 @@ def register(
         algorithm=result.candidate,
         trained_through=result.trained_through,
         fingerprint=fingerprint,
-        parameters={**result.parameters, "seed": result.seed, "selection": result.selection},
+        parameters={**result.parameters, **numbers, "seed": result.seed, "selection": result.selection},
         metrics={**result.metrics, **baselines},
         texts={
             "evidence.json": json.dumps(evidence, default=_plain),
@@ -282,7 +331,7 @@ def register(
             REFERENCE: result.reference.to_csv(),
         },
         images={"calibration.png": reliability_plot(result.calibration, f"{result.candidate} on its holdout")},
-        tags={"dagster.run_id": run_id, "data_fingerprint": result.fingerprint, "window": result.window},
+        tags={"dagster.run_id": run_id, "data_fingerprint": result.fingerprint, "window": result.window, **remedy},
         above=above,
     )
 

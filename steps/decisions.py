@@ -20,6 +20,7 @@ from steps.as_of import due_cutoff, ledger, newest_cutoff
 from steps.errors import StepRefusedError
 from steps.migrations import ensure
 from steps.ownership import owner_of
+from steps.problem import settings
 from steps.tables import CHAMPION, DECISIONS, DIAGNOSIS, RESTATEMENTS, WHY, typed
 from steps.week_evidence import week_evidence
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 EVENT_TAG, CUTOFF_TAG = "baton/event_id", "baton/cutoff"
 """Tags of a run that acts on a decision; the sensor that asks for the run sets them."""
+
+REMEDY_TAG = "baton/remedy"
+"""How an improvement is made: retrain or recalibrate."""
 
 _EVIDENCE = ("event_id", "cause", "owner", "first_bad_asset", "failing_check", "next_command", "window", "reason")
 _QUARANTINED = ("quarantine_from", "quarantine_to")
@@ -76,7 +80,8 @@ def judge_due_week(
 
     from ml_models.monitoring.week import judge_week
 
-    judged = judge_week(week_evidence(warehouse, registry, airbyte, dbt, cutoff, judged_before), override=asked)
+    evidence = week_evidence(warehouse, registry, airbyte, dbt, cutoff, judged_before)
+    judged = judge_week(evidence, settings(), override=asked)
     _write(warehouse, judged, override_reason)
     log(f"{cutoff}: {judged.decision.action}. {judged.decision.reason}")
     return newest
@@ -101,6 +106,9 @@ def what_is_due(decisions: "pd.DataFrame", newest: date | None) -> Due:
     evidence = {name: str(row[name]) for name in _EVIDENCE}
     # A week that still waits for its data was not judged in full; the name tells the sensor that looks for such.
     week = "cutoff" if row["cutoff"].date() == newest else "waiting_for"
+    if isinstance(remedy := row.get("remedy"), str) and remedy:
+        # A ledger of a former build names none.
+        evidence["remedy"] = remedy
     evidence |= {name: f"{row[name]:%Y-%m-%d}" for name in _QUARANTINED if row[name] == row[name]}
     return Due(str(row["action"]), f"{row['action']}: {row['reason']}", {week: f"{row['cutoff']:%Y-%m-%d}", **evidence})
 

@@ -1,5 +1,6 @@
-"""The problem that this process works on: the company's question, with the features that it can have."""
+"""The problem that this process works on: the company's question and features, and the settings of its judgement."""
 
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ from ml_models.problems.question import DepartmentShare, Question
 from resources.company import Company, company
 
 if TYPE_CHECKING:
+    from ml_models.monitoring.settings import Settings
     from ml_models.problems.contract import Problem
 
 
@@ -17,6 +19,27 @@ def problem() -> "Problem":
         CompanyError: the company's file cannot be read.
     """
     return problem_of(company())
+
+
+def settings() -> "Settings":
+    """Return the settings of the weekly judgement: the defaults, with the company's prices.
+
+    Raises:
+        CompanyError: the company's file cannot be read.
+    """
+    return settings_of(company())
+
+
+def settings_of(asking: Company) -> "Settings":
+    """Return the settings of a company."""
+    from ml_models.monitoring.prices import Prices
+    from ml_models.monitoring.settings import SETTINGS
+
+    given = asking.prices
+    if given is None:
+        return SETTINGS
+    prices = Prices(given.retraining, given.contact, given.missed_customer, asking.money.currency)
+    return replace(SETTINGS, prices=prices)
 
 
 def problem_of(asking: Company) -> "Problem":

@@ -243,6 +243,8 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "run_id": Column("varchar", "The run that was launched; null: none."),
         "grade": Column("varchar", "What the outcomes said later about this decision; null: not known yet."),
         "released": Column("varchar", "Days that a person called closed, and who said so, JSON; null: none."),
+        "remedy": Column("varchar", "How it is improved: retrain or recalibrate; empty: it is not."),
+        "saves": Column("double", "Money that it would save until the next one is possible; null: no prices."),
     },
     ("monitoring", "closed_days"): {
         "day": Column("date", "A day on which nobody could buy."),
@@ -259,6 +261,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "owner": Column("varchar", "Who holds the baton."),
         "failing_check": Column("varchar", "The check that shows it."),
         "decision": Column("varchar", "continue, improve, inspect or rollback."),
+        "remedy": Column("varchar", "How it is improved: retrain or recalibrate; empty: it is not."),
         "reason": Column("varchar", "Why."),
         "next_command": Column("varchar", "What to run next."),
         "event_id": Column("varchar", "The same while one cause goes on."),

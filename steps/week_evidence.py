@@ -79,6 +79,7 @@ def week_evidence(
         ledger=ledger,
         lineage=lineage,
         owners=owners,
+        share=share,
         rebuild=rebuilding(dbt, local, cutoff),
         refit=_refit(registry, champion),
         audit=audit_of(dbt, warehouse, local, cutoff),

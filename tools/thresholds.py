@@ -114,6 +114,8 @@ def _comment_above(line: int, lines: list[str]) -> str:
 
 def shown(value: object) -> str:
     """Return a value for a cell: a mapping a line an entry, a named tuple with the names of its fields."""
+    if value is None:
+        return "none"
     if isinstance(value, bool | str):
         return repr(value)
     if isinstance(value, int):

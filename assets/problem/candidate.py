@@ -8,9 +8,19 @@ from assets.reporting import Materialized, picture, table
 from ml_models.training.gates import COMPARISONS, GATES
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
-from steps.candidates import find_candidate
+from steps.candidates import RETRAIN, find_candidate
 from steps.ownership import owner_of
 from steps.tables import CANDIDATE, HOLDOUT, TRAINING_SET, described
+
+
+class CandidateConfig(dg.Config):
+    """How the candidate comes about.
+
+    `remedy`: "retrain" (search, fit) or "recalibrate" (the champion with its log-odds moved by the newest outcomes,
+    where only the base rate changed).
+    """
+
+    remedy: str = RETRAIN
 
 
 @dg.multi_asset(
@@ -54,14 +64,16 @@ from steps.tables import CANDIDATE, HOLDOUT, TRAINING_SET, described
     ],
 )
 def candidate(
-    context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry
+    context: dg.AssetExecutionContext, config: CandidateConfig, warehouse: Warehouse, registry: ModelRegistry
 ) -> Iterator[Materialized | dg.AssetCheckResult]:
     """Search, evaluate, compare, fit, register; the same data and recipe are not judged twice against one champion."""
     import pandas as pd
 
     from ml_models.plots import reliability_plot
 
-    version, fingerprint = find_candidate(warehouse, registry, log=context.log.info, run_id=context.run_id)
+    version, fingerprint = find_candidate(
+        warehouse, registry, log=context.log.info, run_id=context.run_id, remedy=config.remedy
+    )
     evidence = registry.evidence(version)
     comparison, slices, trials, calibration = (
         pd.DataFrame(evidence[name]) for name in ("comparison", "slices", "trials", "calibration")
@@ -73,6 +85,7 @@ def candidate(
             **described(warehouse, CANDIDATE),
             "model_version": version.version,
             "algorithm": version.algorithm,
+            "selection": evidence["selection"],
             "trained_from": evidence.get("trained_from", "not recorded"),
             "trained_through": version.trained_through.isoformat(),
             "window": evidence.get("window", "expanding"),

@@ -32,6 +32,7 @@ def why_row(
         "owner": diagnosis.owner,
         "failing_check": diagnosis.failing_check,
         "decision": decision.action,
+        "remedy": decision.remedy,
         "reason": decision.reason,
         "next_command": diagnosis.next_command,
         "event_id": decision.event_id,

@@ -7,6 +7,7 @@ What a check counts as wrong is no setting: it was measured, and stands in the `
 from dataclasses import dataclass
 
 from ml_models.cutoffs import MINIMUM_CUTOFFS, RECENT_CUTOFFS, cutoffs_needed
+from ml_models.monitoring.prices import Prices
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ class Settings:
 
     event_gap_days: int = 14
     """Days of silence over which an event still goes on."""
+
+    prices: Prices | None = None
+    """What a retraining, a contact and a missed customer cost the company (`[prices]` of its file). With them money
+    decides whether an improvement is worth it, and `minimum_gain` does not."""
 
     def cooldown_days(self, horizon_days: int) -> int:
         """Return for how many days after an improve or a rollback nothing is retrained.

@@ -24,6 +24,9 @@ Action = Literal["continue", "improve", "inspect", "rollback"]
 Window = Literal["expanding", "recent"]
 """What a retraining learns from: all clean matured cutoffs, or the newest of them (settings.recent_cutoffs)."""
 
+Remedy = Literal["", "retrain", "recalibrate"]
+"""How a champion is improved: its recipe is fitted again, or its log-odds are moved. Empty: nothing is improved."""
+
 AnomalyKind = Literal[
     "schema",  # a column is missing, or has another type
     "keys",  # a key repeats or is null
@@ -137,11 +140,20 @@ class Diagnosis:
 
 
 @dataclass(frozen=True)
+class Saving:
+    """Money that one model saves over another, a customer and decision; bounded at 95 %, bootstrapped by customer."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Effect:
     """A difference in log-loss between two models on the same rows, positive: the first is better.
 
     `low` and `high` bound it at 95 %, bootstrapped by customer. `value` is nan when there were too few rows, and
-    `note` says so.
+    `note` says so. `saving`: the same in money, None where the company names no prices.
     """
 
     value: float
@@ -150,11 +162,26 @@ class Effect:
     rows: int
     cutoffs: tuple[date, ...]
     note: str = ""
+    saving: Saving | None = None
 
     @property
     def known(self) -> bool:
         """Whether there was enough evidence."""
         return not math.isnan(self.value)
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """What moving the champion's log-odds would bring, without fitting anything else again.
+
+    `gain` is over the champion, `over_retraining` over the retraining that it is an alternative to, on the same rows.
+    `base_rate_only`: nothing but the rate of outcomes moved, as far as these rows tell; `sentence` says why or why not.
+    """
+
+    gain: Effect
+    over_retraining: Effect
+    base_rate_only: bool
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -165,6 +192,8 @@ class Situation:
     matured cutoffs, ascending. `effect`: champion against predecessor on clean rows since the promotion, None when
     there is none to compare. `gain(window)` measures what a retraining on this window would have brought; it is called
     only if the decision depends on it. `window_days`, `horizon_days`: length of a feature window and of a label.
+    `recalibration(window)` measures what a recalibration would bring instead; None where there is nothing to move.
+    `customers`: how many are scored at the cutoff.
     """
 
     cutoff: date
@@ -178,6 +207,8 @@ class Situation:
     gain: Callable[[Window], Effect]
     window_days: int
     horizon_days: int
+    recalibration: Callable[[Window], Recalibration | None] = lambda _window: None
+    customers: int = 0
 
 
 @dataclass(frozen=True)
@@ -186,7 +217,8 @@ class Decision:
 
     `event_id` stays the same while one cause goes on. `window` tells what a retraining learns from. Cutoffs from
     `quarantine_from` to `quarantine_to` (inclusive, None: none) are kept out of training; their labels count for
-    nothing. `helps` is the measured gain in log-loss that a retraining would have brought (nan: not computed).
+    nothing. `helps` is the measured gain in log-loss that the remedy would have brought (nan: not computed), `saves`
+    the money that it would have saved until the next one is possible (nan: no prices). `remedy`: how it is improved.
     """
 
     cutoff: date
@@ -199,3 +231,5 @@ class Decision:
     quarantine_to: date | None = None
     helps: float = float("nan")
     override_of: Action | None = None
+    remedy: Remedy = ""
+    saves: float = float("nan")

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from ml_models.cutoffs import distinct_cutoffs
+from ml_models.cutoffs import cutoff_dates, distinct_cutoffs
 from ml_models.model_version import Deployed
 from ml_models.monitoring.anytime_evidence import SincePromotion, since_promotion
 from ml_models.monitoring.bad_periods import bad_period
@@ -29,7 +29,8 @@ from ml_models.monitoring.decision.grading import grade, promotion_effects
 from ml_models.monitoring.decision.ledger import before, ledger_row, past_anomalies
 from ml_models.monitoring.decision.policy import decide
 from ml_models.monitoring.decision.quarantine import affected_windows, bad_periods, quarantined
-from ml_models.monitoring.decision.retraining_gain import effect_since_promotion, gain_of_window
+from ml_models.monitoring.decision.remedies import Remedies
+from ml_models.monitoring.decision.retraining_gain import effect_since_promotion
 from ml_models.monitoring.decision.rollback import champion_fault
 from ml_models.monitoring.diagnosis import Case, champion_diagnosis, diagnose
 from ml_models.monitoring.drift import DriftVerdict
@@ -78,6 +79,7 @@ class WeekEvidence:
     - `closed_days`: days on which nobody could buy; what is missing on them is no fault.
     - `changes_since(cutoff)`: which raw tables hold other rows than when this cutoff was served; None: not known.
     - `groups`: columns of `frame` beside the features that hold categories, to slice by.
+    - `share`: of the customers, 0 to 1, those whose rows `frame` holds.
     """
 
     cutoff: date
@@ -102,6 +104,7 @@ class WeekEvidence:
     closed_days: Collection[date] = ()
     changes_since: Callable[[date], tuple[InputChange, ...]] | None = None
     groups: Sequence[str] = field(default_factory=tuple)
+    share: float = 1.0
 
     @property
     def version(self) -> str:
@@ -168,6 +171,7 @@ def _judged(evidence: WeekEvidence, settings: Settings, override: Action | None)
     shadow = _shadow(evidence, excluded)
     case = _case(evidence, past, rows, quality, anomalies, (drift, score_drift), performance)
     effect = _effect(evidence, rows, excluded, settings)
+    remedies = Remedies(rows, evidence.champion, evidence.refit, problem, excluded, settings)
     situation = Situation(
         cutoff=cutoff,
         diagnosis=diagnose(case),
@@ -177,11 +181,11 @@ def _judged(evidence: WeekEvidence, settings: Settings, override: Action | None)
         champion=evidence.champion.info if evidence.champion else None,
         previous=evidence.previous.info if evidence.previous else None,
         effect=effect,
-        gain=lambda window: gain_of_window(
-            window, rows, evidence.champion, evidence.refit, problem, excluded, settings
-        ),
+        gain=remedies.gain,
+        recalibration=remedies.recalibration,
         window_days=problem.window_days,
         horizon_days=problem.horizon_days,
+        customers=_customers(evidence),
     )
     fault = champion_fault(situation, bad_periods(past, anomalies), settings)
     if fault is not None and (fault.return_to is not None or not anomalies):
@@ -205,6 +209,12 @@ def _judged(evidence: WeekEvidence, settings: Settings, override: Action | None)
         drift_history=drift_history,
         performance_history=performance_history,
     )
+
+
+def _customers(evidence: WeekEvidence) -> int:
+    """Return how many customers are scored at the cutoff, those beyond the judged share included."""
+    days = cutoff_dates(evidence.frame[evidence.problem.cutoff])
+    return round(int((days == pd.Timestamp(evidence.cutoff)).sum()) / evidence.share)
 
 
 def _askable(evidence: WeekEvidence) -> WeekEvidence:

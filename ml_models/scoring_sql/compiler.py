@@ -1,7 +1,8 @@
 """From a fitted scikit-learn pipeline to one SQL expression."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +11,8 @@ from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingCla
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
+from ml_models.odds import EDGE
+from ml_models.recalibration import RecalibratedClassifier
 from ml_models.scoring_sql.dialects import DIALECTS, ROW
 from ml_models.scoring_sql.errors import UnsupportedPipelineError, refusal
 from ml_models.scoring_sql.linear import logistic_expression
@@ -94,7 +97,23 @@ def compile_pipeline(pipeline: Any, features: Sequence[str], dialect: DialectNam
     return _estimated(name, model, inputs, dialect)
 
 
+def _moved(step: str, model: RecalibratedClassifier, inputs: Sequence[Input], dialect: DialectName) -> CompiledScore:
+    """Write the model, and around it the map of its log-odds; the long expression stands in it once.
+
+    Scores are drawn a little away from 0 and 1, by the width of `odds.log_odds`' clip: null stays null, and nothing is
+    divided by zero.
+    """
+    found, target = _estimated(step, model.model, inputs, dialect), DIALECTS[dialect]
+    against = f"(1e0 / ({target.number(EDGE)} + {target.number(1 - 2 * EDGE)} * ({found.expression})) - 1e0)"
+    if model.slope != 1:
+        against = f"power({against}, {target.number(model.slope)})"
+    expression = f"1e0 / (1e0 + {target.number(math.exp(-model.intercept))} * {against})"
+    return replace(found, expression=expression)
+
+
 def _estimated(step: str, model: Any, inputs: Sequence[Input], dialect: DialectName) -> CompiledScore:
+    if type(model) is RecalibratedClassifier:
+        return _moved(step, model, inputs, dialect)
     kinds = (LogisticRegression, DummyClassifier, *_READERS)
     if type(model) not in kinds:
         raise refusal(step, model, "the estimator is not supported")

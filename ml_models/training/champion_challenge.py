@@ -161,7 +161,7 @@ def _cross_fitted(
 ) -> pd.DataFrame:
     """Return out-of-customer scores of the recipe and of the baselines for `rows`, index 0 to n - 1."""
     deployed = features_of(result.pipeline, problem)
-    all_folds, folds = (_folds(frame[problem.entity]) for frame in (used, rows))
+    all_folds, folds = (folds_of(frame[problem.entity]) for frame in (used, rows))
     parts = []
     for fold in range(FOLDS):
         train, test = used[all_folds != fold], rows[folds == fold]
@@ -174,6 +174,7 @@ def _cross_fitted(
     return pd.concat(parts).loc[rows.index].reset_index(drop=True)
 
 
-def _folds(entity: pd.Series) -> npt.NDArray[np.int64]:
+def folds_of(entity: pd.Series) -> npt.NDArray[np.int64]:
+    """Return the part of the customers, 0 to FOLDS - 1, that each row belongs to, by a stable hash."""
     hashed = pd.util.hash_pandas_object(entity.astype(str), index=False).to_numpy()
     return (hashed % FOLDS).astype("int64")

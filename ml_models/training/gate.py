@@ -141,6 +141,9 @@ def judge(
     champion's by more than its margin, beyond noise. invariance, directions, extremes: behavioural tests of the
     pipeline that would be deployed (see behaviour).
 
+    A recalibration learns a number or two and no order of customers: negative_control and simpler_is_worse were asked
+    of the version that it moves.
+
     Whether SQL says the same as scikit-learn is no matter of promotion: see steps/publishing.py.
     """
     label, entity = problem.label, problem.entity
@@ -157,8 +160,7 @@ def judge(
         *_beats(result.candidate, outcome, score, scores, groups, policy),
         _beats_rfm(result.candidate, outcome, score, scores[RFM], groups, policy, first=scores is holdout_scores),
         _calibrated(outcome, score, scores.get(CHAMPION), groups, result.movement, policy),
-        _control_fails(holdout_outcome, holdout_scores, holdout_groups),
-        _simpler_is_worse(result, problem),
+        *_family_proved(result, problem, holdout_outcome, holdout_scores, holdout_groups),
         _beats_champion(compared, problem, policy),
         _no_slice_worse(compared, problem, policy),
         *_behaviour(result, problem),
@@ -293,6 +295,20 @@ def _calibrated(
         bound,
         f"Expected calibration error {observed:.4f}; the bound is {bound:.4f} ({why}).",
     )
+
+
+def _family_proved(
+    result: TrainingResult,
+    problem: Problem,
+    outcome: npt.NDArray[np.int64],
+    scores: dict[str, npt.NDArray[np.float64]],
+    groups: npt.NDArray[np.object_],
+) -> list[GateResult]:
+    moved = result.recalibration
+    if moved is None:
+        return [_control_fails(outcome, scores, groups), _simpler_is_worse(result, problem)]
+    why = f"Version {moved.version} was asked this; {moved.learned} moved its log-odds since, and no family was chosen."
+    return [GateResult(name, True, 0.0, 0.0, why) for name in ("negative_control", "simpler_is_worse")]
 
 
 def _control_fails(

@@ -40,6 +40,20 @@ _MINIMUM_LAPSES = 10
 
 
 @dataclass(frozen=True)
+class Recalibrated:
+    """Which version's log-odds were moved, and by what: `intercept + slope * log-odds`."""
+
+    version: int
+    intercept: float
+    slope: float
+
+    @property
+    def learned(self) -> str:
+        """What was learned, in words."""
+        return "one number" if self.slope == 1 else "two numbers"
+
+
+@dataclass(frozen=True)
 class TrainingResult:
     """Everything that one training run found out.
 
@@ -57,6 +71,8 @@ class TrainingResult:
     older cutoffs were left out ("recent") or not ("expanding").
     `left_out`: features that no fit took, and why; `movement`: see `metrics.rate_movement`, over all rows used.
     `searched`: the family that the inner rows spoke for, of which the candidate is it or simpler.
+    `recalibration`: set where nothing was fitted but the map of a version's log-odds; holdout are the rows it learned
+    from then, scored by the maps of other customers.
     """
 
     problem: str
@@ -87,6 +103,7 @@ class TrainingResult:
     left_out: dict[str, str] = field(default_factory=dict)
     movement: float = 0.0
     searched: str = ""
+    recalibration: Recalibrated | None = None
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,29 @@ class Money(Strict):
     )
 
 
+class Prices(Strict):
+    """What decisions cost, in the company's currency. With them money decides what is worth a retraining."""
+
+    retraining: float = Field(
+        ge=0, description="One retraining or recalibration: machines, and the time of who looks at it."
+    )
+    contact: float = Field(gt=0, description="Contacting one customer, whether the contact was needed or not.")
+    missed_customer: float = Field(
+        gt=0,
+        description="What is lost where a customer lapses and was not contacted, and a contact would have saved: the "
+        "value of a customer times the share that a contact keeps.",
+    )
+
+    @model_validator(mode="after")
+    def _worth_a_contact(self) -> "Prices":
+        if self.contact >= self.missed_customer:
+            raise ValueError(
+                f"contact must be below missed_customer ({self.missed_customer:g}); it is {self.contact:g}: otherwise "
+                "no customer would ever be worth a contact"
+            )
+        return self
+
+
 class Owners(Strict):
     """The teams to whom a finding goes: `team:name`, or an address."""
 
@@ -325,6 +348,7 @@ class Company(Strict):
     question: Question = Field(default_factory=lambda: Question.model_validate({}))
     time: Time = Field(default_factory=lambda: Time.model_validate({}))
     money: Money = Field(default_factory=lambda: Money.model_validate({}))
+    prices: Prices | None = None
     owners: Owners = Field(default_factory=lambda: Owners.model_validate({}))
     order_lines: OrderLines = Field(description="Which columns are what.")
     products: Products | None = None

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from assets.problem.backtest import compared
-from commands.backtest import first_monday, shown, summary, verdicts
+from commands.backtest import by_price, first_monday, priced, prices_of, shown, summary, verdicts
+from ml_models.monitoring.prices import Prices
 from ml_models.plots import backtest_plot
 from steps.errors import StepRefusedError
 from steps.tables import BACKTEST
@@ -59,6 +60,42 @@ def test_the_table_counts_alarms_apart_from_maintenance_and_says_where_ours_is_n
     assert "never" in text
     assert "7" in text.splitlines()[4]
     assert backtest_plot(weeks).startswith(b"\x89PNG")
+
+
+def test_another_price_is_shown_by_what_it_would_have_done():
+    """A hundred customers each week, eight weeks, six with known outcomes: each is decided on once in four."""
+    prices = Prices(retraining=10, contact=1, missed_customer=20, currency="EUR")
+    open_weeks = [np.nan] * 2
+    costs = {"cost": [0.5] * 6 + open_weeks}
+    weeks = pd.concat(
+        [
+            lived("ours", [0.25] * 6 + open_weeks, improved=(2,)).assign(price=1.0, **costs),
+            lived("ours", [0.24] * 6 + open_weeks, improved=(0, 2, 4)).assign(price=0.1, cost=[0.4] * 6 + open_weeks),
+            lived("never", [0.26] * 6 + open_weeks).assign(price=1.0, **costs),
+        ],
+        ignore_index=True,
+    )
+    table = by_price(weeks, prices, horizon_cutoffs=4)
+    assert list(table["policy"]) == ["ours", "ours", "never"]
+    assert list(table["price"]) == [1, 10, 10]
+    assert list(table["retrainings"]) == [3, 1, 0]
+    assert list(table["acting"]) == [pytest.approx(60), pytest.approx(75), pytest.approx(75)]
+    assert list(table["total"]) == [pytest.approx(63), pytest.approx(85), pytest.approx(75)]
+    text = priced(table, prices)
+    assert "EUR; a contact costs 1, a missed customer 20: customers are contacted from 5.0% on." in text
+    assert text.splitlines()[3].split() == ["ours", "1", "3", "0.2400", "60", "63"]
+
+
+@pytest.mark.parametrize("given", ["500,2", "500,40,2", "-1,2,40", "a,b,c", "500,0,40", "1,2,inf"])
+def test_prices_that_are_none_are_refused_with_a_sentence(given):
+    with pytest.raises(SystemExit) as stopped:
+        prices_of(given)
+    assert f"a contact below a missed customer, such as 500,2,40; got {given!r}." in str(stopped.value)
+
+
+def test_prices_are_those_given_or_the_companys():
+    assert prices_of("500,2,40") == Prices(500, 2, 40, "USD")
+    assert prices_of("") is None
 
 
 def test_a_comparison_is_shown_on_the_page_of_its_asset():

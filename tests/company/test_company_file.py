@@ -52,6 +52,9 @@ def test_four_columns_are_a_company(tmp_path: Path) -> None:
         (LEAST.replace('amount = "total"', ""), "the field `order_lines.amount` is missing"),
         (LEAST.replace("customer = ", "custommer = "), "did you mean 'customer'?"),
         (LEAST + "[money]\ncurrency = 'euro'\n", "`money.currency`"),
+        (LEAST + "[prices]\nretraining = 100\ncontact = 2\n", "`prices.missed_customer`"),
+        (LEAST + "[prices]\nretraining = 100\ncontact = 40\nmissed_customer = 2\n", "contact must be below"),
+        (LEAST + "[prices]\nretraining = -1\ncontact = 2\nmissed_customer = 40\n", "`prices.retraining`"),
         ("title = ", "companies/shop/company.toml is no TOML"),
     ],
 )

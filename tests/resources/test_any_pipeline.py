@@ -32,6 +32,7 @@ from support.simulated_shop import make_frame
 
 from ml_models.explain import REASONS, reference_values, top_reasons
 from ml_models.problems.contract import Candidate
+from ml_models.recalibration import OddsMap, recalibrated
 from ml_models.rows import scored
 from ml_models.training.fitting import fitted
 from resources.registry import ModelRegistry, RegistryError
@@ -108,6 +109,26 @@ def test_a_pipeline_is_stored_loaded_scored_and_explained(
     np.testing.assert_array_equal(scored(loaded, rows, PROBLEM), scored(pipeline, rows, PROBLEM))
     reasons = top_reasons(loaded, rows, reference_values(rows[list(PROBLEM.features)]), PROBLEM)
     assert list(reasons.columns) == list(REASONS)
+    assert reasons["reason_1"].notna().any()
+
+
+@pytest.mark.parametrize("kind", ["gradient boosting", "a stack", "temperature-scaled regression"])
+def test_a_recalibrated_pipeline_is_too(kind: str, registry: ModelRegistry, rows: pd.DataFrame) -> None:
+    moved = recalibrated(fitted(candidate(PIPELINES[kind]), {}, 0, rows, PROBLEM), OddsMap(0.4, 1.1))
+    version = registry.log_version(
+        moved,
+        algorithm=kind,
+        trained_through=date(2017, 7, 3),
+        fingerprint=f"{kind}, moved",
+        parameters={},
+        metrics={},
+        texts={},
+        images={},
+        tags={},
+    )
+    loaded = registry.load(version)
+    np.testing.assert_array_equal(scored(loaded, rows, PROBLEM), scored(moved, rows, PROBLEM))
+    reasons = top_reasons(loaded, rows, reference_values(rows[list(PROBLEM.features)]), PROBLEM)
     assert reasons["reason_1"].notna().any()
 
 

@@ -76,6 +76,17 @@ def test_nothing_is_asked_for_while_no_action_is_due(instance, tick):
     assert "none of 1 judgement(s) asks for a run" in answer.skip_message
 
 
+@pytest.mark.parametrize("remedy", ["retrain", "recalibrate", None])
+def test_the_run_is_told_how_to_improve(instance, tick, remedy):
+    """A judgement of a former build names no remedy: then it is a retraining."""
+    report(instance, passed=False, **IMPROVE, **({"remedy": remedy} if remedy else {}))
+    [request] = tick(instance).run_requests
+    assert request.job_name == RETRAIN
+    assert request.tags["baton/remedy"] == (remedy or "retrain")
+    told = dg.validate_run_config(defs.resolve_job_def(RETRAIN), request.run_config)["ops"]
+    assert told["candidate"]["config"] == {"remedy": remedy or "retrain"}
+
+
 def test_improve_asks_once_for_a_retraining_and_says_why(instance, tick):
     run_id = judge(instance, FAIL, **IMPROVE)
     [request] = tick(instance).run_requests

@@ -5,9 +5,10 @@ In: a Situation (monitoring/types.py), the ledger, the settings. Out: a Decision
 Read `policy` first: when is a week what, on one page. Then what it asks: `rollback` (should the champion serve?),
 `waiting` (why not now?), `events` (is it still the same cause?), `quarantine` (what must not be learned from?).
 `monitoring.bad_periods` says which rows bad days affect.
-`ledger` is what is remembered, `grading` whether it was right. `retraining_gain` measures what a retraining would bring
-and what a promotion has brought; the week calls it before the policy. `messages` holds the sentences, `thresholds` the
-numbers that nobody sets.
+`ledger` is what is remembered, `grading` whether it was right. `remedies` says how a champion could be improved and
+what that would bring: `retraining_gain` compares two models on the same rows, `base_rate` tells whether only the rate
+of outcomes moved, `monitoring.prices` what a gain is worth. The week calls them before the policy. `messages` holds the
+sentences, `thresholds` the numbers that nobody sets.
 """
 
 from ml_models.monitoring.decision.grading import grade

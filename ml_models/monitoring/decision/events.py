@@ -13,6 +13,10 @@ DATA = "data-"
 """Begins the topic of bad data; the first bad asset follows, so that two sources are two events."""
 
 
+WORTH_IT = "worth"
+"""Topic of an improvement for which nothing speaks but that it pays."""
+
+
 def event_of(situation: Situation, past: pd.DataFrame, topic: str = "", settings: Settings = SETTINGS) -> str:
     """Return the id of the event that this week belongs to; empty when nothing happened.
 

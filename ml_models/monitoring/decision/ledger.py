@@ -36,6 +36,8 @@ LEDGER_COLUMNS = {
     "run_id": "object",
     "grade": "object",
     "released": "object",
+    "remedy": "object",
+    "saves": "float64",
 }
 """One row a judged cutoff. `released`: the days of its anomalies that a person called closed, and who said so, as JSON
 (`release`); null: none. `anomalies`: the week's quality anomalies as JSON (read_anomalies). `model_version` served
@@ -86,6 +88,8 @@ def ledger_row(decision: Decision, anomalies: Sequence[Anomaly], model_version: 
         "run_id": None,
         "grade": None,
         "released": None,
+        "remedy": decision.remedy,
+        "saves": decision.saves,
     }
 
 

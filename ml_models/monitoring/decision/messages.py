@@ -10,7 +10,7 @@ import pandas as pd
 
 from ml_models.model_version import ModelInfo
 from ml_models.monitoring.bad_periods import BadPeriod
-from ml_models.monitoring.types import Action, Diagnosis, Effect, Window
+from ml_models.monitoring.types import Action, Diagnosis, Effect, Recalibration, Window
 
 QUIET = "Nothing is out of its range."
 QUIET_BUT_BAD_DAYS = (
@@ -116,6 +116,39 @@ def gain_measured(effect: Effect, window: Window, diagnosis: Diagnosis) -> str:
         f"{diagnosis.sentence} Refitted on the {window} window, the recipe would have changed log-loss by "
         f"{-effect.value:+.4f} on the {effect.rows:,} newest matured rows (95 % interval {-effect.high:+.4f} to "
         f"{-effect.low:+.4f})"
+    )
+
+
+def recalibration_measured(retrained: str, other: Recalibration) -> str:
+    """Return what a recalibration would bring beside a retraining (`gain_measured`), without the full stop."""
+    gain, over = other.gain, other.over_retraining
+    return (
+        f"{retrained}. {other.sentence} Moving the champion's log-odds instead would have changed log-loss by "
+        f"{-gain.value:+.4f} on the same rows (95 % interval {-gain.high:+.4f} to {-gain.low:+.4f}); the retraining's "
+        f"is {over.value:+.4f} from that ({over.low:+.4f} to {over.high:+.4f}), no better beyond noise, so "
+        "recalibrating is the remedy"
+    )
+
+
+def priced(reason: str, amounts: str) -> str:
+    """Return a reason with what it comes to in money, without the full stop."""
+    return f"{reason}. {amounts}" if amounts else reason
+
+
+def quiet_but_pays(gain: Effect, amounts: str) -> str:
+    """Return why a retraining is due although nothing is out of its range: it pays."""
+    return f"{QUIET} {_would_change(gain)}. {amounts}."
+
+
+def quiet_and_not_worth_it(gain: Effect, why: str, amounts: str) -> str:
+    """Return why a quiet week goes on where prices decide."""
+    return f"{QUIET} {_would_change(gain)}: {why}. {amounts}."
+
+
+def _would_change(gain: Effect) -> str:
+    return (
+        f"A retraining would have changed log-loss by {-gain.value:+.4f} on the {gain.rows:,} newest matured rows "
+        f"(95 % interval {-gain.high:+.4f} to {-gain.low:+.4f})"
     )
 
 

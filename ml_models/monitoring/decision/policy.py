@@ -9,8 +9,9 @@ Decision. In this order; the first that applies decides:
    its range; or the champion learned from bad rows, no clean predecessor is left, and there are too few clean cutoffs
    to train on. Retraining is vetoed each time.
 3. *improve*: no champion yet; a champion that learned from bad rows, without a clean predecessor but with enough clean
-   cutoffs; covariate or concept shift where a retraining would measurably have helped; a champion outgrown by labels.
-   Once an event, never during a cool-down.
+   cutoffs; covariate or concept shift where a retraining would measurably have helped, or a recalibration where only
+   the base rate moved; a champion outgrown by labels. Once an event, never during a cool-down. Where the company names
+   prices, what is saved must be more than it costs, and a retraining that pays needs no other reason.
 4. *continue*: everything else, with the reason why nothing is done.
 """
 
@@ -20,16 +21,17 @@ from datetime import date
 
 import pandas as pd
 
-from ml_models.model_version import RETRAIN_COMMAND, ModelInfo, promote_command
+from ml_models.model_version import RECALIBRATE_COMMAND, RETRAIN_COMMAND, ModelInfo, promote_command
 from ml_models.monitoring.bad_periods import BadPeriod
 from ml_models.monitoring.decision import messages
-from ml_models.monitoring.decision.events import event_of, model_topic, open_event
+from ml_models.monitoring.decision.events import WORTH_IT, event_of, model_topic, open_event
 from ml_models.monitoring.decision.ledger import before
 from ml_models.monitoring.decision.quarantine import bad_periods, clean_cutoffs, quarantine_range
+from ml_models.monitoring.decision.remedies import best_option, not_worth_it, worth
 from ml_models.monitoring.decision.rollback import champion_fault
 from ml_models.monitoring.decision.waiting import cooldown, still_grows
 from ml_models.monitoring.settings import SETTINGS, Settings
-from ml_models.monitoring.types import Action, Decision, Diagnosis, Situation, Window
+from ml_models.monitoring.types import Action, Decision, Diagnosis, Remedy, Situation, Window
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Choice:
     window: Window = "expanding"
     helps: float = math.nan
     topic: str = ""
+    remedy: Remedy = "retrain"
+    saves: float = math.nan
 
 
 def decide(
@@ -60,7 +64,9 @@ def decide(
     if override is not None and override != choice.action:
         reason, override_of = messages.overridden(override, choice.action, choice.reason), choice.action
     action = override or choice.action
-    command = command_for(action, situation.diagnosis, situation.previous)
+    # What a person asks for beyond the judgement is the ordinary way.
+    remedy: Remedy = "" if action != "improve" else choice.remedy if choice.action == "improve" else "retrain"
+    command = command_for(action, situation.diagnosis, situation.previous, remedy)
     return Decision(
         cutoff=situation.cutoff,
         event_id=event,
@@ -72,17 +78,19 @@ def decide(
         quarantine_to=last,
         helps=choice.helps,
         override_of=override_of,
+        remedy=remedy,
+        saves=choice.saves,
     )
 
 
-def command_for(action: Action, diagnosis: Diagnosis, previous: ModelInfo | None) -> str:
+def command_for(action: Action, diagnosis: Diagnosis, previous: ModelInfo | None, remedy: Remedy = "retrain") -> str:
     """Return the command that fits a decision; empty where nothing is to be run.
 
     What would repair the cause (`diagnosis.next_command`) is due only where a person has to repair something: nobody is
     asked to retrain in a week whose decision is to go on.
     """
     if action == "improve":
-        return RETRAIN_COMMAND
+        return RECALIBRATE_COMMAND if remedy == "recalibrate" else RETRAIN_COMMAND
     if action == "rollback":
         return promote_command(previous.version) if previous is not None else diagnosis.next_command
     return diagnosis.next_command if action == "inspect" and diagnosis.next_command != RETRAIN_COMMAND else ""
@@ -122,6 +130,9 @@ def _choose(situation: Situation, past: pd.DataFrame, periods: list[BadPeriod], 
 
     if in_window:
         return Choice("continue", messages.QUIET_BUT_BAD_DAYS)
+    paid = _where_it_pays(situation, past, settings) if enough else None
+    if paid is not None:
+        return paid
     outgrown = _outgrown(champion, clean, needed, settings)
     if outgrown:
         return _maintenance(situation, past, "labels", outgrown, settings)
@@ -142,18 +153,38 @@ def _on_shift(situation: Situation, past: pd.DataFrame, settings: Settings) -> C
         return Choice("continue", f"{waiting} {diagnosis.sentence}")
     # Where customers behave otherwise, old rows teach what is no longer so.
     windows: list[Window] = ["recent", "expanding"] if cause in ("concept", "mixed") else ["expanding"]
-    gains = {window: situation.gain(window) for window in windows}
-    best = max(windows, key=lambda window: gains[window].value if gains[window].known else -math.inf)
-    gain = gains[best]
+    option = best_option(situation, windows)
+    gain, value = option.gain, worth(option.gain, situation, settings)
     if not gain.known:
         return Choice("continue", messages.gain_unknown(gain, diagnosis))
-    measured = messages.gain_measured(gain, best, diagnosis)
-    if gain.low <= 0 or gain.value < settings.minimum_gain:
-        return Choice("continue", f"{measured}: no gain worth a run.", best, gain.value)
+    saves = math.nan if value is None else value.saved
+    measured = messages.priced(option.words, "" if value is None else value.sentence)
+    why_not = not_worth_it(gain, value, settings)
+    if why_not:
+        return Choice("continue", f"{measured}: {why_not}.", option.window, gain.value, saves=saves)
     if still_grows(situation, past, event, gain.value, settings):
         later = "The gain is small and may still grow; an event is improved once, so it waits."
-        return Choice("continue", f"{measured}. {later}", best, gain.value)
-    return Choice("improve", f"{measured}.", best, gain.value)
+        return Choice("continue", f"{measured}. {later}", option.window, gain.value, saves=saves)
+    return Choice("improve", f"{measured}.", option.window, gain.value, remedy=option.remedy, saves=saves)
+
+
+def _where_it_pays(situation: Situation, past: pd.DataFrame, settings: Settings) -> Choice | None:
+    """Improve a champion that nothing is wrong with where that pays by the company's prices; None: not measured.
+
+    Asked every quiet week, so that the price decides how often is retrained, and no count of labels does.
+    """
+    if settings.prices is None or cooldown(situation, past, settings):
+        return None
+    gain = situation.gain("expanding")
+    value = worth(gain, situation, settings)
+    if value is None:
+        return None
+    why_not = not_worth_it(gain, value, settings)
+    if why_not:
+        reason = messages.quiet_and_not_worth_it(gain, why_not, value.sentence)
+        return Choice("continue", reason, helps=gain.value, saves=value.saved)
+    reason = messages.quiet_but_pays(gain, value.sentence)
+    return Choice("improve", reason, helps=gain.value, topic=WORTH_IT, saves=value.saved)
 
 
 def _maintenance(situation: Situation, past: pd.DataFrame, topic: str, reason: str, settings: Settings) -> Choice:

@@ -8,6 +8,7 @@ labels were known before them. No row is judged by a fit that saw its customer i
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from ml_models.cutoffs import cutoff_dates, distinct_cutoffs
 from ml_models.metrics import paired_log_loss
 from ml_models.model_version import Deployed
 from ml_models.monitoring.decision.thresholds import FOLDS, MINIMUM_PER_CLASS, MINIMUM_ROWS
+from ml_models.monitoring.prices import Prices, saving_of
 from ml_models.monitoring.settings import Settings
 from ml_models.monitoring.types import Effect, Window
 from ml_models.problems.contract import Problem
@@ -38,27 +40,30 @@ def window_cutoffs(cutoffs: Sequence[date], window: Window, recent: int, exclude
     return clean[-recent:] if window == "recent" else clean
 
 
-def gain_of_window(
-    window: Window,
-    rows: pd.DataFrame,
-    champion: Deployed | None,
-    refit: Callable[[pd.DataFrame], Any],
-    problem: Problem,
-    excluded: Sequence[date],
-    settings: Settings,
-) -> Effect:
-    """Return what a retraining on this window would have brought on the newest rows the champion does not know.
+@dataclass(frozen=True)
+class CrossFitted:
+    """Rows that a remedy is judged on, with scores of fits that did not know their customers, (n,).
 
-    `rows`: labelled rows of all matured cutoffs; neither fit learns from `excluded` cutoffs nor is judged on them.
+    `note`: why there are none, a clause; then `score` is empty.
     """
-    if champion is None:
-        return unknown("there is no champion to compare with")
+
+    rows: pd.DataFrame
+    score: Array
+    note: str = ""
+
+
+def judged_cutoffs(
+    rows: pd.DataFrame, champion: Deployed, problem: Problem, excluded: Sequence[date], settings: Settings
+) -> list[date]:
+    """Return the newest matured clean cutoffs that the champion did not learn from, on which a remedy is judged."""
     clean = [day for day in distinct_cutoffs(rows[problem.cutoff]) if day not in set(excluded)]
-    judged = [day for day in clean if day > champion.info.trained_through][-settings.judged_cutoffs :]
-    if not judged:
-        return unknown("no outcome has matured that the champion does not know")
-    learn = window_cutoffs(clean, window, settings.recent_cutoffs)
-    return retraining_gain(rows, champion.pipeline, refit, problem, learn, judged)
+    return [day for day in clean if day > champion.info.trained_through][-settings.judged_cutoffs :]
+
+
+def folds_of(rows: pd.DataFrame, problem: Problem, folds: int = FOLDS) -> npt.NDArray[np.int64]:
+    """Return the part of the customers that each row belongs to, by a stable hash of their id."""
+    hashed = pd.util.hash_pandas_object(rows[problem.entity].astype(str), index=False).to_numpy()
+    return (hashed % folds).astype("int64")
 
 
 def retraining_gain(
@@ -72,30 +77,46 @@ def retraining_gain(
 ) -> Effect:
     """Return how much lower the log-loss of a model refitted on `window` is than the champion's, on `judged` cutoffs.
 
-    `rows` are labelled rows (rows.labelled_rows); `judged` cutoffs that the champion never learned from. Customers are
-    divided into `folds` by a stable hash of their id.
+    `rows` are labelled rows (rows.labelled_rows); `judged` cutoffs that the champion never learned from.
     """
+    found = cross_fitted(rows, refit, problem, window, judged, folds)
+    if found.note:
+        return unknown(found.note, 0, judged)
+    outcome = found.rows[problem.label].to_numpy(dtype="float64")
+    return compared(outcome, found.score, scored(champion, found.rows, problem), found.rows, problem)
+
+
+def cross_fitted(
+    rows: pd.DataFrame,
+    refit: Callable[[pd.DataFrame], Any],
+    problem: Problem,
+    window: Sequence[date],
+    judged: Sequence[date],
+    folds: int = FOLDS,
+) -> CrossFitted:
+    """Score the rows of the `judged` cutoffs by refits on `window` that know neither their customers nor the future."""
     days = cutoff_dates(rows[problem.cutoff])
     judge = days.isin([pd.Timestamp(day) for day in judged]).to_numpy()
     outcome = rows[problem.label].to_numpy(dtype="float64")
     positives = int(outcome[judge].sum())
+    nothing = np.empty(0)
     if judge.sum() < MINIMUM_ROWS or min(positives, judge.sum() - positives) < MINIMUM_PER_CLASS:
-        return unknown(f"{int(judge.sum())} matured rows that the champion does not know are too few", 0, judged)
+        few = f"{int(judge.sum())} matured rows that the champion does not know are too few"
+        return CrossFitted(rows[judge], nothing, few)
     learn = days.isin([pd.Timestamp(day) for day in window]).to_numpy()
     matured = (days <= pd.Timestamp(min(judged)) - timedelta(days=problem.horizon_days)).to_numpy()
-    fold = pd.util.hash_pandas_object(rows[problem.entity].astype(str), index=False).to_numpy() % folds
+    fold = folds_of(rows, problem, folds)
     score = np.full(len(rows), np.nan)
     for number in range(folds):
         seen = learn & (matured | (fold != number))
         positives = int(outcome[seen].sum())
         if min(positives, int(seen.sum()) - positives) < MINIMUM_PER_CLASS:
-            return unknown("the training window holds too few rows to fit", 0, judged)
+            return CrossFitted(rows[judge], nothing, "the training window holds too few rows to fit")
         asked = judge & (fold == number)
         if asked.any():
             model = refit(rows[seen])
             score[asked] = scored(model, rows[asked], problem)
-    part = rows[judge]
-    return compared(outcome[judge], score[judge], scored(champion, part, problem), part, problem)
+    return CrossFitted(rows[judge], score[judge])
 
 
 def effect_since_promotion(
@@ -146,11 +167,15 @@ def promotion_effect(rows: pd.DataFrame, champion: Any, previous: Any, problem: 
     return compared(outcome, scored(champion, rows, problem), scored(previous, rows, problem), rows, problem)
 
 
-def compared(outcome: Array, new: Array, old: Array, rows: pd.DataFrame, problem: Problem) -> Effect:
-    """Return the paired effect of `new` scores over `old` ones, bootstrapped by customer."""
-    worse = paired_log_loss(outcome, new, old, rows[problem.entity].to_numpy())
+def compared(
+    outcome: Array, new: Array, old: Array, rows: pd.DataFrame, problem: Problem, prices: Prices | None = None
+) -> Effect:
+    """Return the paired effect of `new` scores over `old` ones, bootstrapped by customer; `prices`: in money too."""
+    groups = rows[problem.entity].to_numpy()
+    worse = paired_log_loss(outcome, new, old, groups)
     days = tuple(sorted({stamp.date() for stamp in cutoff_dates(rows[problem.cutoff].unique())}))
-    return Effect(-worse.value, -worse.high, -worse.low, len(rows), days)
+    saving = None if prices is None else saving_of(prices, outcome, new, old, groups)
+    return Effect(-worse.value, -worse.high, -worse.low, len(rows), days, saving=saving)
 
 
 def early_rows(

@@ -12,6 +12,22 @@ MINIMUM_PER_CLASS = 20
 FOLDS = 3
 """Parts of the customers: each part is scored by a fit that did not know its customers."""
 
+NOISE = 1.96
+"""Standard errors within which a change of shift, slope or ranking is chance, at 95 %. [standard errors]"""
+
+RANKING_KEPT = 0.02
+"""AUC that scores may lose, beyond noise, and still order customers as before: a rate that doubles costs some .01 of it
+though nobody's place changed. [AUC]"""
+
+SLOPE_KEPT = 0.15
+"""Ratio by which the slope of the outcome in the scores may change, beyond noise, where only the base rate moved."""
+
+SLOPE_WORTH = 0.1
+"""Ratio by which the slope must differ from 1, beyond noise, to be learned besides the intercept."""
+
+REFERENCE_CUTOFFS = 8
+"""Cutoffs before the judged ones that tell how the champion used to order customers, at most."""
+
 GROWING = 1.5
 """Ratio to last week's gain from which a small gain still grows and is waited for."""
 

@@ -27,7 +27,10 @@ def still_grows(situation: Situation, past: pd.DataFrame, event: str, gain: floa
     """Return whether a small gain should be waited for: seen for the first time, or half as much again as last week."""
     if gain >= settings.urgent_gain:
         return False
-    seen = past[(past["event_id"] == event) & (past["helps"] >= settings.minimum_gain)] if event else past.iloc[:0]
+    # Worth a run by what decides: money where the company names prices, else log-loss.
+    priced = settings.prices
+    enough = past["helps"] >= settings.minimum_gain if priced is None else past["saves"] > priced.retraining
+    seen = past[(past["event_id"] == event) & enough] if event else past.iloc[:0]
     if seen.empty:
         return True
     waited = (pd.Timestamp(situation.cutoff) - seen["cutoff"].iloc[0]).days
