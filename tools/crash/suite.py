@@ -38,13 +38,17 @@ class CrashError(RuntimeError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one kill: after how many seconds, what was at work (of a full disk: what was said), what differs."""
+    """What came of one kill: after how many seconds, what was at work (of a full disk: what was said), what differs.
+
+    `twice`: it is like an undisturbed home in which the command ran twice.
+    """
 
     kill: Kill
     seconds: float
     at_work: str
     differences: Sequence[Difference]
     took: float
+    twice: bool = False
 
     @property
     def healed(self) -> bool:
@@ -56,6 +60,7 @@ class Outcome:
         said = f"{self.kill.number:4d}  {self.kill.stage.name:8s} {self.kill.how:10s} {self.seconds:6.1f} s  "
         said += f"{self.at_work[:60]:60s}  "
         said += f"{'healed' if self.healed else f'{len(self.differences)} differ'} after {self.took:.0f} s"
+        said += ", as where it ran twice" if self.twice else ""
         return "\n".join([said, *(f"        {one}" for one in self.differences)])
 
 
@@ -80,6 +85,7 @@ class Suite:
         self.durations: dict[str, float] = {}
         self.written: dict[str, int] = {}
         self.library = build(folder) if set(hows) - {KILLED} else None
+        self._one_at_a_time = threading.Lock()
         if source is None:
             source = folder / "source"
             write_sample(source, MODULO)
@@ -138,18 +144,21 @@ class Suite:
             differences.append(Difference("processes", "still there after the end", len(left), str(min(left))))
         if code != 0:
             differences.append(Difference("one more run", stage.command[2], 1, f"it {_said(code, place)}"))
-        else:
-            differences += self._compared(stage, place)
+        compared = _compared(self._undisturbed(stage), place) if code == 0 else []
+        # Killed after its judgement, a run's week is known to the next one: what it quarantines is learned from no more.
+        twice = bool(compared) and not _compared(self._ran_twice(stage), place)
+        differences += [] if twice else compared
         self._put_away(place, failed=bool(differences))
-        return Outcome(kill, seconds, at_work, differences, took)
+        return Outcome(kill, seconds, at_work, differences, took, twice)
 
-    def _compared(self, stage: Stage, place: Path) -> list[Difference]:
-        undisturbed = self._undisturbed(stage)
-        return [
-            *tables(undisturbed / "home", place / "home"),
-            *registries(undisturbed / "home", place / "home"),
-            *files(undisturbed, place),
-        ]
+    def _ran_twice(self, stage: Stage) -> Path:
+        """Return the place of an undisturbed home in which the stage's command ran twice, made when first asked for."""
+        place = self.folder / f"twice-{stage.name}"
+        with self._one_at_a_time:
+            if not place.exists():
+                shutil.copytree(self._undisturbed(stage), place)
+                self._run(stage, stage.command, place)
+        return place
 
     def _beginning(self, stage: Stage) -> Path:
         return self.folder / f"before-{stage.name}"
@@ -183,6 +192,14 @@ class Suite:
             shutil.move(place, self.keep / place.name)
         else:
             shutil.rmtree(place)
+
+
+def _compared(undisturbed: Path, place: Path) -> list[Difference]:
+    return [
+        *tables(undisturbed / "home", place / "home"),
+        *registries(undisturbed / "home", place / "home"),
+        *files(undisturbed, place),
+    ]
 
 
 def _told(place: Path) -> tuple[str, list[Difference]]:
