@@ -51,7 +51,8 @@ class Expected:
     """What a right judgement says: any of `cause`, `first_bad_asset` (none: not judged), `owner`, `decision`.
 
     In a file, `owner` is a team, or a field of the company's owners: raw, tables or models. `also` are decisions that
-    may be taken besides in other weeks of the drill.
+    may be taken besides in other weeks of the drill. From `quiet_after` days after FROM on all must be well again:
+    nothing but continue, and no cause; None: never asked.
     """
 
     cause: tuple[Cause, ...]
@@ -59,6 +60,7 @@ class Expected:
     owner: str = ""
     first_bad_asset: tuple[str, ...] = ()
     also: tuple[Action, ...] = ()
+    quiet_after: int | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ _NOTHING = Expected(cause=("none", "insufficient evidence"), decision=("continue
 _FAULT_FIELDS = {
     *("words", "kind", "needs", "perturbations", "expected", "from", "weeks", "rebuild", "promoted_after"),
 }
-_EXPECTED_FIELDS = {"cause", "decision", "owner", "first_bad_asset", "also"}
+_EXPECTED_FIELDS = {"cause", "decision", "owner", "first_bad_asset", "also", "quiet_after"}
 _PERTURBATION_FIELDS = {field.name for field in fields(Perturbation)}
 _RENAMED = {"alterations": "perturbations"}
 """Fields that had another name in earlier versions, so that a file that was right then is told what to change."""
@@ -232,11 +234,14 @@ def _expected(entry: Any, kind: str) -> Expected:
                 raise ValueError(f"expected `{name}` out of {', '.join(choices)}; got {word!r}.")
     if not causes or not decisions:
         raise ValueError("expected `expected` to name at least one cause and one decision.")
+    again = entry.get("quiet_after")
+    if again is not None and (isinstance(again, bool) or not isinstance(again, int) or again < 1):
+        raise ValueError(f"expected `quiet_after` to be a whole number of days from 1 on; got {again!r}.")
     owner = entry.get("owner", "")
     if not isinstance(owner, str):
         raise ValueError(f"expected `owner` to be one team; got {owner!r}.")
     owner = team(cast(Role, owner)) if owner in get_args(Role) else owner
-    return Expected(causes, decisions, owner, _words(entry, "first_bad_asset"), also)  # type: ignore[arg-type]
+    return Expected(causes, decisions, owner, _words(entry, "first_bad_asset"), also, again)  # type: ignore[arg-type]
 
 
 def _words(entry: Mapping[str, Any], name: str) -> tuple[str, ...]:

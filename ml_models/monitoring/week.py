@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from ml_models.cutoffs import distinct_cutoffs
+from ml_models.cutoffs import cutoff_dates, distinct_cutoffs
 from ml_models.model_version import Deployed
 from ml_models.monitoring.anytime_evidence import SincePromotion, since_promotion
-from ml_models.monitoring.bad_periods import bad_period
+from ml_models.monitoring.bad_periods import CUTOFF_SCHEMAS, bad_period
 from ml_models.monitoring.data_quality import (
     Audit,
     QualityVerdict,
@@ -32,7 +32,7 @@ from ml_models.monitoring.decision.retraining_gain import effect_since_promotion
 from ml_models.monitoring.decision.rollback import champion_fault
 from ml_models.monitoring.diagnosis import Case, champion_diagnosis, diagnose
 from ml_models.monitoring.drift import DriftVerdict
-from ml_models.monitoring.drift.weekly import judge_features, judge_scores, measure_drift
+from ml_models.monitoring.drift.weekly import judge_features, judge_scores, measure_drift, spoilt_references
 from ml_models.monitoring.performance import PerformanceVerdict
 from ml_models.monitoring.performance.weekly import judge_predictions
 from ml_models.monitoring.report import why_row
@@ -45,10 +45,11 @@ from ml_models.monitoring.types import (
     Effect,
     InputChange,
     Perturbation,
+    Reach,
     Situation,
 )
 from ml_models.problems.contract import Problem
-from ml_models.rows import labelled_rows, missing_features, require_features, scored
+from ml_models.rows import features_of, labelled_rows, missing_features, require_features, scored
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class WeekEvidence:
       (`bad_weeks` in its quality verdict; None: measured anew), so that a week costs the same however long the history.
     - `active_checks`: anomalies that others established (schema contracts, source freshness, labels), beside the
       profile's.
+    - `reach(asset)`: which features, and whether labels, are computed from a table; None: any may be from each.
     - `closed_days`: days on which nobody could buy; what is missing on them is no fault.
     - `changes_since(cutoff)`: which raw tables hold other rows than when this cutoff was served; None: not known.
     - `groups`: columns of `frame` beside the features that hold categories, to slice by.
@@ -98,6 +100,7 @@ class WeekEvidence:
     performance_history: pd.DataFrame | None = None
     bad_weeks: Mapping[str, Mapping[date, tuple[str, ...]]] | None = None
     active_checks: Sequence[Anomaly] = field(default_factory=tuple)
+    reach: Callable[[str], Reach] | None = None
     closed_days: Collection[date] = ()
     changes_since: Callable[[date], tuple[InputChange, ...]] | None = None
     groups: Sequence[str] = field(default_factory=tuple)
@@ -151,10 +154,10 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
     rows = labelled_rows(evidence.frame, evidence.outcomes, problem)
 
     quality, anomalies, restated = _quality(evidence, past)
-    excluded = quarantined(
-        past, distinct_cutoffs(evidence.frame[problem.cutoff]), problem.window_days, problem.horizon_days, anomalies
-    )
-    drift_history, drift, score_drift = _drift(evidence)
+    cutoffs = distinct_cutoffs(evidence.frame[problem.cutoff])
+    excluded = quarantined(past, cutoffs, problem.window_days, problem.horizon_days, anomalies)
+    spoilt = affected_windows(bad_periods(past, anomalies), cutoffs, problem.window_days)
+    drift_history, drift, score_drift = _drift(evidence, spoilt)
     performance_history, performance = _performance(evidence, excluded)
 
     shadow = _shadow(evidence, excluded)
@@ -205,8 +208,16 @@ def _askable(evidence: WeekEvidence) -> WeekEvidence:
     if champion is not None:
         require_features(champion.pipeline, columns, evidence.problem, f"version {champion.info.version}")
     if previous is not None and missing_features(previous.pipeline, columns, evidence.problem):
-        return replace(evidence, previous=None)
-    return evidence
+        previous = None
+    asked_with = [_with_features(model, evidence.problem) for model in (champion, previous)]
+    return replace(evidence, champion=asked_with[0], previous=asked_with[1])
+
+
+def _with_features(model: Deployed | None, problem: Problem) -> Deployed | None:
+    """Return the model with the features it was fitted on: what they are not computed from did not spoil it."""
+    if model is None:
+        return None
+    return replace(model, info=replace(model.info, features=tuple(features_of(model.pipeline, problem))))
 
 
 def _quality(
@@ -221,11 +232,18 @@ def _quality(
         verdict = judge_quality(
             evidence.profile, evidence.tables, evidence.cutoff, evidence.bad_weeks, evidence.closed_days
         )
-    arrived = (*verdict.anomalies, *evidence.active_checks)
+    arrived = tuple(_with_reach(one, evidence.reach) for one in (*verdict.anomalies, *evidence.active_checks))
     leaks, restated = audited(evidence.frame, evidence.audit, problem.features, problem.entity, evidence.changes_since)
     found = [*arrived, *_made_of_it(evidence, past, arrived), *leaks]
     # An anomaly that two checks found counts once.
     return verdict, tuple(one for place, one in enumerate(found) if one not in found[:place]), restated
+
+
+def _with_reach(anomaly: Anomaly, reach: Callable[[str], Reach] | None) -> Anomaly:
+    """Return the anomaly with what is computed from its table; what belongs to a cutoff spoils nothing else."""
+    if reach is None or anomaly.asset.split("/")[0] in CUTOFF_SCHEMAS:
+        return anomaly
+    return replace(anomaly, reach=reach(anomaly.asset))
 
 
 def _made_of_it(evidence: WeekEvidence, past: pd.DataFrame, arrived: Sequence[Anomaly]) -> list[Anomaly]:
@@ -242,19 +260,25 @@ def _predict(evidence: WeekEvidence, champion: Deployed) -> Callable[[pd.DataFra
     return lambda rows: scored(champion.pipeline, rows, evidence.problem)
 
 
-def _drift(evidence: WeekEvidence) -> tuple[pd.DataFrame, DriftVerdict, DriftVerdict | None]:
-    """Measure what is not measured yet, and judge features and scores."""
+def _drift(evidence: WeekEvidence, spoilt: Sequence[date]) -> tuple[pd.DataFrame, DriftVerdict, DriftVerdict | None]:
+    """Measure what is not measured yet, and judge features and scores; `spoilt` cutoffs are no past to compare with."""
     problem, cutoff, champion = evidence.problem, evidence.cutoff, evidence.champion
     pipeline = champion.pipeline if champion else None
     history = measure_drift(
         problem, evidence.frame, cutoff, pipeline, evidence.version, evidence.drift_history, evidence.groups
     )
     predict = _predict(evidence, champion) if champion else None
-    features = judge_features(history, cutoff, evidence.frame, predict, problem)
-    scores = history[history["layer"] == "scores"]
+    frame, judged = evidence.frame, history
+    again = spoilt_references(spoilt, cutoff)
+    if again:
+        frame = frame[~cutoff_dates(frame[problem.cutoff]).isin([pd.Timestamp(day) for day in again]).to_numpy()]
+        earlier = history[cutoff_dates(history["cutoff_date"]) < pd.Timestamp(again[0])]
+        judged = measure_drift(problem, frame, cutoff, pipeline, evidence.version, earlier, evidence.groups)
+    features = judge_features(judged, cutoff, frame, predict, problem)
+    scores = judged[judged["layer"] == "scores"]
     if scores.empty or predict is None:
         return history, features, None
-    return history, features, judge_scores(scores, cutoff, evidence.frame, predict, problem)
+    return history, features, judge_scores(scores, cutoff, frame, predict, problem)
 
 
 def _performance(

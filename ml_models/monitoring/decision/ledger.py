@@ -12,7 +12,7 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
-from ml_models.monitoring.types import Anomaly, AnomalyKind, Decision, Perturbation
+from ml_models.monitoring.types import Anomaly, AnomalyKind, Decision, Perturbation, Reach
 
 LEDGER_COLUMNS = {
     "cutoff": "datetime64[us]",
@@ -175,8 +175,24 @@ def read_anomalies(text: object) -> list[Anomaly]:
         if record["kind"] not in get_args(AnomalyKind):
             continue  # written by a later version
         record["segment_values"] = tuple(record["segment_values"])
-        anomalies.append(Anomaly(**{**record, **days, "replay": _perturbation(replay)}))
+        # A former build did not know how far a table reaches, nor what was computed again.
+        reach, again = record.pop("reach", None), record.pop("rebuilt_from", None)
+        anomalies.append(
+            Anomaly(
+                **{**record, **days},
+                replay=_perturbation(replay),
+                reach=_reach(reach),
+                rebuilt_from=date.fromisoformat(again) if again else None,
+            )
+        )
     return anomalies
+
+
+def _reach(record: dict[str, Any] | None) -> Reach:
+    if record is None:
+        return Reach()
+    features = record["features"]
+    return Reach(**{**record, "features": None if features is None else tuple(features)})
 
 
 def _perturbation(record: dict[str, Any] | None) -> Perturbation | None:

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
@@ -14,9 +14,10 @@ from ml_models.cutoffs import cutoff_dates, distinct_cutoffs
 from ml_models.monitoring.drift.result import DriftVerdict
 from ml_models.monitoring.drift.score_effect import weigh_drift
 from ml_models.monitoring.drift.statistics import drift_statistics
-from ml_models.monitoring.drift.thresholds import LEAST_WINDOWS
+from ml_models.monitoring.drift.thresholds import LEAST_WINDOWS, REFERENCE_STEPS
 from ml_models.monitoring.drift.verdict import judge_drift
 from ml_models.monitoring.new_customers import new_customers_alone
+from ml_models.monitoring.thresholds import WINDOWS
 from ml_models.problems.contract import Problem
 from ml_models.rows import scored
 
@@ -62,6 +63,18 @@ def measure_drift(
             new = drift_statistics(scores, missing, [SCORE])
         parts.append(new.assign(layer=layer, model_version=model))
     return pd.concat(parts, ignore_index=True)
+
+
+def spoilt_references(spoilt: Sequence[date], cutoff: date) -> list[date]:
+    """Return those of the `spoilt` cutoffs that the windows judged at this one would be compared with, oldest first.
+
+    None where this cutoff is spoilt itself: that it is another than those before is then what there is to see. A clean
+    one differs from spoilt ones because it is clean.
+    """
+    if cutoff in spoilt:
+        return []
+    reach = timedelta(weeks=max(REFERENCE_STEPS) + WINDOWS - 1)
+    return sorted(day for day in spoilt if cutoff - reach <= day < cutoff)
 
 
 def _of_layer(measured: pd.DataFrame | None, layer: str, model: str) -> pd.DataFrame:
