@@ -16,7 +16,16 @@ from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.warehouse.contract import LocalWarehouse, Warehouse
 from resources.warehouse.local_copy import share_of
-from steps.as_of import audit_of, due_cutoff, early_until, frame_until, newest_cutoff, outcomes_until, profile_until
+from steps.as_of import (
+    audit_of,
+    due_cutoff,
+    early_until,
+    frame_until,
+    ledger,
+    newest_cutoff,
+    outcomes_until,
+    profile_until,
+)
 from steps.closed_days import closed_days
 from steps.migrations import ensure
 from steps.monitored_tables import columns_of
@@ -95,7 +104,7 @@ def bad_weeks(
 
     Whoever judges a week without knowing its past writes down that past too, so one judged cutoff is enough.
     """
-    from ml_models.monitoring.decision.ledger import explained_by_closing
+    from ml_models.monitoring.decision.ledger import explained_by_closing, released_weeks
 
     ensure(warehouse, ANOMALIES)
     anomalies = warehouse.read(
@@ -105,11 +114,13 @@ def bad_weeks(
     judged = {stamp.date() for stamp in anomalies.loc[anomalies["kind"] == VERDICT, "cutoff_date"]}
     if not judged & set(judged_at):
         return None
-    closed = closed_days(warehouse, cutoff)
+    closed, free = closed_days(warehouse, cutoff), released_weeks(ledger(warehouse))
     found: dict[str, dict[date, tuple[str, ...]]] = {}
     for row in anomalies[(anomalies["kind"] != VERDICT) & (anomalies["cutoff_date"].dt.date < cutoff)].itertuples():
         if explained_by_closing(str(row.kind), row.first_day.date(), row.last_day.date(), closed):
             continue  # said to be right since
+        if row.cutoff_date.date() in free:
+            continue
         weeks = found.setdefault(str(row.asset), {})
         week, kind = row.cutoff_date.date() - timedelta(days=7), f"{row.kind}:{row.column_name}"
         if kind not in weeks.get(week, ()):

@@ -243,6 +243,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "run_id": Column("varchar", "The run that was launched; null: none."),
         "grade": Column("varchar", "What the outcomes said later about this decision; null: not known yet."),
         "released": Column("varchar", "Days that a person called closed, and who said so, JSON; null: none."),
+        "week_released": Column("varchar", "Who released the week as a whole, when and why, JSON; null: nobody."),
     },
     ("monitoring", "closed_days"): {
         "day": Column("date", "A day on which nobody could buy."),

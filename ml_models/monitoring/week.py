@@ -25,7 +25,7 @@ from ml_models.monitoring.data_quality import (
     judge_quality,
 )
 from ml_models.monitoring.decision.grading import grade, promotion_effects
-from ml_models.monitoring.decision.ledger import before, ledger_row, past_anomalies
+from ml_models.monitoring.decision.ledger import before, ledger_row, past_anomalies, released_weeks
 from ml_models.monitoring.decision.policy import decide
 from ml_models.monitoring.decision.quarantine import affected_windows, bad_periods, quarantined
 from ml_models.monitoring.decision.retraining_gain import effect_since_promotion, gain_of_window
@@ -153,7 +153,9 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
     past = before(evidence.ledger, cutoff)
     rows = labelled_rows(evidence.frame, evidence.outcomes, problem)
 
-    quality, anomalies, restated = _quality(evidence, past)
+    quality, found, restated = _quality(evidence, past)
+    # What a person looked at and released is no reason for anything, also where the week is judged again.
+    anomalies = () if cutoff in released_weeks(evidence.ledger) else found
     cutoffs = distinct_cutoffs(evidence.frame[problem.cutoff])
     excluded = quarantined(past, cutoffs, problem.window_days, problem.horizon_days, anomalies)
     spoilt = affected_windows(bad_periods(past, anomalies), cutoffs, problem.window_days)
@@ -194,8 +196,8 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
         shadow=shadow,
         diagnosis=decision.diagnosis,
         decision=decision,
-        why=why_row(decision, quality, drift, performance, anomalies, restated, shadow),
-        ledger_row=ledger_row(decision, anomalies, evidence.version),
+        why=why_row(decision, quality, drift, performance, found, restated, shadow),
+        ledger_row=ledger_row(decision, found, evidence.version),
         graded=grade(evidence.ledger, cutoff, promotion_effects(past, effect, problem.question), problem.question),
         drift_history=drift_history,
         performance_history=performance_history,

@@ -5,7 +5,7 @@ Everything here takes and returns frames; where they are stored is another room'
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from typing import Any, get_args
 
@@ -36,11 +36,15 @@ LEDGER_COLUMNS = {
     "run_id": "object",
     "grade": "object",
     "released": "object",
+    "week_released": "object",
 }
-"""One row a judged cutoff. `released`: the days of its anomalies that a person called closed, and who said so, as JSON
-(`release`); null: none. `anomalies`: the week's quality anomalies as JSON (read_anomalies). `model_version` served
-that week (as text); `promoted` is True, False or null (nothing was trained); `override_of` holds what the judgement had
-asked for before a person changed it, else null; dates at midnight."""
+"""One row a judged cutoff.
+
+- `released`: the days of its anomalies that a person called closed, and who said so, as JSON (`release`); null: none.
+- `week_released`: who released the week as a whole, when and why, as JSON (`release_week`); null: nobody did.
+- `anomalies`: the week's quality anomalies as JSON (`read_anomalies`).
+- `model_version` served that week (as text); `promoted` is True, False or null (nothing was trained).
+- `override_of`: what the judgement had asked for before a person changed it, else null; dates at midnight."""
 
 
 def empty_ledger() -> pd.DataFrame:
@@ -86,6 +90,7 @@ def ledger_row(decision: Decision, anomalies: Sequence[Anomaly], model_version: 
         "run_id": None,
         "grade": None,
         "released": None,
+        "week_released": None,
     }
 
 
@@ -112,17 +117,53 @@ def past_anomalies(ledger: pd.DataFrame) -> list[Anomaly]:
 def anomalies_by_event(ledger: pd.DataFrame) -> list[tuple[str, Anomaly]]:
     """Return every anomaly of the ledger with the id of its event, in the ledger's order.
 
-    Anomalies that a person overruled (an `inspect` overridden) do not count, nor those of days released as closed.
+    Anomalies that a person overruled (an `inspect` overridden) do not count, nor those of days released as closed, nor
+    of a week that was released as a whole. What began before such a week and goes on after it counts from its end on.
     """
+    free = sorted(released_weeks(ledger))
     return [
-        (str(row["event_id"]), anomaly)
+        (str(row["event_id"]), _after_released(anomaly, free))
         for row in ledger.to_dict("records")
-        if row.get("override_of") != "inspect"
+        if row.get("override_of") != "inspect" and not _text(row.get("week_released"))
         for anomaly in read_anomalies(row.get("anomalies"))
         if not explained_by_closing(
             anomaly.kind, anomaly.first_day, anomaly.last_day, released_days(row.get("released"))
         )
     ]
+
+
+def _after_released(anomaly: Anomaly, free: Sequence[date]) -> Anomaly:
+    """Return an anomaly of several weeks without what lies before the end of the last released one among them.
+
+    Weeks that were bad before that one have rows of their own.
+    """
+    ends = [week for week in free if anomaly.first_day < week <= anomaly.last_day]
+    return replace(anomaly, first_day=ends[-1]) if ends else anomaly
+
+
+def release_week(ledger: pd.DataFrame, week: date, said: Mapping[str, str] | None) -> pd.DataFrame:
+    """Return the ledger in which a judged week is released, by what a person said (by, at, reason); None: held again.
+
+    What was found in that week excludes no cutoff and accuses no model any more.
+    """
+    rows = ledger.reindex(columns=list(LEDGER_COLUMNS))
+    chosen = (pd.to_datetime(rows["cutoff"]) == pd.Timestamp(week)).to_numpy()
+    texts = [*rows["week_released"].astype("object")]
+    for place in chosen.nonzero()[0]:
+        texts[place] = None if said is None else json.dumps(dict(said))
+    return rows.assign(week_released=pd.Series(texts, index=rows.index, dtype="object"))
+
+
+def released_weeks(ledger: pd.DataFrame) -> dict[date, dict[str, str]]:
+    """Return the weeks that people released as a whole, with what they said: by, at, reason."""
+    if "week_released" not in ledger.columns:
+        return {}
+    said = {day: _text(text) for day, text in zip(ledger["cutoff"], ledger["week_released"], strict=True)}
+    return {pd.Timestamp(day).date(): json.loads(text) for day, text in said.items() if text}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 CLOSING: frozenset[AnomalyKind] = frozenset({"stale", "volume", "hours"})
