@@ -117,7 +117,7 @@ def _of_union(scope: "Scope", wanted: frozenset[str]) -> Needed:
     places = [place for place, name in enumerate(names) if name in wanted or scope.expression.args.get("distinct")]
     found: Needed = {}
     parts: Any = scope
-    for part in parts.union_scopes:
+    for part in parts.set_operation_scopes:
         own = _names(part)
         _merge(found, _needed(part, frozenset(own[place] for place in places)))
     return found
