@@ -352,6 +352,7 @@ def _case(
         performance_alarm=performance is not None and performance.status == "fail",
         performance_kind=performance.kind if performance is not None else "",
         segments=performance.segments if performance is not None else (),
+        explains=performance.explains if performance is not None else "",
         lineage=evidence.lineage,
         owners=evidence.owners,
         rebuild=evidence.rebuild,

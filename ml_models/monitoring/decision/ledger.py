@@ -195,9 +195,12 @@ def release(ledger: pd.DataFrame, said: Mapping[date, str]) -> pd.DataFrame:
 
 def released_days(text: object) -> frozenset[date]:
     """Return the days that a ledger row's `released` names."""
-    if not isinstance(text, str) or not text:
-        return frozenset()
-    return frozenset(date.fromisoformat(day) for day in json.loads(text))
+    return frozenset(released_reasons(text))
+
+
+def released_reasons(text: object) -> dict[date, str]:
+    """Return the days that a ledger row's `released` names, with who said so, when and why."""
+    return {date.fromisoformat(day): str(said) for day, said in json.loads(_text(text) or "{}").items()}
 
 
 def write_anomalies(anomalies: Sequence[Anomaly]) -> str:
