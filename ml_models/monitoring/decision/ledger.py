@@ -12,6 +12,7 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
+from ml_models.monitoring.bad_periods import CUTOFF_SCHEMAS
 from ml_models.monitoring.types import Anomaly, AnomalyKind, Decision, Perturbation, Reach
 
 LEDGER_COLUMNS = {
@@ -160,6 +161,53 @@ def released_weeks(ledger: pd.DataFrame) -> dict[date, dict[str, str]]:
         return {}
     said = {day: _text(text) for day, text in zip(ledger["cutoff"], ledger["week_released"], strict=True)}
     return {pd.Timestamp(day).date(): json.loads(text) for day, text in said.items() if text}
+
+
+def repairable(ledger: pd.DataFrame, start: date) -> list[tuple[date, str]]:
+    """Return the weeks and tables that are held to be bad, and from which cutoffs from `start` on were computed again.
+
+    What is wrong in the rows of a cutoff itself is not among them, nor what came late and is there by now.
+    """
+    found = [
+        (pd.Timestamp(row["cutoff"]).date(), anomaly.asset)
+        for row in ledger.to_dict("records")
+        for anomaly in read_anomalies(row.get("anomalies"))
+        if _repairable(anomaly, start)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def computed_again(ledger: pd.DataFrame, week: date, asset: str, start: date) -> pd.DataFrame:
+    """Return the ledger in which a week's anomalies of a table are held against the cutoffs before `start` alone."""
+    chosen = pd.to_datetime(ledger["cutoff"]) == pd.Timestamp(week)
+    texts = [
+        write_anomalies(
+            [
+                replace(one, rebuilt_from=start) if one.asset == asset and _repairable(one, start) else one
+                for one in read_anomalies(text)
+            ]
+        )
+        if this
+        else text
+        for text, this in zip(ledger["anomalies"], chosen, strict=True)
+    ]
+    return ledger.assign(anomalies=pd.Series(texts, index=ledger.index, dtype="object"))
+
+
+def whole_again(ledger: pd.DataFrame) -> frozenset[tuple[date, str]]:
+    """Return the weeks and tables that were measured again and are whole: they are a healthy past. Lists never are."""
+    return frozenset(
+        (pd.Timestamp(row["cutoff"]).date(), anomaly.asset)
+        for row in ledger.to_dict("records")
+        for anomaly in read_anomalies(row.get("anomalies"))
+        if anomaly.rebuilt_from is not None and anomaly.reach.dated
+    )
+
+
+def _repairable(anomaly: Anomaly, start: date) -> bool:
+    """Whether an anomaly of rows that arrived is held against cutoffs from `start` on."""
+    later = anomaly.rebuilt_from is None or anomaly.rebuilt_from > start
+    return later and anomaly.kind != "stale" and anomaly.asset.split("/")[0] not in CUTOFF_SCHEMAS
 
 
 def _text(value: object) -> str:
