@@ -14,7 +14,7 @@ import pandas as pd
 from ml_models.cutoffs import cutoff_dates, distinct_cutoffs
 from ml_models.model_version import Deployed
 from ml_models.monitoring.anytime_evidence import SincePromotion, since_promotion
-from ml_models.monitoring.bad_periods import CUTOFF_SCHEMAS, bad_period
+from ml_models.monitoring.bad_periods import bad_period
 from ml_models.monitoring.data_quality import (
     Audit,
     QualityVerdict,
@@ -25,7 +25,14 @@ from ml_models.monitoring.data_quality import (
     judge_quality,
 )
 from ml_models.monitoring.decision.grading import grade, promotion_effects
-from ml_models.monitoring.decision.ledger import before, ledger_row, past_anomalies, released_weeks
+from ml_models.monitoring.decision.ledger import (
+    before,
+    ledger_row,
+    past_anomalies,
+    released_weeks,
+    with_its_reach,
+    with_reach,
+)
 from ml_models.monitoring.decision.policy import decide
 from ml_models.monitoring.decision.quarantine import affected_windows, bad_periods, quarantined
 from ml_models.monitoring.decision.retraining_gain import effect_since_promotion, gain_of_window
@@ -205,14 +212,18 @@ def judge_week(evidence: WeekEvidence, settings: Settings = SETTINGS, override: 
 
 
 def _askable(evidence: WeekEvidence) -> WeekEvidence:
-    """Return the evidence with models that can score the frame; a predecessor that cannot is none to return to."""
+    """Return the evidence with models that can score the frame; a predecessor that cannot is none to return to.
+
+    What a former build wrote into the ledger knows afterwards what it spoils.
+    """
     champion, previous, columns = evidence.champion, evidence.previous, evidence.frame.columns
     if champion is not None:
         require_features(champion.pipeline, columns, evidence.problem, f"version {champion.info.version}")
     if previous is not None and missing_features(previous.pipeline, columns, evidence.problem):
         previous = None
     asked_with = [_with_features(model, evidence.problem) for model in (champion, previous)]
-    return replace(evidence, champion=asked_with[0], previous=asked_with[1])
+    ledger = evidence.ledger if evidence.reach is None else with_reach(evidence.ledger, evidence.reach)
+    return replace(evidence, champion=asked_with[0], previous=asked_with[1], ledger=ledger)
 
 
 def _with_features(model: Deployed | None, problem: Problem) -> Deployed | None:
@@ -234,18 +245,13 @@ def _quality(
         verdict = judge_quality(
             evidence.profile, evidence.tables, evidence.cutoff, evidence.bad_weeks, evidence.closed_days
         )
-    arrived = tuple(_with_reach(one, evidence.reach) for one in (*verdict.anomalies, *evidence.active_checks))
+    arrived = (*verdict.anomalies, *evidence.active_checks)
+    if evidence.reach is not None:
+        arrived = tuple(with_its_reach(one, evidence.reach) for one in arrived)
     leaks, restated = audited(evidence.frame, evidence.audit, problem.features, problem.entity, evidence.changes_since)
     found = [*arrived, *_made_of_it(evidence, past, arrived), *leaks]
     # An anomaly that two checks found counts once.
     return verdict, tuple(one for place, one in enumerate(found) if one not in found[:place]), restated
-
-
-def _with_reach(anomaly: Anomaly, reach: Callable[[str], Reach] | None) -> Anomaly:
-    """Return the anomaly with what is computed from its table; what belongs to a cutoff spoils nothing else."""
-    if reach is None or anomaly.asset.split("/")[0] in CUTOFF_SCHEMAS:
-        return anomaly
-    return replace(anomaly, reach=reach(anomaly.asset))
 
 
 def _made_of_it(evidence: WeekEvidence, past: pd.DataFrame, arrived: Sequence[Anomaly]) -> list[Anomaly]:

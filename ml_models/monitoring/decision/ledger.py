@@ -4,7 +4,7 @@ Everything here takes and returns frames; where they are stored is another room'
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from typing import Any, get_args
@@ -161,6 +161,27 @@ def released_weeks(ledger: pd.DataFrame) -> dict[date, dict[str, str]]:
         return {}
     said = {day: _text(text) for day, text in zip(ledger["cutoff"], ledger["week_released"], strict=True)}
     return {pd.Timestamp(day).date(): json.loads(text) for day, text in said.items() if text}
+
+
+def with_reach(ledger: pd.DataFrame, reach: Callable[[str], Reach]) -> pd.DataFrame:
+    """Return the ledger in which anomalies of a former build, too, know what is computed from their table."""
+    former = [
+        isinstance(text, str) and text not in ("", "[]") and '"reach"' not in text for text in ledger["anomalies"]
+    ]
+    if not any(former):
+        return ledger
+    texts = [
+        write_anomalies([with_its_reach(one, reach) for one in read_anomalies(text)]) if this else text
+        for text, this in zip(ledger["anomalies"], former, strict=True)
+    ]
+    return ledger.assign(anomalies=pd.Series(texts, index=ledger.index, dtype="object"))
+
+
+def with_its_reach(anomaly: Anomaly, reach: Callable[[str], Reach]) -> Anomaly:
+    """Return the anomaly with what is computed from its table; what belongs to a cutoff spoils nothing else."""
+    if anomaly.asset.split("/")[0] in CUTOFF_SCHEMAS:
+        return anomaly
+    return replace(anomaly, reach=reach(anomaly.asset))
 
 
 def repairable(ledger: pd.DataFrame, start: date) -> list[tuple[date, str]]:

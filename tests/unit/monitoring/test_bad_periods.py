@@ -9,7 +9,7 @@ import pytest
 from ml_models.model_version import ModelInfo
 from ml_models.monitoring.bad_periods import bad_period
 from ml_models.monitoring.decision import decide, ledger_row, quarantined
-from ml_models.monitoring.decision.ledger import append, empty_ledger, read_anomalies, write_anomalies
+from ml_models.monitoring.decision.ledger import append, empty_ledger, read_anomalies, with_reach, write_anomalies
 from ml_models.monitoring.decision.quarantine import bad_periods, contamination
 from ml_models.monitoring.types import Anomaly, Diagnosis, Reach, Situation
 
@@ -114,6 +114,10 @@ def test_what_is_not_known_to_be_spared_is_taken_to_be_spoilt():
     former += '"n": 9, "sentence": "s", "first_day": "2030-02-25", "last_day": "2030-03-03", "segment_column": "", '
     former += '"segment_values": [], "rate": 1.0, "replay": null}]'
     assert [one.reach for one in read_anomalies(former)] == [Reach()]
+    # The next judgement writes down what the table reaches, once.
+    ledger = with_reach(ledger_of((MONDAY,)).assign(anomalies=former), {"raw/items": LIST}.__getitem__)
+    assert [one.reach for one in read_anomalies(ledger["anomalies"].iloc[0])] == [LIST]
+    assert with_reach(ledger, {}.__getitem__) is ledger
 
 
 def test_reach_and_rebuilding_survive_the_ledger():
