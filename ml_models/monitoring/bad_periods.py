@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from ml_models.monitoring.thresholds import LATE_DAYS
-from ml_models.monitoring.types import Anomaly, AnomalyKind, Reach
+from ml_models.monitoring.types import Anomaly, AnomalyKind
 
 CUTOFF_SCHEMAS = frozenset({"features", "outcomes", "training", "predictions"})
 """Schemas whose rows belong to a cutoff: what is wrong with a row there is wrong for that cutoff only."""
@@ -117,7 +117,7 @@ def bad_period(anomaly: Anomaly, event_id: str = "") -> BadPeriod:
     """Return what an anomaly affects."""
     by_cutoff, reach = anomaly.asset.split("/")[0] in CUTOFF_SCHEMAS, anomaly.reach
     if by_cutoff:
-        reach = Reach(labels=False)
+        reach = replace(reach, labels=False)
     labels = anomaly.kind == "labels"
     return BadPeriod(
         event_id,

@@ -38,6 +38,7 @@ from ml_models.monitoring.decision.quarantine import affected_windows, bad_perio
 from ml_models.monitoring.decision.retraining_gain import effect_since_promotion, gain_of_window
 from ml_models.monitoring.decision.rollback import champion_fault
 from ml_models.monitoring.diagnosis import Case, champion_diagnosis, diagnose
+from ml_models.monitoring.diagnosis.lineage import spoiling
 from ml_models.monitoring.drift import DriftVerdict
 from ml_models.monitoring.drift.weekly import judge_features, judge_scores, measure_drift, spoilt_references
 from ml_models.monitoring.performance import PerformanceVerdict
@@ -248,8 +249,9 @@ def _quality(
     arrived = (*verdict.anomalies, *evidence.active_checks)
     if evidence.reach is not None:
         arrived = tuple(with_its_reach(one, evidence.reach) for one in arrived)
+    arrived = tuple(spoiling(arrived, evidence.lineage))
     leaks, restated = audited(evidence.frame, evidence.audit, problem.features, problem.entity, evidence.changes_since)
-    found = [*arrived, *_made_of_it(evidence, past, arrived), *leaks]
+    found = spoiling([*arrived, *_made_of_it(evidence, past, arrived), *leaks], evidence.lineage)
     # An anomaly that two checks found counts once.
     return verdict, tuple(one for place, one in enumerate(found) if one not in found[:place]), restated
 

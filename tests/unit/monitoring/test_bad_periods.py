@@ -11,6 +11,7 @@ from ml_models.monitoring.bad_periods import bad_period
 from ml_models.monitoring.decision import decide, ledger_row, quarantined
 from ml_models.monitoring.decision.ledger import append, empty_ledger, read_anomalies, with_reach, write_anomalies
 from ml_models.monitoring.decision.quarantine import bad_periods, contamination
+from ml_models.monitoring.diagnosis.lineage import spoiling
 from ml_models.monitoring.types import Anomaly, Diagnosis, Reach, Situation
 
 MONDAY = date(2030, 3, 4)
@@ -123,6 +124,27 @@ def test_what_is_not_known_to_be_spared_is_taken_to_be_spoilt():
 def test_reach_and_rebuilding_survive_the_ledger():
     anomalies = [anomaly(), anomaly(reach=CONTACTS), anomaly(reach=Reach(), rebuilt_from=MONDAY)]
     assert read_anomalies(write_anomalies(anomalies)) == anomalies
+
+
+LINEAGE = {
+    "marts/lines": ("raw/lines", "raw/items"),
+    "features/frame": ("marts/lines",),
+    "outcomes/visits": ("marts/lines",),
+    "raw/lines": (),
+    "raw/items": (),
+}
+
+
+def test_what_is_made_of_a_bad_list_is_whole_with_it():
+    """The lines joined to the list have a time; what is wrong with them is the list's doing, and ends with it."""
+    echoes = [anomaly("marts/lines", reach=Reach()), anomaly("features/frame", "nulls", reach=Reach())]
+    own = [anomaly("outcomes/visits", "labels", reach=Reach()), anomaly("features/frame", "future", reach=Reach())]
+    found = spoiling([anomaly(), *echoes, *own], LINEAGE)
+    spoil = [bad_period(one).affected_range(WINDOW, HORIZON) is not None for one in found]
+    assert spoil == [True, False, False, True, True]
+    assert quarantined(empty_ledger(), CUTOFFS, WINDOW, HORIZON, found[:3]) == [MONDAY]
+    # Alone, they are nobody else's doing.
+    assert spoiling(echoes[:1], LINEAGE) == echoes[:1]
 
 
 # --- the champion ----------------------------------------------------------------------------------------------------
