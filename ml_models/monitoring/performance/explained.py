@@ -42,8 +42,9 @@ def most_of_the_loss(table: pd.DataFrame, kind: str) -> Explained | None:
     column = str(apart.idxmax()) if len(apart) and apart.max() > BEYOND_ALL * alike else ""
     column = column or (OVERALL if alike else str(gains.idxmax()))
     inside = rows[rows["segment_column"] == column]
+    worst = inside.iloc[int(inside["harm"].to_numpy(dtype="float64").argmax())]
     gain = float(gains[column])
-    return Explained(column, inside.loc[inside["harm"].astype("float64").idxmax()], gain, _share(table, kind, gain))
+    return Explained(column, worst, gain, _share(table, kind, gain))
 
 
 def _share(table: pd.DataFrame, kind: str, gain: float) -> float | None:
