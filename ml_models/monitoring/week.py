@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from ml_models.cutoffs import cutoff_dates, distinct_cutoffs
+from ml_models.cutoffs import distinct_cutoffs
 from ml_models.model_version import Deployed
 from ml_models.monitoring.anytime_evidence import SincePromotion, since_promotion
 from ml_models.monitoring.bad_periods import bad_period
@@ -40,7 +40,7 @@ from ml_models.monitoring.decision.rollback import champion_fault
 from ml_models.monitoring.diagnosis import Case, champion_diagnosis, diagnose
 from ml_models.monitoring.diagnosis.lineage import spoiling
 from ml_models.monitoring.drift import DriftVerdict
-from ml_models.monitoring.drift.weekly import judge_features, judge_scores, measure_drift, spoilt_references
+from ml_models.monitoring.drift.weekly import against_clean, judge_features, judge_scores, measure_drift
 from ml_models.monitoring.performance import PerformanceVerdict
 from ml_models.monitoring.performance.weekly import judge_predictions
 from ml_models.monitoring.report import why_row
@@ -278,12 +278,9 @@ def _drift(evidence: WeekEvidence, spoilt: Sequence[date]) -> tuple[pd.DataFrame
         problem, evidence.frame, cutoff, pipeline, evidence.version, evidence.drift_history, evidence.groups
     )
     predict = _predict(evidence, champion) if champion else None
-    frame, judged = evidence.frame, history
-    again = spoilt_references(spoilt, cutoff)
-    if again:
-        frame = frame[~cutoff_dates(frame[problem.cutoff]).isin([pd.Timestamp(day) for day in again]).to_numpy()]
-        earlier = history[cutoff_dates(history["cutoff_date"]) < pd.Timestamp(again[0])]
-        judged = measure_drift(problem, frame, cutoff, pipeline, evidence.version, earlier, evidence.groups)
+    frame, judged = against_clean(
+        problem, evidence.frame, history, cutoff, spoilt, pipeline, evidence.version, evidence.groups
+    )
     features = judge_features(judged, cutoff, frame, predict, problem)
     scores = judged[judged["layer"] == "scores"]
     if scores.empty or predict is None:

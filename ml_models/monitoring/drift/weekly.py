@@ -65,16 +65,28 @@ def measure_drift(
     return pd.concat(parts, ignore_index=True)
 
 
-def spoilt_references(spoilt: Sequence[date], cutoff: date) -> list[date]:
-    """Return those of the `spoilt` cutoffs that the windows judged at this one would be compared with, oldest first.
+def against_clean(
+    problem: Problem,
+    frame: pd.DataFrame,
+    history: pd.DataFrame,
+    cutoff: date,
+    spoilt: Sequence[date],
+    champion: Any | None,
+    version: str,
+    groups: Sequence[str] = (),
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return frame and `history` (measure_drift) in which a clean cutoff is compared with clean ones.
 
-    None where this cutoff is spoilt itself: that it is another than those before is then what there is to see. A clean
-    one differs from spoilt ones because it is clean.
+    The `spoilt` cutoffs that the judged windows are compared with are left out, and those windows measured again. Where
+    this cutoff is spoilt itself, both stay as they are: that it is another than those before is what there is to see.
     """
-    if cutoff in spoilt:
-        return []
     reach = timedelta(weeks=max(REFERENCE_STEPS) + WINDOWS - 1)
-    return sorted(day for day in spoilt if cutoff - reach <= day < cutoff)
+    out = sorted(day for day in spoilt if cutoff - reach <= day < cutoff)
+    if cutoff in spoilt or not out:
+        return frame, history
+    clean = frame[~cutoff_dates(frame[problem.cutoff]).isin([pd.Timestamp(day) for day in out]).to_numpy()]
+    earlier = history[cutoff_dates(history["cutoff_date"]) < pd.Timestamp(out[0])]
+    return clean, measure_drift(problem, clean, cutoff, champion, version, earlier, groups)
 
 
 def _of_layer(measured: pd.DataFrame | None, layer: str, model: str) -> pd.DataFrame:

@@ -4,14 +4,19 @@ import math
 from dataclasses import replace
 from datetime import date, timedelta
 
+import pandas as pd
 import pytest
+from support.bundled import PROBLEM
+from support.simulated_shop import make_frame
 
+from ml_models.cutoffs import distinct_cutoffs
 from ml_models.model_version import ModelInfo
 from ml_models.monitoring.bad_periods import bad_period
 from ml_models.monitoring.decision import decide, ledger_row, quarantined
 from ml_models.monitoring.decision.ledger import append, empty_ledger, read_anomalies, with_reach, write_anomalies
 from ml_models.monitoring.decision.quarantine import bad_periods, contamination
 from ml_models.monitoring.diagnosis.lineage import spoiling
+from ml_models.monitoring.drift.weekly import against_clean, judge_features, measure_drift
 from ml_models.monitoring.types import Anomaly, Diagnosis, Reach, Situation
 
 MONDAY = date(2030, 3, 4)
@@ -202,3 +207,26 @@ def test_cutoffs_that_were_computed_again_are_free_and_earlier_ones_are_not(reac
     middle = whole[len(whole) // 2]
     assert spoilt(reach, rebuilt_from=middle) == [day for day in whole if day < middle]
     assert spoilt(reach, rebuilt_from=whole[0]) == []
+
+
+# --- compared with clean weeks ---------------------------------------------------------------------------------------
+
+
+def test_a_clean_week_is_compared_with_clean_weeks_and_a_spoilt_one_with_those_before():
+    frame = make_frame(customers=600, cutoffs=17)
+    days = distinct_cutoffs(frame["cutoff_date"])
+    spoilt = days[12:16]
+    wrong = frame["cutoff_date"].isin([pd.Timestamp(day) for day in spoilt])
+    frame = frame.assign(categories_84d=frame["categories_84d"].where(~wrong, 1))
+
+    def alarms(cutoff, known):
+        rows = frame[frame["cutoff_date"] <= pd.Timestamp(cutoff)]
+        history = measure_drift(PROBLEM, rows, cutoff, None, "")
+        rows, judged = against_clean(PROBLEM, rows, history, cutoff, known, None, "")
+        return judge_features(judged, cutoff, rows, None, PROBLEM).columns
+
+    during, after = days[14], days[16]
+    assert "categories_84d" in alarms(during, spoilt)
+    # As if nobody knew: the first clean week looks like another world.
+    assert "categories_84d" in alarms(after, [])
+    assert "categories_84d" not in alarms(after, spoilt)
