@@ -11,7 +11,7 @@ UNSET = $(patsubst %,-u %,$(filter-out BATON_HOME BATON_COMPANY,$(filter BATON_%
 PYTEST = env $(UNSET) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
 
 .DEFAULT_GOAL = help
-.PHONY: run ui summary company check backup restore upgrade replay backtest rebuild promote closed airbyte drill drill-all benchmark losses bench crash scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
+.PHONY: run ui summary company check backup restore upgrade replay backtest rebuild promote closed release airbyte drill drill-all benchmark losses bench crash scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
 
 ##@ Use
 
@@ -61,6 +61,9 @@ promote: setup ## make a registered version the champion, also an older one: mak
 
 closed: setup ## say that a day was closed, so that its week may be learned from: make closed DAY=2024-12-25 [TO=…] [BY=…] [REASON=…] [BACK=1]
 	@$(BIN)/python -m commands.closed --day "$(DAY)" $(if $(TO),--to "$(TO)") $(if $(BY),--by "$(BY)") $(if $(REASON),--reason "$(REASON)") $(if $(BACK),--back)
+
+release: setup ## say that what was found in a judged week is no fault: make release WEEK=2024-09-02 REASON="…" [BY=…] [UNDO=1]
+	@$(BIN)/python -m commands.release --week "$(WEEK)" $(if $(BY),--by "$(BY)") $(if $(REASON),--reason "$(REASON)") $(if $(UNDO),--undo)
 
 airbyte: setup ## read an Airbyte server's connections again into the committed snapshot, and say what differs
 	@$(BIN)/python -m commands.airbyte

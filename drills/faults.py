@@ -52,6 +52,7 @@ class Expected:
 
     In a file, `owner` is a team, or a field of the company's owners: raw, tables or models. `also` are decisions that
     may be taken besides in other weeks of the drill. `lasting`: once noticed, it must not fall silent while it goes on.
+    From `quiet_after` days after FROM on all must be well again: nothing but continue, and no cause; None: never asked.
     """
 
     cause: tuple[Cause, ...]
@@ -60,6 +61,7 @@ class Expected:
     first_bad_asset: tuple[str, ...] = ()
     also: tuple[Action, ...] = ()
     lasting: bool = False
+    quiet_after: int | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ _NOTHING = Expected(cause=("none", "insufficient evidence"), decision=("continue
 _FAULT_FIELDS = {
     *("words", "kind", "needs", "perturbations", "expected", "from", "weeks", "rebuild", "promoted_after"),
 }
-_EXPECTED_FIELDS = {"cause", "decision", "owner", "first_bad_asset", "also", "lasting"}
+_EXPECTED_FIELDS = {"cause", "decision", "owner", "first_bad_asset", "also", "lasting", "quiet_after"}
 _PERTURBATION_FIELDS = {field.name for field in fields(Perturbation)}
 _RENAMED = {"alterations": "perturbations"}
 """Fields that had another name in earlier versions, so that a file that was right then is told what to change."""
@@ -237,6 +239,9 @@ def _expected(entry: Any, kind: str) -> Expected:
                 raise ValueError(f"expected `{name}` out of {', '.join(choices)}; got {word!r}.")
     if not causes or not decisions:
         raise ValueError("expected `expected` to name at least one cause and one decision.")
+    again = entry.get("quiet_after")
+    if again is not None and (isinstance(again, bool) or not isinstance(again, int) or again < 1):
+        raise ValueError(f"expected `quiet_after` to be a whole number of days from 1 on; got {again!r}.")
     owner = entry.get("owner", "")
     if not isinstance(owner, str):
         raise ValueError(f"expected `owner` to be one team; got {owner!r}.")
@@ -244,7 +249,7 @@ def _expected(entry: Any, kind: str) -> Expected:
     lasting = entry.get("lasting", False)
     if not isinstance(lasting, bool):
         raise ValueError(f"expected `lasting` to be true or false; got {lasting!r}.")
-    return Expected(causes, decisions, owner, _words(entry, "first_bad_asset"), also, lasting)  # type: ignore[arg-type]
+    return Expected(causes, decisions, owner, _words(entry, "first_bad_asset"), also, lasting, again)  # type: ignore[arg-type]
 
 
 def _words(entry: Mapping[str, Any], name: str) -> tuple[str, ...]:

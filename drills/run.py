@@ -238,7 +238,9 @@ def score(fault: Fault, start: date, weeks: int, result: SimulationResult, harm:
     diagnosis = result.judgements[counts].diagnosis if counts is not None else None
     decision = actions[counts] if counts is not None else "continue"
     allowed = {*expected.decision, *expected.also, "continue"}
-    right = all(actions[day] in allowed for day in acted)
+    again = expected.quiet_after
+    late = [] if again is None else [day for day in {*loud, *acted} if day >= start + timedelta(days=again)]
+    right = all(actions[day] in allowed for day in acted) and not late
     right = right and (bool(wanted) or "continue" in expected.decision)
     if expected.lasting and wanted:
         later = [day for day in weeks_by_day if day > wanted[0] and fault.goes_on(start, day)]

@@ -29,11 +29,11 @@ from ml_models.monitoring.data_quality.thresholds import KEPT_WEEKS, WEEK
 from ml_models.monitoring.data_quality.verdict import BadWeeks
 from ml_models.monitoring.diagnosis import NotReplayable
 from ml_models.monitoring.drift.weekly import measure_drift
-from ml_models.monitoring.types import Anomaly, Perturbation
+from ml_models.monitoring.types import Anomaly, Perturbation, Reach
 from ml_models.problems.contract import Problem
 from resources.folders import to_disk
 from resources.sandbox import Sandbox, SandboxError, Scenario
-from steps.as_of import built_again
+from steps.as_of import built_again, reaching
 
 EARLY = "early_outcomes"
 # As many show how distributions and mean losses would be.
@@ -210,6 +210,7 @@ class DrilledHistory:
     _mornings: dict[date, _Morning] = field(default_factory=dict)
     _history: pd.DataFrame | None = None
     _truth: pd.DataFrame | None = None
+    _reach: Callable[[str], Reach] | None = None
     _audits: dict[date, data_quality.Audit | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -343,6 +344,12 @@ class DrilledHistory:
             if table.time_sql and table.asset in days:
                 anomalies += judge_arrival(profile, table, cutoff, days[table.asset].date())
         return tuple(anomalies)
+
+    def reach(self, asset: str) -> Reach:
+        """Return what is computed from a table."""
+        if self._reach is None:
+            self._reach = reaching(self.sandbox, self.recording.tables)
+        return self._reach(asset)
 
     def rebuild(self, cutoff: date) -> Callable[[Sequence[Perturbation], date], pd.DataFrame] | None:
         """Return how to build a past cutoff under perturbations from the rows that are there on this morning."""

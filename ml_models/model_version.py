@@ -42,7 +42,8 @@ class ModelInfo:
     """What the judgement must know about a version.
 
     `trained_from` and `trained_through` are the first and last cutoff it learned from (inclusive); `excluded` the
-    cutoffs between them that it left out; `promoted_on` the first cutoff that it scored.
+    cutoffs between them that it left out; `promoted_on` the first cutoff that it scored; `features` those that it was
+    fitted on, None: not known.
     """
 
     version: str
@@ -50,6 +51,7 @@ class ModelInfo:
     promoted_on: date
     trained_from: date | None = None
     excluded: tuple[date, ...] = ()
+    features: tuple[str, ...] | None = None
 
     def learned_from(self, cutoffs: Iterable[date]) -> list[date]:
         """Return which of these cutoffs it was trained on."""

@@ -25,7 +25,7 @@ from ml_models.monitoring.decision.quarantine import quarantined
 from ml_models.monitoring.decision.remedies import newest_map
 from ml_models.monitoring.decision.retraining_gain import retraining_gain, window_cutoffs
 from ml_models.monitoring.settings import SETTINGS, Settings
-from ml_models.monitoring.types import Action, Decision, Diagnosis, Perturbation, Window
+from ml_models.monitoring.types import Action, Decision, Diagnosis, Perturbation, Reach, Window
 from ml_models.problems.contract import Problem
 from ml_models.recalibration import recalibrated
 from ml_models.rows import labelled_rows, scored
@@ -83,6 +83,10 @@ class History(Protocol):
 
     def rebuild(self, cutoff: date) -> Callable[[Sequence[Perturbation], date], pd.DataFrame] | None:
         """Return how to build a past cutoff's feature rows under perturbations, as of this morning; None: not here."""
+        ...
+
+    def reach(self, asset: str) -> Reach:
+        """Return what is computed from a table."""
         ...
 
 
@@ -367,6 +371,7 @@ def _evidence(
         drift_history=drift,
         bad_weeks=bad_weeks,
         active_checks=tuple(history.anomalies(cutoff)),
+        reach=history.reach,
     )
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_models.faults import check, depends_on_when, perturbed_sql
 from ml_models.monitoring.types import Perturbation
+from resources.column_lineage import ColumnLineage
 from resources.compiled_models import Model, compiled_models
 from resources.dbt import DbtRunner
 from resources.ingestions import TABLE as INGESTIONS
@@ -94,6 +95,7 @@ class Sandbox:
     wait_seconds: float = 60.0
     delivered_as_recorded: bool = False
     _models: list[Model] | None = None
+    _columns: ColumnLineage | None = None
     _settings: dict[str, Any] | None = None
 
     @contextlib.contextmanager
@@ -182,6 +184,38 @@ class Sandbox:
         models = self._compiled()
         sources = {source: () for model in models for source in model.sources}
         return {**sources, **{model.asset: (*model.parents, *model.sources) for model in models}}
+
+    def made_of(self, asset: str, column: str) -> frozenset[str]:
+        """Return all tables that a column of a model is made of, directly or not; see `resources.column_lineage`.
+
+        Raises:
+            SandboxError: the SQL cannot be followed.
+        """
+        from sqlglot.errors import SqlglotError
+
+        if self._columns is None:
+            self._columns = ColumnLineage(self._compiled(), self._stored_columns())
+        try:
+            return self._columns.made_of(asset, column)
+        except SqlglotError as error:
+            raise SandboxError(
+                asset, f"what {column} is made of cannot be read: {' '.join(str(error).split())}"
+            ) from error
+
+    def _stored_columns(self) -> dict[str, dict[str, str]]:
+        """Return the columns and types of every table of the warehouse, by asset."""
+        import duckdb
+
+        with duckdb.connect(":memory:") as connection:
+            self._attach(connection)
+            rows = connection.execute(
+                "select schema_name || '/' || table_name, column_name, data_type from duckdb_columns() "
+                f"where database_name = '{_ORIGIN}' and not internal order by all"
+            ).fetchall()
+        found: dict[str, dict[str, str]] = {}
+        for asset, name, kind in rows:
+            found.setdefault(asset, {})[name] = kind
+        return found
 
     def setting(self, name: str) -> Any:
         """Return one of the dbt project's vars."""

@@ -5,10 +5,11 @@ Each read looks back HISTORY_CUTOFFS at most, so a judgement costs the same howe
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from ml_models.monitoring.types import Perturbation
+from ml_models.monitoring.types import Perturbation, Reach
 from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.sandbox import Sandbox, SandboxError
@@ -16,12 +17,13 @@ from resources.warehouse import LocalWarehouse, Warehouse, share_of
 from steps.migrations import ensure
 from steps.problem import problem
 from steps.shop_time import today
-from steps.tables import DECISIONS, DRIFT
+from steps.tables import CUSTOMER_FEATURES, DECISIONS, DRIFT, EARLY_OUTCOMES, OUTCOMES
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ml_models.monitoring.data_quality import Audit
+    from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
 
 HISTORY_CUTOFFS = 60
 """A year and its season."""
@@ -130,6 +132,35 @@ def rebuilding(
             raise NotReplayable(str(error)) from error
 
     return rebuild
+
+
+def reaching(sandbox: Sandbox, tables: "Sequence[MonitoredTable]") -> Callable[[str], Reach]:
+    """Return how to tell what is computed from a table: which features, and whether the labels are.
+
+    `tables` are the monitored ones: those of them without a time are delivered as a whole. What cannot be told reaches
+    everything.
+    """
+    by_delivery = {table.asset for table in tables if not table.time_sql}
+    known: dict[str, Reach] = {}
+
+    def reach(asset: str) -> Reach:
+        if asset not in known:
+            known[asset] = replace(_reach_in(sandbox, asset), dated=asset not in by_delivery)
+        return known[asset]
+
+    return reach
+
+
+def _reach_in(sandbox: Sandbox, asset: str) -> Reach:
+    labels = ((OUTCOMES, problem().label), (EARLY_OUTCOMES, problem().early_label))
+    try:
+        features = tuple(
+            name for name in problem().features if asset in sandbox.made_of("/".join(CUSTOMER_FEATURES.path), name)
+        )
+        labelled = any(asset in sandbox.made_of("/".join(key.path), name) for key, name in labels)
+    except SandboxError:
+        return Reach()
+    return Reach(None if len(features) == len(problem().features) else features, labelled)
 
 
 def audit_of(dbt: DbtRunner, warehouse: Warehouse, local: LocalWarehouse, cutoff: date) -> "Audit | None":

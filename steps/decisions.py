@@ -3,6 +3,7 @@
 The judgement itself is `ml_models.monitoring.week.judge_week`, a pure function.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import date
@@ -102,7 +103,14 @@ def what_is_due(decisions: "pd.DataFrame", newest: date | None) -> Due:
     """
     if decisions.empty:
         return Due("continue", "Nothing was judged yet: there is no cutoff.", {})
+    from ml_models.monitoring.decision.ledger import released_weeks
+
     row = decisions.iloc[0]
+    said = released_weeks(decisions).get(row["cutoff"].date())
+    if said is not None and row["action"] == "inspect":
+        sentence = f"continue: {said['by']} released the week on {said['at']}: {said['reason']}"
+        evidence = {"cutoff": f"{row['cutoff']:%Y-%m-%d}", "released_by": said["by"], "event_id": str(row["event_id"])}
+        return Due("continue", sentence, evidence)
     evidence = {name: str(row[name]) for name in _EVIDENCE}
     # A week that still waits for its data was not judged in full; the name tells the sensor that looks for such.
     week = "cutoff" if row["cutoff"].date() == newest else "waiting_for"
@@ -151,7 +159,7 @@ def _write(warehouse: Warehouse, judged: "WeekJudgement", override_reason: str) 
     """Write the week's rows: the diagnosis, why, and last the decision that somebody may act on."""
     import pandas as pd
 
-    from ml_models.monitoring.decision.ledger import append
+    from ml_models.monitoring.decision.ledger import append, released_weeks
 
     day = pd.Timestamp(judged.cutoff)
     warehouse.replace_partitions(
@@ -163,6 +171,9 @@ def _write(warehouse: Warehouse, judged: "WeekJudgement", override_reason: str) 
     why = typed(pd.DataFrame([{**judged.why, "cutoff": day}]), WHY)
     warehouse.replace_partitions("monitoring", "why", why, column="cutoff", values=[judged.cutoff])
     row = dict(judged.ledger_row)
+    if judged.cutoff in (said := released_weeks(judged.graded)):
+        # Judged again, a week stays released.
+        row["week_released"] = json.dumps(said[judged.cutoff])
     if override_reason:
         row["reason"] = f"{override_reason} {row['reason']}"
     warehouse.replace_table("monitoring", "decisions", typed(append(judged.graded, row), DECISIONS))

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry
 from resources.warehouse.contract import Warehouse
-from steps.as_of import drift_history, early_until, frame_until, judged_share, newest_cutoff, outcomes_until
+from steps.as_of import (
+    drift_history,
+    early_until,
+    frame_until,
+    judged_share,
+    ledger,
+    newest_cutoff,
+    outcomes_until,
+)
 from steps.problem import problem
 from steps.tables import DRIFT, typed
 
@@ -65,20 +73,26 @@ def judge_newest_drift(warehouse: Warehouse, registry: ModelRegistry, layer: Lay
     """Judge the newest measured cutoff of a layer, None before the first; too little history passes, and says so."""
     from ml_models.monitoring.drift.score_effect import weigh_drift
     from ml_models.monitoring.drift.verdict import judge_drift
-    from ml_models.monitoring.drift.weekly import judge_scores
+    from ml_models.monitoring.drift.weekly import against_clean, judge_scores
     from ml_models.rows import scored
 
-    history = drift_history(warehouse)
-    history = history[history["layer"] == layer]
+    measured = drift_history(warehouse)
+    history = measured[measured["layer"] == layer]
     if history.empty:
         return None
     verdict = judge_drift(history, history["cutoff_date"].max())
     champion = registry.by_alias(CHAMPION_ALIAS)
+    if verdict.status != "fail":
+        return verdict
+    frame = frame_until(warehouse, verdict.cutoff, judged_share(warehouse))
+    pipeline, version = (registry.load(champion), str(champion.version)) if champion else (None, "")
+    spoilt = _spoilt(warehouse, frame)
+    frame, measured = against_clean(problem(), frame, measured, verdict.cutoff, spoilt, pipeline, version)
+    history = measured[measured["layer"] == layer]
+    verdict = judge_drift(history, verdict.cutoff)
     if verdict.status != "fail" or champion is None:
         return verdict
     # What moved and changes no score, or moved by new customers alone, is recorded and alarms nobody.
-    frame = frame_until(warehouse, verdict.cutoff, judged_share(warehouse))
-    pipeline = registry.load(champion)
     frame = frame[[*problem().keys, *problem().features]]
 
     def predict(rows: "pd.DataFrame") -> "npt.NDArray[np.float64]":
@@ -87,6 +101,15 @@ def judge_newest_drift(warehouse: Warehouse, registry: ModelRegistry, layer: Lay
     if layer == "features":
         return weigh_drift(verdict, predict, frame, problem().entity, question=problem().question)
     return judge_scores(history, verdict.cutoff, frame, predict, problem())
+
+
+def _spoilt(warehouse: Warehouse, frame: "pd.DataFrame") -> list[date]:
+    """Return the cutoffs whose features the ledger holds to be computed from what was bad."""
+    from ml_models.cutoffs import distinct_cutoffs
+    from ml_models.monitoring.decision.quarantine import affected_windows, bad_periods
+
+    periods = bad_periods(ledger(warehouse))
+    return affected_windows(periods, distinct_cutoffs(frame[problem().cutoff]), problem().window_days)
 
 
 def judge_champion(

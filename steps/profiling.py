@@ -86,12 +86,26 @@ def _measure(
     most_rows: int,
 ) -> int:
     """Measure these weeks (their first days) of every monitored table, add them to the profile, and count them."""
+    from ml_models.monitoring.data_quality.profile_sql import as_profile
+    from ml_models.monitoring.data_quality.thresholds import WEEK
+
+    first, last = weeks[0], weeks[-1] + timedelta(days=WEEK - 1)
+    measured = as_profile([measured_weeks(local, tables, weeks, most_rows), _share_rows(share, weeks)])
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    warehouse.replace_partitions("monitoring", "profile", measured, column="period_start", values=days)
+    return len(measured)
+
+
+def measured_weeks(
+    local: LocalWarehouse, tables: "Sequence[MonitoredTable]", weeks: Sequence[date], most_rows: int
+) -> "pd.DataFrame":
+    """Return the profile of these weeks (their first days, without holes) as the rows are now; nothing is written."""
     from ml_models.monitoring.data_quality.monitored_tables import fitted
     from ml_models.monitoring.data_quality.profile_sql import as_profile, measure_sql
     from ml_models.monitoring.data_quality.thresholds import WEEK
 
     columns = columns_of(local.read)
-    first, last = weeks[0], weeks[-1] + timedelta(days=WEEK - 1)
+    last = weeks[-1] + timedelta(days=WEEK - 1)
     parts = []
     with local.connect() as connection:
         for monitored in tables:
@@ -104,10 +118,7 @@ def _measure(
             for begin, end in spans:
                 measured_as = read_once(connection, present, begin, end)
                 parts += [connection.execute(one).fetchdf() for one in measure_sql(measured_as, begin, end)]
-    measured = as_profile([*parts, _share_rows(share, weeks)])
-    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    warehouse.replace_partitions("monitoring", "profile", measured, column="period_start", values=days)
-    return len(measured)
+    return as_profile(parts)
 
 
 def read_once(connection: Any, table: "MonitoredTable", first: date, last: date) -> "MonitoredTable":

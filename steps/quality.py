@@ -4,7 +4,7 @@ The judgement is in `ml_models/monitoring/data_quality`; here its evidence is re
 one verdict a week.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,13 +16,23 @@ from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.warehouse.contract import LocalWarehouse, Warehouse
 from resources.warehouse.local_copy import share_of
-from steps.as_of import audit_of, due_cutoff, early_until, frame_until, newest_cutoff, outcomes_until, profile_until
+from steps.as_of import (
+    audit_of,
+    due_cutoff,
+    early_until,
+    frame_until,
+    ledger,
+    newest_cutoff,
+    outcomes_until,
+    profile_until,
+)
 from steps.closed_days import closed_days
 from steps.migrations import ensure
 from steps.monitored_tables import columns_of
 from steps.ownership import owner_of
 from steps.problem import problem
 from steps.profiling import monitored_now
+from steps.repairs import note_repairs
 from steps.tables import ANOMALIES, TABLES, typed
 
 if TYPE_CHECKING:
@@ -35,19 +45,27 @@ VERDICT = "verdict"
 
 
 def judge_arrivals(
-    warehouse: Warehouse, airbyte: RawWorkspace, dbt: DbtRunner, clock: Clock
+    warehouse: Warehouse, airbyte: RawWorkspace, dbt: DbtRunner, clock: Clock, *, log: Callable[[str], None]
 ) -> "tuple[pd.DataFrame, str]":
-    """Judge what arrived before the cutoff that is due, write its anomalies, and return them with the verdict."""
+    """Judge what arrived before the cutoff that is due, write its anomalies, and return them with the verdict.
+
+    What was repaired and computed again since is freed before that, and `log` is told.
+    """
     from ml_models.monitoring.data_quality import audited, judge_frame, judge_outcomes, judge_quality
 
     ensure(warehouse, ANOMALIES)
     cutoff = due_cutoff(newest_cutoff(warehouse), clock)
     if cutoff is None:
         return warehouse.read("select * from monitoring.anomalies"), "Nothing to judge yet: there is no cutoff."
-    local = warehouse.local()
+    local, tables, closed = warehouse.local(), monitored_now(warehouse, airbyte, dbt), closed_days(warehouse, cutoff)
+
+    def known(at: date) -> dict[str, dict[date, tuple[str, ...]]] | None:
+        return bad_weeks(warehouse, at, {at - timedelta(days=7)})
+
+    for repaired in note_repairs(warehouse, local, tables, clock.now(), known, closed):
+        log(repaired)
     # Not by an earlier judgement of this week: the past may have been repaired since.
-    past, tables = bad_weeks(warehouse, cutoff, {cutoff - timedelta(days=7)}), monitored_now(warehouse, airbyte, dbt)
-    closed = closed_days(warehouse, cutoff)
+    past = known(cutoff)
     profile = profile_until(warehouse, cutoff)
     verdict = judge_quality(profile, tables, cutoff, past, closed)
     found = [
@@ -95,7 +113,7 @@ def bad_weeks(
 
     Whoever judges a week without knowing its past writes down that past too, so one judged cutoff is enough.
     """
-    from ml_models.monitoring.decision.ledger import explained_by_closing
+    from ml_models.monitoring.decision.ledger import explained_by_closing, released_weeks, whole_again
 
     ensure(warehouse, ANOMALIES)
     anomalies = warehouse.read(
@@ -105,11 +123,14 @@ def bad_weeks(
     judged = {stamp.date() for stamp in anomalies.loc[anomalies["kind"] == VERDICT, "cutoff_date"]}
     if not judged & set(judged_at):
         return None
-    closed = closed_days(warehouse, cutoff)
+    decisions, closed = ledger(warehouse), closed_days(warehouse, cutoff)
+    free, whole = released_weeks(decisions), whole_again(decisions)
     found: dict[str, dict[date, tuple[str, ...]]] = {}
     for row in anomalies[(anomalies["kind"] != VERDICT) & (anomalies["cutoff_date"].dt.date < cutoff)].itertuples():
         if explained_by_closing(str(row.kind), row.first_day.date(), row.last_day.date(), closed):
             continue  # said to be right since
+        if row.cutoff_date.date() in free or (row.cutoff_date.date(), str(row.asset)) in whole:
+            continue
         weeks = found.setdefault(str(row.asset), {})
         week, kind = row.cutoff_date.date() - timedelta(days=7), f"{row.kind}:{row.column_name}"
         if kind not in weeks.get(week, ()):

@@ -52,6 +52,7 @@ RESTATEMENTS = dg.AssetKey(["monitoring", "restatements"])
 BACKTEST = dg.AssetKey(["monitoring", "backtest"])
 READINESS = dg.AssetKey(["monitoring", "readiness"])
 CLOSED_DAYS = dg.AssetKey(["monitoring", "closed_days"])
+REBUILDS = dg.AssetKey(["monitoring", "rebuilds"])
 """Written by a person's command; no asset of the graph."""
 
 NO_ACTION_DUE = dg.AssetCheckKey(DECISIONS, "no_action_due")
@@ -245,12 +246,17 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "released": Column("varchar", "Days that a person called closed, and who said so, JSON; null: none."),
         "remedy": Column("varchar", "How it is improved: retrain or recalibrate; empty: it is not."),
         "saves": Column("double", "Money that it would save until the next one is possible; null: no prices."),
+        "week_released": Column("varchar", "Who released the week as a whole, when and why, JSON; null: nobody."),
     },
     ("monitoring", "closed_days"): {
         "day": Column("date", "A day on which nobody could buy."),
         "said_by": Column("varchar", "Who said so."),
         "said_at": Column("timestamp with time zone", "When."),
         "reason": Column("varchar", "Why the shops were closed; empty: not said."),
+    },
+    ("monitoring", "rebuilds"): {
+        "rebuilt_from": Column("date", "Features of this cutoff and all later ones were computed again."),
+        "rebuilt_at": Column("timestamp with time zone", "When. The row goes once it is known what that repaired."),
     },
     ("monitoring", "why"): {
         "cutoff": Column("date", "The week."),

@@ -14,7 +14,16 @@ from resources.registry import ModelRegistry, ModelVersion
 from resources.sandbox import Sandbox
 from resources.warehouse.contract import Warehouse
 from resources.warehouse.local_copy import share_of
-from steps.as_of import audit_of, drift_history, early_until, frame_until, outcomes_until, profile_until, rebuilding
+from steps.as_of import (
+    audit_of,
+    drift_history,
+    early_until,
+    frame_until,
+    outcomes_until,
+    profile_until,
+    reaching,
+    rebuilding,
+)
 from steps.candidates import SEED
 from steps.champions import previous_champion, training_span
 from steps.closed_days import closed_days
@@ -64,7 +73,8 @@ def week_evidence(
     local = warehouse.local()
     share = share_of(local)
     closed = closed_days(warehouse, cutoff)
-    lineage, owners = lineage_and_owners(Sandbox(dbt, local.path))
+    sandbox = Sandbox(dbt, local.path)
+    lineage, owners = lineage_and_owners(sandbox)
     tables, profile = monitored_now(warehouse, airbyte, dbt), profile_until(warehouse, cutoff)
     return WeekEvidence(
         cutoff=cutoff,
@@ -84,6 +94,7 @@ def week_evidence(
         refit=_refit(registry, champion),
         audit=audit_of(dbt, warehouse, local, cutoff),
         closed_days=closed,
+        reach=reaching(sandbox, tables),
         changes_since=lambda served_on: changes_since(warehouse, served_on, cutoff),
         bad_weeks=bad_weeks(warehouse, cutoff, {cutoff, cutoff - timedelta(days=7)}),
         drift_history=drift_history(warehouse),

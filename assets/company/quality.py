@@ -128,7 +128,7 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
         dbt: DbtRunner,
         clock: Clock,
     ) -> Materialized:
-        found, sentence = judge_arrivals(warehouse, airbyte, dbt, clock)
+        found, sentence = judge_arrivals(warehouse, airbyte, dbt, clock, log=context.log.info)
         context.log.info(sentence)
         return dg.MaterializeResult(
             metadata={**described(warehouse, ANOMALIES), "verdict": sentence, "anomalies": table(found)}

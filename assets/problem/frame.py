@@ -11,6 +11,7 @@ from resources.clock import Clock
 from resources.warehouse import Warehouse
 from steps.frame import FRAME_ROWS, InvalidFrameError, extend_frame, newest_rows
 from steps.ownership import owner_of
+from steps.repairs import note_rebuild
 from steps.shop_time import today
 from steps.tables import CUSTOMER_FEATURES, CUTOFFS, FEATURE_FRAME, FEED
 
@@ -54,7 +55,7 @@ class FrameConfig(RebuildConfig):
     ],
 )
 def feature_frame(
-    context: dg.AssetExecutionContext, config: FrameConfig, warehouse: Warehouse
+    context: dg.AssetExecutionContext, config: FrameConfig, warehouse: Warehouse, clock: Clock
 ) -> Iterator[Materialized | dg.AssetCheckResult]:
     """Validate the cutoffs that the frame lacks (or that are to be rebuilt) and add them; take out what is none."""
     try:
@@ -68,6 +69,8 @@ def feature_frame(
             metadata=failures,
             allow_retries=False,
         ) from None
+    if config.rebuild_from:
+        note_rebuild(warehouse, config.rebuild_from, clock.now())
     if made.added or made.removed:
         sentence = f"All checks passed on {made.rows:,} rows."
         context.log.info(f"feature frame: {made.rows:,} rows of {len(made.added)} cutoff(s) added")

@@ -153,7 +153,7 @@ def _report(warehouse: Warehouse, newest: date | None) -> Iterator[Materialized 
         asset_key=WHY,
         metadata={
             **described(warehouse, WHY),
-            "digest": dg.MetadataValue.md(digest(weeks)),
+            "digest": dg.MetadataValue.md(digest(weeks, ledger)),
             "shadow": next(iter(weeks["shadow"].dropna()), "") if "shadow" in weeks else "",
             "weeks": table(weeks),
         },

@@ -1,12 +1,14 @@
 """A judged week in words: the row of `monitoring.why`, and the digest of several weeks."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 
 import pandas as pd
 
 from ml_models.monitoring.anytime_evidence import SincePromotion
 from ml_models.monitoring.data_quality import QualityVerdict, Restatement
+from ml_models.monitoring.decision.ledger import read_anomalies, released_reasons, released_weeks
 from ml_models.monitoring.drift.result import DriftVerdict
 from ml_models.monitoring.performance.verdict import PerformanceVerdict
 from ml_models.monitoring.types import Anomaly, Decision
@@ -72,8 +74,12 @@ def what_happened(
     return " ".join(sentences)
 
 
-def digest(why: pd.DataFrame) -> str:
-    """Return several weeks, rows of `monitoring.why`, in words: newest event first, for a Monday morning."""
+def digest(why: pd.DataFrame, ledger: pd.DataFrame | None = None) -> str:
+    """Return several weeks, rows of `monitoring.why`, in words: newest event first, for a Monday morning.
+
+    `ledger`: the decisions of these weeks (decision.ledger.LEDGER_COLUMNS), which hold what people released and what
+    was computed again; None: that is left out.
+    """
     if why.empty:
         return "No week has been judged yet."
     rows = why.assign(cutoff=pd.to_datetime(why["cutoff"])).sort_values("cutoff")
@@ -84,24 +90,48 @@ def digest(why: pd.DataFrame) -> str:
     )
     lines = [f"{len(rows)} week(s) judged, {first:%Y-%m-%d} to {last:%Y-%m-%d}: {named}."]
     events = rows[rows["event_id"].fillna("") != ""]
+    free = {} if ledger is None else released_weeks(ledger)
     newest_first = reversed(list(dict.fromkeys(events["event_id"])))
-    lines += [_event_line(events[events["event_id"] == event]) for event in newest_first]
+    lines += [_event_line(events[events["event_id"] == event], last, free) for event in newest_first]
     quiet = len(rows) - len(events)
     if quiet:
         lines.append(f"{quiet} week(s) without an event.")
     # A home of a former build has no such column until it judges its next week.
     restated = rows[rows["restated"].fillna("") != ""] if "restated" in rows else rows.iloc[:0]
-    lines += [f"{week['cutoff']:%Y-%m-%d}: {week['restated']}" for week in restated[::-1].to_dict("records")]
-    return "\n".join(lines)
+    lines += [f"Restated, {week['cutoff']:%Y-%m-%d}: {week['restated']}" for week in restated[::-1].to_dict("records")]
+    return "\n".join([*lines, *_set_right(ledger, free)])
 
 
-def _event_line(weeks: pd.DataFrame) -> str:
-    """Return one event in words: its span, cause and actions, and what its newest week says."""
+def _event_line(weeks: pd.DataFrame, last: pd.Timestamp, free: Collection[date]) -> str:
+    """Return one event in words: whether it goes on, its cause and actions, and what its newest week says."""
     newest = weeks.iloc[-1]
-    span = f"{weeks['cutoff'].iloc[0]:%Y-%m-%d}" + (f" to {newest['cutoff']:%Y-%m-%d}" if len(weeks) > 1 else "")
+    began, ended = f"{weeks['cutoff'].iloc[0]:%Y-%m-%d}", f"{newest['cutoff']:%Y-%m-%d}"
+    if newest["cutoff"] == last and last.date() not in free:
+        span = f"Still going on, since {began}"
+    else:
+        span = f"Over, {began}" + (f" to {ended}" if len(weeks) > 1 else "")
     actions = ", then ".join(dict.fromkeys(weeks["decision"]))
     share = newest["percent_explained"]
     explained = "" if share is None or share != share else f", {share:.0f} % explained by the anomalies found"
-    where = f" First bad asset: {newest['first_bad_asset']} ({newest['owner']})." if newest["first_bad_asset"] else ""
+    check = f", check {newest['failing_check']}" if newest["failing_check"] else ""
+    asset, owner = newest["first_bad_asset"], newest["owner"]
+    where = f" First to be looked at: {asset} ({owner}{check})." if asset else ""
     command = f" Next: {newest['next_command']}" if newest["next_command"] else ""
     return f"{span}: {newest['cause']}{explained}; {actions}.{where} {newest['reason']}{command}"
+
+
+def _set_right(ledger: pd.DataFrame | None, free: Mapping[date, Mapping[str, str]]) -> list[str]:
+    """Return what people released, and what was computed again after a repair, a line each, newest first."""
+    if ledger is None or ledger.empty:
+        return []
+    lines = []
+    for row in ledger.sort_values("cutoff", ascending=False).to_dict("records"):
+        week = pd.Timestamp(row["cutoff"]).date()
+        if week in free:
+            said = free[week]
+            lines.append(f"Released, {week}: by {said['by']} on {said['at']}: {said['reason']}.")
+        closed = released_reasons(row.get("released"))
+        lines += [f"Released, {week}: {day} was closed, says {reason}." for day, reason in closed.items()]
+        again = {one.asset: one.rebuilt_from for one in read_anomalies(row["anomalies"]) if one.rebuilt_from}
+        lines += [f"Repaired, {week}: {asset} is whole, computed again from {day} on." for asset, day in again.items()]
+    return lines

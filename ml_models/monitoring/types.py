@@ -76,11 +76,26 @@ class Perturbation:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """What is computed from a table, so how far it spoils what is made of it.
+
+    `features`: those that are computed from it, None: any of them. `labels`: whether the label is. `dated`: its rows
+    have a time of their own; else it is delivered as a whole, and each delivery replaces the one before.
+    """
+
+    features: tuple[str, ...] | None = None
+    labels: bool = True
+    dated: bool = True
+
+
+@dataclass(frozen=True)
 class Anomaly:
     """One failing observation of quality.
 
     `asset` is `schema/name`, the table it was seen on. `rate` is the share of rows hit within the segment and days.
-    `replay` re-enacts what was seen, for attribution; None when it cannot be re-enacted (a missing column).
+    `replay` re-enacts what was seen, for attribution; None when it cannot be re-enacted (a missing column). `reach`:
+    what is computed from the table. `rebuilt_from`: what is made of these days was computed again from this cutoff on,
+    of rows that are whole by now; None: it was not.
     """
 
     kind: AnomalyKind
@@ -97,6 +112,8 @@ class Anomaly:
     segment_values: tuple[str, ...] = ()
     rate: float = 1.0
     replay: Perturbation | None = None
+    reach: Reach = Reach()
+    rebuilt_from: date | None = None
 
     @property
     def check(self) -> str:

@@ -26,15 +26,23 @@ from ml_models.monitoring.data_quality import (
     judge_quality,
 )
 from ml_models.monitoring.decision.grading import grade, promotion_effects
-from ml_models.monitoring.decision.ledger import before, ledger_row, past_anomalies
+from ml_models.monitoring.decision.ledger import (
+    before,
+    ledger_row,
+    past_anomalies,
+    released_weeks,
+    with_its_reach,
+    with_reach,
+)
 from ml_models.monitoring.decision.policy import decide
 from ml_models.monitoring.decision.quarantine import affected_windows, bad_periods, quarantined
 from ml_models.monitoring.decision.remedies import Remedies
 from ml_models.monitoring.decision.retraining_gain import effect_since_promotion
 from ml_models.monitoring.decision.rollback import champion_fault
 from ml_models.monitoring.diagnosis import Case, champion_diagnosis, diagnose
+from ml_models.monitoring.diagnosis.lineage import spoiling
 from ml_models.monitoring.drift import DriftVerdict
-from ml_models.monitoring.drift.weekly import judge_features, judge_scores, measure_drift
+from ml_models.monitoring.drift.weekly import against_clean, judge_features, judge_scores, measure_drift
 from ml_models.monitoring.performance import PerformanceVerdict
 from ml_models.monitoring.performance.weekly import judge_predictions
 from ml_models.monitoring.report import why_row
@@ -47,10 +55,11 @@ from ml_models.monitoring.types import (
     Effect,
     InputChange,
     Perturbation,
+    Reach,
     Situation,
 )
 from ml_models.problems.contract import Problem
-from ml_models.rows import labelled_rows, missing_features, require_features, scored
+from ml_models.rows import features_of, labelled_rows, missing_features, require_features, scored
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,7 @@ class WeekEvidence:
       (`bad_weeks` in its quality verdict; None: measured anew), so that a week costs the same however long the history.
     - `active_checks`: anomalies that others established (schema contracts, source freshness, labels), beside the
       profile's.
+    - `reach(asset)`: which features, and whether labels, are computed from a table; None: any may be from each.
     - `closed_days`: days on which nobody could buy; what is missing on them is no fault.
     - `changes_since(cutoff)`: which raw tables hold other rows than when this cutoff was served; None: not known.
     - `groups`: columns of `frame` beside the features that hold categories, to slice by.
@@ -101,6 +111,7 @@ class WeekEvidence:
     performance_history: pd.DataFrame | None = None
     bad_weeks: Mapping[str, Mapping[date, tuple[str, ...]]] | None = None
     active_checks: Sequence[Anomaly] = field(default_factory=tuple)
+    reach: Callable[[str], Reach] | None = None
     closed_days: Collection[date] = ()
     changes_since: Callable[[date], tuple[InputChange, ...]] | None = None
     groups: Sequence[str] = field(default_factory=tuple)
@@ -161,11 +172,13 @@ def _judged(evidence: WeekEvidence, settings: Settings, override: Action | None)
     past = before(evidence.ledger, cutoff)
     rows = labelled_rows(evidence.frame, evidence.outcomes, problem)
 
-    quality, anomalies, restated = _quality(evidence, past)
-    excluded = quarantined(
-        past, distinct_cutoffs(evidence.frame[problem.cutoff]), problem.window_days, problem.horizon_days, anomalies
-    )
-    drift_history, drift, score_drift = _drift(evidence)
+    quality, found, restated = _quality(evidence, past)
+    # What a person looked at and released is no reason for anything, also where the week is judged again.
+    anomalies = () if cutoff in released_weeks(evidence.ledger) else found
+    cutoffs = distinct_cutoffs(evidence.frame[problem.cutoff])
+    excluded = quarantined(past, cutoffs, problem.window_days, problem.horizon_days, anomalies)
+    spoilt = affected_windows(bad_periods(past, anomalies), cutoffs, problem.window_days)
+    drift_history, drift, score_drift = _drift(evidence, spoilt)
     performance_history, performance = _performance(evidence, excluded)
 
     shadow = _shadow(evidence, excluded)
@@ -203,8 +216,8 @@ def _judged(evidence: WeekEvidence, settings: Settings, override: Action | None)
         shadow=shadow,
         diagnosis=decision.diagnosis,
         decision=decision,
-        why=why_row(decision, quality, drift, performance, anomalies, restated, shadow),
-        ledger_row=ledger_row(decision, anomalies, evidence.version),
+        why=why_row(decision, quality, drift, performance, found, restated, shadow),
+        ledger_row=ledger_row(decision, found, evidence.version),
         graded=grade(evidence.ledger, cutoff, promotion_effects(past, effect, problem.question), problem.question),
         drift_history=drift_history,
         performance_history=performance_history,
@@ -218,13 +231,25 @@ def _customers(evidence: WeekEvidence) -> int:
 
 
 def _askable(evidence: WeekEvidence) -> WeekEvidence:
-    """Return the evidence with models that can score the frame; a predecessor that cannot is none to return to."""
+    """Return the evidence with models that can score the frame; a predecessor that cannot is none to return to.
+
+    What a former build wrote into the ledger knows afterwards what it spoils.
+    """
     champion, previous, columns = evidence.champion, evidence.previous, evidence.frame.columns
     if champion is not None:
         require_features(champion.pipeline, columns, evidence.problem, f"version {champion.info.version}")
     if previous is not None and missing_features(previous.pipeline, columns, evidence.problem):
-        return replace(evidence, previous=None)
-    return evidence
+        previous = None
+    asked_with = [_with_features(model, evidence.problem) for model in (champion, previous)]
+    ledger = evidence.ledger if evidence.reach is None else with_reach(evidence.ledger, evidence.reach)
+    return replace(evidence, champion=asked_with[0], previous=asked_with[1], ledger=ledger)
+
+
+def _with_features(model: Deployed | None, problem: Problem) -> Deployed | None:
+    """Return the model with the features it was fitted on: what they are not computed from did not spoil it."""
+    if model is None:
+        return None
+    return replace(model, info=replace(model.info, features=tuple(features_of(model.pipeline, problem))))
 
 
 def _quality(
@@ -240,8 +265,11 @@ def _quality(
             evidence.profile, evidence.tables, evidence.cutoff, evidence.bad_weeks, evidence.closed_days
         )
     arrived = (*verdict.anomalies, *evidence.active_checks)
+    if evidence.reach is not None:
+        arrived = tuple(with_its_reach(one, evidence.reach) for one in arrived)
+    arrived = tuple(spoiling(arrived, evidence.lineage))
     leaks, restated = audited(evidence.frame, evidence.audit, problem.features, problem.entity, evidence.changes_since)
-    found = [*arrived, *_made_of_it(evidence, past, arrived), *leaks]
+    found = spoiling([*arrived, *_made_of_it(evidence, past, arrived), *leaks], evidence.lineage)
     # An anomaly that two checks found counts once.
     return verdict, tuple(one for place, one in enumerate(found) if one not in found[:place]), restated
 
@@ -260,19 +288,22 @@ def _predict(evidence: WeekEvidence, champion: Deployed) -> Callable[[pd.DataFra
     return lambda rows: scored(champion.pipeline, rows, evidence.problem)
 
 
-def _drift(evidence: WeekEvidence) -> tuple[pd.DataFrame, DriftVerdict, DriftVerdict | None]:
-    """Measure what is not measured yet, and judge features and scores."""
+def _drift(evidence: WeekEvidence, spoilt: Sequence[date]) -> tuple[pd.DataFrame, DriftVerdict, DriftVerdict | None]:
+    """Measure what is not measured yet, and judge features and scores; `spoilt` cutoffs are no past to compare with."""
     problem, cutoff, champion = evidence.problem, evidence.cutoff, evidence.champion
     pipeline = champion.pipeline if champion else None
     history = measure_drift(
         problem, evidence.frame, cutoff, pipeline, evidence.version, evidence.drift_history, evidence.groups
     )
     predict = _predict(evidence, champion) if champion else None
-    features = judge_features(history, cutoff, evidence.frame, predict, problem)
-    scores = history[history["layer"] == "scores"]
+    frame, judged = against_clean(
+        problem, evidence.frame, history, cutoff, spoilt, pipeline, evidence.version, evidence.groups
+    )
+    features = judge_features(judged, cutoff, frame, predict, problem)
+    scores = judged[judged["layer"] == "scores"]
     if scores.empty or predict is None:
         return history, features, None
-    return history, features, judge_scores(scores, cutoff, evidence.frame, predict, problem)
+    return history, features, judge_scores(scores, cutoff, frame, predict, problem)
 
 
 def _performance(
@@ -344,6 +375,7 @@ def _case(
         performance_alarm=performance is not None and performance.status == "fail",
         performance_kind=performance.kind if performance is not None else "",
         segments=performance.segments if performance is not None else (),
+        explains=performance.explains if performance is not None else "",
         lineage=evidence.lineage,
         owners=evidence.owners,
         rebuild=evidence.rebuild,

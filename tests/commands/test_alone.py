@@ -72,6 +72,7 @@ with alone(Path(sys.argv[1]), lock=sys.argv[2]):
     [
         ("promote", RUNS, ["--version", "1"]),
         ("closed", RUNS, ["--day", "2017-12-25"]),
+        ("release", RUNS, ["--week", "2017-12-25"]),
         ("rebuild", RUNS, ["--from", "2017-10-02"]),
         ("upgrade", RUNS, []),
         ("drill", DRILLS, ["--fault", "natural_year"]),

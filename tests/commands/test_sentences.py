@@ -25,6 +25,7 @@ COMMANDS = {
     "backup": ["--to", "{new}"],
     "check": [],
     "closed": ["--day", "2017-12-25"],
+    "release": ["--week", "2017-12-25"],
     "company": ["--name", "webshop", "--from", "{new}/orders.csv"],
     "drill": ["--fault", "stores_not_loaded"],
     "promote": ["--version", "1"],

@@ -13,7 +13,7 @@ from drills.faults import Dated, Expected, Fault
 from drills.run import bar, check_start, middle, score
 from drills.scenario import Recording
 from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
-from ml_models.monitoring.types import Perturbation
+from ml_models.monitoring.types import Diagnosis, Perturbation
 from ml_models.policy_backtest import SimulationResult
 
 MONDAY = date(2023, 1, 2)
@@ -137,3 +137,27 @@ def test_a_fault_that_goes_on_must_not_fall_silent(causes, last, right):
     assert score(lasting, START, 3, result, 0.0, 0.0).decision_right
     lasting = replace(lasting, expected=replace(RIGHT, lasting=True))
     assert score(lasting, START, 3, result, 0.0, 0.0).decision_right == right
+
+
+@pytest.mark.parametrize(
+    ("loud", "right"), [((0, 1), True), ((0, 1, 2), False), ((0, 3), False)], ids=["then well", "still", "again"]
+)
+def test_a_fault_that_is_repaired_must_be_over_from_then_on(loud, right):
+    days = [START + timedelta(days=7 * number) for number in range(5)]
+    found = Diagnosis("data quality", 1.0, "raw/sales", "team:data", "c", "", "Wrong.")
+    weeks = pd.DataFrame(
+        [
+            {
+                "cutoff_date": pd.Timestamp(day),
+                "action": "inspect" if number in loud else "continue",
+                "scheduled": False,
+                "cause": "data quality" if number in loud else "none",
+            }
+            for number, day in enumerate(days)
+        ]
+    )
+    judged = {day: SimpleNamespace(diagnosis=found) for day in days}
+    result = SimulationResult("ours", weeks, pd.DataFrame(), judged, {}, pd.DataFrame())
+    one = fault("scale", column="paid", value=100.0)
+    repaired = replace(one, expected=replace(one.expected, decision=("inspect",), quiet_after=14))
+    assert score(repaired, START, 5, result, 0.0, 0.0).decision_right == right

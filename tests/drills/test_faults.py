@@ -90,6 +90,11 @@ def test_the_documented_example_is_one(tmp_path):
         ('decision = ["inspect"]', "decision = []", "at least one cause and one decision"),
         ("expected =", "from = 2024-01-02\nexpected =", "`from` to be a Monday"),
         ("expected =", "weeks = 0\nexpected =", "a whole number from 1 on"),
+        (
+            'decision = ["inspect"]',
+            'decision = ["inspect"], quiet_after = 0',
+            "`quiet_after` to be a whole number of days",
+        ),
         ("perturbations =", "alterations =", "`alterations` is called `perturbations` now"),
         ("perturbations =", "perturbation =", "Did you mean `perturbations` in the place of `perturbation`?"),
         ("value = 100.0", "values = 100.0", "Did you mean `value` in the place of `values`?"),

@@ -22,7 +22,7 @@ def said_of(mine, cutoff: date) -> list[str]:
 
 
 def judge(mine):
-    return judge_arrivals(*(mine.resources[name] for name in ("warehouse", "airbyte", "dbt", "clock")))
+    return judge_arrivals(*(mine.resources[name] for name in ("warehouse", "airbyte", "dbt", "clock")), log=print)
 
 
 def test_after_a_missed_week_the_verdicts_of_older_ones_stand_and_the_rest_is_judged_anew(mine):

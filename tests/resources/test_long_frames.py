@@ -6,6 +6,7 @@ import pytest
 from support.simulated_shop import cutoffs_of, make_frame
 
 from assets.problem.frame import feature_frame
+from resources.clock import Clock
 from resources.warehouse import DuckDBWarehouse
 
 WORLD = make_frame(customers=150, cutoffs=5).drop(columns="lapsed")
@@ -23,7 +24,7 @@ def warehouse(tmp_path) -> DuckDBWarehouse:
 def materialized(warehouse, most_rows, **config):
     return dg.materialize(
         [feature_frame],
-        resources={"warehouse": warehouse},
+        resources={"warehouse": warehouse, "clock": Clock(reads="2018-01-01T09:00:00+00:00")},
         run_config={"ops": {"feature_frame": {"config": {"most_rows": int(most_rows), **config}}}},
         instance=dg.DagsterInstance.ephemeral(),
         raise_on_error=False,

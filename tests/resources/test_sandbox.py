@@ -3,6 +3,7 @@
 from datetime import date
 
 import pytest
+from support.bundled import PROBLEM
 from support.sample import load_raw_sample
 
 from ml_models.monitoring.types import Perturbation
@@ -182,3 +183,20 @@ def test_the_warehouse_is_free_and_unchanged_afterwards(sandbox):
     assert warehouse.row_count("raw", "transactions") == rows
     with warehouse.connect(read_only=False):
         pass
+
+
+def test_what_a_column_is_made_of_is_what_changes_it(sandbox):
+    """The products are shuffled: exactly the features that are said to read them change, and no label does."""
+    catalogue = sandbox.made_of
+    said = {name for name in PROBLEM.features if "raw/products" in catalogue(FEATURES, name)}
+    shuffled = [perturbation("shuffle", name, "raw/products") for name in ("department", "product_category", "brand")]
+    with sandbox.scenario(shuffled, cutoffs=[CUTOFF]) as scenario:
+        keys = f"using (customer_id, cutoff_date) where cutoff_date = date '{CUTOFF}'"
+        joined = f"from features.customer_features as here join origin.features.customer_features as there {keys}"
+        counted = ", ".join(f"count(*) filter (here.{name} is distinct from there.{name})" for name in PROBLEM.features)
+        changed = scenario.read(f"select {counted} {joined}").iloc[0]
+        assert {name for name, rows in zip(PROBLEM.features, changed, strict=True) if rows} == said
+        assert differences(scenario, "outcomes.customer_outcomes", f"cutoff_date = date '{CUTOFF}'") == 0
+    assert "raw/products" not in catalogue("outcomes/customer_outcomes", PROBLEM.label)
+    assert SALES in catalogue("outcomes/customer_outcomes", PROBLEM.label)
+    assert {"raw/products"} < catalogue(FEATURES, next(iter(said)))

@@ -145,7 +145,7 @@ class Suite:
         if code != 0:
             differences.append(Difference("one more run", stage.command[2], 1, f"it {_said(code, place)}"))
         compared = _compared(self._undisturbed(stage), place) if code == 0 else []
-        # Killed after its judgement, a run's week is known to the next one: what it quarantines is learned from no more.
+        # Killed after its judgement, a run's week is known to the next: what it quarantines is learned from no more.
         twice = bool(compared) and not _compared(self._ran_twice(stage), place)
         differences += [] if twice else compared
         self._put_away(place, failed=bool(differences))

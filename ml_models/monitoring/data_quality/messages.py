@@ -80,6 +80,13 @@ def lines_lost(asset: str, column: str, seen: Observation, days: str) -> str:
     )
 
 
+def mostly_missing(column: str, value: str, of_missing: float, of_own: float) -> str:
+    """Return of which value most of the missing rows are, and how many of its own it lost."""
+    return (
+        f"{of_missing:.0%} of the missing rows are those with {column} = {value}, which lost {of_own:.0%} of its own."
+    )
+
+
 def orders_lost(
     asset: str, seen: Observation, days: str, times: float, where: Sequence[str], numbers: Numbers | None
 ) -> str:

@@ -189,6 +189,12 @@ NUMBERS_APART = 2.0
 SAME_ROWS = 0.02
 """Ratio, as a logarithm, up to which two tables have the rows of each week in common. [ratio]"""
 
+MOST_MISSING = 0.5
+"""Share (0 to 1) of the missing rows from which one value is said to explain them."""
+
+APART = 3.0
+"""Ratio of what that value lost of its rows to what the others lost of theirs: less is everywhere alike."""
+
 ROWS_WRONG = frozenset({"keys", "stale", "replay", "volume", "ids"})
 """Kinds of anomalies after which a week's rows, or whose they are, say nothing about later ones."""
 

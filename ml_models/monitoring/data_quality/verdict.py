@@ -18,6 +18,7 @@ from ml_models.monitoring.data_quality.history import History
 from ml_models.monitoring.data_quality.hours import judge_hours
 from ml_models.monitoring.data_quality.identities import judge_identities
 from ml_models.monitoring.data_quality.losses import judge_losses
+from ml_models.monitoring.data_quality.missing import name_the_missing
 from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
 from ml_models.monitoring.data_quality.newcomers import judge_newcomers
 from ml_models.monitoring.data_quality.outages import judge_silence, judge_unevenness
@@ -195,6 +196,7 @@ def _judge_week(
     elif rows_now >= FEW_ROWS:
         judge_scalars(window, FEW_RULES)
         judge_identities(window)
+    name_the_missing(window)
     return _ordered(window.anomalies)
 
 

@@ -4,15 +4,16 @@ Everything here takes and returns frames; where they are stored is another room'
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import date
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
-from ml_models.monitoring.types import Anomaly, AnomalyKind, Decision, Perturbation
+from ml_models.monitoring.bad_periods import CUTOFF_SCHEMAS
+from ml_models.monitoring.types import Anomaly, AnomalyKind, Decision, Perturbation, Reach
 
 LEDGER_COLUMNS = {
     "cutoff": "datetime64[us]",
@@ -38,11 +39,17 @@ LEDGER_COLUMNS = {
     "released": "object",
     "remedy": "object",
     "saves": "float64",
+    "week_released": "object",
 }
-"""One row a judged cutoff. `released`: the days of its anomalies that a person called closed, and who said so, as JSON
-(`release`); null: none. `anomalies`: the week's quality anomalies as JSON (read_anomalies). `model_version` served
-that week (as text); `promoted` is True, False or null (nothing was trained); `override_of` holds what the judgement had
-asked for before a person changed it, else null; dates at midnight."""
+"""One row a judged cutoff.
+
+- `released`: the days of its anomalies that a person called closed, and who said so, as JSON (`release`); null: none.
+- `week_released`: who released the week as a whole, when and why, as JSON (`release_week`); null: nobody did.
+- `anomalies`: the week's quality anomalies as JSON (`read_anomalies`).
+- `model_version` served that week (as text); `promoted` is True, False or null (nothing was trained).
+- `override_of`: what the judgement had asked for before a person changed it, else null; dates at midnight.
+- `remedy`: how the champion is improved, empty where it is not; `saves`: money that it would save, nan without prices.
+"""
 
 
 def empty_ledger() -> pd.DataFrame:
@@ -90,6 +97,7 @@ def ledger_row(decision: Decision, anomalies: Sequence[Anomaly], model_version: 
         "released": None,
         "remedy": decision.remedy,
         "saves": decision.saves,
+        "week_released": None,
     }
 
 
@@ -116,17 +124,121 @@ def past_anomalies(ledger: pd.DataFrame) -> list[Anomaly]:
 def anomalies_by_event(ledger: pd.DataFrame) -> list[tuple[str, Anomaly]]:
     """Return every anomaly of the ledger with the id of its event, in the ledger's order.
 
-    Anomalies that a person overruled (an `inspect` overridden) do not count, nor those of days released as closed.
+    Anomalies that a person overruled (an `inspect` overridden) do not count, nor those of days released as closed, nor
+    of a week that was released as a whole. What began before such a week and goes on after it counts from its end on.
     """
+    free = sorted(released_weeks(ledger))
     return [
-        (str(row["event_id"]), anomaly)
+        (str(row["event_id"]), _after_released(anomaly, free))
         for row in ledger.to_dict("records")
-        if row.get("override_of") != "inspect"
+        if row.get("override_of") != "inspect" and not _text(row.get("week_released"))
         for anomaly in read_anomalies(row.get("anomalies"))
         if not explained_by_closing(
             anomaly.kind, anomaly.first_day, anomaly.last_day, released_days(row.get("released"))
         )
     ]
+
+
+def _after_released(anomaly: Anomaly, free: Sequence[date]) -> Anomaly:
+    """Return an anomaly of several weeks without what lies before the end of the last released one among them.
+
+    Weeks that were bad before that one have rows of their own.
+    """
+    ends = [week for week in free if anomaly.first_day < week <= anomaly.last_day]
+    return replace(anomaly, first_day=ends[-1]) if ends else anomaly
+
+
+def release_week(ledger: pd.DataFrame, week: date, said: Mapping[str, str] | None) -> pd.DataFrame:
+    """Return the ledger in which a judged week is released, by what a person said (by, at, reason); None: held again.
+
+    What was found in that week excludes no cutoff and accuses no model any more.
+    """
+    rows = ledger.reindex(columns=list(LEDGER_COLUMNS))
+    chosen = (pd.to_datetime(rows["cutoff"]) == pd.Timestamp(week)).to_numpy()
+    texts = [*rows["week_released"].astype("object")]
+    for place in chosen.nonzero()[0]:
+        texts[place] = None if said is None else json.dumps(dict(said))
+    return rows.assign(week_released=pd.Series(texts, index=rows.index, dtype="object"))
+
+
+def released_weeks(ledger: pd.DataFrame) -> dict[date, dict[str, str]]:
+    """Return the weeks that people released as a whole, with what they said: by, at, reason."""
+    if "week_released" not in ledger.columns:
+        return {}
+    said = {day: _text(text) for day, text in zip(ledger["cutoff"], ledger["week_released"], strict=True)}
+    return {pd.Timestamp(day).date(): json.loads(text) for day, text in said.items() if text}
+
+
+def with_reach(ledger: pd.DataFrame, reach: Callable[[str], Reach]) -> pd.DataFrame:
+    """Return the ledger in which anomalies of a former build, too, know what is computed from their table."""
+    former = [
+        isinstance(text, str) and text not in ("", "[]") and '"reach"' not in text for text in ledger["anomalies"]
+    ]
+    if not any(former):
+        return ledger
+    texts = [
+        write_anomalies([with_its_reach(one, reach) for one in read_anomalies(text)]) if this else text
+        for text, this in zip(ledger["anomalies"], former, strict=True)
+    ]
+    return ledger.assign(anomalies=pd.Series(texts, index=ledger.index, dtype="object"))
+
+
+def with_its_reach(anomaly: Anomaly, reach: Callable[[str], Reach]) -> Anomaly:
+    """Return the anomaly with what is computed from its table; what belongs to a cutoff spoils nothing else."""
+    if anomaly.asset.split("/")[0] in CUTOFF_SCHEMAS:
+        return anomaly
+    return replace(anomaly, reach=reach(anomaly.asset))
+
+
+def repairable(ledger: pd.DataFrame, start: date) -> list[tuple[date, str]]:
+    """Return the weeks and tables that are held to be bad, and from which cutoffs from `start` on were computed again.
+
+    What is wrong in the rows of a cutoff itself is not among them, nor what came late and is there by now.
+    """
+    found = [
+        (pd.Timestamp(row["cutoff"]).date(), anomaly.asset)
+        for row in ledger.to_dict("records")
+        for anomaly in read_anomalies(row.get("anomalies"))
+        if _repairable(anomaly, start)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def computed_again(ledger: pd.DataFrame, week: date, asset: str, start: date) -> pd.DataFrame:
+    """Return the ledger in which a week's anomalies of a table are held against the cutoffs before `start` alone."""
+    chosen = pd.to_datetime(ledger["cutoff"]) == pd.Timestamp(week)
+    texts = [
+        write_anomalies(
+            [
+                replace(one, rebuilt_from=start) if one.asset == asset and _repairable(one, start) else one
+                for one in read_anomalies(text)
+            ]
+        )
+        if this
+        else text
+        for text, this in zip(ledger["anomalies"], chosen, strict=True)
+    ]
+    return ledger.assign(anomalies=pd.Series(texts, index=ledger.index, dtype="object"))
+
+
+def whole_again(ledger: pd.DataFrame) -> frozenset[tuple[date, str]]:
+    """Return the weeks and tables that were measured again and are whole: they are a healthy past. Lists never are."""
+    return frozenset(
+        (pd.Timestamp(row["cutoff"]).date(), anomaly.asset)
+        for row in ledger.to_dict("records")
+        for anomaly in read_anomalies(row.get("anomalies"))
+        if anomaly.rebuilt_from is not None and anomaly.reach.dated
+    )
+
+
+def _repairable(anomaly: Anomaly, start: date) -> bool:
+    """Whether an anomaly of rows that arrived is held against cutoffs from `start` on."""
+    later = anomaly.rebuilt_from is None or anomaly.rebuilt_from > start
+    return later and anomaly.kind != "stale" and anomaly.asset.split("/")[0] not in CUTOFF_SCHEMAS
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 CLOSING: frozenset[AnomalyKind] = frozenset({"stale", "volume", "hours"})
@@ -158,9 +270,12 @@ def release(ledger: pd.DataFrame, said: Mapping[date, str]) -> pd.DataFrame:
 
 def released_days(text: object) -> frozenset[date]:
     """Return the days that a ledger row's `released` names."""
-    if not isinstance(text, str) or not text:
-        return frozenset()
-    return frozenset(date.fromisoformat(day) for day in json.loads(text))
+    return frozenset(released_reasons(text))
+
+
+def released_reasons(text: object) -> dict[date, str]:
+    """Return the days that a ledger row's `released` names, with who said so, when and why."""
+    return {date.fromisoformat(day): str(said) for day, said in json.loads(_text(text) or "{}").items()}
 
 
 def write_anomalies(anomalies: Sequence[Anomaly]) -> str:
@@ -179,8 +294,24 @@ def read_anomalies(text: object) -> list[Anomaly]:
         if record["kind"] not in get_args(AnomalyKind):
             continue  # written by a later version
         record["segment_values"] = tuple(record["segment_values"])
-        anomalies.append(Anomaly(**{**record, **days, "replay": _perturbation(replay)}))
+        # A former build did not know how far a table reaches, nor what was computed again.
+        reach, again = record.pop("reach", None), record.pop("rebuilt_from", None)
+        anomalies.append(
+            Anomaly(
+                **{**record, **days},
+                replay=_perturbation(replay),
+                reach=_reach(reach),
+                rebuilt_from=date.fromisoformat(again) if again else None,
+            )
+        )
     return anomalies
+
+
+def _reach(record: dict[str, Any] | None) -> Reach:
+    if record is None:
+        return Reach()
+    features = record["features"]
+    return Reach(**{**record, "features": None if features is None else tuple(features)})
 
 
 def _perturbation(record: dict[str, Any] | None) -> Perturbation | None:

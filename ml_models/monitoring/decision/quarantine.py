@@ -1,11 +1,11 @@
-"""What must not be learned from: days known to be bad, the cutoffs that they affect, and models that learned from them.
+"""What must not be learned from: what is known to be bad, the cutoffs it affects, and models that learned from them.
 
 A `BadPeriod` (monitoring/bad_periods.py) tells which rows it affects; the ledger's anomalies are where they come from.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 
@@ -16,17 +16,28 @@ from ml_models.monitoring.types import Anomaly, Situation
 
 
 def bad_periods(ledger: pd.DataFrame, anomalies: Sequence[Anomaly] = ()) -> list[BadPeriod]:
-    """Return the bad days of the ledger, one period an event, asset and kind, and after them those of `anomalies`."""
-    found: dict[tuple[str, str, str], BadPeriod] = {}
+    """Return what the ledger holds to be bad, and after it `anomalies`.
+
+    Days of one event, asset and kind that touch are one period. Between days that do not, all was well.
+    """
+    found: list[BadPeriod] = []
     for event, anomaly in anomalies_by_event(ledger):
         period = bad_period(anomaly, event)
-        key = (period.event_id, period.asset, period.kind)
-        earlier = found.get(key)
-        if earlier is not None:
-            first, last = min(earlier.first_day, period.first_day), max(earlier.last_day, period.last_day)
-            period = replace(period, first_day=first, last_day=last)
-        found[key] = period
-    return [*found.values(), *(bad_period(anomaly) for anomaly in anomalies)]
+        for place, earlier in enumerate(found):
+            if _goes_on(earlier, period):
+                first, last = min(earlier.first_day, period.first_day), max(earlier.last_day, period.last_day)
+                found[place] = replace(period, first_day=first, last_day=last)
+                break
+        else:
+            found.append(period)
+    return [*found, *(bad_period(anomaly) for anomaly in anomalies)]
+
+
+def _goes_on(earlier: BadPeriod, later: BadPeriod) -> bool:
+    """Return whether two periods are one: alike in all but their days, which touch."""
+    alike = replace(earlier, first_day=later.first_day, last_day=later.last_day) == later
+    day = timedelta(days=1)
+    return alike and earlier.first_day <= later.last_day + day and later.first_day <= earlier.last_day + day
 
 
 def affected_windows(periods: Sequence[BadPeriod], cutoffs: Sequence[date], window_days: int) -> list[date]:
@@ -56,12 +67,13 @@ def clean_cutoffs(situation: Situation, periods: Sequence[BadPeriod]) -> list[da
 
 
 def quarantine_range(periods: Sequence[BadPeriod], situation: Situation, event: str) -> tuple[date | None, date | None]:
-    """Return the first and last cutoff that this event's bad days affect; (None, None) without bad days."""
-    ranges = [
+    """Return the first and last cutoff that this event's bad days affect; (None, None) without any."""
+    found = [
         period.affected_range(situation.window_days, situation.horizon_days)
         for period in periods
         if period.event_id in ("", event)
     ]
+    ranges = [one for one in found if one is not None]
     if not ranges:
         return None, None
     return min(first for first, _ in ranges), max(last for _, last in ranges)
@@ -70,21 +82,23 @@ def quarantine_range(periods: Sequence[BadPeriod], situation: Situation, event: 
 def contamination(model: ModelInfo, situation: Situation, periods: Sequence[BadPeriod]) -> float:
     """Return the share, 0 to 1, of a model's training days that are known to be bad.
 
-    Averaged over the labelled cutoffs it learned from: bad days of window and label over all days of both.
+    Averaged over the labelled cutoffs it learned from: bad days of window and label over all days of both. What none
+    of its features and no label is computed from does not count.
     """
     learned = model.learned_from(situation.labelled)
+    periods = [period.reaching(model.features) for period in periods]
     if not learned or not periods:
         return 0.0
     return sum(_share_of_bad_days(day, situation, periods) for day in learned) / len(learned)
 
 
 def _share_of_bad_days(cutoff: date, situation: Situation, periods: Sequence[BadPeriod]) -> float:
-    """Return the share of a cutoff's window and label days that are bad; a bad row (not day) counts whole."""
+    """Return the share of a cutoff's window and label days that are bad; a row that is bad as such counts whole."""
     bad: set[int] = set()
     for period in periods:
         if not period.affects(cutoff, situation.window_days, situation.horizon_days):
             continue
-        if period.by_cutoff:
+        if period.whole_rows:
             return 1.0
         low = -situation.window_days if period.affects_features else 0
         high = situation.horizon_days if period.affects_labels else 0

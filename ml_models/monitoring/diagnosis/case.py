@@ -55,7 +55,7 @@ class Case:
     - `champion`: fitted pipeline with `predict_proba`, None when there is none yet; `champion_info` about it.
     - `drifted`: columns that alarmed; `drift_alarm`: features or scores did.
     - `performance_alarm`: predictions do not hold; `performance_kind`: by which evidence; `segments`: the alarmed ones,
-      as (segment_column, segment_value).
+      as (segment_column, segment_value); `explains`: the split that explains most of the loss, as a sentence.
     - `lineage`: asset -> the assets it reads; `owners`: asset -> team; both keyed `schema/name`.
     - `rebuild`: see Rebuild; None where no sandbox is at hand.
     - `insufficient`: no layer could be judged. `excluded`: cutoffs that are bad for any reason.
@@ -78,6 +78,7 @@ class Case:
     owners: Mapping[str, str]
     rebuild: Rebuild | None
     segments: tuple[tuple[str, str], ...] = ()
+    explains: str = ""
     insufficient: bool = False
     excluded: tuple[date, ...] = ()
 

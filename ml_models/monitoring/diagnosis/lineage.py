@@ -5,8 +5,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from ml_models.monitoring.types import Anomaly
+from ml_models.monitoring.types import Anomaly, Reach
 
 
 def first_bad(anomalies: Sequence[Anomaly], lineage: Mapping[str, Sequence[str]]) -> tuple[str, Anomaly]:
@@ -49,6 +50,27 @@ def without_echoes(anomalies: Sequence[Anomaly], lineage: Mapping[str, Sequence[
     able = [anomaly for anomaly in anomalies if anomaly.replay is not None or on_frame(anomaly)]
     bad = {anomaly.asset for anomaly in able}
     return [anomaly for anomaly in able if not upstream(anomaly.asset, lineage) & bad - {anomaly.asset}] or able
+
+
+def spoiling(anomalies: Sequence[Anomaly], lineage: Mapping[str, Sequence[str]]) -> list[Anomaly]:
+    """Return the anomalies; those of a table that is made of a bad one spoil nothing by themselves.
+
+    The bad table's own reach and days say what is spoilt, and until when: a list that is whole again is whole for all
+    that is made of it. Leaks and labels are wrong by our own code, whatever arrived.
+    """
+    bad = {anomaly.asset for anomaly in anomalies}
+    return [
+        replace(one, reach=NOTHING)
+        if one.kind not in OWN_DOING and upstream(one.asset, lineage) & bad - {one.asset}
+        else one
+        for one in anomalies
+    ]
+
+
+OWN_DOING = frozenset({"future", "labels"})
+"""Kinds of anomalies that no table upstream explains."""
+
+NOTHING = Reach(features=(), labels=False)
 
 
 def on_frame(anomaly: Anomaly) -> bool:

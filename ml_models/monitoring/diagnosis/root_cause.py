@@ -2,8 +2,7 @@
 
 Splitting a loss change by distributions calls broken data a covariate shift. What tells them apart is a replay: the
 observed quality anomalies are re-enacted on a healthy week, at their rate and in their segment. What they reproduce of
-what was observed is their share: above EXPLAINED the cause is data quality (or the pipeline), between PARTLY and
-EXPLAINED it is mixed, below that it is what the model sees of the world (see docs/monitoring.md).
+what was observed is their share, and `shares` says what follows from it.
 """
 
 import math
@@ -21,8 +20,9 @@ from ml_models.monitoring.diagnosis.case import Case, Replayed, among, cutoffs_o
 from ml_models.monitoring.diagnosis.lineage import first_bad, on_frame
 from ml_models.monitoring.diagnosis.loss_split import LossSplit, split_loss_change
 from ml_models.monitoring.diagnosis.replay import replay
+from ml_models.monitoring.diagnosis.shares import verdict_of
 from ml_models.monitoring.diagnosis.shift import moves_elsewhere
-from ml_models.monitoring.diagnosis.thresholds import EXPLAINED, PARTLY, REFERENCE_CUTOFFS, SIGNIFICANT
+from ml_models.monitoring.diagnosis.thresholds import REFERENCE_CUTOFFS, SIGNIFICANT
 from ml_models.monitoring.types import Anomaly, Cause, Diagnosis
 from ml_models.problems.contract import Problem
 from ml_models.rows import features_of
@@ -44,16 +44,17 @@ def diagnose(case: Case) -> Diagnosis:
     cause: Cause = "data quality" if source else "pipeline"
     message = anomaly.sentence if case.anomalies else messages.still_in_window(anomaly.sentence)
     message = f"{message} {replayed.sentence}"
-    # Else the share is a lower bound: what could not be re-enacted may well explain the rest.
-    whole = all(one.replay is not None or on_frame(one) for one in anomalies)
-    if whole and replayed.basis == "loss" and replayed.share <= PARTLY:
+    verdict = verdict_of(
+        replayed.basis,
+        replayed.share,
+        alarm=case.alarm,
+        this_week=bool(case.anomalies),
+        all_replayed=all(one.replay is not None or on_frame(one) for one in anomalies),
+        moves_elsewhere=replayed.basis == "shift" and moves_elsewhere(replayed),
+    )
+    if verdict == "world":
         return _model_diagnosis(case, replayed, message)
-    if replayed.basis == "loss" and replayed.share <= EXPLAINED:
-        cause = "mixed"
-    elif replayed.basis == "shift" and not case.anomalies and replayed.share <= PARTLY:
-        # The bad days are over and no secret; what moves now is something else.
-        return _model_diagnosis(case, replayed, message)
-    elif replayed.basis == "shift" and case.alarm and replayed.share <= PARTLY and moves_elsewhere(replayed):
+    if verdict == "mixed":
         cause = "mixed"
     others = sorted({one.check for one in anomalies} - {anomaly.check})
     return Diagnosis(
@@ -114,8 +115,6 @@ def _model_diagnosis(case: Case, replayed: Replayed | None, preface: str) -> Dia
     """Return the diagnosis of what bad data does not explain; `preface` tells of the bad data beside it, if any."""
     explained = replayed.share if replayed is not None else math.nan
     if not case.alarm:
-        if case.anomalies or replayed is not None:
-            return _plain(case, "data quality", explained, preface)
         cause: Cause = "insufficient evidence" if case.insufficient else "none"
         message = messages.TOO_LITTLE_HISTORY if case.insufficient else messages.NOTHING_MOVED
         return _plain(case, cause, math.nan, message)
@@ -133,7 +132,7 @@ def _model_diagnosis(case: Case, replayed: Replayed | None, preface: str) -> Dia
         message = messages.outcomes_disagree(case.performance_kind)
     else:
         cause, message = "covariate", messages.customers_changed(", ".join(case.drifted[:3]) or "scores")
-    return _plain(case, cause, explained, f"{preface} {message}".strip(), split)
+    return _plain(case, cause, explained, " ".join(filter(None, (preface, message, case.explains))), split)
 
 
 def _counts(part: float, error: float) -> bool:
@@ -142,14 +141,9 @@ def _counts(part: float, error: float) -> bool:
 
 
 def _plain(case: Case, cause: Cause, explained: float, sentence: str, split: LossSplit | None = None) -> Diagnosis:
-    model = cause in ("covariate", "concept", "mixed")
-    asset = CHAMPION_ASSET if model else ""
-    anomalies = case.anomalies or case.still_in_window
+    model = cause in ("covariate", "concept")
     check = ""
-    if cause == "data quality" and anomalies:
-        asset, anomaly = first_bad(anomalies, case.lineage)
-        check = anomaly.check
-    elif model:
+    if model:
         check = (
             "monitoring/performance:" + case.performance_kind if case.performance_alarm else "monitoring/drift:features"
         )
@@ -160,8 +154,8 @@ def _plain(case: Case, cause: Cause, explained: float, sentence: str, split: Los
     return Diagnosis(
         cause=cause,
         explained=explained,
-        first_bad_asset="" if model else asset,
-        owner=case.owners.get(asset, "") if asset else "",
+        first_bad_asset="",
+        owner=case.owners.get(CHAMPION_ASSET, "") if model else "",
         failing_check=check,
         next_command=RETRAIN_COMMAND if model else "",
         sentence=sentence,

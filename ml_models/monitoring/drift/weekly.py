@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
@@ -14,9 +14,10 @@ from ml_models.cutoffs import cutoff_dates, distinct_cutoffs
 from ml_models.monitoring.drift.result import DriftVerdict
 from ml_models.monitoring.drift.score_effect import weigh_drift
 from ml_models.monitoring.drift.statistics import drift_statistics
-from ml_models.monitoring.drift.thresholds import LEAST_WINDOWS
+from ml_models.monitoring.drift.thresholds import LEAST_WINDOWS, REFERENCE_STEPS
 from ml_models.monitoring.drift.verdict import judge_drift
 from ml_models.monitoring.new_customers import new_customers_alone
+from ml_models.monitoring.thresholds import WINDOWS
 from ml_models.problems.contract import Problem
 from ml_models.rows import scored
 
@@ -62,6 +63,30 @@ def measure_drift(
             new = drift_statistics(scores, missing, [SCORE])
         parts.append(new.assign(layer=layer, model_version=model))
     return pd.concat(parts, ignore_index=True)
+
+
+def against_clean(
+    problem: Problem,
+    frame: pd.DataFrame,
+    history: pd.DataFrame,
+    cutoff: date,
+    spoilt: Sequence[date],
+    champion: Any | None,
+    version: str,
+    groups: Sequence[str] = (),
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return frame and `history` (measure_drift) in which a clean cutoff is compared with clean ones.
+
+    The `spoilt` cutoffs that the judged windows are compared with are left out, and those windows measured again. Where
+    this cutoff is spoilt itself, both stay as they are: that it is another than those before is what there is to see.
+    """
+    reach = timedelta(weeks=max(REFERENCE_STEPS) + WINDOWS - 1)
+    out = sorted(day for day in spoilt if cutoff - reach <= day < cutoff)
+    if cutoff in spoilt or not out:
+        return frame, history
+    clean = frame[~cutoff_dates(frame[problem.cutoff]).isin([pd.Timestamp(day) for day in out]).to_numpy()]
+    earlier = history[cutoff_dates(history["cutoff_date"]) < pd.Timestamp(out[0])]
+    return clean, measure_drift(problem, clean, cutoff, champion, version, earlier, groups)
 
 
 def _of_layer(measured: pd.DataFrame | None, layer: str, model: str) -> pd.DataFrame:

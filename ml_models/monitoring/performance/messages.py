@@ -4,6 +4,7 @@ from datetime import date
 
 import pandas as pd
 
+from ml_models.monitoring.performance.explained import Explained
 from ml_models.monitoring.performance.segments import FOUND, OVERALL
 from ml_models.monitoring.performance.thresholds import MINIMUM_EVENTS, MINIMUM_ROWS
 from ml_models.monitoring.thresholds import MINIMUM_WINDOWS, WINDOWS
@@ -31,6 +32,18 @@ def fell(cutoff: date, kind: str, worst: pd.Series, segments: int) -> str:
         f"{abs(worst['deviations']):.1f} standard deviations away, bar {worst['threshold']:.1f}), seen in "
         f"{worst['violated_windows']} of the last {WINDOWS} windows; {segments} segments in all."
     )
+
+
+def explained(found: Explained) -> str:
+    """Return which split explains most of the loss, by how much, and its worst segment."""
+    worst = found.worst
+    gap = f"observed minus expected {worst['value']:+.3f}, usually {worst['past']:+.3f}"
+    share = "" if found.share is None else f", {found.share:.0%} of what the loss rose by"
+    gain = f"{found.gain:.4f} of log-loss{share}"
+    if found.column == OVERALL:
+        return f"The loss rose among all customers alike ({gap}): {gain}."
+    place = worst["segment_value"] if found.column == FOUND else f"{found.column}, first with {worst['segment_value']}"
+    return f"Most of the loss lies with {place} (n = {worst['n']}, {gap}): the split explains {gain}."
 
 
 def may_change(cutoff: date, estimate: pd.Series) -> str:

@@ -45,6 +45,9 @@ TREE_DEPTH = 2
 """Conditions that describe a segment which the residual tree finds: at most 2 to this power segments a window.
 [conditions]"""
 
+BEYOND_ALL = 1.1
+"""Ratio of what a split could win back to what a gap that all customers share could, above which the split is named."""
+
 LEAF_SHARE = 0.05
 """Share of the rows that grow the residual tree, 0 to 1, that such a segment holds at least."""
 

@@ -10,6 +10,7 @@ import pandas as pd
 from ml_models.cutoffs import cutoff_dates
 from ml_models.monitoring.performance import messages
 from ml_models.monitoring.performance.alarms import TABLE_COLUMNS, judge_kind
+from ml_models.monitoring.performance.explained import most_of_the_loss
 from ml_models.monitoring.performance.segments import OVERALL
 from ml_models.problems.question import Question
 
@@ -25,7 +26,8 @@ class PerformanceVerdict:
     of the newest window of each kind, alarms first: value and past mean, `deviations` and `threshold` in standard
     deviations of the past, `harm` (log-loss that knowing the gap would gain, over all rows), violated, violated_windows
     (of the last three), alarm, note. `segments` are the alarmed ones as (segment_column, segment_value), worst first;
-    the overall one is ("all", "all"). `warn`: only the estimate moved, on which nothing should be done yet.
+    the overall one is ("all", "all"). `explains`: the split that explains most of the loss, as a sentence; "" where
+    nothing failed. `warn`: only the estimate moved, on which nothing should be done yet.
     `moved`: it fails among new customers alone (judge_predictions).
     """
 
@@ -35,6 +37,7 @@ class PerformanceVerdict:
     table: pd.DataFrame
     sentence: str
     segments: tuple[tuple[str, str], ...] = ()
+    explains: str = ""
 
 
 def judge_performance(
@@ -63,10 +66,13 @@ def _verdict(cutoff: date, table: pd.DataFrame) -> PerformanceVerdict:
     failed = alarmed[alarmed["kind"] != "estimated"]
     if len(failed):
         kind = _best_kind(failed)
+        explained = most_of_the_loss(table, kind)
+        explains = "" if explained is None else messages.explained(explained)
         failed = failed.drop_duplicates(["segment_column", "segment_value"])
         segments = tuple(zip(failed["segment_column"], failed["segment_value"], strict=True))
-        sentence = messages.fell(cutoff, kind, failed.iloc[0], len(segments))
-        return PerformanceVerdict("fail", kind, cutoff, table, sentence, segments)
+        fell = messages.fell(cutoff, kind, failed.iloc[0], len(segments))
+        sentence = f"{explains} {fell}".strip()
+        return PerformanceVerdict("fail", kind, cutoff, table, sentence, segments, explains)
     if len(alarmed):
         sentence = messages.may_change(cutoff, alarmed.iloc[0])
         return PerformanceVerdict("warn", "estimated", cutoff, table, sentence, ((OVERALL, OVERALL),))

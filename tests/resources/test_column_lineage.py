@@ -1,0 +1,94 @@
+"""A column is followed through SQL to the tables it is computed of, and to no others."""
+
+import pytest
+
+from resources.column_lineage import ColumnLineage
+from resources.compiled_models import Model
+
+LINES = """
+    with source as (select * from "memory"."raw"."sales")
+    select customer, item, bought_on, price from source where price is not null
+"""
+JOINED = """
+    select lines.*, items.kind, coalesce(items.kind, 'other') as named
+    from staging.lines as lines left join raw.items as items on items.item = lines.item
+"""
+KNOWN = """
+    select joined.customer, joined.bought_on, joined.kind
+    from marts.joined as joined inner join raw.members as members on members.customer = joined.customer
+"""
+FEATURES = """
+    with visits as (select customer, count(*) as visits, max(bought_on) as last_on from marts.joined group by customer),
+    kinds as (select customer, count(distinct kind) as kinds from marts.joined group by customer),
+    members as (select customer, count(*) as seen from marts.known group by customer)
+    select visits.customer, visits.visits, kinds.kinds, members.seen,
+        (select max(day) from raw.calendar) as newest,
+        case when visits.customer in (select customer from raw.blocked) then 1 else 0 end as blocked
+    from visits left join kinds on kinds.customer = visits.customer
+    left join members on members.customer = visits.customer
+"""
+BOTH = """
+    select customer, price as value from staging.lines
+    union all
+    select customer, points from raw.points
+"""
+COLUMNS = {
+    "raw/sales": {"customer": "VARCHAR", "item": "VARCHAR", "bought_on": "DATE", "price": "DOUBLE"},
+    "raw/items": {"item": "VARCHAR", "kind": "VARCHAR"},
+    "raw/members": {"customer": "VARCHAR"},
+    "raw/calendar": {"day": "DATE"},
+    "raw/blocked": {"customer": "VARCHAR"},
+    "raw/points": {"customer": "VARCHAR", "points": "DOUBLE"},
+    "staging/lines": {"customer": "VARCHAR", "item": "VARCHAR", "bought_on": "DATE", "price": "DOUBLE"},
+    "marts/joined": {
+        "customer": "VARCHAR",
+        "item": "VARCHAR",
+        "bought_on": "DATE",
+        "price": "DOUBLE",
+        "kind": "VARCHAR",
+        "named": "VARCHAR",
+    },
+    "marts/known": {"customer": "VARCHAR", "bought_on": "DATE", "kind": "VARCHAR"},
+}
+
+
+def model(asset: str, sql: str) -> Model:
+    """Return a compiled model; what it reads is found in its SQL."""
+    schema, _, name = asset.partition("/")
+    return Model(asset, schema, name, sql, stored=True, parents=(), sources=(), days="")
+
+
+@pytest.fixture(scope="module")
+def lineage() -> ColumnLineage:
+    """Four models over raw tables; items are joined for their kind alone, members decide which rows there are."""
+    sql = {
+        "staging/lines": LINES,
+        "marts/joined": JOINED,
+        "marts/known": KNOWN,
+        "features/f": FEATURES,
+        "marts/b": BOTH,
+    }
+    return ColumnLineage([model(asset, text) for asset, text in sql.items()], COLUMNS)
+
+
+LINES_OF = {"marts/joined", "staging/lines", "raw/sales"}
+
+
+@pytest.mark.parametrize(
+    ("asset", "column", "tables"),
+    [
+        ("features/f", "visits", LINES_OF),
+        ("features/f", "kinds", {*LINES_OF, "raw/items"}),
+        ("features/f", "seen", {*LINES_OF, "marts/known", "raw/members"}),
+        ("features/f", "newest", {*LINES_OF, "raw/calendar"}),
+        ("features/f", "blocked", {*LINES_OF, "raw/blocked"}),
+        ("marts/known", "bought_on", {*LINES_OF, "raw/members"}),
+        ("marts/joined", "named", {"staging/lines", "raw/sales", "raw/items"}),
+        ("marts/b", "value", {"staging/lines", "raw/sales", "raw/points"}),
+        ("raw/items", "kind", set()),
+    ],
+)
+def test_a_column_is_made_of_what_it_reads_and_of_what_decides_its_rows(
+    lineage: ColumnLineage, asset: str, column: str, tables: set[str]
+) -> None:
+    assert lineage.made_of(asset, column) == tables
