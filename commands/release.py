@@ -13,7 +13,7 @@ from steps.releases import hold_again, release
 def main() -> None:
     """Write into the ledger of decisions who released the week, when and why; the next judgement goes by it."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--week", required=True, help="the Monday of a judged week, such as 2017-10-02")
+    arguments.add_argument("--week", required=True, help="the Monday of a judged week, in the form year-month-day")
     arguments.add_argument("--by", default="", help="who releases it; default: the user of this machine")
     arguments.add_argument("--reason", default="", help="why, for who reads the ledger later")
     arguments.add_argument("--undo", action="store_true", help="hold the week again")

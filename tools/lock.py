@@ -19,6 +19,7 @@ from tools.bootstrap import plain
 
 CONNECTOR = ROOT / "connectors" / "source-complete-journey"
 ENVIRONMENTS = ROOT / "tests" / "environments"
+EVIDENTLY = ROOT / "tools" / "benchmark" / "evidently"
 
 EVERYTHING = ("all", "1")
 """What UPGRADE says when nothing shall stay only because it was locked."""
@@ -47,10 +48,10 @@ LOCKS = (
     Lock(ENVIRONMENTS / "bigquery_emulator"),
     # The emulator names a newer Python than ours; its repairs make it run on this one.
     Lock(ENVIRONMENTS / "bigquery_emulator", ("any-python.in",), "any-python.lock", ("--no-deps",), "3.13"),
-    Lock(ENVIRONMENTS / "evidently"),
     Lock(ENVIRONMENTS / "source_declarative"),
     Lock(ENVIRONMENTS / "source_faker"),
     Lock(ENVIRONMENTS / "sql_analyzer"),
+    Lock(EVIDENTLY),
 )
 
 

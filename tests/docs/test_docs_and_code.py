@@ -56,7 +56,9 @@ def test_every_target_is_declared_and_those_for_people_are_shown():
     targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
     [phony] = re.findall(r"^\.PHONY: (.+)$", MAKEFILE, re.MULTILINE)
     assert set(phony.split()) == targets
-    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert dict(re.findall(r"^  ([a-z-]+) +(.+)$", shown, re.MULTILINE)) == DOCUMENTED
     groups = re.findall(r"^\S.*$", shown, re.MULTILINE)
     assert groups == re.findall(r"^##@ (.+)$", MAKEFILE, re.MULTILINE)

@@ -10,16 +10,14 @@ from pathlib import Path
 from tools import bootstrap
 from tools.benchmark.folder_of_worlds import OURS
 from tools.bootstrap import Environment
-from tools.lock import ENVIRONMENTS
+from tools.lock import EVIDENTLY as ITS_FOLDER
 
 
 def _fill(environment: Environment) -> None:
     bootstrap.install(environment, [f"{environment.folder}/requirements.lock"])
 
 
-EVIDENTLY = Environment(
-    str(ENVIRONMENTS / "evidently"), "evidently", "Evidently's drift report", ["requirements.lock"], _fill
-)
+EVIDENTLY = Environment(str(ITS_FOLDER), "evidently", "Evidently's drift report", ["requirements.lock"], _fill)
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ MADE_UP = 0.65
 """Share of what a day lacks that the days before it must have sold more than usual for the day to count as closed."""
 
 CLOSED_MONTHS = 3
-"""Months in a row in which a day of the month was without rows, each time, for it to be known as closed."""
+"""Months in a row in which a day of the month was without rows, each time, for it to be known as closed. [months]"""
 
 EASTER_REACH = 60
 """Days from Easter within which holidays may move with it: Corpus Christi is the last one."""
@@ -184,7 +184,7 @@ GAPS = 0.02
 """Logarithm by which orders must be fewer for as many numbers for gaps to be told by themselves. [ratio]"""
 
 NUMBERS_APART = 2.0
-"""Numbers between a week's first and last order over its orders from which they are not given one after another."""
+"""Numbers between a week's first and last order over its orders from which they are given with gaps. [ratio]"""
 
 SAME_ROWS = 0.02
 """Ratio, as a logarithm, up to which two tables have the rows of each week in common. [ratio]"""
@@ -235,11 +235,12 @@ UNEVEN_FACTOR = 1.6
 """Factor by which a segment must lose more rows than the table as a whole."""
 
 PART_ORDERS = 0.5
-"""Usual orders a week from which a segment's value takes part when it is asked which of them lost a part."""
+"""Usual orders a week from which a segment's value takes part when it is asked which of them lost a part. [orders]"""
 
 PART_GAIN = 5.0
 """By how much better two changes must explain the orders of a segment's values than one: the logarithm of the ratio of
-their likelihoods. By chance some one week in three hundred exceeds it, and few of those are a step that kept still."""
+their likelihoods. By chance some one week in three hundred exceeds it, and few of those are a step that kept still.
+[logarithm of a ratio]"""
 
 # --- prices ----------------------------------------------------------------------------------------------------------
 

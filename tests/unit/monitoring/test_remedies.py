@@ -20,7 +20,7 @@ from ml_models.monitoring.decision.ledger import empty_ledger
 from ml_models.monitoring.decision.policy import decide
 from ml_models.monitoring.decision.remedies import Remedies, newest_map
 from ml_models.monitoring.settings import SETTINGS
-from ml_models.monitoring.types import Decision, Diagnosis, Situation
+from ml_models.monitoring.types import Decision, Diagnosis, Reach, Situation
 from ml_models.policy_backtest import Never, plain, simulate
 from ml_models.problems.contract import Problem
 from ml_models.recalibration import recalibrated
@@ -158,6 +158,9 @@ class Lived:
     problem: Problem = PROBLEM
     lineage: Mapping[str, Sequence[str]] = field(default_factory=dict)
     owners: Mapping[str, str] = field(default_factory=dict)
+
+    def reach(self, asset: str) -> Reach:
+        return Reach()
 
     def cutoffs(self) -> Sequence[date]:
         return CUTOFFS
