@@ -143,7 +143,7 @@ class Sandbox:
             connection.execute(f"set threads = {self.threads}; set memory_limit = '{self.memory_limit}'")
             # By default the present folder, which may be the project's own, or read-only.
             connection.execute("set temp_directory = '{}'".format(str(spill).replace("'", "''")))
-            connection.execute("set preserve_insertion_order = false")
+            connection.execute("set preserve_insertion_order = false; set enable_progress_bar = false")
             self._attach(connection)
             # Perturbations of models may read what the models are made of several times.
             once = build is not None and len(build) == 1 and all(it.table.startswith("raw/") for it in perturbations)

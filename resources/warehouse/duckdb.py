@@ -94,6 +94,8 @@ def open_duckdb(
         except duckdb.Error as error:
             raise WarehouseError(unreadable(path, error)) from error
     try:
+        # By default a statement of two seconds draws a bar, into a log, too.
+        connection.execute("set enable_progress_bar = false")
         yield connection
     except duckdb.Error as error:
         if says_full(str(error)):
