@@ -27,6 +27,9 @@ class ColumnLineage:
 
     def __init__(self, models: Sequence[Model], columns: Mapping[str, Mapping[str, str]]) -> None:
         self._models = {model.asset: model for model in models}
+        read = {asset for model in models for asset in (model.asset, *model.parents, *model.sources)}
+        # SQL says names in any case, and sqlglot in small letters.
+        self._assets = {asset.lower(): asset for asset in (*columns, *sorted(read))}
         self._schema: dict[str, Any] = {}
         for asset, kinds in columns.items():
             schema, _, name = asset.partition("/")
@@ -48,7 +51,8 @@ class ColumnLineage:
         key = (asset, wanted)
         if key not in self._found:
             found: set[str] = set()
-            for table, columns in _needed(self._root(asset), wanted).items():
+            for name, columns in _needed(self._root(asset), wanted).items():
+                table = self._assets.get(name.lower(), name)
                 found |= {table, *self._behind(table, frozenset(columns))}
             self._found[key] = frozenset(found)
         return self._found[key]

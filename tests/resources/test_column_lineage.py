@@ -92,3 +92,13 @@ def test_a_column_is_made_of_what_it_reads_and_of_what_decides_its_rows(
     lineage: ColumnLineage, asset: str, column: str, tables: set[str]
 ) -> None:
     assert lineage.made_of(asset, column) == tables
+
+
+def test_a_table_is_found_by_its_name_in_whatever_letters_sql_says_it():
+    """A source may name its tables in capitals: what is not found would be held to spoil nothing."""
+    columns = {"raw/Sales": COLUMNS["raw/sales"], "staging/Lines": COLUMNS["staging/lines"]}
+    models = [
+        model("staging/Lines", """select * from "memory"."raw"."Sales" """),
+        model("features/f", "select customer, count(*) as visits from staging.lines group by customer"),
+    ]
+    assert ColumnLineage(models, columns).made_of("features/f", "visits") == {"staging/Lines", "raw/Sales"}

@@ -59,8 +59,11 @@ def judge_parts(window: Window) -> None:
 
 def _judge(window: Window, column: str) -> None:
     orders, labels = _of(window, "orders", column)
-    healthy, position = window.healthy, window.position
-    if len(healthy) < MINIMUM_WINDOWS + RECENT // 2 or not labels:
+    position = window.position
+    # A former build did not measure it: of its weeks nothing is known.
+    measured: Mask = np.asarray(orders.any(axis=1))
+    healthy = window.healthy[measured[window.healthy]]
+    if len(healthy) < MINIMUM_WINDOWS + RECENT // 2 or not measured[position]:
         return
     usual, now = orders[healthy[-RECENT:]].mean(axis=0), orders[position]
     # Each healthy week against those before it: how far counts scatter, and what two groups gain by chance.

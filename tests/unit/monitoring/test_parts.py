@@ -3,12 +3,16 @@
 from datetime import timedelta
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 from support.simulated_feed import FAULTY_WEEK, FIRST, make_shop, measure, sources, watch
 
 from ml_models.monitoring.data_quality import judge_quality
+from ml_models.monitoring.data_quality.history import History
 from ml_models.monitoring.data_quality.monitored_tables import TableSource
+from ml_models.monitoring.data_quality.parts import judge_parts
+from ml_models.monitoring.data_quality.window import Window
 
 CUTOFF = FAULTY_WEEK + timedelta(days=7)
 SOME_TILLS = "hash(till_id, 'some') % 3 = 0"
@@ -95,3 +99,33 @@ def test_the_measure_does_not_change_when_orders_are_lost_at_random(shop, tables
     random = [uneven(f"md5_number_lower(concat(receipt, '-', {seed})) % 10 < 3") for seed in range(12)]
     assert sum(random) / len(random) == pytest.approx(none, abs=0.12)
     assert uneven("md5_number_lower(cast(buyer_id as text)) % 10 < 3") > none + 0.5
+
+
+STORES, WEEKS = 300, 31
+
+
+def found_in(profile, tables):
+    """Return the anomalies of the newest week of `orders` within each till."""
+    sales = next(one for one in tables if one.asset == "feed/sales")
+    cutoff = FIRST + timedelta(weeks=WEEKS)
+    number = (profile["period_start"] - pd.Timestamp(cutoff)).dt.days
+    history = History.of(profile.assign(number=number), sales, cutoff)
+    window = Window(history, WEEKS - 1, np.arange(WEEKS - 1), {}, None)
+    judge_parts(window)
+    return window.anomalies
+
+
+@pytest.mark.parametrize("weeks", [3, 9, 10, WEEKS])
+def test_weeks_that_a_former_build_measured_without_orders_are_no_weeks_without_orders(tables, weeks):
+    """After an upgrade only the newest weeks know what each store sold, which goes up and down."""
+    numbers = np.random.default_rng(5)
+    usual = numbers.gamma(2, 15, STORES)
+    made = []
+    for week in range(WEEKS):
+        start = pd.Timestamp(FIRST + timedelta(weeks=week))
+        made.append(("", "rows", "", start, 1, 1.0))
+        sold = numbers.poisson(usual * numbers.gamma(usual, 1 / usual))
+        if week >= WEEKS - weeks:
+            made += [("@till_id", "orders", str(store), start, int(n), float(n)) for store, n in enumerate(sold)]
+    columns = ["column_name", "measure", "value_key", "period_start", "n", "value"]
+    assert found_in(pd.DataFrame(made, columns=columns), tables) == []
