@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 WEEK = timedelta(days=7)
 
+COUNTS_FOR = timedelta(hours=12)
+"""How long after a rebuild its judgement may come: what is whole later may have been repaired later."""
+
 BadWeeksAt = Callable[[date], "dict[str, dict[date, tuple[str, ...]]] | None"]
 """Gives the weeks that had anomalies, as they are known at a cutoff."""
 
@@ -47,13 +50,14 @@ def note_repairs(
 ) -> list[str]:
     """Free, in the ledger, the cutoffs that were computed again of what is whole by now; return a sentence for each.
 
-    A rebuild counts with the rows of its own day: what was repaired later was not in them.
+    A rebuild counts for twelve hours, and of several the newest one alone: an earlier one may have had broken rows.
     """
     noted = _noted(warehouse)
     if noted.empty:
         return []
-    recent = noted[noted["rebuilt_at"].dt.date == at.date()]
-    told = _freed(warehouse, local, tables, recent, bad_weeks, closed) if len(recent) else []
+    newest = noted.iloc[-1]
+    late = at - newest["rebuilt_at"] > COUNTS_FOR
+    told = [] if late else _freed(warehouse, local, tables, newest["rebuilt_from"].date(), bad_weeks, closed)
     schema, table = REBUILDS.path
     warehouse.replace_table(schema, table, noted.iloc[:0])
     return told
@@ -63,13 +67,12 @@ def _freed(
     warehouse: Warehouse,
     local: LocalWarehouse,
     tables: "Sequence[MonitoredTable]",
-    rebuilds: "pd.DataFrame",
+    start: date,
     bad_weeks: BadWeeksAt,
     closed: frozenset[date],
 ) -> list[str]:
     from ml_models.monitoring.decision.ledger import computed_again, repairable
 
-    start = rebuilds["rebuilt_from"].min().date()
     decisions, newest = ledger(warehouse), newest_cutoff(warehouse)
     by_asset = {table.asset: table for table in tables}
     told = []

@@ -1,6 +1,7 @@
 """What was repaired and computed again is held against earlier cutoffs alone; what is still wrong stays held."""
 
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
 import pandas as pd
@@ -117,6 +118,39 @@ def test_repaired_and_not_computed_again_the_rows_as_served_stay_held(world) -> 
     repair(warehouse)
     assert judged(world) == []
     assert held(warehouse) == before
+
+
+def test_midnight_between_a_rebuild_and_its_judgement_changes_nothing(world) -> None:
+    warehouse, _ = world
+    repair(warehouse)
+    # The evening of a Monday in one zone, and the night to Tuesday in UTC.
+    evening = datetime(2021, 6, 28, 20, tzinfo=timezone(timedelta(hours=-5)))
+    note_rebuild(warehouse, str(FIRST), evening)
+    assert judged(world, evening + timedelta(hours=5))
+    assert held(warehouse) == []
+
+
+def test_of_two_rebuilds_the_newest_counts_the_one_before_may_have_had_broken_rows(world) -> None:
+    warehouse, _ = world
+    before = held(warehouse)
+    note_rebuild(warehouse, str(FIRST), NOW - timedelta(hours=2))
+    repair(warehouse)
+    note_rebuild(warehouse, str(REBUILT + WEEK), NOW)
+    assert judged(world)
+    assert held(warehouse) == [day for day in before if day < REBUILT + WEEK] != []
+
+
+def test_a_column_of_another_type_is_not_freed_by_measures_that_do_not_show_it(world) -> None:
+    warehouse, _ = world
+    decisions = ledger(warehouse)
+    found = [replace(one, kind="schema") for one in read_anomalies(decisions["anomalies"].iloc[0])]
+    decisions["anomalies"] = write_anomalies(found)
+    warehouse.replace_table("monitoring", "decisions", typed(decisions, DECISIONS))
+    before = held(warehouse)
+    repair(warehouse)
+    note_rebuild(warehouse, str(FIRST), NOW)
+    assert judged(world) == []
+    assert held(warehouse) == before != []
 
 
 def test_a_rebuild_of_another_day_says_nothing_of_rows_that_came_since(world) -> None:

@@ -193,7 +193,8 @@ def with_its_reach(anomaly: Anomaly, reach: Callable[[str], Reach]) -> Anomaly:
 def repairable(ledger: pd.DataFrame, start: date) -> list[tuple[date, str]]:
     """Return the weeks and tables that are held to be bad, and from which cutoffs from `start` on were computed again.
 
-    What is wrong in the rows of a cutoff itself is not among them, nor what came late and is there by now.
+    What is wrong in the rows of a cutoff itself is not among them, nor what came late and is there by now, nor a column
+    that was missing or of another type, which no measure shows.
     """
     found = [
         (pd.Timestamp(row["cutoff"]).date(), anomaly.asset)
@@ -234,7 +235,7 @@ def whole_again(ledger: pd.DataFrame) -> frozenset[tuple[date, str]]:
 def _repairable(anomaly: Anomaly, start: date) -> bool:
     """Whether an anomaly of rows that arrived is held against cutoffs from `start` on."""
     later = anomaly.rebuilt_from is None or anomaly.rebuilt_from > start
-    return later and anomaly.kind != "stale" and anomaly.asset.split("/")[0] not in CUTOFF_SCHEMAS
+    return later and anomaly.kind not in ("stale", "schema") and anomaly.asset.split("/")[0] not in CUTOFF_SCHEMAS
 
 
 def _text(value: object) -> str:
