@@ -3,7 +3,7 @@
 A `BadPeriod` (monitoring/bad_periods.py) tells which rows it affects; the ledger's anomalies are where they come from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from ml_models.model_version import ModelInfo
 from ml_models.monitoring.bad_periods import BadPeriod, bad_period
+from ml_models.monitoring.data_quality.thresholds import WEEK
 from ml_models.monitoring.decision.ledger import anomalies_by_event
 from ml_models.monitoring.types import Anomaly, Situation
 
@@ -18,13 +19,15 @@ from ml_models.monitoring.types import Anomaly, Situation
 def bad_periods(ledger: pd.DataFrame, anomalies: Sequence[Anomaly] = ()) -> list[BadPeriod]:
     """Return what the ledger holds to be bad, and after it `anomalies`.
 
-    Days of one event, asset and kind that touch are one period. Between days that do not, all was well.
+    Days of one event, asset and kind that touch are one period. Between days that do not, all was well, unless nobody
+    judged a week between them: a machine that was off knows nothing of it.
     """
     found: list[BadPeriod] = []
+    judged = {pd.Timestamp(day).date() for day in ledger["cutoff"]} if len(ledger) else set()
     for event, anomaly in anomalies_by_event(ledger):
         period = bad_period(anomaly, event)
         for place, earlier in enumerate(found):
-            if _goes_on(earlier, period):
+            if _goes_on(earlier, period, judged):
                 first, last = min(earlier.first_day, period.first_day), max(earlier.last_day, period.last_day)
                 found[place] = replace(period, first_day=first, last_day=last)
                 break
@@ -33,11 +36,19 @@ def bad_periods(ledger: pd.DataFrame, anomalies: Sequence[Anomaly] = ()) -> list
     return [*found, *(bad_period(anomaly) for anomaly in anomalies)]
 
 
-def _goes_on(earlier: BadPeriod, later: BadPeriod) -> bool:
-    """Return whether two periods are one: alike in all but their days, which touch."""
-    alike = replace(earlier, first_day=later.first_day, last_day=later.last_day) == later
-    day = timedelta(days=1)
-    return alike and earlier.first_day <= later.last_day + day and later.first_day <= earlier.last_day + day
+def _goes_on(one: BadPeriod, other: BadPeriod, judged: Set[date]) -> bool:
+    """Return whether two periods are one: alike in all but their days, which touch or have unjudged weeks between."""
+    if replace(one, first_day=other.first_day, last_day=other.last_day) != other:
+        return False
+    earlier, later = sorted((one, other), key=lambda period: period.first_day)
+    between = (later.first_day - earlier.last_day).days - 1
+    if between <= 0:
+        return True
+    # The cutoffs whose week lies between them as a whole.
+    whole = [earlier.last_day + timedelta(days=number) for number in range(WEEK + 1, between + 2)]
+    weekday = min(judged, default=later.first_day).weekday()
+    asked = [day for day in whole if day.weekday() == weekday]
+    return bool(asked) and judged.isdisjoint(asked)
 
 
 def affected_windows(periods: Sequence[BadPeriod], cutoffs: Sequence[date], window_days: int) -> list[date]:

@@ -96,8 +96,15 @@ def test_exactly_the_rows_that_were_computed_from_it_are_kept_out(dated, weeks, 
 
 def test_a_list_wrong_every_other_week_spoils_every_other_week():
     wrong = [MONDAY + number * WEEK for number in (0, 2, 4)]
-    ledger = ledger_of(*((cutoff, anomaly(first=cutoff - WEEK, last=cutoff - DAY)) for cutoff in wrong))
-    assert quarantined(ledger, CUTOFFS, WINDOW, HORIZON) == wrong
+    found = [(cutoff, anomaly(first=cutoff - WEEK, last=cutoff - DAY)) for cutoff in wrong]
+    well = [(MONDAY + number * WEEK,) for number in (1, 3)]
+    assert quarantined(ledger_of(*found, *well), CUTOFFS, WINDOW, HORIZON) == wrong
+    # Of weeks that nobody judged, nobody knows that they were well.
+    throughout = [MONDAY + number * WEEK for number in range(5)]
+    assert quarantined(ledger_of(*found), CUTOFFS, WINDOW, HORIZON) == throughout
+    assert quarantined(ledger_of(*found, well[0]), CUTOFFS, WINDOW, HORIZON) == [
+        day for day in throughout if day != MONDAY + WEEK
+    ]
 
 
 def test_a_fault_that_lasts_is_one_period():
