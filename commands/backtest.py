@@ -123,7 +123,7 @@ def prices_of(given: str) -> "Prices | None":
         retraining, contact, missed = (float(part) for part in given.split(","))
     except ValueError:
         retraining = contact = missed = math.nan
-    if not (retraining >= 0 and 0 < contact < missed < math.inf):
+    if not (0 <= retraining < math.inf and 0 < contact < missed < math.inf):
         sys.exit(
             "error: expected prices of a retraining, a contact and a missed customer by comma, a contact below a "
             f"missed customer, such as 500,2,40; got {given!r}."

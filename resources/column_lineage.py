@@ -89,7 +89,8 @@ def _needed(scope: "Scope", wanted: frozenset[str]) -> Needed:
     chosen = [one for one in select.selects if one.alias_or_name in wanted or select.args.get("distinct")]
     others = ("where", "group", "having", "qualify", "distinct", "laterals")
     nodes = [*chosen, *(part for name in others for part in _listed(select.args.get(name)))]
-    if select.args.get("limit"):
+    # Which rows stay depends on their order, too.
+    if select.args.get("limit") or select.args.get("distinct"):
         nodes += _listed(select.args.get("order"))
     joins = list(select.args.get("joins") or [])
     # Which rows there are depends on every join but a left one.

@@ -32,6 +32,11 @@ BOTH = """
     union all
     select customer, points from raw.points
 """
+NEWEST = """
+    select distinct on (lines.customer) lines.customer, lines.price
+    from staging.lines as lines left join raw.items as items on items.item = lines.item
+    order by lines.customer, items.kind
+"""
 COLUMNS = {
     "raw/sales": {"customer": "VARCHAR", "item": "VARCHAR", "bought_on": "DATE", "price": "DOUBLE"},
     "raw/items": {"item": "VARCHAR", "kind": "VARCHAR"},
@@ -60,13 +65,14 @@ def model(asset: str, sql: str) -> Model:
 
 @pytest.fixture(scope="module")
 def lineage() -> ColumnLineage:
-    """Four models over raw tables; items are joined for their kind alone, members decide which rows there are."""
+    """Models over raw tables; items are joined for their kind alone, members decide which rows there are."""
     sql = {
         "staging/lines": LINES,
         "marts/joined": JOINED,
         "marts/known": KNOWN,
         "features/f": FEATURES,
         "marts/b": BOTH,
+        "marts/newest": NEWEST,
     }
     return ColumnLineage([model(asset, text) for asset, text in sql.items()], COLUMNS)
 
@@ -85,6 +91,7 @@ LINES_OF = {"marts/joined", "staging/lines", "raw/sales"}
         ("marts/known", "bought_on", {*LINES_OF, "raw/members"}),
         ("marts/joined", "named", {"staging/lines", "raw/sales", "raw/items"}),
         ("marts/b", "value", {"staging/lines", "raw/sales", "raw/points"}),
+        ("marts/newest", "price", {"staging/lines", "raw/sales", "raw/items"}),
         ("raw/items", "kind", set()),
     ],
 )
