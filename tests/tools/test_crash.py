@@ -1,7 +1,9 @@
 """The crash suite kills all of a family, finds what differs by as little as a cell, and repeats itself by its seed."""
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,7 +15,7 @@ from support.registered import fitted, log, registry_of
 
 from resources.profiles import ROOT
 from resources.registry import REFERENCE
-from tools.crash.compare import files, tables
+from tools.crash.compare import files, tables, unfinished
 from tools.crash.family import start
 from tools.crash.plan import plan
 from tools.crash.registry import registries
@@ -103,6 +105,18 @@ def test_rows_that_are_there_twice_or_not_at_all_are_counted_with_an_example(hom
     assert "too many id 3" in orders.example
 
 
+def test_a_run_that_nobody_executes_any_more_is_marked_so(tmp_path):
+    (tmp_path / "dagster" / "history").mkdir(parents=True)
+    with contextlib.closing(sqlite3.connect(tmp_path / "dagster" / "history" / "runs.db")) as database:
+        database.execute("create table runs (id integer primary key, status text)")
+        database.executemany("insert into runs (status) values (?)", [("SUCCESS",), ("FAILURE",)])
+        database.commit()
+        assert unfinished(tmp_path) == []
+        database.execute("insert into runs (status) values ('NOT_STARTED')")
+        database.commit()
+    assert [(one.where, one.count) for one in unfinished(tmp_path)] == [("dagster/history/runs.db", 1)]
+
+
 def test_a_file_that_is_left_over_is_named_and_another_run_of_dagster_is_not(homes):
     undisturbed, healed = homes
     for home, drawn in ((undisturbed, "0" * 32), (healed, "1" * 32)):
@@ -112,6 +126,8 @@ def test_a_file_that_is_left_over_is_named_and_another_run_of_dagster_is_not(hom
     for run in range(2):
         (healed / "dagster" / f"{run}").touch()
         (undisturbed / "dagster" / f"{run}").touch()
+    # SQLite's own log is taken over by whoever opens the file next.
+    (healed / "dagster" / "index.db-wal").touch()
     assert files(undisturbed, healed) == []
     (healed / ".airbyte-sync-abc").touch()
     (undisturbed / "company").touch()

@@ -1,6 +1,8 @@
 """What differs between a home that was killed and healed, and one that nobody disturbed: cell by cell, file by file."""
 
+import contextlib
 import re
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -170,6 +172,26 @@ def files(undisturbed: Path, healed: Path) -> list[Difference]:
     return found
 
 
+LOG_OF_SQLITE = re.compile(r"\.db-(wal|shm)$")
+"""What SQLite has not yet moved into its file: whoever opens that next takes it over, so it is nothing left over."""
+
+FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
+"""How Dagster calls runs that are over."""
+
+
+def unfinished(home: Path) -> list[Difference]:
+    """Return the runs of Dagster that are neither finished nor marked failed, though nothing runs any more."""
+    found = []
+    for file in sorted(home.rglob("history/runs.db")):
+        with contextlib.closing(sqlite3.connect(file)) as database:
+            statuses = [status for (status,) in database.execute("select status from runs order by id")]
+        open_ones = [status for status in statuses if status not in FINISHED]
+        if open_ones:
+            found.append(Difference(str(file.relative_to(home)), "unfinished runs", len(open_ones), open_ones[0]))
+    return found
+
+
 def _kinds(home: Path) -> Counter[str]:
-    paths = [str(file.relative_to(home)) for file in home.rglob("*") if not file.is_dir()]
+    kept = (file for file in home.rglob("*") if not file.is_dir() and not LOG_OF_SQLITE.search(file.name))
+    paths = [str(file.relative_to(home)) for file in kept]
     return Counter(DRAWN.sub("*", path) for path in paths if not path.startswith(TEMPORARY) or OURS in path)

@@ -11,7 +11,7 @@ from pathlib import Path
 from resources.company.choice import BUNDLED
 from resources.profiles import ROOT
 from tools.crash.at_work import last_event
-from tools.crash.compare import Difference, files, tables
+from tools.crash.compare import Difference, files, tables, unfinished
 from tools.crash.disk import LOSSES, Disk, build
 from tools.crash.family import Family, start
 from tools.crash.plan import FULL, KILLED, Kill
@@ -199,6 +199,7 @@ def _compared(undisturbed: Path, place: Path) -> list[Difference]:
         *tables(undisturbed / "home", place / "home"),
         *registries(undisturbed / "home", place / "home"),
         *files(undisturbed, place),
+        *unfinished(place / "home"),
     ]
 
 
