@@ -45,7 +45,8 @@ try:
     else:
         dbt.invoke(["build"])
 except BaseException as error:
-    print("ended with", type(error).__name__)
+    # At once: dbt's threads are still in DuckDB, and Python's end may become an abort by one of them.
+    print("ended with", type(error).__name__, flush=True)
 """
 
 
