@@ -138,7 +138,7 @@ def test_locked_versions_stay_unless_newer_ones_are_asked_for():
 
 
 def test_every_lock_of_the_project_is_one_that_make_lock_writes():
-    places = ("*.lock", "connectors/*/*.lock", "tests/environments/*/*.lock")
+    places = ("*.lock", "connectors/*/*.lock", "tests/environments/*/*.lock", "tools/*/*/*.lock")
     assert {file for place in places for file in ROOT.glob(place)} == {lock.file for lock in LOCKS}
 
 
