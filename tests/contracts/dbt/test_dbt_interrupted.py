@@ -50,13 +50,9 @@ except BaseException as error:
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("interrupted", "ends"),
-    [("by Dagster", "DagsterExecutionInterruptedError"), ("by Python", "KeyboardInterrupt")],
-)
-def test_a_build_that_is_stopped_ends_with_the_interrupt(tmp_path: Path, interrupted: str, ends: str) -> None:
-    models = tmp_path / "project" / "models"
+def stopped(folder: Path, interrupted: str) -> str:
+    """Return what a build says that is interrupted once its models are at work."""
+    models = folder / "project" / "models"
     models.mkdir(parents=True)
     (models.parent / "dbt_project.yml").write_text(PROJECT)
     (models.parent / "profiles.yml").write_text(PROFILES)
@@ -65,13 +61,26 @@ def test_a_build_that_is_stopped_ends_with_the_interrupt(tmp_path: Path, interru
     with (
         variables({"PYTHONPATH": str(ROOT)}),
         subprocess.Popen(
-            [sys.executable, "-c", BUILD, str(tmp_path), interrupted], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", BUILD, str(folder), interrupted], stdout=subprocess.PIPE, text=True
         ) as build,
     ):
         deadline = time.monotonic() + 120
-        log = tmp_path / "state" / "logs" / "dbt.log"
+        log = folder / "state" / "logs" / "dbt.log"
         while "START sql" not in (log.read_text() if log.exists() else "") and time.monotonic() < deadline:
             time.sleep(0.1)
         build.send_signal(signal.SIGINT)
-        said = build.communicate(timeout=120)[0]
+        return build.communicate(timeout=120)[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("interrupted", "ends"),
+    [("by Dagster", "DagsterExecutionInterruptedError"), ("by Python", "KeyboardInterrupt")],
+)
+def test_a_build_that_is_stopped_ends_with_the_interrupt(tmp_path: Path, interrupted: str, ends: str) -> None:
+    for attempt in range(4):
+        said = stopped(tmp_path / str(attempt), interrupted)
+        # One of dbt's threads that is in DuckDB's C++ may abort the process before it has a word: no wrong one.
+        if "ended with" in said:
+            break
     assert f"ended with {ends}" in said
