@@ -29,8 +29,8 @@ def suite(baton, small_source, retrain, tmp_path_factory):
     return made
 
 
-# When what was fitted is registered and promoted; and when most of what is written was written. What was at work by then
-# depends on the machine; a disk that is full must be told as such.
+# When what was fitted is registered and promoted; and when most of what is written was written. What was at work by
+# then depends on the machine; a disk that is full must be told as such.
 @pytest.mark.parametrize(("number", "fraction", "how", "at_work"), [(1, 0.8, NAMES_LOST, "_"), (2, 0.7, FULL, "full")])
 def test_one_more_run_makes_what_an_undisturbed_one_makes(suite, retrain, number, fraction, how, at_work):
     outcome = suite.outcome(Kill(number, retrain, fraction, how))
