@@ -53,9 +53,9 @@ class BaseRateTest:
 
     @property
     def ranks_as_before(self) -> bool:
-        """Whether order and boldness are as before, as far as these rows tell."""
-        ranks = self.ranking + NOISE * self.ranking_error >= -RANKING_KEPT
-        return ranks and abs(self.slope) - NOISE * self.slope_error <= SLOPE_KEPT
+        """Whether order and boldness changed by no more than is allowed, or than chance does where that is more."""
+        ranks = self.ranking >= -max(RANKING_KEPT, NOISE * self.ranking_error)
+        return ranks and abs(self.slope) <= max(SLOPE_KEPT, NOISE * self.slope_error)
 
     @property
     def only(self) -> bool:

@@ -16,11 +16,11 @@ NOISE = 1.96
 """Standard errors within which a change of shift, slope or ranking is chance, at 95 %. [standard errors]"""
 
 RANKING_KEPT = 0.02
-"""AUC that scores may lose, beyond noise, and still order customers as before: a rate that doubles costs some .01 of it
-though nobody's place changed. [AUC]"""
+"""AUC that scores may lose, or more within noise, and still order customers as before: a rate that doubles costs
+some .01 of it though nobody's place changed. [AUC]"""
 
 SLOPE_KEPT = 0.15
-"""Ratio by which the slope of the outcome in the scores may change, beyond noise, where only the base rate moved."""
+"""Ratio by which the slope of the outcome in the scores may change, or by noise, where only the base rate moved."""
 
 SLOPE_WORTH = 0.1
 """Ratio by which the slope must differ from 1, beyond noise, to be learned besides the intercept."""

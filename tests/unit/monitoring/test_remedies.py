@@ -16,6 +16,7 @@ from support.bundled import PROBLEM as LAPSE
 from ml_models.metrics import row_log_loss
 from ml_models.model_version import RECALIBRATE_COMMAND, Deployed, ModelInfo
 from ml_models.monitoring import WeekEvidence
+from ml_models.monitoring.decision.base_rate import BaseRateTest
 from ml_models.monitoring.decision.ledger import empty_ledger
 from ml_models.monitoring.decision.policy import decide
 from ml_models.monitoring.decision.remedies import Remedies, newest_map
@@ -117,6 +118,21 @@ def test_where_only_the_base_rate_moved_the_champion_is_recalibrated(moved: Move
     assert (decision.action, decision.remedy) == ("improve", "recalibrate"), decision.reason
     assert "Only the base rate moved: scores are off by" in decision.reason
     assert decision.diagnosis.next_command == RECALIBRATE_COMMAND
+
+
+@pytest.mark.parametrize(
+    ("ranking", "slope", "only"),
+    [
+        ((-0.015, 0.005), (0.1, 0.03), True),  # beyond noise, and small
+        ((-0.04, 0.025), (0.2, 0.15), True),  # large, and within noise
+        ((-0.027, 0.0097), (-0.11, 0.05), False),  # order is worse than allowed, and beyond noise
+        ((-0.005, 0.005), (-0.2, 0.06), False),  # so is boldness
+    ],
+)
+def test_what_is_allowed_and_what_is_noise_excuse_a_change_but_not_both_together(
+    ranking: tuple[float, float], slope: tuple[float, float], only: bool
+) -> None:
+    assert BaseRateTest(0.66, 0.05, *slope, *ranking).only == only
 
 
 def test_a_recalibration_brings_the_log_loss_back_to_that_of_who_knows_the_world() -> None:
