@@ -3,8 +3,9 @@
 import argparse
 import getpass
 import sys
-from datetime import date, timedelta
+from datetime import timedelta
 
+from commands.dates import iso_date
 from commands.sentences import sentences
 from commands.session import alone_in_home, quiet
 from resources.profiles import resources_for
@@ -20,8 +21,8 @@ def main() -> None:
     arguments.add_argument("--reason", default="", help="why, for who reads the ledger later")
     arguments.add_argument("--back", action="store_true", help="take it back")
     given = arguments.parse_args()
-    first = _day("DAY", given.day)
-    last = _day("TO", given.to) if given.to else first
+    first = iso_date(given.day, "DAY")
+    last = iso_date(given.to, "TO") if given.to else first
     if last < first:
         sys.exit(f"error: TO must not be before DAY ({first}); it is {last}.")
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
@@ -34,13 +35,6 @@ def main() -> None:
             by, now = given.by or getpass.getuser(), resources["clock"].now()
             done = say_closed(resources["warehouse"], days, by, now, given.reason)
         print(done.sentence)
-
-
-def _day(name: str, text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        sys.exit(f"error: {name} must be an ISO date such as 2011-08-29; it is {text!r}.")
 
 
 if __name__ == "__main__":

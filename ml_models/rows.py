@@ -30,6 +30,17 @@ def labelled_rows(frame: pd.DataFrame, outcomes: pd.DataFrame, problem: Problem)
     return rows.sort_values([problem.cutoff, problem.entity], ignore_index=True)
 
 
+def hashed(entities: npt.ArrayLike) -> npt.NDArray[np.uint64]:
+    """Return a hash of each identifier, (n,): the same in every process and every week."""
+    texts = pd.Series(entities).astype(str)
+    return np.asarray(pd.util.hash_pandas_object(texts, index=False), dtype="uint64")
+
+
+def customer_folds(entities: npt.ArrayLike, folds: int) -> npt.NDArray[np.int64]:
+    """Return which of so many parts of the customers each row belongs to, (n,), by a hash of the identifier."""
+    return (hashed(entities) % np.uint64(folds)).astype("int64")
+
+
 def features_of(model: Any, problem: Problem) -> list[str]:
     """Return the features that a fitted model is asked with, in its order; the problem's if it does not know them."""
     return [str(name) for name in getattr(model, "feature_names_in_", problem.features)]

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
-import dagster as dg
-
 from resources.company import company
 from resources.company.model import Weekday
 from resources.warehouse.contract import Warehouse
 from steps.as_of import HISTORY_CUTOFFS, ledger
 from steps.errors import StepRefusedError
 from steps.migrations import ensure
-from steps.tables import CLOSED_DAYS, DECISIONS, typed
+from steps.tables import CLOSED_DAYS, DECISIONS, store, typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +48,7 @@ def say_closed(warehouse: Warehouse, days: Sequence[date], by: str, at: datetime
     said = said[~said["day"].dt.date.isin(days)]
     new = pd.DataFrame({"day": [pd.Timestamp(day) for day in days], "said_by": by, "said_at": at, "reason": reason})
     rows = typed(pd.concat([part for part in (said, new) if len(part)], ignore_index=True), CLOSED_DAYS)
-    _store(warehouse, CLOSED_DAYS, rows.sort_values("day", ignore_index=True))
+    store(warehouse, CLOSED_DAYS, rows.sort_values("day", ignore_index=True))
     touched = _release(warehouse)
     named = ", ".join(map(str, days))
     if not touched:
@@ -76,7 +74,7 @@ def take_back(warehouse: Warehouse, days: Sequence[date]) -> Released:
             f"Expected a day that somebody called closed; nobody said so of {', '.join(map(str, unknown))}. Nothing "
             "was changed."
         )
-    _store(warehouse, CLOSED_DAYS, typed(said[~said["day"].dt.date.isin(days)], CLOSED_DAYS))
+    store(warehouse, CLOSED_DAYS, said[~said["day"].dt.date.isin(days)])
     touched = _release(warehouse)
     return Released(f"{', '.join(map(str, days))}: taken back. {len(touched)} decision(s) hold it again.", len(touched))
 
@@ -90,11 +88,6 @@ def _check(days: Sequence[date], at: datetime) -> None:
             f"Expected days that are over; {late} is in the future. A day that is known before belongs into "
             "time.closed_days of company.toml. Nothing was changed."
         )
-
-
-def _store(warehouse: Warehouse, key: dg.AssetKey, rows: "pd.DataFrame") -> None:
-    schema, table = key.path
-    warehouse.replace_table(schema, table, rows)
 
 
 def _said(warehouse: Warehouse) -> "pd.DataFrame":
@@ -116,5 +109,5 @@ def _release(warehouse: Warehouse) -> list[date]:
     was = before["released"] if "released" in before else before["anomalies"].map(lambda _: None)
     changed = after[was.fillna("").to_numpy() != after["released"].fillna("").to_numpy()]
     if len(changed):
-        _store(warehouse, DECISIONS, typed(after, DECISIONS))
+        store(warehouse, DECISIONS, after)
     return [stamp.date() for stamp in changed["cutoff"]]

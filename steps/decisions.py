@@ -22,7 +22,7 @@ from steps.errors import StepRefusedError
 from steps.migrations import ensure
 from steps.ownership import owner_of
 from steps.problem import settings
-from steps.tables import CHAMPION, DECISIONS, DIAGNOSIS, RESTATEMENTS, WHY, typed
+from steps.tables import CHAMPION, DECISIONS, DIAGNOSIS, RESTATEMENTS, WHY, store, typed
 from steps.week_evidence import week_evidence
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _brought_up_to_date(warehouse: Warehouse, decisions: "pd.DataFrame", finishe
             # A retraining may end well and promote nothing: the gate found it no better.
             filled.loc[[index], ["run_id", "promoted"]] = [[run_id, str(run_id in promoting).lower()]]
     if not filled["run_id"].equals(decisions["run_id"]):
-        warehouse.replace_table("monitoring", "decisions", typed(filled, DECISIONS))
+        store(warehouse, DECISIONS, filled)
     return filled
 
 
@@ -176,7 +176,7 @@ def _write(warehouse: Warehouse, judged: "WeekJudgement", override_reason: str) 
         row["week_released"] = json.dumps(said[judged.cutoff])
     if override_reason:
         row["reason"] = f"{override_reason} {row['reason']}"
-    warehouse.replace_table("monitoring", "decisions", typed(append(judged.graded, row), DECISIONS))
+    store(warehouse, DECISIONS, append(judged.graded, row))
 
 
 def _restated_rows(judged: "WeekJudgement") -> "pd.DataFrame":

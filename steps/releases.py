@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from resources.warehouse.contract import Warehouse
 from steps.as_of import ledger
 from steps.errors import StepRefusedError
-from steps.tables import DECISIONS, typed
+from steps.tables import DECISIONS, store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,5 +105,4 @@ def _named(weeks: list[date]) -> str:
 def _write(warehouse: Warehouse, decisions: "pd.DataFrame", week: date, said: dict[str, str] | None) -> None:
     from ml_models.monitoring.decision.ledger import release_week
 
-    schema, table = DECISIONS.path
-    warehouse.replace_table(schema, table, typed(release_week(decisions, week, said), DECISIONS))
+    store(warehouse, DECISIONS, release_week(decisions, week, said))

@@ -13,7 +13,7 @@ from resources.warehouse.contract import LocalWarehouse, Warehouse
 from steps.as_of import ledger, newest_cutoff, profile_until
 from steps.migrations import ensure
 from steps.profiling import MEASURED_ROWS, measured_weeks
-from steps.tables import DECISIONS, PROFILE, REBUILDS, typed
+from steps.tables import DECISIONS, PROFILE, REBUILDS, store, typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,13 +31,13 @@ BadWeeksAt = Callable[[date], "dict[str, dict[date, tuple[str, ...]]] | None"]
 
 
 def note_rebuild(warehouse: Warehouse, rebuild_from: str, at: datetime) -> None:
-    """Write down that feature rows of the cutoffs from an ISO date on were computed again."""
+    """Write down that feature rows of the cutoffs from an ISO date on were computed again.
+
+    The note takes the place of an earlier one, whose rows may have been broken still.
+    """
     import pandas as pd
 
-    ensure(warehouse, REBUILDS)
-    row = {"rebuilt_from": pd.Timestamp(rebuild_from), "rebuilt_at": at}
-    schema, table = REBUILDS.path
-    warehouse.replace_table(schema, table, typed(pd.concat([_noted(warehouse), pd.DataFrame([row])]), REBUILDS))
+    store(warehouse, REBUILDS, pd.DataFrame([{"rebuilt_from": pd.Timestamp(rebuild_from), "rebuilt_at": at}]))
 
 
 def note_repairs(
@@ -50,16 +50,16 @@ def note_repairs(
 ) -> list[str]:
     """Free, in the ledger, the cutoffs that were computed again of what is whole by now; return a sentence for each.
 
-    A rebuild counts for twelve hours, and of several the newest one alone: an earlier one may have had broken rows.
+    A rebuild counts for twelve hours.
     """
-    noted = _noted(warehouse)
+    ensure(warehouse, REBUILDS)
+    noted = typed(warehouse.read("select * from monitoring.rebuilds"), REBUILDS)
     if noted.empty:
         return []
-    newest = noted.iloc[-1]
-    late = at - newest["rebuilt_at"] > COUNTS_FOR
-    told = [] if late else _freed(warehouse, local, tables, newest["rebuilt_from"].date(), bad_weeks, closed)
-    schema, table = REBUILDS.path
-    warehouse.replace_table(schema, table, noted.iloc[:0])
+    [rebuild] = noted.to_dict("records")
+    late = at - rebuild["rebuilt_at"] > COUNTS_FOR
+    told = [] if late else _freed(warehouse, local, tables, rebuild["rebuilt_from"].date(), bad_weeks, closed)
+    store(warehouse, REBUILDS, noted.iloc[:0])
     return told
 
 
@@ -86,8 +86,7 @@ def _freed(
         if _stands(rows, warehouse, table, tables, seen_at, bad_weeks, closed):
             continue
         decisions = computed_again(decisions, cutoff, asset, start)
-        schema, name = DECISIONS.path
-        warehouse.replace_table(schema, name, typed(decisions, DECISIONS))
+        store(warehouse, DECISIONS, decisions)
         if table.time_sql:
             _remember(warehouse, rows, asset, cutoff - WEEK)
         told.append(f"{asset} is whole in the week before {cutoff}; cutoffs from {start} on may be learned from")
@@ -128,8 +127,3 @@ def _remember(warehouse: Warehouse, rows: "pd.DataFrame", asset: str, week: date
     schema, table = PROFILE.path
     whole = pd.concat([others, rows], ignore_index=True)
     warehouse.replace_partitions(schema, table, whole, column="period_start", values=days)
-
-
-def _noted(warehouse: Warehouse) -> "pd.DataFrame":
-    ensure(warehouse, REBUILDS)
-    return typed(warehouse.read("select * from monitoring.rebuilds order by rebuilt_at"), REBUILDS)

@@ -52,8 +52,9 @@ RESTATEMENTS = dg.AssetKey(["monitoring", "restatements"])
 BACKTEST = dg.AssetKey(["monitoring", "backtest"])
 READINESS = dg.AssetKey(["monitoring", "readiness"])
 CLOSED_DAYS = dg.AssetKey(["monitoring", "closed_days"])
-REBUILDS = dg.AssetKey(["monitoring", "rebuilds"])
 """Written by a person's command; no asset of the graph."""
+REBUILDS = dg.AssetKey(["monitoring", "rebuilds"])
+"""Written by a rebuild, and emptied by the judgement that looks what it repaired; no asset of the graph."""
 
 NO_ACTION_DUE = dg.AssetCheckKey(DECISIONS, "no_action_due")
 """The one check that triggers runs. Drift, performance and growth of labels are evidence that its judgement weighs."""
@@ -289,6 +290,12 @@ def described(warehouse: Warehouse, key: dg.AssetKey) -> dict[str, dg.MetadataVa
         "dagster/column_schema": dg.TableSchema(columns),
         **warehouse.costs(),
     }
+
+
+def store(warehouse: Warehouse, key: dg.AssetKey, rows: "pd.DataFrame") -> None:
+    """Replace a table by rows, with the columns and types that this module promises for it."""
+    schema, table = key.path
+    warehouse.replace_table(schema, table, typed(rows, key))
 
 
 def typed(frame: "pd.DataFrame", key: dg.AssetKey) -> "pd.DataFrame":

@@ -21,6 +21,11 @@ CUTOFF_SCHEMAS = frozenset({"features", "outcomes", "training", "predictions"})
 """Schemas whose rows belong to a cutoff: what is wrong with a row there is wrong for that cutoff only."""
 
 
+def of_cutoffs(asset: str) -> bool:
+    """Whether rows of an asset belong to cutoffs, and so are wrong by themselves."""
+    return asset.split("/")[0] in CUTOFF_SCHEMAS
+
+
 @dataclass(frozen=True)
 class BadPeriod:
     """Days of which something is known to be wrong, and for how long that affects cutoffs.
@@ -115,7 +120,7 @@ class BadPeriod:
 
 def bad_period(anomaly: Anomaly, event_id: str = "") -> BadPeriod:
     """Return what an anomaly affects."""
-    by_cutoff, reach = anomaly.asset.split("/")[0] in CUTOFF_SCHEMAS, anomaly.reach
+    by_cutoff, reach = of_cutoffs(anomaly.asset), anomaly.reach
     if by_cutoff:
         reach = replace(reach, labels=False)
     labels = anomaly.kind == "labels"

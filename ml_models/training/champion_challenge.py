@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
@@ -23,7 +21,7 @@ from ml_models.cutoffs import cutoff_dates
 from ml_models.model_version import learned_from
 from ml_models.monitoring.settings import SETTINGS
 from ml_models.problems.contract import Candidate, Problem
-from ml_models.rows import features_of, missing_features, scored
+from ml_models.rows import customer_folds, features_of, missing_features, scored
 from ml_models.training.baselines import baseline_scores
 from ml_models.training.fitting import fitted
 from ml_models.training.search import TrainingResult
@@ -161,7 +159,7 @@ def _cross_fitted(
 ) -> pd.DataFrame:
     """Return out-of-customer scores of the recipe and of the baselines for `rows`, index 0 to n - 1."""
     deployed = features_of(result.pipeline, problem)
-    all_folds, folds = (folds_of(frame[problem.entity]) for frame in (used, rows))
+    all_folds, folds = (customer_folds(frame[problem.entity], FOLDS) for frame in (used, rows))
     parts = []
     for fold in range(FOLDS):
         train, test = used[all_folds != fold], rows[folds == fold]
@@ -172,9 +170,3 @@ def _cross_fitted(
         part = baseline_scores(train, test, problem)
         parts.append(part.assign(**{CANDIDATE: scored(model, test, problem)}))
     return pd.concat(parts).loc[rows.index].reset_index(drop=True)
-
-
-def folds_of(entity: pd.Series) -> npt.NDArray[np.int64]:
-    """Return the part of the customers, 0 to FOLDS - 1, that each row belongs to, by a stable hash."""
-    hashed = pd.util.hash_pandas_object(entity.astype(str), index=False).to_numpy()
-    return (hashed % FOLDS).astype("int64")

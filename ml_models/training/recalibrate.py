@@ -22,7 +22,7 @@ from ml_models.metrics import (
 from ml_models.monitoring.decision.remedies import cross_fitted_map, learned_map
 from ml_models.problems.contract import Problem
 from ml_models.recalibration import OddsMap, recalibrated
-from ml_models.rows import scored
+from ml_models.rows import customer_folds, scored
 from ml_models.training.baselines import RECENCY_RULE, baseline_scores
 from ml_models.training.champion_challenge import (
     CANDIDATE,
@@ -31,7 +31,6 @@ from ml_models.training.champion_challenge import (
     FOLDS,
     Champion,
     Comparison,
-    folds_of,
 )
 from ml_models.training.fingerprint import frame_fingerprint
 from ml_models.training.gate import GATE, GatePolicy, GateResult, judge
@@ -83,7 +82,7 @@ def evaluate_recalibration(
     )
     scores = _baselines(used, rows, problem)
     scores[CHAMPION] = served
-    scores[CANDIDATE] = cross_fitted_map(outcome, served, groups, folds_of(rows[problem.entity]), FOLDS)
+    scores[CANDIDATE] = cross_fitted_map(outcome, served, groups, customer_folds(rows[problem.entity], FOLDS), FOLDS)
     scores = scores.reset_index(drop=True)
     how = (
         f"{name} as it is against itself moved by what other customers' outcomes say, on {len(rows):,} rows of cutoffs "
@@ -96,7 +95,7 @@ def evaluate_recalibration(
 
 def _baselines(used: pd.DataFrame, rows: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     """Return out-of-customer scores of the baselines, index of `rows`."""
-    all_folds, folds = (folds_of(frame[problem.entity]) for frame in (used, rows))
+    all_folds, folds = (customer_folds(frame[problem.entity], FOLDS) for frame in (used, rows))
     parts = [
         baseline_scores(used[all_folds != fold], rows[folds == fold], problem)
         for fold in range(FOLDS)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from ml_models.cutoffs import MINIMUM_CUTOFFS, cutoff_dates, cutoffs_needed, distinct_cutoffs
 from ml_models.problems.contract import Problem
+from ml_models.rows import customer_folds
 
 KEPT_OUT = ("quarantined", "before window")
 """The values of `split` of rows that nothing is learned from: known bad, or older than a recent window."""
@@ -167,8 +168,7 @@ def inner_split(train: pd.DataFrame, problem: Problem) -> tuple[pd.Series, str]:
             return sides, (
                 f"time: fit {split.train[0]} to {split.train[-1]}, validate {split.holdout[0]} to {split.holdout[-1]}"
             )
-    hashed = pd.util.hash_pandas_object(train[problem.entity].astype(str), index=False)
-    validates = pd.Series(hashed.to_numpy() % 3 == 0, index=train.index)
+    validates = pd.Series(customer_folds(train[problem.entity], 3) == 0, index=train.index)
     return validates.map({True: "validate", False: "fit"}), (
         f"customers: {len(cutoffs)} training cutoff(s) leave no room for a time split, so a third of customers"
     )

@@ -28,6 +28,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, QuantileTransformer, StandardScaler, TargetEncoder
 from support.bundled import PROBLEM
+from support.registered import log
 from support.simulated_shop import make_frame
 
 from ml_models.explain import REASONS, reference_values, top_reasons
@@ -94,18 +95,7 @@ def test_a_pipeline_is_stored_loaded_scored_and_explained(
     mine = candidate(PIPELINES[kind])
     refuse_what_cannot_be_stored(rows, replace(PROBLEM, candidates=(mine,)))
     pipeline = fitted(mine, {}, 0, rows, PROBLEM)
-    version = registry.log_version(
-        pipeline,
-        algorithm=kind,
-        trained_through=date(2017, 7, 3),
-        fingerprint=kind,
-        parameters={},
-        metrics={},
-        texts={},
-        images={},
-        tags={},
-    )
-    loaded = registry.load(version)
+    loaded = registry.load(log(registry, pipeline, kind))
     np.testing.assert_array_equal(scored(loaded, rows, PROBLEM), scored(pipeline, rows, PROBLEM))
     reasons = top_reasons(loaded, rows, reference_values(rows[list(PROBLEM.features)]), PROBLEM)
     assert list(reasons.columns) == list(REASONS)
@@ -115,18 +105,7 @@ def test_a_pipeline_is_stored_loaded_scored_and_explained(
 @pytest.mark.parametrize("kind", ["gradient boosting", "a stack", "temperature-scaled regression"])
 def test_a_recalibrated_pipeline_is_too(kind: str, registry: ModelRegistry, rows: pd.DataFrame) -> None:
     moved = recalibrated(fitted(candidate(PIPELINES[kind]), {}, 0, rows, PROBLEM), OddsMap(0.4, 1.1))
-    version = registry.log_version(
-        moved,
-        algorithm=kind,
-        trained_through=date(2017, 7, 3),
-        fingerprint=f"{kind}, moved",
-        parameters={},
-        metrics={},
-        texts={},
-        images={},
-        tags={},
-    )
-    loaded = registry.load(version)
+    loaded = registry.load(log(registry, moved, f"{kind}, moved"))
     np.testing.assert_array_equal(scored(loaded, rows, PROBLEM), scored(moved, rows, PROBLEM))
     reasons = top_reasons(loaded, rows, reference_values(rows[list(PROBLEM.features)]), PROBLEM)
     assert reasons["reason_1"].notna().any()

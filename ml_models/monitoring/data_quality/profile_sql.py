@@ -379,7 +379,7 @@ class _Plan:
         if not table.keys:
             whole_row = ", ".join(name for name in table.columns if not TECHNICAL.search(name))
             entries = [("", "duplicate_share", "''", "count(*)", self._repeated(whole_row, "true", "count(*)"))]
-            return self._oflines(entries)
+            return self._of_lines(entries)
         label, key = "+".join(table.keys), ", ".join(table.keys)
         whole = " and ".join(f"{name} is not null" for name in table.keys)
         rest = ", ".join(name for name in table.columns if name != table.group and not TECHNICAL.search(name))
@@ -390,9 +390,9 @@ class _Plan:
         ]
         if table.group:
             entries.append((label, "repeated_content_share", "''", keyed, self._repeated(rest, whole, keyed)))
-        return self._oflines(entries)
+        return self._of_lines(entries)
 
-    def _oflines(self, entries: Sequence[tuple[str, str, str, str, str]]) -> str:
+    def _of_lines(self, entries: Sequence[tuple[str, str, str, str, str]]) -> str:
         rows = self.words.rows(entries)
         inner = f"with lines as ({self.lines()}) select w_, {rows} as entries from lines group by w_"
         return unnested(self.table.asset, inner)

@@ -4,7 +4,7 @@ Everything here takes and returns frames; where they are stored is another room'
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from typing import Any, get_args
@@ -12,7 +12,7 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
-from ml_models.monitoring.bad_periods import CUTOFF_SCHEMAS
+from ml_models.monitoring.bad_periods import of_cutoffs
 from ml_models.monitoring.types import Anomaly, AnomalyKind, Decision, Perturbation, Reach
 
 LEDGER_COLUMNS = {
@@ -174,18 +174,12 @@ def with_reach(ledger: pd.DataFrame, reach: Callable[[str], Reach]) -> pd.DataFr
     former = [
         isinstance(text, str) and text not in ("", "[]") and '"reach"' not in text for text in ledger["anomalies"]
     ]
-    if not any(former):
-        return ledger
-    texts = [
-        write_anomalies([with_its_reach(one, reach) for one in read_anomalies(text)]) if this else text
-        for text, this in zip(ledger["anomalies"], former, strict=True)
-    ]
-    return ledger.assign(anomalies=pd.Series(texts, index=ledger.index, dtype="object"))
+    return _changed(ledger, former, lambda one: with_its_reach(one, reach)) if any(former) else ledger
 
 
 def with_its_reach(anomaly: Anomaly, reach: Callable[[str], Reach]) -> Anomaly:
     """Return the anomaly with what is computed from its table; what belongs to a cutoff spoils nothing else."""
-    if anomaly.asset.split("/")[0] in CUTOFF_SCHEMAS:
+    if of_cutoffs(anomaly.asset):
         return anomaly
     return replace(anomaly, reach=reach(anomaly.asset))
 
@@ -207,16 +201,17 @@ def repairable(ledger: pd.DataFrame, start: date) -> list[tuple[date, str]]:
 
 def computed_again(ledger: pd.DataFrame, week: date, asset: str, start: date) -> pd.DataFrame:
     """Return the ledger in which a week's anomalies of a table are held against the cutoffs before `start` alone."""
-    chosen = pd.to_datetime(ledger["cutoff"]) == pd.Timestamp(week)
+
+    def freed(one: Anomaly) -> Anomaly:
+        return replace(one, rebuilt_from=start) if one.asset == asset and _repairable(one, start) else one
+
+    return _changed(ledger, pd.to_datetime(ledger["cutoff"]) == pd.Timestamp(week), freed)
+
+
+def _changed(ledger: pd.DataFrame, chosen: Iterable[bool], change: Callable[[Anomaly], Anomaly]) -> pd.DataFrame:
+    """Return the ledger with the anomalies of the chosen rows changed."""
     texts = [
-        write_anomalies(
-            [
-                replace(one, rebuilt_from=start) if one.asset == asset and _repairable(one, start) else one
-                for one in read_anomalies(text)
-            ]
-        )
-        if this
-        else text
+        write_anomalies([change(one) for one in read_anomalies(text)]) if this else text
         for text, this in zip(ledger["anomalies"], chosen, strict=True)
     ]
     return ledger.assign(anomalies=pd.Series(texts, index=ledger.index, dtype="object"))
@@ -235,7 +230,7 @@ def whole_again(ledger: pd.DataFrame) -> frozenset[tuple[date, str]]:
 def _repairable(anomaly: Anomaly, start: date) -> bool:
     """Whether an anomaly of rows that arrived is held against cutoffs from `start` on."""
     later = anomaly.rebuilt_from is None or anomaly.rebuilt_from > start
-    return later and anomaly.kind not in ("stale", "schema") and anomaly.asset.split("/")[0] not in CUTOFF_SCHEMAS
+    return later and anomaly.kind not in ("stale", "schema") and not of_cutoffs(anomaly.asset)
 
 
 def _text(value: object) -> str:

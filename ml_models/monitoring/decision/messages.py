@@ -112,11 +112,7 @@ def gain_unknown(effect: Effect, diagnosis: Diagnosis) -> str:
 
 def gain_measured(effect: Effect, window: Window, diagnosis: Diagnosis) -> str:
     """Return what a retraining would bring, without the full stop."""
-    return (
-        f"{diagnosis.sentence} Refitted on the {window} window, the recipe would have changed log-loss by "
-        f"{-effect.value:+.4f} on the {effect.rows:,} newest matured rows (95 % interval {-effect.high:+.4f} to "
-        f"{-effect.low:+.4f})"
-    )
+    return f"{diagnosis.sentence} Refitted on the {window} window, the recipe {_would_have_changed(effect)}"
 
 
 def recalibration_measured(retrained: str, other: Recalibration) -> str:
@@ -137,18 +133,18 @@ def priced(reason: str, amounts: str) -> str:
 
 def quiet_but_pays(gain: Effect, amounts: str) -> str:
     """Return why a retraining is due although nothing is out of its range: it pays."""
-    return f"{QUIET} {_would_change(gain)}. {amounts}."
+    return f"{QUIET} A retraining {_would_have_changed(gain)}. {amounts}."
 
 
 def quiet_and_not_worth_it(gain: Effect, why: str, amounts: str) -> str:
     """Return why a quiet week goes on where prices decide."""
-    return f"{QUIET} {_would_change(gain)}: {why}. {amounts}."
+    return f"{QUIET} A retraining {_would_have_changed(gain)}: {why}. {amounts}."
 
 
-def _would_change(gain: Effect) -> str:
+def _would_have_changed(gain: Effect) -> str:
     return (
-        f"A retraining would have changed log-loss by {-gain.value:+.4f} on the {gain.rows:,} newest matured rows "
-        f"(95 % interval {-gain.high:+.4f} to {-gain.low:+.4f})"
+        f"would have changed log-loss by {-gain.value:+.4f} on the {gain.rows:,} newest matured rows (95 % interval "
+        f"{-gain.high:+.4f} to {-gain.low:+.4f})"
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ml_models.cutoffs import cutoff_dates, distinct_cutoffs
+from ml_models.cutoffs import cutoff_dates
 from ml_models.model_version import Deployed
 from ml_models.monitoring.decision import messages
 from ml_models.monitoring.decision.base_rate import BaseRateTest, Scored, base_rate_test, slope_of
@@ -25,8 +25,8 @@ from ml_models.monitoring.decision.retraining_gain import (
     CrossFitted,
     compared,
     cross_fitted,
-    folds_of,
     judged_cutoffs,
+    matured_and_clean,
     unknown,
     window_cutoffs,
 )
@@ -43,7 +43,7 @@ from ml_models.monitoring.settings import Settings
 from ml_models.monitoring.types import Effect, Recalibration, Remedy, Situation, Window
 from ml_models.problems.contract import Problem
 from ml_models.recalibration import OddsMap, fitted_map
-from ml_models.rows import scored
+from ml_models.rows import customer_folds, scored
 
 
 class Remedies:
@@ -63,8 +63,8 @@ class Remedies:
     ) -> None:
         self._rows, self._champion, self._refit, self._problem = rows, champion, refit, problem
         self._settings = settings
-        self._clean = [day for day in distinct_cutoffs(rows[problem.cutoff]) if day not in set(excluded)]
-        self._judged = judged_cutoffs(rows, champion, problem, excluded, settings) if champion is not None else []
+        self._clean = matured_and_clean(rows, problem, excluded)
+        self._judged = judged_cutoffs(self._clean, champion, settings) if champion is not None else []
         self._refitted: dict[Window, CrossFitted] = {}
 
     def gain(self, window: Window) -> Effect:
@@ -89,7 +89,7 @@ class Remedies:
         if tested is None:
             return None
         customers = rows[problem.entity].to_numpy(dtype=object)
-        score = cross_fitted_map(outcome, served, customers, folds_of(rows, problem), FOLDS)
+        score = cross_fitted_map(outcome, served, customers, customer_folds(customers, FOLDS), FOLDS)
         return Recalibration(
             gain=self._over(rows, score, served),
             over_retraining=self._over(rows, score, found.score),
@@ -170,7 +170,7 @@ def newest_map(
     rows: pd.DataFrame, champion: Deployed, problem: Problem, excluded: Sequence[date], settings: Settings
 ) -> tuple[OddsMap, list[date]] | None:
     """Return the map that a recalibration deploys and the cutoffs that it is learned from; None: too few rows."""
-    judged = judged_cutoffs(rows, champion, problem, excluded, settings)
+    judged = judged_cutoffs(matured_and_clean(rows, problem, excluded), champion, settings)
     part = rows[cutoff_dates(rows[problem.cutoff]).isin([pd.Timestamp(day) for day in judged]).to_numpy()]
     if not enough(part, problem):
         return None

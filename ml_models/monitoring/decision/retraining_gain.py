@@ -24,7 +24,7 @@ from ml_models.monitoring.prices import Prices, saving_of
 from ml_models.monitoring.settings import Settings
 from ml_models.monitoring.types import Effect, Window
 from ml_models.problems.contract import Problem
-from ml_models.rows import scored
+from ml_models.rows import customer_folds, scored
 
 Array = npt.NDArray[np.float64]
 
@@ -52,18 +52,15 @@ class CrossFitted:
     note: str = ""
 
 
-def judged_cutoffs(
-    rows: pd.DataFrame, champion: Deployed, problem: Problem, excluded: Sequence[date], settings: Settings
-) -> list[date]:
-    """Return the newest matured clean cutoffs that the champion did not learn from, on which a remedy is judged."""
-    clean = [day for day in distinct_cutoffs(rows[problem.cutoff]) if day not in set(excluded)]
+def matured_and_clean(rows: pd.DataFrame, problem: Problem, excluded: Sequence[date]) -> list[date]:
+    """Return the cutoffs of labelled rows, ascending, without the excluded ones."""
+    out = set(excluded)
+    return [day for day in distinct_cutoffs(rows[problem.cutoff]) if day not in out]
+
+
+def judged_cutoffs(clean: Sequence[date], champion: Deployed, settings: Settings) -> list[date]:
+    """Return the newest of the clean cutoffs that the champion did not learn from, on which a remedy is judged."""
     return [day for day in clean if day > champion.info.trained_through][-settings.judged_cutoffs :]
-
-
-def folds_of(rows: pd.DataFrame, problem: Problem, folds: int = FOLDS) -> npt.NDArray[np.int64]:
-    """Return the part of the customers that each row belongs to, by a stable hash of their id."""
-    hashed = pd.util.hash_pandas_object(rows[problem.entity].astype(str), index=False).to_numpy()
-    return (hashed % folds).astype("int64")
 
 
 def retraining_gain(
@@ -105,7 +102,7 @@ def cross_fitted(
         return CrossFitted(rows[judge], nothing, few)
     learn = days.isin([pd.Timestamp(day) for day in window]).to_numpy()
     matured = (days <= pd.Timestamp(min(judged)) - timedelta(days=problem.horizon_days)).to_numpy()
-    fold = folds_of(rows, problem, folds)
+    fold = customer_folds(rows[problem.entity], folds)
     score = np.full(len(rows), np.nan)
     for number in range(folds):
         seen = learn & (matured | (fold != number))

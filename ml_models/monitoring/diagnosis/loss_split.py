@@ -33,6 +33,7 @@ from ml_models.monitoring.diagnosis.thresholds import (
     SHARE,
 )
 from ml_models.monitoring.drift.distances import normal_scores
+from ml_models.rows import customer_folds
 
 Verdict = Literal["none", "covariate", "concept", "mixed", "insufficient evidence"]
 
@@ -156,7 +157,7 @@ def _views(values: Array) -> Array:
 
 def _domain(views: Array, current: npt.NDArray[np.bool_], who: npt.NDArray[np.object_]) -> tuple[Array, float]:
     """Return π of each row, cross-fitted over folds of customers, windows balanced; and its AUC."""
-    folds = pd.util.hash_pandas_object(pd.Series(who).astype(str), index=False).to_numpy() % FOLDS
+    folds = customer_folds(who, FOLDS)
     x = np.column_stack([np.ones(len(views)), views])
     balance = np.where(current, 0.5 / current.mean(), 0.5 / (~current).mean())
     probability = np.full(len(views), 0.5)

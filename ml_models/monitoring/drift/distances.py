@@ -22,6 +22,7 @@ from ml_models.monitoring.drift.thresholds import (
     RIDGE,
     SHRINKAGE,
 )
+from ml_models.rows import customer_folds
 
 Column: TypeAlias = "Array | pd.Series"
 """Sorted numbers without nulls, (n,), or counts by category (a series, its index the categories)."""
@@ -178,7 +179,7 @@ def joint_distance(old: Array, new: Array, old_entities: npt.ArrayLike, new_enti
     squares = [np.minimum(view**2, LARGEST_SQUARE) for view in (scores, residual)]
     views = _standardised(np.concatenate([scores, *squares, nulls], axis=1))
     keys = np.concatenate([np.asarray(old_entities, dtype=object), np.asarray(new_entities, dtype=object)])
-    folds = pd.util.hash_pandas_object(pd.Series(keys).astype(str), index=False).to_numpy() % FOLDS
+    folds = customer_folds(keys, FOLDS)
     centred = target - target.mean()
     gram, cross = views.T @ views, views.T @ centred
     penalty = RIDGE * len(views) * np.eye(len(gram))

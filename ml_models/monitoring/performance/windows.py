@@ -14,6 +14,7 @@ from ml_models.metrics import Array, row_log_loss
 from ml_models.monitoring.performance.thresholds import PAST, ROW_LIMIT
 from ml_models.monitoring.thresholds import MINIMUM_WINDOWS
 from ml_models.problems.contract import Problem
+from ml_models.rows import hashed
 
 # Windows that stay in memory: the newest few are asked for by each kind of evidence.
 _KEPT = 4
@@ -39,7 +40,7 @@ class Window:
     @cached_property
     def half(self) -> npt.NDArray[np.bool_]:
         """Which half of the customers a row's customer belongs to, the same one every week."""
-        return np.asarray((_hashed(self.entity) >> np.uint64(7)) % np.uint64(2) == 0)
+        return np.asarray((hashed(self.entity) >> np.uint64(7)) % np.uint64(2) == 0)
 
     def column(self, name: str) -> pd.Series:
         """Return a column of the rows as it came."""
@@ -67,7 +68,7 @@ class Windows:
             return self.kept[day]
         at = self.positions[day]
         if len(at) > ROW_LIMIT:
-            at = at[_hashed(self.entity[at]) <= np.uint64(int(ROW_LIMIT / len(at) * (2**64 - 1)))]
+            at = at[hashed(self.entity[at]) <= np.uint64(int(ROW_LIMIT / len(at) * (2**64 - 1)))]
         # A frame that is sorted by cutoff is cut without copying it.
         together = len(at) > 0 and at[-1] - at[0] + 1 == len(at) and bool((np.diff(at) == 1).all())
         rows: Any = slice(at[0], at[-1] + 1) if together else at
@@ -81,10 +82,6 @@ class Windows:
             self.kept.pop(next(iter(self.kept)))
         self.kept[day] = window
         return window
-
-
-def _hashed(entity: npt.NDArray[np.object_]) -> npt.NDArray[np.uint64]:
-    return np.asarray(pd.util.hash_pandas_object(pd.Series(entity).astype(str), index=False), dtype="uint64")
 
 
 def labels_by_cutoff(labelled: pd.DataFrame, problem: Problem, label: str) -> dict[pd.Timestamp, pd.Series]:
