@@ -34,6 +34,7 @@ from ml_models.monitoring.data_quality.thresholds import (
     VOLUME_FACTOR,
 )
 from ml_models.monitoring.data_quality.window import Window
+from ml_models.monitoring.thresholds import DEVIATION_OF_MAD
 
 _SHARES = np.array([0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5])
 _KEPT = np.array([0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
@@ -158,8 +159,10 @@ def _of_customers(window: Window, column: str, low: Mask) -> bool:
     past = past[np.isfinite(past)]
     if len(past) < MINIMUM_WINDOWS:
         return False
-    limit = SEGMENT_DEVIATIONS * float(past.std(ddof=1)) * (1 + 2 / len(past))
-    now, usual = float(uneven[window.position]), float(past.mean())
+    # Weeks in which customers had changed already may be among them: the middle of the past, not its mean.
+    now, usual = float(uneven[window.position]), float(np.median(past))
+    spread = DEVIATION_OF_MAD * float(np.median(np.abs(past - usual)))
+    limit = SEGMENT_DEVIATIONS * spread * (1 + 2 / len(past))
     seen = Observation(now, usual, limit, float(strays[window.position, low].sum()))
     window.note("volume", "", "uneven among their customers", seen, now - usual > limit, segment=column)
     return now - usual > limit

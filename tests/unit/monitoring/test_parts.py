@@ -129,3 +129,22 @@ def test_weeks_that_a_former_build_measured_without_orders_are_no_weeks_without_
             made += [("@till_id", "orders", str(store), start, int(n), float(n)) for store, n in enumerate(sold)]
     columns = ["column_name", "measure", "value_key", "period_start", "n", "value"]
     assert found_in(pd.DataFrame(made, columns=columns), tables) == []
+
+
+@pytest.mark.parametrize(("uneven", "kinds"), [(20.0, []), (0.7, ["volume"])], ids=["customers", "the feed"])
+def test_customers_who_changed_some_weeks_ago_do_not_hide_that_they_still_do(tables, uneven, kinds):
+    """Who comes one week in five was counted as evenly as ever until then, and as unevenly as that in weeks since."""
+    numbers = np.random.default_rng(5)
+    usual = numbers.gamma(4, 15, STORES)
+    normal = numbers.normal(0.6, 0.2, WEEKS)
+    normal[-6:] = [4.0, 10.0, 15.0, 22.0, 33.0, uneven]
+    made = []
+    for week in range(WEEKS):
+        start = pd.Timestamp(FIRST + timedelta(weeks=week))
+        made.append(("", "rows", "", start, 1, 1.0))
+        fewer = np.where((np.arange(STORES) % 3 == 0) & (week == WEEKS - 1), 0.5, 1.0)
+        for store, n in enumerate(numbers.poisson(usual * fewer)):
+            for measured, value in (("orders", float(n)), ("strays", normal[week] * n), ("strays_scale", float(n))):
+                made.append(("@till_id", measured, str(store), start, int(n), value))
+    columns = ["column_name", "measure", "value_key", "period_start", "n", "value"]
+    assert [one.kind for one in found_in(pd.DataFrame(made, columns=columns), tables)] == kinds
