@@ -10,7 +10,9 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,9 @@ WRITES = {"parse", "compile"}
 
 BUILDS = {"build", "run"}
 """Commands that write to the warehouse."""
+
+SECONDS_BETWEEN_CANCELS = 0.2
+"""Until the queries of a build that was stopped have ended."""
 
 SOURCE_SUFFIXES = {".sql", ".yml", ".yaml", ".csv", ".md"}
 
@@ -243,13 +248,11 @@ class DbtRunner(dg.ConfigurableResource[None]):
             with open_duckdb(self.warehouse_path, wait_seconds=self.wait_seconds):
                 pass
         # `env_var()` keeps dbt's partial parsing alive, `--vars` does not.
-        with environment_of(settings), interrupts_noted() as interrupts:
+        with environment_of(settings), interrupts_noted() as interrupts, _no_query_outlives(interrupts):
             try:
                 result = dbtRunner(callbacks=[keep]).invoke(command)
             finally:
                 _release_duckdb()
-        for interrupt in interrupts:
-            raise interrupt from None
         self._note_charges(result)
         if not result.success:
             raise DbtError(_explain(args, result, state / "logs" / "dbt.log"), events)
@@ -288,6 +291,31 @@ def _stamp(manifest: Path, digest: str) -> str:
 
 def _is_made(manifest: Path, stamp: Path, digest: str) -> bool:
     return manifest.is_file() and stamp.is_file() and stamp.read_text() == _stamp(manifest, digest)
+
+
+@contextmanager
+def _no_query_outlives(interrupts: Sequence[BaseException]) -> Iterator[None]:
+    """Cancel DuckDB's queries again and again once there is an interrupt, until dbt is done.
+
+    dbt cancels once, and waits for its threads: a query that one of them begins a moment later would run to its end.
+    """
+    done = threading.Event()
+
+    def cancel() -> None:
+        from dbt.adapters.factory import FACTORY
+
+        while not done.wait(SECONDS_BETWEEN_CANCELS):
+            if interrupts and (adapter := FACTORY.adapters.get("duckdb")) is not None:
+                with suppress(Exception):  # one that has been closed in the meantime has no query either
+                    adapter.connections.cancel_open()
+
+    watch = threading.Thread(target=cancel, daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watch.join()
 
 
 def _release_duckdb() -> None:

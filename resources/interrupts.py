@@ -10,9 +10,13 @@ from typing import Any
 
 @contextmanager
 def interrupts_noted() -> Iterator[list[BaseException]]:
-    """Yield a list that takes each interrupt on its way up, also one that the code within swallows or replaces.
+    """Yield a list that takes each interrupt on its way up, and raise the first of them at the end.
 
-    dbt is such code: stopped in the middle, it fails at closing what was at work, and tells only of that failure.
+    The code within gets a KeyboardInterrupt, whatever was raised, and may swallow or replace it. dbt is such code:
+    only of that one it knows that its queries are to be cancelled and its threads waited for; it tells of a failure.
+
+    Raises:
+        KeyboardInterrupt, DagsterExecutionInterruptedError: what the handler that stood there raised.
     """
     noted: list[BaseException] = []
     former: dict[int, Callable[[int, FrameType | None], Any]] = {}
@@ -22,7 +26,7 @@ def interrupts_noted() -> Iterator[list[BaseException]]:
             former[number](number, frame)
         except BaseException as interrupt:
             noted.append(interrupt)
-            raise
+            raise KeyboardInterrupt from interrupt
 
     if threading.current_thread() is threading.main_thread():  # nowhere else can a handler be set, or does one run
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -35,3 +39,5 @@ def interrupts_noted() -> Iterator[list[BaseException]]:
     finally:
         for replaced, handler in former.items():
             signal.signal(replaced, handler)
+        for interrupt in noted:
+            raise interrupt from None
