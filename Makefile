@@ -11,7 +11,7 @@ UNSET = $(patsubst %,-u %,$(filter-out BATON_HOME BATON_COMPANY,$(filter BATON_%
 PYTEST = env $(UNSET) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
 
 .DEFAULT_GOAL = help
-.PHONY: run ui summary company check backup restore upgrade replay backtest rebuild promote closed release airbyte drill drill-all benchmark losses bench crash scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
+.PHONY: run ui docs mlflow summary company check backup restore upgrade replay backtest rebuild promote closed release airbyte drill drill-all benchmark losses bench crash scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
 
 ##@ Use
 
@@ -20,6 +20,12 @@ run: setup ## everything from sync to predictions for the newest cutoff, then a 
 
 ui: setup ## web UI and daemon: make ui [PORT=3000]
 	@$(BIN)/python -m commands.ui $(if $(PORT),--port $(PORT))
+
+docs: setup ## every table and column in dbt's documentation: make docs [PORT=8080]
+	@$(BIN)/python -m commands.docs $(if $(PORT),--port $(PORT))
+
+mlflow: setup ## the versions of the model in MLflow: make mlflow [PORT=5000]
+	@$(BIN)/python -m commands.tracking $(if $(PORT),--port $(PORT))
 
 summary: setup ## what the last run came to
 	@$(BIN)/python -m commands.run --only-summary
