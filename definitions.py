@@ -91,7 +91,9 @@ def build_definitions(
     jobs = build_jobs(unit_test_checks(assets), assets)
     return dg.Definitions(
         # A checks definition is an assets definition too.
-        assets=[backtest, *(one for one in assets if not isinstance(one, dg.AssetChecksDefinition))],
+        assets=dg.with_source_code_references(
+            [backtest, *(one for one in assets if not isinstance(one, dg.AssetChecksDefinition))]
+        ),
         asset_checks=[one for one in assets if isinstance(one, dg.AssetChecksDefinition)],
         jobs=jobs,
         schedules=SCHEDULES,

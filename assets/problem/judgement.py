@@ -3,7 +3,7 @@
 They become four tables, a page and the one check that the sensors act on.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from datetime import date
 
 import dagster as dg
@@ -34,6 +34,8 @@ from steps.tables import (
 )
 
 DIGEST_WEEKS = 8
+SHOWN_FIRST = ("cutoff", "decision", "remedy", "cause", "first_bad_asset", "owner", "next_command", "what_happened")
+"""Of a week, on its page, what a person looks for first."""
 
 
 class JudgementConfig(dg.Config):
@@ -131,6 +133,11 @@ def judgement(
     yield from _report(warehouse, newest)
 
 
+def _place(column: Hashable) -> int:
+    """Return how far to the left a column of the weeks is shown: a wide table is cut off at the right."""
+    return SHOWN_FIRST.index(str(column)) if column in SHOWN_FIRST else len(SHOWN_FIRST)
+
+
 def _report(warehouse: Warehouse, newest: date | None) -> Iterator[Materialized | dg.AssetCheckResult]:
     """Show the newest week, the last weeks in words, and what is due."""
     from ml_models.monitoring.report import digest
@@ -155,7 +162,7 @@ def _report(warehouse: Warehouse, newest: date | None) -> Iterator[Materialized 
             **described(warehouse, WHY),
             "digest": dg.MetadataValue.md(digest(weeks, ledger)),
             "shadow": next(iter(weeks["shadow"].dropna()), "") if "shadow" in weeks else "",
-            "weeks": table(weeks),
+            "weeks": table(weeks[sorted(weeks.columns, key=_place)]),
         },
     )
     due = what_is_due(ledger, newest)

@@ -89,6 +89,21 @@ def prepare(company: Company, folder: Path, into: Path, project: Path = PROJECT,
     return into
 
 
+def file_of(path: str, folder: Path, into: Path, project: Path = PROJECT) -> Path:
+    """Return the file that a person edits to change a file of the prepared project, `path` within it.
+
+    It stands in the canonical project or in the company's folder; where it is made of the company's file, it is the
+    prepared one that shows what was made.
+    """
+    inner = Path(path)
+    own = _STAGING / folder.name
+    places = [project / inner]
+    if inner.is_relative_to(own):
+        # Its models stand in `staging`, all else under its own name.
+        places += [folder / "staging" / inner.relative_to(own), folder / inner.relative_to(own)]
+    return next((place for place in places if place.is_file()), into / inner)
+
+
 def _require_staging(company: Company, folder: Path) -> None:
     """Refuse a file that names campaigns without the models of them: there is no plain renaming of those."""
     lacking = [
