@@ -148,7 +148,7 @@ def test_a_malformed_table_of_connections_is_one_sentence(tmp_path, name, text):
     assert str(file) in said
 
 
-ROOMS = ("assets", "commands", "drills", "ml_models", "resources", "steps")
+ROOMS = ("app", "assets", "commands", "drills", "ml_models", "resources", "steps")
 
 
 def error_classes():
