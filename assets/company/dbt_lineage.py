@@ -47,3 +47,13 @@ def column_lineages(
             }
         )
     return found
+
+
+def told(lineage: dg.TableColumnLineage | None, column: str) -> str:
+    """Return of which columns a column is made, in words: the open web UI draws no lineage of columns."""
+    parts = lineage.deps_by_column.get(column, ()) if lineage else ()
+    read: dict[str, list[str]] = {}
+    for part in parts:
+        read.setdefault(".".join(part.asset_key.path), []).append(part.column_name)
+    tables = [f"{table} ({', '.join(names)})" for table, names in read.items()]
+    return f"Made of {' and '.join(tables)}." if tables else ""

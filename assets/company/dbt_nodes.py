@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
-from assets.company.dbt_lineage import Lineages, column_lineages
+from assets.company.dbt_lineage import Lineages, column_lineages, told
 from assets.company.dbt_tests import said
 from resources.company.choice import chosen, folder_of, place_of
 from resources.company.dbt_project import file_of
@@ -174,11 +174,12 @@ def _with_shape(
     columns, rows = shapes[(schema, name)]
     documented = context.assets_def.metadata_by_key.get(key, {}).get("dagster/column_schema")
     schema_of_docs = getattr(documented, "schema", documented)
-    about = {column.name: column for column in schema_of_docs.columns} if schema_of_docs else {}
-    described = [
-        dg.TableColumn(column.name, column.type, about[column.name].description if column.name in about else None)
-        for column in columns
-    ]
+    written = {column.name: column.description or "" for column in schema_of_docs.columns} if schema_of_docs else {}
+    lineage = lineages.get((schema, name))
+    described = []
+    for column in columns:
+        about = f"{written.get(column.name, '')} {told(lineage, column.name)}".strip()
+        described.append(dg.TableColumn(column.name, column.type, about or None))
     return dg.Output(
         None,
         output_name=output.output_name,
@@ -188,6 +189,6 @@ def _with_shape(
             **({} if rows is None else {"dagster/row_count": rows}),
             "dagster/table_name": f"{schema}.{name}",
             "dagster/column_schema": dg.TableSchema(described),
-            **({"dagster/column_lineage": lineages[(schema, name)]} if (schema, name) in lineages else {}),
+            **({"dagster/column_lineage": lineage} if lineage else {}),
         },
     )

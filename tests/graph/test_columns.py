@@ -53,3 +53,12 @@ def test_every_dbt_model_has_a_lineage(baton):
     schemas = {"staging", "marts", "features", "outcomes"}
     built = {event.asset_key for event in baton.result.get_asset_materialization_events()}
     assert {key for key in built if key.path[0] in schemas} <= set(lineages(baton))
+
+
+def test_the_page_of_a_table_says_of_each_column_what_it_is_made_of(baton):
+    described = {}
+    for event in baton.result.get_asset_materialization_events():
+        if event.asset_key == dg.AssetKey(["features", "customer_features"]):
+            schema = event.step_materialization_data.materialization.metadata["dagster/column_schema"].schema
+            described = {column.name: column.description for column in schema.columns}
+    assert described["evening_share_84d"].endswith("Made of marts.customer_days (evening_orders, orders).")
