@@ -68,7 +68,7 @@ def decision(week: Mapping[str, Any]) -> Said:
 
 
 class Held(NamedTuple):
-    """How a judged week held: of a hundred customers at the top and of a hundred at random, how many stayed away."""
+    """How a judged week held: of a hundred customers most at risk and of a hundred at random, how many stayed away."""
 
     week: date
     customers: int

@@ -166,7 +166,7 @@ def test_the_page_of_the_week_says_what_to_do_how_fresh_how_sure_and_whom_to_cal
     assert "Use the list. Nothing that was checked is out of its usual range." in text
     assert "The data is complete through 5 May 2024." in text
     assert "A newer week should be here" not in text
-    assert "8 April 2024: of 100 customers at the top of the list 40 stayed away (between 31 and 50" in text
+    assert "8 April 2024: of 100 customers most at risk 40 stayed away (between 31 and 50" in text
     assert "Of 100 customers picked at random, 10 did." in text
     assert "1,040 customers are scored. Of the 104 most at risk, 91 are expected to stay away for 28 days." in text
     assert "They spent EUR 5,460 in the last 90 days." in text
@@ -321,6 +321,18 @@ def test_where_money_is_expected_to_be_lost_the_list_begins_with_the_most(shop):
     assert listed(answer)[0] == "c499"
     assert "Expected loss" in answer.text
     assert "EUR 499" in answer.text
+    assert "Worth a call" not in answer.text, "prices are not known"
+
+
+def test_where_prices_are_known_the_list_says_who_is_worth_a_call_and_by_what(shop):
+    priced = shop(
+        "alter table marts.customers_at_risk add column worth_calling boolean",
+        "alter table marts.customers_at_risk add column worth_calling_by varchar default 'a contact costs EUR 2'",
+        "update marts.customers_at_risk set worth_calling = risk_rank < 3 where risk_rank <> 3",
+    )
+    answer = priced.get("/")
+    assert re.findall(r"<td>(yes|no|not known)</td>", answer.text)[:4] == ["yes", "yes", "not known", "no"]
+    assert "Worth a call: a contact costs EUR 2" in page_of(answer).text
 
 
 def test_a_company_without_money_is_shown_none(shop):
