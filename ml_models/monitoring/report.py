@@ -1,8 +1,9 @@
 """A judged week in words: the row of `monitoring.why`, and the digest of several weeks."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 import pandas as pd
 
@@ -102,7 +103,7 @@ def digest(why: pd.DataFrame, ledger: pd.DataFrame | None = None) -> str:
     return "\n".join([*lines, *_set_right(ledger, free)])
 
 
-def action_of(week: Mapping[str, object]) -> str:
+def action_of(week: Mapping[Hashable, Any]) -> str:
     """Return what was decided in a week, a row of `monitoring.why`, with its remedy: `improve (recalibrate)`."""
     # A week that a former build judged names none.
     remedy = week.get("remedy")
