@@ -30,6 +30,8 @@ def main() -> None:
         os.chdir(ROOT)
         dagster = os.path.join(os.path.dirname(sys.executable), "dagster")
         os.environ["DAGSTER_HOME"] = str(folder)
+        # Where the links of alerts begin.
+        os.environ.setdefault("BATON_UI", f"http://127.0.0.1:{port}")
         os.execv(dagster, [dagster, "dev", "-w", "workspace.yaml", "--host", "127.0.0.1", "--port", str(port)])
 
 
