@@ -39,7 +39,7 @@ from resources.company import company
 from resources.company.choice import chosen, folder_of
 from resources.company.reading import dialect_of
 from resources.profiles import resources_for
-from sensors.alerts import red_check_alert, run_failure_alert, stale_table_alert
+from sensors.alerts import alerts_sensor
 from sensors.arrivals import build_arrivals_sensor
 from sensors.drift import build_drift_sensor
 from sensors.jobs import build_jobs
@@ -102,9 +102,7 @@ def build_definitions(
             build_drift_sensor(jobs),
             build_late_sensor(jobs),
             build_unit_tests_sensor(jobs),
-            red_check_alert,
-            run_failure_alert,
-            stale_table_alert,
+            alerts_sensor,
         ],
         resources=resources,
         # One process: a run of the embedded size costs less than the processes that would share it.
