@@ -34,6 +34,7 @@ from assets.problem.judgement import judgement
 from assets.problem.performance import PERFORMANCE_ASSETS
 from assets.problem.predictions import PREDICTION_ASSETS
 from assets.problem.promotion import champion
+from assets.problem.serving import serving_copy
 from assets.problem.training_set import training_set
 from resources.company import company
 from resources.company.choice import chosen, folder_of
@@ -86,6 +87,7 @@ def build_definitions(
         *PERFORMANCE_ASSETS,
         *DRIFT_ASSETS,
         judgement,
+        serving_copy,
     ]
     assets = [*of_company, *problem]
     jobs = build_jobs(unit_test_checks(assets), assets)

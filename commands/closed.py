@@ -10,6 +10,7 @@ from commands.sentences import sentences
 from commands.session import alone_in_home, quiet
 from resources.profiles import resources_for
 from steps.closed_days import say_closed, take_back
+from steps.serving import publish_for_readers
 
 
 def main() -> None:
@@ -29,12 +30,14 @@ def main() -> None:
     quiet()
     with sentences(), alone_in_home():
         resources = resources_for()
+        warehouse = resources["warehouse"]
         if given.back:
-            done = take_back(resources["warehouse"], days)
+            done = take_back(warehouse, days)
         else:
             by, now = person(given.by), resources["clock"].now()
-            done = say_closed(resources["warehouse"], days, by, now, given.reason)
+            done = say_closed(warehouse, days, by, now, given.reason)
         print(done.sentence)
+        print(publish_for_readers(warehouse).sentence)
 
 
 if __name__ == "__main__":

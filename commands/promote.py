@@ -8,6 +8,7 @@ from commands.session import alone_in_home, quiet
 from resources.profiles import resources_for
 from steps.champions import make_champion
 from steps.publishing import keep_published
+from steps.serving import publish_for_readers
 
 
 def main() -> None:
@@ -26,6 +27,7 @@ def main() -> None:
         print(f"champion: version {before.version if before else 'none'} -> {version.version} ({version.algorithm})")
         published = keep_published(warehouse, registry, version)
         print(published.sentence)
+        print(publish_for_readers(warehouse).sentence)
         if not published.passed:
             sys.exit(f"error: version {version.version} serves, but queries cannot call it as a SQL function.")
 

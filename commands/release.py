@@ -8,6 +8,7 @@ from commands.sentences import sentences
 from commands.session import alone_in_home, quiet
 from resources.profiles import resources_for
 from steps.releases import hold_again, release
+from steps.serving import publish_for_readers
 
 
 def main() -> None:
@@ -27,6 +28,7 @@ def main() -> None:
             print(hold_again(warehouse, week))
         else:
             print(release(warehouse, week, person(given.by), resources["clock"].now(), given.reason))
+        print(publish_for_readers(warehouse).sentence)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from commands.session import embedded_only, folder_given, instance, quiet, reap
 from resources.backup import restore
 from resources.profiles import claim_home, home, refuse_other_owner, resources_for
 from resources.registry import CHAMPION
+from steps.serving import publish_for_readers
+from steps.tables import FEATURE_FRAME
 
 
 def main() -> None:
@@ -25,10 +27,14 @@ def main() -> None:
             # Whatever executed them executes them in the home that was backed up, if at all.
             for run_id in reap(opened, everyone=True):
                 print(f"run {run_id} was going on when the backup was made, and is marked failed")
-        registry = resources_for()["registry"]
+        resources = resources_for()
+        registry, warehouse = resources["registry"], resources["warehouse"]
         champion = registry.by_alias(CHAMPION)
         if champion is not None:
             registry.load(champion)
+        if warehouse.exists(*FEATURE_FRAME.path):
+            # A backup has no copy: it is made of what was restored.
+            print(publish_for_readers(warehouse).sentence)
     serves = f"version {champion.version} serves" if champion else "no model serves yet"
     print(
         f"{home()} is restored as of {note.made_at}: {len(note.files)} files, {note.rows:,} rows, {serves}. Next: make "

@@ -7,6 +7,7 @@ from commands.sentences import sentences
 from commands.session import embedded_only, instance, quiet
 from resources.profiles import home, resources_for
 from resources.registry import CHAMPION, RegistryError
+from steps.serving import publish_for_readers
 
 
 def main() -> None:
@@ -23,6 +24,8 @@ def main() -> None:
             warehouse = resources["warehouse"]
             if warehouse.exists("features", "feature_frame"):
                 print(f"The warehouse {warehouse.path} is read by DuckDB {version('duckdb')}.")
+                # Earlier releases made no serving copy, or another.
+                print(publish_for_readers(warehouse).sentence)
             champion = resources["registry"].by_alias(CHAMPION)
             if champion is not None:
                 try:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from resources.warehouse import Warehouse, WarehouseError
 
 if TYPE_CHECKING:
+    import duckdb
     import numpy as np
     import pandas as pd
 
@@ -187,6 +188,16 @@ def _functions(warehouse: Warehouse, *, read_only: bool = False) -> AbstractCont
 _GIVEN = "_baton_given"
 
 
+def macros(connection: "duckdb.DuckDBPyConnection", database: str) -> dict[str, str]:
+    """Return the published functions of a DuckDB database that a connection has open: the body of each by its name."""
+    rows = connection.execute(
+        "select function_name, macro_definition from duckdb_functions() "
+        "where database_name = ? and schema_name = ? and function_type = 'macro'",
+        [database, SCHEMA],
+    )
+    return dict(rows.fetchall())
+
+
 class _Macros:
     """DuckDB's macros."""
 
@@ -200,12 +211,8 @@ class _Macros:
         self.connection.execute(statement)
 
     def definitions(self) -> dict[str, str]:
-        rows = self.connection.execute(
-            "select function_name, macro_definition from duckdb_functions() "
-            "where database_name = current_database() and schema_name = ? and function_type = 'macro'",
-            [SCHEMA],
-        )
-        return dict(rows.fetchall())
+        [(database,)] = self.connection.execute("select current_database()").fetchall()
+        return macros(self.connection, database)
 
     def computes(self, definition: str, expression: str) -> bool:
         # DuckDB keeps a text of its own making, so the expression is put through the same.

@@ -14,6 +14,7 @@ from steps.tables import (
     CUSTOMERS_AT_RISK,
     PREDICTIONS,
     READINESS,
+    SERVING_COPY,
     SHADOW_PREDICTIONS,
     TRAINING_SET,
 )
@@ -51,6 +52,8 @@ def build_jobs(
     judgements = select.checks(*judgement_checks(assets))
     to_champion = (model_and_beyond & select.assets(CHAMPION).upstream()).required_multi_asset_neighbors()
     scored = select.assets(PREDICTIONS, CUSTOMERS_AT_RISK)
+    # Each run that changes what people read publishes it, last.
+    published = select.assets(SERVING_COPY)
     # The verdict on the data is for a person who asks for it.
     readiness = select.assets(READINESS)
     elsewhere = unit_tests | judgements | readiness
@@ -76,7 +79,7 @@ def build_jobs(
         dg.define_asset_job(
             INGEST_AND_BUILD,
             hooks=PATIENT,
-            selection=select.all() - model_and_beyond - elsewhere,
+            selection=(select.all() - model_and_beyond - elsewhere) | published,
             description=(
                 "Sync what the sources have, build marts, features and outcomes, validate the feature frame, and judge "
                 "the quality of what arrived."
@@ -85,32 +88,32 @@ def build_jobs(
         dg.define_asset_job(
             WEEKLY_SCORE,
             hooks=PATIENT,
-            selection=(scored | select.assets(SHADOW_PREDICTIONS)) - elsewhere,
+            selection=(scored | select.assets(SHADOW_PREDICTIONS) | published) - elsewhere,
             description="Score the newest cutoff with the champion and list the customers at risk.",
         ),
         dg.define_asset_job(
             WEEKLY_JUDGE,
             hooks=PATIENT,
-            selection=(judged - unit_tests) | judgements,
+            selection=(judged - unit_tests) | judgements | published,
             description="Judge the predictions whose outcomes are known by now, measure drift, explain and decide.",
         ),
         dg.define_asset_job(
             RETRAIN,
             hooks=PATIENT,
-            selection=(to_champion | scored) - elsewhere,
+            selection=(to_champion | scored | published) - elsewhere,
             description="Training set, candidate, promotion gate, champion, then the newest predictions again with it.",
         ),
         dg.define_asset_job(
             PROMOTE,
             hooks=PATIENT,
-            selection=(select.assets(CHAMPION) | scored) - elsewhere,
+            selection=(select.assets(CHAMPION) | scored | published) - elsewhere,
             config=promote_after_shadow(),
             description="Promote the challenger that passed the gate and scored a cutoff as a shadow; score again.",
         ),
         dg.define_asset_job(
             ROLLBACK,
             hooks=PATIENT,
-            selection=(select.assets(CHAMPION) | scored) - elsewhere,
+            selection=(select.assets(CHAMPION) | scored | published) - elsewhere,
             config=roll_back(),
             description="Return to the champion before the present one, and score the newest cutoff again with it.",
         ),

@@ -27,6 +27,7 @@ OWNER_BY_SCHEMA: Mapping[str, Role] = {
     "training": "models",
     "predictions": "models",
     "monitoring": "models",
+    "published": "models",
 }
 
 OWNER_BY_KEY: Mapping[tuple[str, str], Role] = {
@@ -88,6 +89,8 @@ FRESHNESS: Mapping[tuple[str, str], dg.FreshnessPolicy] = {
     ("monitoring", "drift"): WEEKLY,
     ("monitoring", "profile"): WEEKLY,
     ("monitoring", "why"): WEEKLY,
+    # Published daily; what it holds for people is made weekly.
+    ("published", "serving_copy"): WEEKLY,
 }
 
 

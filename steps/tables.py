@@ -24,6 +24,7 @@ CANONICAL = (
     dg.AssetKey(["marts", "order_lines"]),
 )
 """The canonical tables that are monitored beside the raw ones."""
+CUSTOMERS = dg.AssetKey(["marts", "customers"])
 CUTOFFS = dg.AssetKey(["features", "cutoffs"])
 CUSTOMER_FEATURES = dg.AssetKey(["features", "customer_features"])
 OUTCOMES = dg.AssetKey(["outcomes", "customer_outcomes"])
@@ -49,6 +50,7 @@ DECISIONS = dg.AssetKey(["monitoring", "decisions"])
 WHY = dg.AssetKey(["monitoring", "why"])
 DELIVERIES = dg.AssetKey(["monitoring", "deliveries"])
 RESTATEMENTS = dg.AssetKey(["monitoring", "restatements"])
+SERVING_COPY = dg.AssetKey(["published", "serving_copy"])
 BACKTEST = dg.AssetKey(["monitoring", "backtest"])
 READINESS = dg.AssetKey(["monitoring", "readiness"])
 CLOSED_DAYS = dg.AssetKey(["monitoring", "closed_days"])
@@ -276,6 +278,16 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "against_calibration": Column("double", "Evidence in shadow against the champion's calibration; 20: an alarm."),
         "against_scores": Column("double", "Evidence in shadow that scores drifted since its promotion; 20: an alarm."),
         "shadow": Column("varchar", "Both in words, with the bound on false alarms; empty: no champion."),
+    },
+    ("published", "serving_copy"): {
+        "layout": Column("bigint", "Another number when readers of the former layout would misread the tables."),
+        "published_at": Column("timestamp with time zone", "When the tables were published."),
+        "run_id": Column("varchar", "The run that published them; null when a person's command did."),
+        "company": Column("varchar", "Whose they are."),
+        "problem": Column("varchar", "What is predicted."),
+        "newest_cutoff": Column("date", "The newest cutoff that is scored; null: none is."),
+        "champion_version": Column("bigint", "The version that serves; null: none does."),
+        "champion_function": Column("varchar", "What calls it in SQL in the serving copy; null: nothing does there."),
     },
 }
 

@@ -275,6 +275,8 @@ def lose(home: Path, loss: Loss) -> None:
     if loss.how == "deleted":
         file.unlink()
     else:
+        # Of the serving copy nobody has the right to write.
+        file.chmod(0o600)
         os.truncate(file, file.stat().st_size // 2 if loss.how == "cut to half" else 0)
 
 

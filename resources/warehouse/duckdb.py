@@ -79,7 +79,7 @@ def open_duckdb(
                     f"Expected to open the warehouse {path} within {wait_seconds:.0f} s, but another process holds it: "
                     f"{_holder(error)}. Close that program (a DuckDB shell, a notebook, another run; one that only "
                     "reads keeps writers out, too) and try again; nothing was changed. Who wants to look for long "
-                    "looks into a copy: make backup TO=<folder>. A run waits longer by BATON_WAIT_SECONDS."
+                    "looks into the serving copy, serving.duckdb beside it. A run waits longer by BATON_WAIT_SECONDS."
                 ) from error
             if not told and time.monotonic() > began + SAID_AFTER:
                 told = True

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resources.profiles import LOCAL_COPY
+from resources.serving_copy import FILE as SERVING_COPY
 from resources.warehouse import quoted
 from tools.same_rows import differences
 
@@ -35,6 +36,8 @@ BY_NATURE = {
     ("predictions", "*", "scored_at"): _WHEN,
     ("marts", "customers_at_risk", "scored_at"): _WHEN,
     ("monitoring", "decisions", "run_id"): _RUN,
+    ("published", "serving_copy", "run_id"): _RUN,
+    ("published", "serving_copy", "published_at"): _WHEN,
 }
 """The columns that are not compared, each with its reason: schema, table (`*`: all) and column."""
 
@@ -78,7 +81,8 @@ def tables(undisturbed: Path, healed: Path) -> list[Difference]:
 
 
 def _warehouses(home: Path) -> set[str]:
-    return {str(file.relative_to(home)) for file in home.rglob("*.duckdb") if file.name != LOCAL_COPY}
+    copies = {LOCAL_COPY, SERVING_COPY}
+    return {str(file.relative_to(home)) for file in home.rglob("*.duckdb") if file.name not in copies}
 
 
 def _compared(connection: "duckdb.DuckDBPyConnection") -> Iterator[Difference]:

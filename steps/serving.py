@@ -1,0 +1,172 @@
+"""What people read is published where they read it: which tables, which of their rows, and what a copy says of itself.
+
+On DuckDB that is a file beside the warehouse (`resources.serving_copy`). On BigQuery, which many may read while a run
+writes, the tables themselves serve, and only `published.serving_copy` is written.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import dagster as dg
+
+from resources.company.choice import chosen
+from resources.serving_copy import LAYOUT, Part, publish
+from resources.sql_functions import SCHEMA, published
+from resources.warehouse import DuckDBWarehouse, Warehouse
+from steps.migrations import ensure
+from steps.problem import problem
+from steps.tables import (
+    ACCURACY_OVER_TIME,
+    ANOMALIES,
+    CANDIDATE,
+    CHAMPION,
+    CLOSED_DAYS,
+    CUSTOMERS,
+    CUSTOMERS_AT_RISK,
+    CUTOFFS,
+    DECISIONS,
+    DIAGNOSIS,
+    DRIFT,
+    FEATURE_FRAME,
+    OUTCOMES,
+    PERFORMANCE,
+    PREDICTIONS,
+    RESTATEMENTS,
+    SERVING_COPY,
+    SHADOW_PREDICTIONS,
+    TABLES,
+    WHY,
+    store,
+    typed,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KEPT_DAYS = 371
+"""Predictions of the newest 53 weeks: a year of a customer's scores, and the same week a year before."""
+
+
+class Rows(NamedTuple):
+    """Which rows of a table are published: DuckDB's condition, and the same for people."""
+
+    where: str
+    holds: str
+
+
+ALL = Rows("true", "all rows")
+YEAR = Rows(
+    f"cutoff_date >= (select max(cutoff_date) from {{source}}) - {KEPT_DAYS}",
+    f"cutoffs of the newest {KEPT_DAYS // 7} weeks",
+)
+SCORED = Rows(
+    "cutoff_date >= (select min(cutoff_date) from predictions.lapse_predictions)",
+    "cutoffs from the first on whose predictions are here",
+)
+NEWEST = Rows(
+    "cutoff_date >= (select max(cutoff_date) from predictions.lapse_predictions)",
+    "the newest scored cutoff, and what is built beyond it",
+)
+
+SERVED: Mapping[dg.AssetKey, Rows] = {
+    # What other rows of this list are chosen by comes first.
+    PREDICTIONS: YEAR,
+    SHADOW_PREDICTIONS: YEAR,
+    CUSTOMERS_AT_RISK: ALL,
+    ACCURACY_OVER_TIME: ALL,
+    CUSTOMERS: ALL,
+    CUTOFFS: ALL,
+    # What the champion's function takes: one row a customer that can be scored today.
+    FEATURE_FRAME: NEWEST,
+    OUTCOMES: SCORED,
+    CHAMPION: ALL,
+    CANDIDATE: ALL,
+    WHY: ALL,
+    DECISIONS: ALL,
+    DIAGNOSIS: ALL,
+    ANOMALIES: ALL,
+    RESTATEMENTS: ALL,
+    PERFORMANCE: ALL,
+    DRIFT: ALL,
+    CLOSED_DAYS: ALL,
+}
+"""The tables that people read, by name and whole: a column more comes along by itself."""
+
+
+class Publication(NamedTuple):
+    """What became of a publication: in words, its file, and its tables with their rows; None where no file is made."""
+
+    sentence: str
+    file: Path | None = None
+    rows: Mapping[str, int] | None = None
+
+
+def publish_for_readers(warehouse: Warehouse, run_id: str = "") -> Publication:
+    """Publish what people read as of this moment, and record it in `published.serving_copy`.
+
+    `run_id` is the run that publishes; empty when a person's command does.
+
+    Raises:
+        WarehouseError: the copy could not be written; the former one is as it was, and readers go on with it.
+        WarehouseBusyError: another program holds the warehouse.
+    """
+    if not isinstance(warehouse, DuckDBWarehouse):
+        store(warehouse, SERVING_COPY, _about_tables(warehouse, run_id))
+        return Publication(
+            "Nothing was copied: on this engine the tables themselves serve, and whoever reads them meets no lock."
+        )
+    row: list[pd.DataFrame] = []
+
+    def about(read: "Callable[[str], pd.DataFrame]", function: str) -> "pd.DataFrame":
+        row.append(_about(read, run_id, function))
+        return row[-1]
+
+    copied = publish(warehouse, problem().name, _parts(), about)
+    store(warehouse, SERVING_COPY, row[-1])
+    rows = {".".join(name): count for name, count in copied.rows.items()}
+    calls = f"and {copied.function} to score in SQL" if copied.function else "and no SQL function: none is published"
+    return Publication(
+        f"Published {len(rows)} tables with {sum(rows.values()):,} rows, {calls}: {copied.file}", copied.file, rows
+    )
+
+
+def _parts() -> list[Part]:
+    """Return the tables of a copy; those that Python writes are there, empty, before anything was written."""
+    parts = []
+    for key, rows in SERVED.items():
+        schema, table = key.path
+        columns = {name: column.type for name, column in TABLES.get((schema, table), {}).items()}
+        parts.append(Part(schema, table, rows.where, rows.holds, columns or None))
+    return parts
+
+
+def _about_tables(warehouse: Warehouse, run_id: str) -> "pd.DataFrame":
+    """Return what the tables of a warehouse are made of that serve themselves, in one row."""
+    from ml_models.scoring_sql import function_name
+    from ml_models.scoring_sql.publishing import CHAMPION as ALIAS
+
+    ensure(warehouse, PREDICTIONS, CHAMPION)
+    name = problem().name
+    called = published(warehouse, name).champion is not None
+    return _about(warehouse.read, run_id, f"{SCHEMA}.{function_name(name, ALIAS)}" if called else "")
+
+
+def _about(read: "Callable[[str], pd.DataFrame]", run_id: str, function: str) -> "pd.DataFrame":
+    """Return what the published tables are made of, in one row."""
+    import pandas as pd
+
+    newest = read("select max(cutoff_date) as newest from predictions.lapse_predictions")["newest"].iloc[0]
+    serving = read("select model_version from training.champion order by promoted_at desc limit 1")["model_version"]
+    row = {
+        "layout": LAYOUT,
+        "published_at": pd.Timestamp(datetime.now(UTC)),
+        "run_id": run_id or None,
+        "company": chosen(),
+        "problem": problem().name,
+        "newest_cutoff": newest,
+        "champion_version": serving.iloc[0] if len(serving) else None,
+        "champion_function": function or None,
+    }
+    return typed(pd.DataFrame([row]), SERVING_COPY)
