@@ -1,11 +1,10 @@
 """Release a judged week: what was found in it is no fault, so it may be learned from again; or take that back."""
 
 import argparse
-import getpass
 
 from commands.dates import iso_date
 from commands.sentences import sentences
-from commands.session import alone_in_home, quiet
+from commands.session import alone_in_home, quiet, user
 from resources.profiles import resources_for
 from steps.releases import hold_again, release
 
@@ -26,15 +25,7 @@ def main() -> None:
         if given.undo:
             print(hold_again(warehouse, week))
         else:
-            print(release(warehouse, week, given.by or _user(), resources["clock"].now(), given.reason))
-
-
-def _user() -> str:
-    """Return the name of this machine's user; empty where it has none, as in a container."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""
+            print(release(warehouse, week, given.by or user(), resources["clock"].now(), given.reason))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """One command's session: the instance, the clock, and progress on the terminal."""
 
 import contextlib
+import getpass
 import json
 import logging
 import os
@@ -345,3 +346,11 @@ def first_failure(result: dg.ExecuteInProcessResult) -> str:
         if event.event_type_value == "PIPELINE_FAILURE":
             return event.message or "the run failed"
     return "the run failed without a recorded reason"
+
+
+def user() -> str:
+    """Return the name of this machine's user; empty where it has none, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""

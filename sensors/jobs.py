@@ -12,6 +12,7 @@ from steps.tables import (
     CANDIDATE,
     CHAMPION,
     CUSTOMERS_AT_RISK,
+    MODEL_CARD,
     PREDICTIONS,
     READINESS,
     SHADOW_PREDICTIONS,
@@ -51,6 +52,8 @@ def build_jobs(
     judgements = select.checks(*judgement_checks(assets))
     to_champion = (model_and_beyond & select.assets(CHAMPION).upstream()).required_multi_asset_neighbors()
     scored = select.assets(PREDICTIONS, CUSTOMERS_AT_RISK)
+    # Whoever changes which versions there are, what serves, or what was judged, renews the cards.
+    cards = select.assets(MODEL_CARD)
     # The verdict on the data is for a person who asks for it.
     readiness = select.assets(READINESS)
     elsewhere = unit_tests | judgements | readiness
@@ -91,26 +94,26 @@ def build_jobs(
         dg.define_asset_job(
             WEEKLY_JUDGE,
             hooks=PATIENT,
-            selection=(judged - unit_tests) | judgements,
+            selection=((judged | cards) - unit_tests) | judgements,
             description="Judge the predictions whose outcomes are known by now, measure drift, explain and decide.",
         ),
         dg.define_asset_job(
             RETRAIN,
             hooks=PATIENT,
-            selection=(to_champion | scored) - elsewhere,
+            selection=(to_champion | scored | cards) - elsewhere,
             description="Training set, candidate, promotion gate, champion, then the newest predictions again with it.",
         ),
         dg.define_asset_job(
             PROMOTE,
             hooks=PATIENT,
-            selection=(select.assets(CHAMPION) | scored) - elsewhere,
+            selection=(select.assets(CHAMPION) | scored | cards) - elsewhere,
             config=promote_after_shadow(),
             description="Promote the challenger that passed the gate and scored a cutoff as a shadow; score again.",
         ),
         dg.define_asset_job(
             ROLLBACK,
             hooks=PATIENT,
-            selection=(select.assets(CHAMPION) | scored) - elsewhere,
+            selection=(select.assets(CHAMPION) | scored | cards) - elsewhere,
             config=roll_back(),
             description="Return to the champion before the present one, and score the newest cutoff again with it.",
         ),
