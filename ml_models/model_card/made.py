@@ -11,14 +11,14 @@ from ml_models.model_version import promote_command
 TEXTS = "the problem's texts in ml_models/problems"
 
 WORDS = {
-    "base_rate": "base rate for everybody",
-    "recency_rule": "recency rule: the longer away, the likelier gone",
-    "rfm_logistic": "logistic regression on recency, frequency, money",
-    "logistic": "logistic regression on all features",
-    "boosting": "gradient boosting on all features",
-    "shuffled_labels": "the same recipe on shuffled labels (must find nothing)",
+    "base_rate": "base rate",
+    "recency_rule": "recency rule",
+    "rfm_logistic": "logistic, 3 RFM features",
+    "logistic": "logistic, all features",
+    "boosting": "gradient boosting, all features",
+    "shuffled_labels": "negative control: shuffled labels",
 }
-"""What a model of the comparison is called; another candidate is called by its name."""
+"""What a model of the comparison is called; another candidate is called by its own name."""
 
 BEHAVIOUR = {
     "invariance": "What must not matter does not",
@@ -34,6 +34,14 @@ MEASURES = {
     "lift_at_10": "how many times as many lapse in the tenth with the highest scores as among all",
 }
 
+
+BASELINES = {
+    "base_rate": "says of everybody what the training rows say on average",
+    "recency_rule": "the longer away, the likelier gone",
+    "rfm_logistic": "a regression on recency, frequency and money alone",
+    "shuffled_labels": "the same recipe where outcomes were mixed up; it must find nothing",
+}
+"""What each of the simple rules does."""
 
 SLICE_COLUMNS = (
     Column("slice"),
@@ -157,6 +165,7 @@ def metrics(facts: CardFacts) -> Section:
         if number(interval["low"]) is not None:
             found.append(Fact(_interval(interval), source, f"{_measure(name)}, with its 95 % interval"))
     found += [Fact(about, "ml_models/metrics.py", _measure(name)) for name, about in MEASURES.items()]
+    found += [Fact(about, "ml_models/training/baselines.py", WORDS[name]) for name, about in BASELINES.items()]
     against = evidence.get("against_baselines")
     if against is None:
         found.append(Fact(facts.unrecorded("intervals beside the baselines"), source))

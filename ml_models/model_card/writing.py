@@ -45,11 +45,11 @@ def _lead(facts: CardFacts) -> tuple[str, ...]:
     found = []
     evidence = facts.evidence
     kind = made.WORDS.get(facts.algorithm, facts.algorithm)
-    found.append(f"{kind[:1].upper()}{kind[1:]}, trained through {facts.trained_through}.")
+    found.append(f"Model: {kind}; trained through {facts.trained_through}.")
     measured = evidence.get("metrics")
     rule = next((row for row in evidence.get("comparison", ()) if row["model"] == "recency_rule"), None)
     if measured:
-        beside = f", {rule['auc']:.3f} for the rule that the longest away are the likeliest to go" if rule else ""
+        beside = f", {rule['auc']:.3f} for the recency rule" if rule else ""
         found.append(
             f"AUC {measured['auc']:.3f} on weeks that it had not seen{beside}. Of the tenth with the highest scores "
             f"{100 * measured['precision_at_10']:.0f} % had the outcome, of all {100 * measured['base_rate']:.0f} %."

@@ -13,7 +13,7 @@ def texts(question: Question, parts: Collection[str]) -> Texts:
     """Return the sentences for a company's question; `parts` are what the company has (see `lapse`)."""
     horizon, active, back = question.horizon_days, question.active_within_days, question.look_back_days
     attributes = (
-        "What the company knows of its customers as persons (age, income, household) is not among the features. It "
+        "What the company knows of its customers as persons (age, income, family) is not among the features. It "
         "stands beside a customer in lists only."
         if "customers" in parts
         else "The company gives no attributes of persons, so none is among the features."
