@@ -31,6 +31,7 @@ from assets.problem.candidate import candidate
 from assets.problem.drift import DRIFT_ASSETS
 from assets.problem.frame import FEATURE_ASSETS
 from assets.problem.judgement import judgement
+from assets.problem.model_card import model_card
 from assets.problem.performance import PERFORMANCE_ASSETS
 from assets.problem.predictions import PREDICTION_ASSETS
 from assets.problem.promotion import champion
@@ -87,6 +88,7 @@ def build_definitions(
         *PERFORMANCE_ASSETS,
         *DRIFT_ASSETS,
         judgement,
+        model_card,
         serving_copy,
     ]
     assets = [*of_company, *problem]

@@ -109,6 +109,23 @@ def family_contributions(
     return pd.DataFrame(result, index=rows.index)
 
 
+def family_importance(
+    pipeline: Pipeline, rows: pd.DataFrame, reference: pd.DataFrame, problem: Problem
+) -> pd.DataFrame:
+    """Return by how many log-odds each family moves these rows' scores on average, the strongest first.
+
+    Columns: family, about (in words), features (how many the pipeline reads of it), mean_effect. It is the mean of the
+    contributions' sizes, so it is measured in what the reasons are measured in.
+    """
+    contributions = family_contributions(pipeline, rows, reference, problem)
+    found = [
+        (family, problem.families[family], len(columns), float(contributions[family].abs().mean()))
+        for family, columns in _members(features_of(pipeline, problem), problem).items()
+    ]
+    made = pd.DataFrame(found, columns=["family", "about", "features", "mean_effect"])
+    return made.sort_values("mean_effect", ascending=False, kind="stable", ignore_index=True)
+
+
 def _keeps_columns(before: Pipeline, features: Sequence[str]) -> bool:
     """Return whether each column that the model reads is one feature, in order: else a coefficient is no feature's."""
     try:

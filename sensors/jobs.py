@@ -12,6 +12,7 @@ from steps.tables import (
     CANDIDATE,
     CHAMPION,
     CUSTOMERS_AT_RISK,
+    MODEL_CARD,
     PREDICTIONS,
     READINESS,
     SERVING_COPY,
@@ -52,6 +53,8 @@ def build_jobs(
     judgements = select.checks(*judgement_checks(assets))
     to_champion = (model_and_beyond & select.assets(CHAMPION).upstream()).required_multi_asset_neighbors()
     scored = select.assets(PREDICTIONS, CUSTOMERS_AT_RISK)
+    # Whoever changes which versions there are, what serves, or what was judged, renews the cards.
+    cards = select.assets(MODEL_CARD)
     # Each run that changes what people read publishes it, last.
     published = select.assets(SERVING_COPY)
     # The verdict on the data is for a person who asks for it.
@@ -94,26 +97,26 @@ def build_jobs(
         dg.define_asset_job(
             WEEKLY_JUDGE,
             hooks=PATIENT,
-            selection=(judged - unit_tests) | judgements | published,
+            selection=((judged | cards) - unit_tests) | judgements | published,
             description="Judge the predictions whose outcomes are known by now, measure drift, explain and decide.",
         ),
         dg.define_asset_job(
             RETRAIN,
             hooks=PATIENT,
-            selection=(to_champion | scored | published) - elsewhere,
+            selection=(to_champion | scored | cards | published) - elsewhere,
             description="Training set, candidate, promotion gate, champion, then the newest predictions again with it.",
         ),
         dg.define_asset_job(
             PROMOTE,
             hooks=PATIENT,
-            selection=(select.assets(CHAMPION) | scored | published) - elsewhere,
+            selection=(select.assets(CHAMPION) | scored | cards | published) - elsewhere,
             config=promote_after_shadow(),
             description="Promote the challenger that passed the gate and scored a cutoff as a shadow; score again.",
         ),
         dg.define_asset_job(
             ROLLBACK,
             hooks=PATIENT,
-            selection=(select.assets(CHAMPION) | scored | published) - elsewhere,
+            selection=(select.assets(CHAMPION) | scored | cards | published) - elsewhere,
             config=roll_back(),
             description="Return to the champion before the present one, and score the newest cutoff again with it.",
         ),

@@ -41,6 +41,7 @@ TRAINING_SET = dg.AssetKey(["training", "training_set"])
 CANDIDATE = dg.AssetKey(["training", "candidate"])
 HOLDOUT = dg.AssetKey(["training", "holdout_predictions"])
 CHAMPION = dg.AssetKey(["training", "champion"])
+MODEL_CARD = dg.AssetKey(["training", "model_card"])
 PREDICTIONS = dg.AssetKey(["predictions", "lapse_predictions"])
 SHADOW_PREDICTIONS = dg.AssetKey(["predictions", "shadow_predictions"])
 PERFORMANCE = dg.AssetKey(["monitoring", "performance"])
@@ -112,6 +113,15 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "reason": Column("varchar", "Why: what the judgement said, a rollback, or a person."),
         "previous_version": Column("bigint", "Version that it took over from; null for the first."),
         "run_id": Column("varchar", "The run that moved the alias; null when a person did by `make promote`."),
+    },
+    ("training", "model_card"): {
+        "model_name": Column("varchar", "Registered model."),
+        "model_version": Column("bigint", "Its version; one row each."),
+        "standing": Column("varchar", "Whether it serves, did, or never has, in a sentence."),
+        "complete": Column("varchar", "`true` when no section lacks anything, else `false`."),
+        "missing": Column("varchar", "The sections that lack something, by comma; empty: none."),
+        "markdown": Column("varchar", "The card as people read it, Markdown."),
+        "card": Column("varchar", "The card as programs read it, JSON: sections, facts with sources, Annex IV."),
     },
     ("predictions", "lapse_predictions"): {
         "customer_id": Column("varchar", "Customer."),

@@ -143,8 +143,26 @@ class Behaviour:
 
 
 @dataclass(frozen=True)
+class Texts:
+    """What a reader must know of a problem beside numbers: whole sentences, each true of every company that asks it.
+
+    `title` is what people call the problem. `purpose`: what its models are for; `out_of_scope`: what they must not be
+    used for; `data`: what the data leave out; `label`: what is predicted; `oversight`: what people do beside it;
+    `limits`: where it errs. They stand in each version's card, whose check is red where one is empty.
+    """
+
+    title: str = ""
+    purpose: tuple[str, ...] = ()
+    out_of_scope: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    label: tuple[str, ...] = ()
+    oversight: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Problem:
-    """Everything that training, evaluation, gate and reasons need to know about one problem.
+    """Everything that training, evaluation, gate, reasons and card need to know about one problem.
 
     `recipe_version` counts the recipes that the problem has had; see `training.recipe.recipe_fingerprint`.
     """
@@ -163,6 +181,7 @@ class Problem:
     slices: tuple[SliceRule, ...]
     candidates: tuple[Candidate, ...]
     behaviour: Behaviour
+    texts: Texts = Texts()
 
     @property
     def horizon_days(self) -> int:

@@ -169,6 +169,15 @@ class Prices(Strict):
         return self
 
 
+class ModelCard(Strict):
+    """What the company adds to every model's card, sentence by sentence; the problem's own stand there anyway."""
+
+    purpose: tuple[str, ...] = Field((), description="What the company uses the predictions for.")
+    out_of_scope: tuple[str, ...] = Field((), description="What nobody here may use them for.")
+    data: tuple[str, ...] = Field((), description="What a reader must know of the data: origin, gaps, agreements.")
+    limits: tuple[str, ...] = Field((), description="Where the company knows the predictions to err.")
+
+
 class Owners(Strict):
     """The teams to whom a finding goes: `team:name`, or an address."""
 
@@ -350,6 +359,7 @@ class Company(Strict):
     money: Money = Field(default_factory=lambda: Money.model_validate({}))
     prices: Prices | None = None
     owners: Owners = Field(default_factory=lambda: Owners.model_validate({}))
+    model_card: ModelCard = Field(default_factory=lambda: ModelCard.model_validate({}))
     order_lines: OrderLines = Field(description="Which columns are what.")
     products: Products | None = None
     departments: tuple[Department, ...] = Field((), description="Shares of the spend that become features.")

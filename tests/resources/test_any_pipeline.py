@@ -146,8 +146,7 @@ def test_the_registry_refuses_it_too_and_registers_nothing(registry: ModelRegist
             fingerprint="refused",
             parameters={},
             metrics={},
-            texts={},
-            images={},
+            files={},
             tags={},
         )
     assert registry.by_fingerprint("refused") is None

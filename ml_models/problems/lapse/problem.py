@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ml_models.problems.contract import Behaviour, Candidate, Expectation, Feature, Problem, SliceRule
 from ml_models.problems.lapse.features import FAMILIES, KEYS, catalogue
+from ml_models.problems.lapse.texts import texts
 from ml_models.problems.question import DepartmentShare, Question
 from ml_models.training.baselines import baseline_candidates
 
@@ -126,6 +127,7 @@ def lapse(question: Question, parts: Collection[str], departments: Iterable[Depa
         slices=tuple(rule for rule in slices if rule.feature in features),
         candidates=(*_CANDIDATES, *baseline_candidates(RECENCY, rfm)),
         behaviour=_expected_of(features),
+        texts=texts(question, parts),
     )
 
 
