@@ -131,7 +131,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "model_version": Column("bigint", "Its version."),
         "trained_through": Column("date", "Newest cutoff whose outcomes the version saw in training."),
         "scored_at": Column("timestamp with time zone", "When the row was computed."),
-        "reason_1": Column("varchar", "What raises this score most, in words; null when nothing does."),
+        "reason_1": Column("varchar", "What raises this score most against customers of the same kind; null: nothing."),
         "reason_2": Column("varchar", "The second reason."),
         "reason_3": Column("varchar", "The third reason."),
     },

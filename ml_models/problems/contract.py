@@ -38,7 +38,8 @@ class Feature:
 
     `low` and `high` are inclusive bounds (None: open). `phrase` holds `{value}` and is quoted to people as a reason.
     `risk` says which side of the typical value sounds like a reason ("high", "low" or "either"); it decides only
-    which fact of a family is quoted, never how much the family counts.
+    which fact of a family is quoted, never how much the family counts. `quoted`: whether it may be told to people at
+    all. A value that the look-back caps says more about the window than about the customer.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Feature:
     label: str
     phrase: str
     description: str
+    quoted: bool = True
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,22 @@ class SliceRule:
     name: str
     feature: str
     edges: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Peers:
+    """With whom a customer is compared where reasons are told: those in the same band of a segmentation.
+
+    `phrase` holds `{band}` and names them to people; `phrase_of_one` does where the band is the number 1.
+    """
+
+    rule: SliceRule
+    phrase: str
+    phrase_of_one: str
+
+    def named(self, band: str) -> str:
+        """Return what the customers of a band are called in a sentence."""
+        return self.phrase_of_one if band == "1" else self.phrase.format(band=band)
 
 
 @dataclass(frozen=True)
@@ -164,7 +182,8 @@ class Texts:
 class Problem:
     """Everything that training, evaluation, gate, reasons and card need to know about one problem.
 
-    `recipe_version` counts the recipes that the problem has had; see `training.recipe.recipe_fingerprint`.
+    `recipe_version` counts the recipes that the problem has had; see `training.recipe.recipe_fingerprint`. `peers`:
+    with whom a customer is compared in reasons, None for everybody.
     """
 
     name: str
@@ -182,6 +201,7 @@ class Problem:
     candidates: tuple[Candidate, ...]
     behaviour: Behaviour
     texts: Texts = Texts()
+    peers: Peers | None = None
 
     @property
     def horizon_days(self) -> int:
