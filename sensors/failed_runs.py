@@ -122,7 +122,8 @@ def _succeeded(
     """Yield what is over with a run that succeeded."""
     subjects = [_subject(run, "")]
     if _is_by_hand(run):
-        steps = {event.step_key for event in _events(instance, run, dg.DagsterEventType.STEP_SUCCESS)}
+        # A run that died before any step names none, and any that lives ends that.
+        steps = {"", *(event.step_key for event in _events(instance, run, dg.DagsterEventType.STEP_SUCCESS))}
         subjects = [name for name in failing if name.startswith(subjects[0]) and failing[name]["step"] in steps]
     for subject in subjects:
         state = failing.pop(subject, None)

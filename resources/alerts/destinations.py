@@ -217,9 +217,9 @@ def _post(address: str, body: Mapping[str, object], headers: Mapping[str, str], 
                 auth=_as_it_is,
             )
             status, wait = answer.status_code, answer.headers.get("Retry-After", "")
-            said = "" if answer.ok else answer.raw.read(ANSWER_BYTES, decode_content=True).decode(errors="replace")
-    # urllib3 has errors of its own where an answer is cut short.
-    except (requests.RequestException, OSError) as error:
+            said = "" if answer.ok else next(answer.iter_content(ANSWER_BYTES), b"").decode(errors="replace")
+    # What requests raises is one as well.
+    except OSError as error:
         raise DeliveryError(f"{host}: {_why(error)}", WAIT) from None
     if 200 <= status < 300:
         return

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, cast, get_args
+from typing import Literal, cast
 
 from resources.secrets import masked
 
@@ -61,19 +61,8 @@ class Alert:
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> "Alert":
         """Return the alert of such fields."""
-        state = fields["state"]
-        return cls(
-            at=fields["at"],
-            id=fields["id"],
-            state=cast(State, state if state in get_args(State) else "began"),
-            owner=fields["owner"],
-            title=fields["title"],
-            body=fields["body"],
-            cause=fields["cause"],
-            first_bad_asset=fields["first_bad_asset"],
-            next_step=fields["next"],
-            link=fields["link"],
-        )
+        named = {name: text for name, text in fields.items() if name not in ("next", "state")}
+        return cls(**named, next_step=fields["next"], state=cast(State, fields["state"]))
 
     def lines(self) -> list[str]:
         """Return what a message says below its title, a line a field, without those that are empty."""

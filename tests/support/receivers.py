@@ -49,6 +49,7 @@ class Mailbox:
     password: str = ""
     no_address: str = ""
     users: int = 0
+    came: threading.Event = field(default_factory=threading.Event)
     messages: list[EmailMessage] = field(default_factory=list)
 
     @property
@@ -123,6 +124,7 @@ def mail_server() -> Iterator[Mailbox]:
                         lines.append(line)
                     box.messages.append(message_from_bytes(b"".join(lines), policy=policy.default))
                     self.say("250 taken")
+                    box.came.set()
                 elif verb.upper().startswith("QUIT"):
                     self.say("221 bye")
                     return
