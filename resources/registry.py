@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlparse
 
 import dagster as dg
 
-from resources.folders import name_to_disk, to_disk
 from resources.model_signature import signature_in_words, signature_of
+from resources.registry_artefacts import artefacts, delete, keep, write_text
 from resources.registry_file import PREFIX, begin_database, follow, upgrade
 from resources.registry_file import RegistryError as RegistryError
 
@@ -222,7 +221,7 @@ class ModelRegistry(dg.ConfigurableResource[None]):
             )
         # Before a version is registered whose files a power loss could empty.
         for address in (run.info.artifact_uri, client.get_logged_model(info.model_id).artifact_location):
-            _keep(address, self.artifact_root)
+            keep(address, self.artifact_root)
         if not client.search_registered_models(f"name = '{self.model_name}'"):
             client.create_registered_model(self.model_name)
         self._count_on(client, above)
@@ -262,9 +261,9 @@ class ModelRegistry(dg.ConfigurableResource[None]):
             for model in client.search_logged_models(
                 [experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
             ):
-                _delete(model.artifact_location)
+                delete(model.artifact_location)
                 client.delete_logged_model(model.model_id)
-            _delete(run.info.artifact_uri)
+            delete(run.info.artifact_uri)
             if run.info.status == "RUNNING":
                 client.set_terminated(run.info.run_id, "KILLED")
             client.delete_run(run.info.run_id)
@@ -281,8 +280,10 @@ class ModelRegistry(dg.ConfigurableResource[None]):
             found = self._client().search_model_versions(f"name = '{self.model_name}'")
         except MlflowException as error:
             raise RegistryError(
-                f"Expected the model registry at {_without_password(self.tracking_uri)} to answer, and it does not: "
-                f"{str(error).splitlines()[0]} Look whether it runs; what it holds is not touched."
+                _without_password(
+                    f"Expected the model registry at {self.tracking_uri} to answer, and it does not: "
+                    f"{str(error).splitlines()[0]} Look whether it runs; what it holds is not touched."
+                )
             ) from error
         return sorted((_read(one) for one in found if PLACEHOLDER not in one.tags), key=lambda one: one.version)
 
@@ -311,8 +312,8 @@ class ModelRegistry(dg.ConfigurableResource[None]):
             with contextlib.suppress(RegistryError):
                 if self.text(version, name) == text and f"{DIGEST}{name}" in there.tags:
                     continue
-            client.log_text(version.run_id, text, name)
-            _keep(folder, self.artifact_root)
+            write_text(folder, name, text)
+            keep(folder, self.artifact_root)
             self.set_tag(version, f"{DIGEST}{name}", _digest(text))
             new = True
         if there.description != description:
@@ -386,7 +387,8 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         client = self._client()
         try:
             with tempfile.TemporaryDirectory() as folder:
-                found = Path(client.download_artifacts(version.run_id, name, folder)).read_text(encoding="utf-8")
+                files = artefacts(client.get_run(version.run_id).info.artifact_uri)
+                found = Path(files.download_artifacts(name, folder)).read_text(encoding="utf-8")
             # A text that was cut short is a text. Versions of former builds have no digest.
             if self.tag(version, f"{DIGEST}{name}") not in ("", _digest(found)):
                 raise ValueError("it is not the text that was registered")
@@ -453,8 +455,9 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         return pipeline
 
 
-def _without_password(address: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", address)
+def _without_password(text: str) -> str:
+    """Return a text without what stands before the host in addresses."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def _refuse_other_release(version: ModelVersion, heard: Sequence[warnings.WarningMessage]) -> None:
@@ -471,30 +474,6 @@ def _refuse_other_release(version: ModelVersion, heard: Sequence[warnings.Warnin
                 f"{version.version} was fitted by {fitted}. `make run` trains anew with {here} (in production: the job "
                 "`retrain`), or check out the baton that trained it. The predictions were not touched."
             )
-
-
-def _keep(address: str, root: str) -> None:
-    """Wait until files under `root` would outlast a power loss; where it is no folder of this machine, they do."""
-    if urlparse(root).scheme != "file":
-        return
-    place, top = (Path(unquote(urlparse(one).path)) for one in (address, root))
-    if not place.exists():
-        return  # a run that logged no file has no folder
-    to_disk(place)
-    for one in (place, *place.parents):
-        name_to_disk(one)
-        if one == top:
-            break
-
-
-def _delete(address: str) -> None:
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-    get_artifact_repository(address).delete_artifacts()  # type: ignore[no-untyped-call]
-    if urlparse(address).scheme == "file":
-        # MLflow leaves the folder that held them.
-        with contextlib.suppress(OSError):
-            Path(unquote(urlparse(address).path)).parent.rmdir()
 
 
 def _digest(text: str) -> str:

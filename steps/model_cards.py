@@ -78,11 +78,12 @@ def keep_cards(warehouse: Warehouse, registry: ModelRegistry) -> Cards:
         new = held.get(number) != card.to_json()
         if new:
             _store(warehouse, card)
-        cards.append(card)
         try:
-            written += _attach(registry, versions[number], card) or new
+            new |= _attach(registry, versions[number], card)
         except RegistryError as error:
             told += f" {error}"
+        cards.append(card)
+        written += new
     # What serves is what is asked for first.
     cards.sort(key=lambda card: (serving is None or card.version != serving.version, -card.version))
     named = ", ".join(str(card.version) for card in cards)
@@ -113,7 +114,6 @@ def gather(
         algorithm=version.algorithm,
         trained_through=version.trained_through,
         fingerprint=version.fingerprint,
-        run_id=version.run_id,
         address=version.uri,
         evidence=evidence,
         unreadable=unreadable,
@@ -195,10 +195,10 @@ def _promotions(warehouse: Warehouse) -> "tuple[Promotion, ...]":
 def _weeks(warehouse: Warehouse, version: int) -> tuple[dict[str, Any], ...]:
     """Return the judged weeks in which a version served, oldest first."""
     ensure(warehouse, WHY, DECISIONS)
+    # All columns: a former build's table lacks some of today's until its next week is judged.
     rows = warehouse.read(
-        "select w.cutoff, w.what_happened, w.cause, w.decision, w.reason, w.shadow, d.override_of "
-        "from monitoring.why w join monitoring.decisions d on d.cutoff = w.cutoff where d.model_version = ? "
-        "order by w.cutoff",
+        "select w.*, d.override_of from monitoring.why w join monitoring.decisions d on d.cutoff = w.cutoff "
+        "where d.model_version = ? order by w.cutoff",
         [str(version)],
     )
     return tuple(_plain(row, "cutoff") for row in rows.to_dict("records"))

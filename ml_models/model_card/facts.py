@@ -62,7 +62,6 @@ class CardFacts:
     algorithm: str
     trained_through: date
     fingerprint: str
-    run_id: str
     address: str
     evidence: Mapping[str, Any]
     unreadable: str
@@ -93,7 +92,7 @@ class CardFacts:
     @property
     def evidence_file(self) -> str:
         """How the source of what was measured is named."""
-        return f"evidence.json of MLflow run {self.run_id}"
+        return f"evidence.json of version {self.version} in MLflow"
 
     def unrecorded(self, what: str) -> str:
         """Return why a fact of the training is not there, where nobody could have recorded it; empty otherwise."""

@@ -131,7 +131,6 @@ def model(facts: CardFacts) -> Section:
     found = [
         Fact(WORDS.get(facts.algorithm, facts.algorithm), registry, "kind"),
         Fact(facts.address, registry, "address in MLflow"),
-        Fact(facts.run_id, registry, "MLflow run"),
         Fact(facts.fingerprint, registry, "fingerprint of data and recipe"),
         Fact(facts.signature or "not recorded by the release that registered it", registry, "signature"),
     ]

@@ -111,7 +111,6 @@ FACTS = CardFacts(
     algorithm="logistic",
     trained_through=date(2024, 4, 1),
     fingerprint="ab" * 32,
-    run_id="r3",
     address="models:/lapse/3",
     evidence=EVIDENCE,
     unreadable="",
