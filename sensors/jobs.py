@@ -11,7 +11,9 @@ from steps.tables import (
     ACCURACY_OVER_TIME,
     CANDIDATE,
     CHAMPION,
+    CUSTOMER_VALUE,
     CUSTOMERS_AT_RISK,
+    EXPECTED_SPEND_ACCURACY,
     MODEL_CARD,
     PREDICTIONS,
     READINESS,
@@ -49,10 +51,12 @@ def build_jobs(
     """
     select = dg.AssetSelection
     model_and_beyond = select.assets(TRAINING_SET).downstream()
-    judged = (select.groups(JUDGEMENT_GROUP) & model_and_beyond) | select.assets(ACCURACY_OVER_TIME)
+    # What customers spend is read beside scores, and made with what reads it.
+    valued = select.assets(CUSTOMER_VALUE, EXPECTED_SPEND_ACCURACY)
+    judged = (select.groups(JUDGEMENT_GROUP) & model_and_beyond) | select.assets(ACCURACY_OVER_TIME) | valued
     judgements = select.checks(*judgement_checks(assets))
     to_champion = (model_and_beyond & select.assets(CHAMPION).upstream()).required_multi_asset_neighbors()
-    scored = select.assets(PREDICTIONS, CUSTOMERS_AT_RISK)
+    scored = select.assets(PREDICTIONS, CUSTOMER_VALUE, CUSTOMERS_AT_RISK)
     # Whoever changes which versions there are, what serves, or what was judged, renews the cards.
     cards = select.assets(MODEL_CARD)
     # Each run that changes what people read publishes it, last.
@@ -82,7 +86,7 @@ def build_jobs(
         dg.define_asset_job(
             INGEST_AND_BUILD,
             hooks=PATIENT,
-            selection=(select.all() - model_and_beyond - elsewhere) | published,
+            selection=(select.all() - model_and_beyond - valued - elsewhere) | published,
             description=(
                 "Sync what the sources have, build marts, features and outcomes, validate the feature frame, and judge "
                 "the quality of what arrived."

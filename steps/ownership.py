@@ -85,6 +85,8 @@ FRESHNESS: Mapping[tuple[str, str], dg.FreshnessPolicy] = {
     ("predictions", "lapse_predictions"): WEEKLY,
     ("marts", "customers_at_risk"): WEEKLY,
     ("marts", "accuracy_over_time"): WEEKLY,
+    ("marts", "customer_value"): WEEKLY,
+    ("marts", "expected_spend_accuracy"): WEEKLY,
     ("monitoring", "performance"): WEEKLY,
     ("monitoring", "drift"): WEEKLY,
     ("monitoring", "profile"): WEEKLY,

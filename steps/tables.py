@@ -31,6 +31,8 @@ OUTCOMES = dg.AssetKey(["outcomes", "customer_outcomes"])
 EARLY_OUTCOMES = dg.AssetKey(["outcomes", "early_outcomes"])
 CUSTOMERS_AT_RISK = dg.AssetKey(["marts", "customers_at_risk"])
 ACCURACY_OVER_TIME = dg.AssetKey(["marts", "accuracy_over_time"])
+CUSTOMER_VALUE = dg.AssetKey(["marts", "customer_value"])
+EXPECTED_SPEND_ACCURACY = dg.AssetKey(["marts", "expected_spend_accuracy"])
 
 # What Python writes, in the order of the pipeline.
 FEATURE_FRAME = dg.AssetKey(["features", "feature_frame"])
@@ -146,8 +148,8 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "champion_score": Column("double", "What the champion said of the same customer; null where it did not."),
     },
     ("monitoring", "performance"): {
-        "slice_name": Column("varchar", "`all`, `cutoff` or a segmentation such as `activity`."),
-        "slice_value": Column("varchar", "Which slice: a cutoff, a band of shopping days in the window."),
+        "slice_name": Column("varchar", "`all`, `cutoff`, `activity`, `segment` (new or known) …"),
+        "slice_value": Column("varchar", "Which slice: a cutoff, a band of shopping days in the window, `new`."),
         **_METRICS,
         "note": Column("varchar", "Why a metric is missing, where it is."),
         "evidence": Column("varchar", "`live`: predicted before the outcome was known; `holdout`: what the gate saw."),
