@@ -188,5 +188,7 @@ def _said_of_newest(weeks: "pd.DataFrame") -> dict[str, str]:
     if weeks.empty:
         return {}
     week = weeks.iloc[0].to_dict()
-    plain = {name: str(week[name] or "") for name in ("cause", "first_bad_asset", "next_command")}
+    said = {name: week[name] for name in ("cause", "first_bad_asset", "next_command")}
+    # An engine may say that there is none by a number that is none.
+    plain = {name: text if isinstance(text, str) else "" for name, text in said.items()}
     return {"cutoff": f"{week['cutoff']:%Y-%m-%d}", "decision": action_of(week), **plain}
