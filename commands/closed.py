@@ -1,13 +1,13 @@
 """Say that a day was closed: what is missing on it is no fault, and its week may be learned from again."""
 
 import argparse
-import getpass
 import sys
 from datetime import timedelta
 
 from commands.dates import iso_date
 from commands.sentences import sentences
-from commands.session import alone_in_home, quiet
+from commands.session import alone_in_home, quiet, user
+from ml_models.model_version import A_PERSON
 from resources.profiles import resources_for
 from steps.closed_days import say_closed, take_back
 
@@ -32,7 +32,7 @@ def main() -> None:
         if given.back:
             done = take_back(resources["warehouse"], days)
         else:
-            by, now = given.by or getpass.getuser(), resources["clock"].now()
+            by, now = given.by or user() or A_PERSON, resources["clock"].now()
             done = say_closed(resources["warehouse"], days, by, now, given.reason)
         print(done.sentence)
 
