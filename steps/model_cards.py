@@ -128,13 +128,6 @@ def gather(
     )
 
 
-def newest_card(warehouse: Warehouse, version: int) -> str:
-    """Return a version's card as JSON; empty where there is none."""
-    ensure(warehouse, MODEL_CARD)
-    found = warehouse.read("select card from training.model_card where model_version = ?", [version])
-    return str(found["card"].iloc[0]) if len(found) else ""
-
-
 def _evidence(registry: ModelRegistry, version: ModelVersion) -> tuple[dict[str, Any], str]:
     try:
         return registry.evidence(version), ""

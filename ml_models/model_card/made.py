@@ -260,8 +260,8 @@ def behaviour(facts: CardFacts) -> Section:
         Table(
             BEHAVIOUR[gate["name"]],
             source,
-            (Column("test"), Column("what came of it")),
-            tuple((str(place), one) for place, one in enumerate(sentences_of(gate["sentence"]), start=1)),
+            (Column("what was tried, and what came of it"),),
+            tuple((one,) for one in sentences_of(gate["sentence"])),
         )
         for gate in tested
     )
