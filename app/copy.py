@@ -13,6 +13,9 @@ from typing import Any
 from resources.serving_copy import open_copy
 
 ROWS_A_PAGE = 25
+_TAKEN = 1_000
+"""Rows that are taken at a time: a list of all customers need not be in memory as a whole."""
+
 BANDS = ("high", "medium", "low")
 REASONS = ("reason_1", "reason_2", "reason_3")
 WEEKS = 60
@@ -20,8 +23,8 @@ WEEKS = 60
 
 Row = Mapping[str, Any]
 
-Ask = Callable[[str, Sequence[object]], list[Row]]
-"""Asks a query, with a value for each of its question marks."""
+Ask = Callable[[str, Sequence[object]], Iterator[Row]]
+"""Asks a query, with a value for each of its question marks. The rows come as they are taken, until the next query."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +110,11 @@ class Copy:
         )
         return rows, counted["n"]
 
-    def all_at_risk(self, asked: Asked) -> list[Row]:
-        """Return these customers of all pages."""
+    def all_at_risk(self, asked: Asked) -> Iterator[Row]:
+        """Yield these customers of all pages; nothing else is asked of the copy meanwhile."""
         where, order, given = self._chosen(asked)
-        return (
-            self._rows(f"select * from marts.customers_at_risk where {where} order by {order}", *given) if order else []
-        )
+        if order:
+            yield from self._ask(f"select * from marts.customers_at_risk where {where} order by {order}", given)
 
     def highest_tenth(self) -> Row | None:
         """Return how many customers are in the tenth most at risk, how many are expected to lapse, and their spend."""
@@ -208,7 +210,7 @@ class Copy:
         return " and ".join(where), f"{self._by(chosen)} {way} nulls last, risk_rank", given
 
     def _rows(self, sql: str, *given: object) -> list[Row]:
-        return self._ask(sql, given)
+        return list(self._ask(sql, given))
 
 
 @contextlib.contextmanager
@@ -220,9 +222,10 @@ def opened(file: Path, look_back_days: int) -> Iterator[Copy]:
     """
     with open_copy(file) as connection:
 
-        def ask(sql: str, given: Sequence[object]) -> list[Row]:
+        def ask(sql: str, given: Sequence[object]) -> Iterator[Row]:
             answer = connection.execute(sql, list(given))
             names = [column[0] for column in answer.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+            while rows := answer.fetchmany(_TAKEN):
+                yield from (dict(zip(names, row, strict=True)) for row in rows)
 
         yield Copy(ask, look_back_days)

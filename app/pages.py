@@ -4,12 +4,14 @@ They read the serving copy and nothing else, so no run waits for them and they w
 page needs no script, and its policy lets none run.
 """
 
+import codecs
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from itertools import chain, islice
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -19,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -31,6 +33,9 @@ from app.headers import SafeHeaders
 from resources.warehouse import WarehouseBusyError, WarehouseError
 
 HERE = Path(__file__).parent
+
+_LINES = 1_000
+"""Of a file, that are sent at a time."""
 
 GRACE = timedelta(days=8)
 """A week after a cutoff there is the next one, and a day later it is scored."""
@@ -132,22 +137,19 @@ class _Pages:
 
     def call_list(self, request: Request) -> Response:
         """Answer with all customers that the list on the page has, as a file for a spreadsheet."""
-        with self._opened() as copy:
+        with ExitStack() as stack:
+            copy = stack.enter_context(self._opened())
             asked, wrong = _asked(request, copy)
             if wrong:
                 raise HTTPException(400, " ".join(wrong))
-            rows = copy.all_at_risk(asked)
-            columns = copy.columns("marts.customers_at_risk")
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(columns)
-        writer.writerows([_cell(row[name]) for name in columns] for row in rows)
-        newest = f"_{rows[0]['cutoff_date']:%Y-%m-%d}" if rows else ""
-        return Response(
-            # Excel takes a file without this mark for one of its own country's letters.
-            text.getvalue().encode("utf-8-sig"),
+            newest = copy.about()["newest_cutoff"]
+            # The answer goes on after this function has returned, and the copy stays open for it.
+            text = _csv(copy, asked, stack.pop_all())
+        name = f"call_list_{newest:%Y-%m-%d}.csv" if newest else "call_list.csv"
+        return StreamingResponse(
+            text,
             media_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="call_list{newest}.csv"'},
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
 
     def customer(self, request: Request) -> Response:
@@ -256,6 +258,19 @@ def _address(root: str, path: str, asked: Asked, page: int = 1) -> str:
     query = {"find": asked.find, "band": asked.band, "order": asked.order, "page": page if page > 1 else ""}
     chosen = {name: value for name, value in query.items() if value}
     return f"{root}{path}" + (f"?{urlencode(chosen)}" if chosen else "")
+
+
+def _csv(copy: Copy, asked: Asked, held: ExitStack) -> Iterator[bytes]:
+    """Yield the file piece by piece, and let go of what is held for it."""
+    with held:
+        columns = copy.columns("marts.customers_at_risk")
+        rows = chain([columns], ([_cell(row[name]) for name in columns] for row in copy.all_at_risk(asked)))
+        # Excel takes a file without this mark for one of its own country's letters.
+        yield codecs.BOM_UTF8
+        while taken := list(islice(rows, _LINES)):
+            text = io.StringIO()
+            csv.writer(text).writerows(taken)
+            yield text.getvalue().encode()
 
 
 def _cell(value: object) -> object:
