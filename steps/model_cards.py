@@ -225,7 +225,6 @@ def _company(ours: Company) -> "CompanyFacts":
     own = {key: getattr(card, key) for key in ("purpose", "out_of_scope", "data", "limits")}
     return CompanyFacts(
         title=ours.title,
-        currency=ours.money.currency,
         tables=tuple(tables),
         attributes=ours.attributes,
         owners={role: (str(getattr(ours.owners, role)), what) for role, what in ROLES.items()},

@@ -27,7 +27,6 @@ class Company:
     """
 
     title: str
-    currency: str
     tables: tuple[tuple[str, str], ...]
     attributes: tuple[str, ...]
     owners: Mapping[str, tuple[str, str]]

@@ -95,7 +95,6 @@ LIVE = {
 
 COMPANY = Company(
     title="Webshop",
-    currency="EUR",
     tables=(("orders", "csv"),),
     attributes=("age",),
     owners={"models": ("team:ml", "predicts and judges")},
