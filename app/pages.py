@@ -53,7 +53,7 @@ class Reader:
     now: Callable[[], datetime]
 
 
-def make_app(reader: Reader, hosts: Sequence[str] = ("127.0.0.1", "localhost", "[::1]")) -> ASGIApp:
+def make_app(reader: Reader, hosts: Sequence[str] = ("127.0.0.1", "localhost")) -> ASGIApp:
     """Return the pages as an ASGI application that answers to these host names only.
 
     A page elsewhere could otherwise let a name of its own point here, and read customers in somebody's browser.
