@@ -11,15 +11,24 @@ UNSET = $(patsubst %,-u %,$(filter-out BATON_HOME BATON_COMPANY,$(filter BATON_%
 PYTEST = env $(UNSET) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
 
 .DEFAULT_GOAL = help
-.PHONY: run ui summary company check backup restore upgrade replay backtest rebuild promote closed release airbyte drill drill-all benchmark losses bench crash scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
+.PHONY: run app ui docs mlflow summary company check backup restore upgrade replay backtest rebuild promote closed release airbyte drill drill-all benchmark losses bench crash scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
 
 ##@ Use
 
 run: setup ## everything from sync to predictions for the newest cutoff, then a summary
 	@$(BIN)/python -m commands.run
 
+app: setup ## pages for people: whom to call this week, one customer, can it be trusted: make app [PORT=8600]
+	@$(BIN)/python -m commands.app $(if $(PORT),--port $(PORT))
+
 ui: setup ## web UI and daemon: make ui [PORT=3000]
 	@$(BIN)/python -m commands.ui $(if $(PORT),--port $(PORT))
+
+docs: setup ## every table and column in dbt's documentation: make docs [PORT=8080]
+	@$(BIN)/python -m commands.docs $(if $(PORT),--port $(PORT))
+
+mlflow: setup ## the versions of the model in MLflow: make mlflow [PORT=5000]
+	@$(BIN)/python -m commands.tracking $(if $(PORT),--port $(PORT))
 
 summary: setup ## what the last run came to
 	@$(BIN)/python -m commands.run --only-summary
@@ -56,8 +65,8 @@ backtest: setup ## what each retraining policy would have cost over the recorded
 rebuild: setup ## compute features, outcomes and frames again from a cutoff on: make rebuild FROM=<Monday>
 	@$(BIN)/python -m commands.rebuild --from "$(FROM)"
 
-promote: setup ## make a registered version the champion, also an older one: make promote VERSION=3
-	@$(BIN)/python -m commands.promote --version "$(VERSION)"
+promote: setup ## make a registered version the champion, also an older one: make promote VERSION=3 [REASON="…"] [BY=…]
+	@$(BIN)/python -m commands.promote --version "$(VERSION)" $(if $(BY),--by "$(BY)") $(if $(REASON),--reason "$(REASON)")
 
 closed: setup ## say that a day was closed, so that its week may be learned from: make closed DAY=2024-12-25 [TO=…] [BY=…] [REASON=…] [BACK=1]
 	@$(BIN)/python -m commands.closed --day "$(DAY)" $(if $(TO),--to "$(TO)") $(if $(BY),--by "$(BY)") $(if $(REASON),--reason "$(REASON)") $(if $(BACK),--back)

@@ -2,13 +2,14 @@
 
 import base64
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from resources.tables import TableError
 from steps.errors import StepRefusedError
+from steps.tables import FEATURE_FRAME
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +61,24 @@ def column_schema(frame: "pd.DataFrame", about: dict[str, str] | None = None) ->
     return dg.TableSchema(
         [dg.TableColumn(str(column), _kind(frame[column]), (about or {}).get(column)) for column in frame.columns]
     )
+
+
+def copied(columns: Iterable[str], *tables: tuple[dg.AssetKey, Collection[str]]) -> dg.TableColumnLineage:
+    """Return the lineage of columns that are taken as they are from the first of `tables` that has them."""
+    found: dict[str, list[dg.TableColumnDep]] = {}
+    for column in columns:
+        holder = next((key for key, there in tables if column in there), None)
+        if holder is not None:
+            found[column] = [dg.TableColumnDep(holder, column)]
+    return dg.TableColumnLineage(found)
+
+
+def predicted(features: Collection[str]) -> dg.TableColumnLineage:
+    """Return the lineage of predictions: whom they are about is copied, score and reasons are made of all features."""
+    read = [dg.TableColumnDep(FEATURE_FRAME, feature) for feature in features]
+    about = copied(("customer_id", "cutoff_date"), (FEATURE_FRAME, ("customer_id", "cutoff_date")))
+    made = dict.fromkeys(("score", "reason_1", "reason_2", "reason_3"), read)
+    return dg.TableColumnLineage({**about.deps_by_column, **made})
 
 
 def unjudged(why: str) -> dg.AssetCheckResult:

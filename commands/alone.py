@@ -7,7 +7,6 @@ process that holds it, however that ends, so that nothing is left behind by a ki
 import contextlib
 import fcntl
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import IO
 
 import dagster as dg
 
+from commands.ports import LOOPBACK, why_taken
 from resources.profiles import HomeError
 
 RUNS, UI, DRILLS = "runs.lock", "ui.lock", "drills.lock"
@@ -75,16 +75,11 @@ def hold_for_ui(home: Path, port: int) -> int:
             f"Expected no web UI and daemon of {home} yet, and there is {_told(file)}. Open that; a second daemon "
             "would start each scheduled job twice. To start anew, end that process first. Nothing was changed."
         )
-    with socket.socket() as probe:
-        # As servers do: an address that was left a moment ago is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise HomeError(
-                f"Expected the port {port} of 127.0.0.1 to be free for the web UI, and it is not ({error.strerror}). "
-                f"Take another one: make ui PORT={port + 1}. Nothing was changed."
-            ) from error
+    if why := why_taken(port):
+        raise HomeError(
+            f"Expected the port {port} of {LOOPBACK} to be free for the web UI, and it is not ({why}). "
+            f"Take another one: make ui PORT={port + 1}. Nothing was changed."
+        )
     _tell(file, f"http://127.0.0.1:{port} (process {os.getpid()}, since {datetime.now():%H:%M})")
     # A lock belongs to what was opened, not to its number: it stays with the copy when `file` is closed.
     held = os.dup(file.fileno())

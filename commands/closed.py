@@ -1,11 +1,11 @@
 """Say that a day was closed: what is missing on it is no fault, and its week may be learned from again."""
 
 import argparse
-import getpass
 import sys
 from datetime import timedelta
 
 from commands.dates import iso_date
+from commands.person import person
 from commands.sentences import sentences
 from commands.session import alone_in_home, quiet
 from resources.profiles import resources_for
@@ -34,7 +34,7 @@ def main() -> None:
         if given.back:
             done = take_back(warehouse, days)
         else:
-            by, now = given.by or getpass.getuser(), resources["clock"].now()
+            by, now = person(given.by), resources["clock"].now()
             done = say_closed(warehouse, days, by, now, given.reason)
         print(done.sentence)
         print(publish_for_readers(warehouse).sentence)

@@ -1,9 +1,9 @@
 """Release a judged week: what was found in it is no fault, so it may be learned from again; or take that back."""
 
 import argparse
-import getpass
 
 from commands.dates import iso_date
+from commands.person import person
 from commands.sentences import sentences
 from commands.session import alone_in_home, quiet
 from resources.profiles import resources_for
@@ -27,16 +27,8 @@ def main() -> None:
         if given.undo:
             print(hold_again(warehouse, week))
         else:
-            print(release(warehouse, week, given.by or _user(), resources["clock"].now(), given.reason))
+            print(release(warehouse, week, person(given.by), resources["clock"].now(), given.reason))
         print(publish_for_readers(warehouse).sentence)
-
-
-def _user() -> str:
-    """Return the name of this machine's user; empty where it has none, as in a container."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""
 
 
 if __name__ == "__main__":

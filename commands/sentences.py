@@ -15,6 +15,7 @@ from resources.folders import DISK_FULL, of_disk
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 ROOMS = (
+    "app",
     "assets",
     "commands",
     "component",

@@ -19,7 +19,7 @@ import dagster as dg
 from commands.alone import UNFINISHED, alone, wait_for_daemon
 from resources.backup import BackupError
 from resources.profiles import PROFILES, ROOT, ProfileError, claim_home, resources_for
-from sensors.alerts import sentence_of
+from sensors.failed_runs import sentence_of
 
 PID_TAG = "baton/pid"
 BEGAN_TAG = "baton/process_began"
@@ -43,6 +43,10 @@ IN_PRODUCTION = {
     "ui": (
         "In production open the web UI of its instance (docs/deployment.md): a second daemon here would start each "
         "scheduled job twice."
+    ),
+    "app": (
+        "Its pages read the serving copy beside the embedded warehouse. In production the tables themselves serve: "
+        "open marts.customers_at_risk and monitoring.why with a BI tool or a notebook."
     ),
     "rebuild": (
         "In production launch the job `ingest_and_build` with `rebuild_from` in the web UI of its instance, or by "

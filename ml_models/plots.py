@@ -51,7 +51,8 @@ def accuracy_over_time_plot(weeks: pd.DataFrame, title: str = "Accuracy over tim
     """Draw the AUC of each cutoff, the recency rule's beside it, and predicted against observed rate below.
 
     Columns: cutoff_date, model_version, auc, mean_score, base_rate, and optionally recency_rule_auc and evidence
-    ('live' rows are drawn solid, others, such as 'holdout', faint). A dotted line marks the first cutoff of each
+    ('live' rows are drawn solid, others, such as 'holdout', as faint points, and the picture says so where there are no
+    live ones). A dotted line marks the first cutoff of each
     model version. Null metrics leave gaps.
     """
     figure = Figure(figsize=(8.8, 5.6), layout="constrained")
@@ -62,15 +63,17 @@ def accuracy_over_time_plot(weeks: pd.DataFrame, title: str = "Accuracy over tim
     live = dates[dates["evidence"] == "live"] if "evidence" in dates.columns else dates
     other = dates.drop(live.index)
     if len(other):
-        upper.scatter(other["cutoff_date"], other["auc"], s=14, color=BLUE, alpha=0.25, label="model, not live")
-    shown = live if len(live) else dates
-    day = shown["cutoff_date"]
-    upper.plot(day, shown["auc"], color=BLUE, marker="o", markersize=4, label="model")
-    if "recency_rule_auc" in shown.columns:
-        rule = shown["recency_rule_auc"]
-        upper.plot(day, rule, color=GREY, marker=".", linewidth=1, linestyle="--", label="recency rule")
-    lower.plot(day, shown["base_rate"], color=ORANGE, marker="o", markersize=4, label="observed")
-    lower.plot(day, shown["mean_score"], color=BLUE, marker="o", markersize=4, label="predicted")
+        upper.scatter(other["cutoff_date"], other["auc"], s=14, color=BLUE, alpha=0.25, label="model, before it served")
+    if len(live):
+        _draw_weeks(upper, lower, live)
+    else:
+        # What a version was judged by before it served says nothing of what was served.
+        _draw_weeks(upper, lower, other, before=True)
+        for axes in (upper, lower):
+            axes.text(
+                0.5, 0.5, "no served week has a known outcome yet", color=GREY, ha="center", transform=axes.transAxes
+            )
+    shown = live if len(live) else other
     for number, (version, rows) in enumerate(shown.groupby("model_version")):
         first = rows["cutoff_date"].min()
         for axes in (upper, lower):
@@ -94,6 +97,28 @@ def accuracy_over_time_plot(weeks: pd.DataFrame, title: str = "Accuracy over tim
         axes.margins(y=0.25)
         axes.legend(frameon=False, loc="lower left", ncols=3)
     return png(figure)
+
+
+def _draw_weeks(upper: Axes, lower: Axes, weeks: pd.DataFrame, *, before: bool = False) -> None:
+    """Draw the model and the rule above, what was predicted and observed below; faint what was `before` it served."""
+    day, alpha = weeks["cutoff_date"], 0.3 if before else 1.0
+    line, when = ("none", ", before it served") if before else ("-", "")
+    if not before:
+        upper.plot(day, weeks["auc"], color=BLUE, marker="o", markersize=4, label="model")
+    if "recency_rule_auc" in weeks.columns:
+        rule, named = weeks["recency_rule_auc"], f"recency rule{when}"
+        upper.plot(day, rule, color=GREY, marker=".", linewidth=1, linestyle="--", label=named, alpha=alpha)
+    for column, color, named in (("base_rate", ORANGE, "observed"), ("mean_score", BLUE, "predicted")):
+        lower.plot(
+            day,
+            weeks[column],
+            color=color,
+            linestyle=line,
+            marker="o",
+            markersize=4,
+            label=f"{named}{when}",
+            alpha=alpha,
+        )
 
 
 def drift_plot(verdict: DriftVerdict, most: int = 15) -> bytes:

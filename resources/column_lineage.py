@@ -45,6 +45,39 @@ class ColumnLineage:
         """
         return self._behind(asset, frozenset({column}))
 
+    def columns_of(self, asset: str) -> dict[str, list[tuple[str, str]]]:
+        """Return of which columns each column of a model is computed, as (table, column), one table back.
+
+        What only decides which rows there are (filters, joins) is not among them. A column that is computed of none,
+        such as a count of rows, has an empty list; so has one of a table that is not there yet.
+
+        Raises:
+            sqlglot.errors.SqlglotError: the model's SQL cannot be read.
+        """
+        from sqlglot import exp
+        from sqlglot.lineage import lineage
+
+        scope = self._root(asset)
+        found: dict[str, list[tuple[str, str]]] = {}
+        for name in _names(scope):
+            # With a scope given, the schema and the sources are those of the scope.
+            node = lineage(name, scope.expression, {}, scope=scope, trim_selects=False, copy=False)
+            ends = [one for one in node.walk() if not one.downstream and isinstance(one.source, exp.Table)]
+            leaves = [one for one in ends if one.name != "*"]
+            read = {(self._stored(one.source), exp.to_column(one.name, dialect="duckdb").name) for one in leaves}
+            found[name] = sorted((table, self._spelled(table, column)) for table, column in read)
+        return found
+
+    def _stored(self, table: Any) -> str:
+        name = f"{table.db}/{table.name}"
+        return self._assets.get(name.lower(), name)
+
+    def _spelled(self, asset: str, column: str) -> str:
+        schema, _, name = asset.partition("/")
+        return next(
+            (one for one in self._schema.get(schema, {}).get(name, {}) if one.lower() == column.lower()), column
+        )
+
     def _behind(self, asset: str, wanted: frozenset[str]) -> frozenset[str]:
         if asset not in self._models:
             return frozenset()

@@ -21,8 +21,8 @@ class Model:
     days: str
 
 
-def compiled_models(manifest: Path) -> list[Model]:
-    """Return the models of a compiled manifest, parents first, without those that read what a model predicted."""
+def compiled_models(manifest: Path, *, serving: bool = False) -> list[Model]:
+    """Return the models of a compiled manifest, parents first; with `serving` also those that read predictions."""
     content = json.loads(manifest.read_text(encoding="utf-8"))
     nodes = {key: node for key, node in content["nodes"].items() if node["resource_type"] == "model"}
     sources = {key: f"{node['source_name']}/{node['name']}" for key, node in content["sources"].items()}
@@ -45,7 +45,7 @@ def compiled_models(manifest: Path) -> list[Model]:
         ordered.append(key)
 
     for key in sorted(nodes):
-        if not reads_predictions(key):
+        if serving or not reads_predictions(key):
             visit(key)
     return [_model(nodes[key], nodes, sources) for key in ordered]
 

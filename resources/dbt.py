@@ -36,11 +36,11 @@ EMBEDDED = "embedded"
 CHARGES = ("bytes_processed", "bytes_billed", "slot_ms")
 """What BigQuery says about each node that it built."""
 
-WRITES = {"parse", "compile"}
+WRITES = {"parse", "compile", "docs"}
 """Commands whose files are what they are called for."""
 
-BUILDS = {"build", "run"}
-"""Commands that write to the warehouse."""
+OPENS = {"build", "run", "docs"}
+"""Commands that open the warehouse."""
 
 SECONDS_BETWEEN_CANCELS = 0.2
 """Until the queries of a build that was stopped have ended."""
@@ -243,7 +243,7 @@ class DbtRunner(dg.ConfigurableResource[None]):
             **self.variables_of_target,
             **(environment or {}),
         }
-        if args[0] in BUILDS and self.warehouse_path and Path(self.warehouse_path).is_file():
+        if args[0] in OPENS and self.warehouse_path and Path(self.warehouse_path).is_file():
             # dbt itself tries a few times only, and tells who holds the file once for each model.
             with open_duckdb(self.warehouse_path, wait_seconds=self.wait_seconds):
                 pass

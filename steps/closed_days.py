@@ -39,10 +39,12 @@ def say_closed(warehouse: Warehouse, days: Sequence[date], by: str, at: datetime
     """Record that `days` were closed, and release what they were held for in the ledger.
 
     Raises:
-        StepRefusedError: no day is given, or one is not over yet.
+        StepRefusedError: nobody says so, no day is given, or one is not over yet.
     """
     import pandas as pd
 
+    if not by.strip():
+        raise StepRefusedError("Expected BY to say who knows that it was closed, such as BY=ana. Nothing was changed.")
     _check(days, at)
     said = _said(warehouse)
     said = said[~said["day"].dt.date.isin(days)]

@@ -46,7 +46,7 @@ def release(warehouse: Warehouse, week: date, by: str, at: datetime, reason: str
     anew = f" {before['by']} had released it on {before['at']}; now this is what stands." if before else ""
     event = decisions[(decisions["event_id"] == row["event_id"]) & (decisions["cutoff"].dt.date != week)]
     others = _held(event)
-    more = f" Still held of the same event: {_named(others)}; release each that was right." if others else ""
+    more = f" Of the same event, and not released: {_named(others)}; release each that was right." if others else ""
     what = ", ".join(dict.fromkeys(anomaly.check for anomaly in found))
     return (
         f"{week}: released by {said['by']} ({what}). It keeps nothing out of training and accuses no model."
@@ -84,7 +84,7 @@ def _row_of(decisions: "pd.DataFrame", week: date) -> "pd.Series":
 
 def _weeks_held(decisions: "pd.DataFrame") -> str:
     held = _held(decisions)
-    return f"Something is held in {_named(held)}." if held else "Nothing is held in any week."
+    return f"Found and not released: {_named(held)}." if held else "Nothing is to be released in any week."
 
 
 def _held(decisions: "pd.DataFrame") -> list[date]:

@@ -21,13 +21,15 @@ MAY_IMPORT = {
     "resources": {"ml_models"},
     "steps": {"ml_models", "resources"},
     "assets": {"ml_models", "resources", "steps"},
+    "app": {"ml_models", "resources", "steps"},
     "drills": {"ml_models", "resources", "steps"},
-    "sensors": {"ml_models", "resources", "steps", "assets", "drills"},
-    "definitions": {"ml_models", "resources", "steps", "assets", "drills", "sensors"},
-    "component": {"ml_models", "resources", "steps", "assets", "drills", "sensors", "definitions"},
-    "commands": {"ml_models", "resources", "steps", "assets", "drills", "sensors", "definitions"},
+    "sensors": {"ml_models", "resources", "steps", "app", "assets", "drills"},
+    "definitions": {"ml_models", "resources", "steps", "app", "assets", "drills", "sensors"},
+    "component": {"ml_models", "resources", "steps", "app", "assets", "drills", "sensors", "definitions"},
+    "commands": {"ml_models", "resources", "steps", "app", "assets", "drills", "sensors", "definitions"},
     "tools": {
-        *("ml_models", "resources", "steps", "assets", "drills", "sensors", "definitions", "component", "commands"),
+        *("ml_models", "resources", "steps", "app", "assets", "drills", "sensors", "definitions", "component"),
+        "commands",
     },
 }
 """Each room, from the lowest floor to the highest, and the rooms below it that it may use. Nothing uses tests."""
@@ -45,6 +47,7 @@ NOT_IN_ROOM = {
     "ml_models": {"dagster", "dagster_dbt", "dagster_airbyte", "duckdb", "mlflow", "os"},
     "steps": {"duckdb", "mlflow", "os"},
     "assets": {"duckdb", "mlflow", "os"},
+    "app": {"dagster", "duckdb", "mlflow", "os"},
     "drills": {"dagster", "duckdb", "mlflow", "os"},
     "sensors": {"pandas", "sklearn", "numpy"},
 }

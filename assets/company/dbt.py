@@ -15,14 +15,18 @@ from pydantic import Field
 from assets.company.dbt_nodes import Translator, build
 from assets.company.dbt_tests import lost
 from assets.company.dbt_unit_tests import unit_tests
+from assets.reporting import table
 from resources.airbyte.checks import hold_for_snapshot
 from resources.dbt import DbtError, DbtRunner
 from resources.warehouse.contract import Warehouse
 from steps.migrations import ensure
-from steps.tables import HOLDOUT, PREDICTIONS
+from steps.tables import CUSTOMERS_AT_RISK, HOLDOUT, PREDICTIONS
 
 POOL = "dbt"
 """One build of the tables at a time, where several runs may go at once."""
+
+LISTED = 20
+"""So many customers are shown on the page of the list."""
 
 SERVING = "tag:serving"
 """Models that read the predictions, and so are built after the model."""
@@ -88,10 +92,21 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
         # What Python writes and the serving models read. Before the first model there are no predictions, and a weekly
         # job must still run through.
         ensure(warehouse, PREDICTIONS, HOLDOUT)
-        yield from build(context, dbt, warehouse, {})
+        for made in build(context, dbt, warehouse, {}):
+            yield _with_customers(made, warehouse) if _is_list(context, made) else made
 
     manifest = json.loads(manifest_path.read_text())
     without_check = lost(manifest, [*dbt_build.check_specs, *dbt_serving.check_specs])
     if without_check:
         raise DbtError(" ".join(without_check))
     return [dbt_build, dbt_serving, *unit_tests(manifest, translator, project)]
+
+
+def _is_list(context: dg.AssetExecutionContext, made: Any) -> bool:
+    return isinstance(made, dg.Output) and context.asset_key_for_output(made.output_name) == CUSTOMERS_AT_RISK
+
+
+def _with_customers(made: dg.Output[Any], warehouse: Warehouse) -> dg.Output[Any]:
+    """Show who is on top of the list, beside how long it is."""
+    top = warehouse.read(f"select * from marts.customers_at_risk order by risk_rank limit {LISTED}")
+    return dg.Output(None, output_name=made.output_name, metadata={**made.metadata, "most_at_risk": table(top)})

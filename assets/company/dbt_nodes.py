@@ -1,13 +1,16 @@
 """How dbt's nodes and events become Dagster's: keys and owners by schema, and columns, rows and costs as built."""
 
 from collections.abc import Iterator, Mapping, Set
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
+from assets.company.dbt_lineage import Lineages, column_lineages, told
 from assets.company.dbt_tests import said
 from resources.company.choice import chosen, folder_of, place_of
+from resources.company.dbt_project import file_of
 from resources.company.reading import dialect_of
 from resources.dbt import DbtError, DbtRunner
 from resources.warehouse.contract import Warehouse, WarehouseError
@@ -34,8 +37,14 @@ class Translator(DagsterDbtTranslator):
         spec = super().get_asset_spec(manifest, unique_id, project)
         props = self.get_resource_props(manifest, unique_id)
         key = dg.AssetKey([props["schema"], props["name"]])
+        metadata = dict(spec.metadata)
+        if props["resource_type"] == "model" and project is not None:
+            file = file_of(props["original_file_path"], folder_of(chosen()), Path(project.project_dir))
+            sql = dg.LocalFileCodeReference(file_path=str(file), label="SQL of the model")
+            metadata["dagster/code_references"] = dg.CodeReferencesMetadataValue(code_references=[sql])
         return spec.replace_attributes(
             key=key,
+            metadata=metadata,
             # What is built after the model is a group of its own, or the picture of the groups would run in a circle.
             group_name="serving" if "serving" in props.get("tags", []) else props["schema"],
             owners=[owner_of(key)] if props["resource_type"] == "model" else [],
@@ -92,9 +101,9 @@ def build(
         events = dbt.invoke(["build", "--exclude-resource-type", "unit_test", *selection], environment)
     except DbtError as error:
         failure, events = error, error.events
-    shape = _shapes(
-        context, warehouse, {node["schema"] for node in manifest["nodes"].values() if node["resource_type"] == "model"}
-    )
+    models = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
+    shape = _shapes(context, warehouse, {node["schema"] for node in (*models, *manifest["sources"].values())})
+    lineages = column_lineages(context, dbt, {name: columns for name, (columns, _) in shape.items()})
     charged = dbt.costs()
     costs = {
         (node["schema"], node["alias"]): charged[unique_id]
@@ -106,7 +115,7 @@ def build(
         for result in message.to_default_asset_events(manifest, translator, context, project=project):
             if isinstance(result, dg.AssetCheckResult):
                 result = told_apart(result, event)
-            yield _with_shape(context, result, shape, costs) if isinstance(result, dg.Output) else result
+            yield _with_shape(context, result, shape, costs, lineages) if isinstance(result, dg.Output) else result
     if failure is not None:
         # Retrying a failed test or a broken model cannot help; only its repair can.
         raise dg.Failure(" ".join([*_canonical(context, warehouse), str(failure)]), allow_retries=False)
@@ -155,8 +164,9 @@ def _with_shape(
     output: dg.Output[Any],
     shapes: Shapes,
     costs: Mapping[tuple[str, str], Mapping[str, int]],
+    lineages: Lineages,
 ) -> dg.Output[Any]:
-    """Add row count, table name, the columns as built (with the documented descriptions) and what it cost."""
+    """Add rows, table name, the columns as built (with documented descriptions), what they are made of, the cost."""
     key = context.asset_key_for_output(output.output_name)
     schema, name = key.path[0], key.path[-1]
     if (schema, name) not in shapes:
@@ -164,11 +174,12 @@ def _with_shape(
     columns, rows = shapes[(schema, name)]
     documented = context.assets_def.metadata_by_key.get(key, {}).get("dagster/column_schema")
     schema_of_docs = getattr(documented, "schema", documented)
-    about = {column.name: column for column in schema_of_docs.columns} if schema_of_docs else {}
-    described = [
-        dg.TableColumn(column.name, column.type, about[column.name].description if column.name in about else None)
-        for column in columns
-    ]
+    written = {column.name: column.description or "" for column in schema_of_docs.columns} if schema_of_docs else {}
+    lineage = lineages.get((schema, name))
+    described = []
+    for column in columns:
+        about = f"{written.get(column.name, '')} {told(lineage, column.name)}".strip()
+        described.append(dg.TableColumn(column.name, column.type, about or None))
     return dg.Output(
         None,
         output_name=output.output_name,
@@ -178,5 +189,6 @@ def _with_shape(
             **({} if rows is None else {"dagster/row_count": rows}),
             "dagster/table_name": f"{schema}.{name}",
             "dagster/column_schema": dg.TableSchema(described),
+            **({"dagster/column_lineage": lineage} if lineage else {}),
         },
     )

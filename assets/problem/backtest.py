@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assets.reporting import column_schema, picture, table
+from resources.profiles import ROOT
 from steps.ownership import owner_of
 from steps.tables import BACKTEST, FEATURE_FRAME, OUTCOMES
 
@@ -32,6 +33,11 @@ backtest = dg.AssetSpec(
     group_name="monitoring",
     owners=[owner_of(BACKTEST)],
     kinds={"pandas", "duckdb"},
+    metadata={
+        "dagster/code_references": dg.CodeReferencesMetadataValue(
+            code_references=[dg.LocalFileCodeReference(file_path=str(ROOT / "commands" / "backtest.py"))]
+        )
+    },
     description=(
         "The recorded history lived through by each retraining policy (never, every 4 weeks, any feature's PSI above "
         ".2, ours): log-loss, AUC, calibration, models fitted, false alarms a month, days until a fault is noticed. "

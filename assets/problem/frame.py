@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from assets.company.dbt import RebuildConfig
-from assets.reporting import Materialized, column_schema, table
+from assets.reporting import Materialized, column_schema, copied, table
 from resources.clock import Clock
 from resources.warehouse import Warehouse
 from steps.frame import FRAME_ROWS, InvalidFrameError, extend_frame, newest_rows
@@ -87,6 +87,7 @@ def feature_frame(
             "dagster/row_count": warehouse.row_count("features", "feature_frame"),
             "dagster/table_name": "features.feature_frame",
             "dagster/column_schema": column_schema(newest),
+            "dagster/column_lineage": copied(newest.columns, (CUSTOMER_FEATURES, newest.columns)),
             "cutoffs_added": len(made.added),
             "rows_added": made.rows,
             "newest_cutoff": str(newest["cutoff_date"].max())[:10] if len(newest) else "none",

@@ -3,8 +3,9 @@
 They become four tables, a page and the one check that the sensors act on.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from datetime import date
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -33,7 +34,12 @@ from steps.tables import (
     described,
 )
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 DIGEST_WEEKS = 8
+SHOWN_FIRST = ("cutoff", "decision", "remedy", "cause", "first_bad_asset", "owner", "next_command", "what_happened")
+"""Of a week, on its page, what a person looks for first."""
 
 
 class JudgementConfig(dg.Config):
@@ -131,6 +137,11 @@ def judgement(
     yield from _report(warehouse, newest)
 
 
+def _place(column: Hashable) -> int:
+    """Return how far to the left a column of the weeks is shown: a wide table is cut off at the right."""
+    return SHOWN_FIRST.index(str(column)) if column in SHOWN_FIRST else len(SHOWN_FIRST)
+
+
 def _report(warehouse: Warehouse, newest: date | None) -> Iterator[Materialized | dg.AssetCheckResult]:
     """Show the newest week, the last weeks in words, and what is due."""
     from ml_models.monitoring.report import digest
@@ -155,7 +166,8 @@ def _report(warehouse: Warehouse, newest: date | None) -> Iterator[Materialized 
             **described(warehouse, WHY),
             "digest": dg.MetadataValue.md(digest(weeks, ledger)),
             "shadow": next(iter(weeks["shadow"].dropna()), "") if "shadow" in weeks else "",
-            "weeks": table(weeks),
+            "weeks": table(weeks[sorted(weeks.columns, key=_place)]),
+            **_said_of_newest(weeks),
         },
     )
     due = what_is_due(ledger, newest)
@@ -167,3 +179,16 @@ def _report(warehouse: Warehouse, newest: date | None) -> Iterator[Materialized 
         description=due.sentence,
         metadata={"decision": due.decision, **due.evidence},
     )
+
+
+def _said_of_newest(weeks: "pd.DataFrame") -> dict[str, str]:
+    """Return what the message of the week says beside the digest; `weeks` are rows of WHY, the newest first."""
+    from ml_models.monitoring.report import action_of
+
+    if weeks.empty:
+        return {}
+    week = weeks.iloc[0].to_dict()
+    said = {name: week[name] for name in ("cause", "first_bad_asset", "next_command")}
+    # An engine may say that there is none by a number that is none.
+    plain = {name: text if isinstance(text, str) else "" for name, text in said.items()}
+    return {"cutoff": f"{week['cutoff']:%Y-%m-%d}", "decision": action_of(week), **plain}

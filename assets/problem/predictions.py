@@ -6,13 +6,14 @@ from typing import Any
 
 import dagster as dg
 
-from assets.reporting import Materialized, table, without_retries
+from assets.reporting import Materialized, predicted, table, without_retries
 from resources.clock import Clock
 from resources.company import company
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
 from steps.champions import POOL
 from steps.ownership import owner_of
+from steps.problem import problem
 from steps.scoring import REASONS
 from steps.tables import CANDIDATE, CHAMPION, FEATURE_FRAME, FEED, PREDICTIONS, SHADOW_PREDICTIONS, described
 from steps.weekly_scoring import current_cutoff, score_as_shadow, score_due_cutoff
@@ -82,7 +83,11 @@ def lapse_predictions(
             batch_rows=config.batch_rows,
         )
     context.log.info(done.what)
-    metadata: dict[str, Any] = {**described(warehouse, PREDICTIONS), "what_happened": done.what}
+    metadata: dict[str, Any] = {
+        **described(warehouse, PREDICTIONS),
+        "dagster/column_lineage": predicted(problem().features),
+        "what_happened": done.what,
+    }
     if done.scored and done.version and done.cutoff:
         metadata |= done.scored.metadata | {"model_version": done.version.version, **_shown(warehouse, done.cutoff)}
     yield dg.MaterializeResult(asset_key=PREDICTIONS, metadata=metadata)

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.reporting import Materialized, column_schema, without_retries
+from assets.reporting import Materialized, column_schema, copied, without_retries
 from resources.warehouse import Warehouse
 from steps.candidates import TRAINING_ROWS, make_training_set, span_of
 from steps.ownership import owner_of
@@ -61,6 +61,9 @@ def training_set(context: dg.AssetExecutionContext, config: TrainingConfig, ware
             "dagster/row_count": len(made.frame),
             "dagster/table_name": "training.training_set",
             "dagster/column_schema": column_schema(made.frame),
+            "dagster/column_lineage": copied(
+                made.frame.columns.drop("split"), (OUTCOMES, ("lapsed",)), (FEATURE_FRAME, made.frame.columns)
+            ),
             "fingerprint": frame_fingerprint(made.frame),
             "base_rate": round(float(rows["lapsed"].mean()), 4),
             "rows_learned_from": len(rows),

@@ -62,6 +62,10 @@ def variables(company: Company) -> dict[str, Any]:
             {"name": one.name, "values": list(one.values), "trips": one.trips} for one in company.departments
         ],
         "attributes": list(company.attributes),
+        "currency": company.money.currency,
+        # Zero where the company does not say it.
+        "contact_price": company.prices.contact if company.prices and company.prices.won_back else 0,
+        "won_back": company.prices.won_back or 0 if company.prices else 0,
     }
 
 
@@ -87,6 +91,21 @@ def prepare(company: Company, folder: Path, into: Path, project: Path = PROJECT,
             _write(company, folder, into, project, dialect)
             write_whole(into / _STAMP, f"{digest} {_whole(into)}")
     return into
+
+
+def file_of(path: str, folder: Path, into: Path, project: Path = PROJECT) -> Path:
+    """Return the file that a person edits to change a file of the prepared project, `path` within it.
+
+    It stands in the canonical project or in the company's folder; where it is made of the company's file, it is the
+    prepared one that shows what was made.
+    """
+    inner = Path(path)
+    own = _STAGING / folder.name
+    places = [project / inner]
+    if inner.is_relative_to(own):
+        # Its models stand in `staging`, all else under its own name.
+        places += [folder / "staging" / inner.relative_to(own), folder / inner.relative_to(own)]
+    return next((place for place in places if place.is_file()), into / inner)
 
 
 def _require_staging(company: Company, folder: Path) -> None:

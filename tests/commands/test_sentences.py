@@ -27,6 +27,7 @@ COMMANDS = {
     "closed": ["--day", "2017-12-25"],
     "release": ["--week", "2017-12-25"],
     "company": ["--name", "webshop", "--from", "{new}/orders.csv"],
+    "docs": [],
     "drill": ["--fault", "stores_not_loaded"],
     "promote": ["--version", "1"],
     "rebuild": ["--from", "2017-10-02"],
@@ -35,15 +36,19 @@ COMMANDS = {
     "run": [],
     "serve": ["--port", "0"],
     "summary": ["--only-summary"],
+    "tracking": [],
     "ui": ["--port", "0"],
     "upgrade": [],
 }
 """Every command of the Makefile that stands on a home or a company, with arguments that it takes."""
 
+READS_LATER = {"app"}
+"""Commands that need nothing as they begin: their pages say what a home lacks (tests/app)."""
+
 
 def test_every_command_is_tried():
     mains = {file.stem for file in (ROOT / "commands").glob("*.py") if "def main(" in file.read_text()}
-    assert mains == {name for name in COMMANDS if name != "summary"}
+    assert mains - READS_LATER == {name for name in COMMANDS if name != "summary"}
 
 
 @contextlib.contextmanager
@@ -148,7 +153,7 @@ def test_a_malformed_table_of_connections_is_one_sentence(tmp_path, name, text):
     assert str(file) in said
 
 
-ROOMS = ("assets", "commands", "drills", "ml_models", "resources", "steps")
+ROOMS = ("app", "assets", "commands", "drills", "ml_models", "resources", "steps")
 
 
 def error_classes():

@@ -9,7 +9,7 @@ import pytest
 
 from resources.profiles import ROOT
 
-ROOMS = ("assets", "commands", "drills", "ml_models", "resources", "sensors", "steps", "tools")
+ROOMS = ("app", "assets", "commands", "drills", "ml_models", "resources", "sensors", "steps", "tools")
 DAYS = {14, 28, 56, 84}
 WORDS = re.compile(
     r"\b(14|28|56|84|fourteen)(-day| days)\b|_(14|28|56|84)d\b|\b(two|four|eight|twelve) (whole )?weeks\b"

@@ -15,7 +15,7 @@ PAGES = sorted(
     for page in folder.glob("*.md")
 )
 ROOMS = {
-    *("assets", "commands", "connectors", "dbt_project", "deploy", "docs", "drills", "findings"),
+    *("app", "assets", "commands", "connectors", "dbt_project", "deploy", "docs", "drills", "findings"),
     *("ml_models", "resources", "sensors", "steps", "tests", "tools"),
 }
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -140,7 +140,7 @@ def test_the_floors_of_the_architecture_page_are_those_of_the_rules():
 
 
 @pytest.mark.parametrize(
-    "room", ["ml_models/", "ml_models/training/", "resources/", "steps/", "assets/company/", "assets/problem/"]
+    "room", ["ml_models/", "ml_models/training/", "resources/", "steps/", "assets/company/", "assets/problem/", "app/"]
 )
 def test_every_module_of_a_room_is_named_where_the_page_looks_inside(room):
     lines = [line for line in ARCHITECTURE.splitlines() if re.match(rf"\| `{room}`(?: itself|,[^|]*)? \|", line)]

@@ -1,6 +1,8 @@
 """One lineage graph, from Airbyte streams to the proof that predictions held."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -53,6 +55,15 @@ def test_every_asset_and_check_has_an_owner(graph):
     for key in graph.asset_check_keys:
         spec = graph.get_check_spec(key)
         assert str(spec.metadata.get("owner", "")).startswith("team:"), f"check {key.to_user_string()} has no owner"
+
+
+def test_every_asset_says_in_which_file_it_is_made(graph):
+    for key in graph.get_all_asset_keys():
+        places = graph.get(key).metadata["dagster/code_references"].code_references
+        assert all(Path(place.file_path).is_file() for place in places), key.to_user_string()
+        if key.path[0] in {"staging", "marts"}:
+            assert Path(places[0].file_path).name == f"{key.path[-1]}.sql"
+            assert not Path(places[0].file_path).is_relative_to(Path(tempfile.gettempdir())), "nobody edits that file"
 
 
 def test_an_asset_that_no_table_covers_is_an_error_that_says_where_to_add_it():

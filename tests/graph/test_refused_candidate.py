@@ -2,8 +2,8 @@
 
 from support.copies import copy_home
 
-from commands.run import summarise
 from commands.session import first_failure
+from commands.summary import summarise
 from resources.registry import ModelRegistry
 
 SCORE = "predictions__lapse_predictions"

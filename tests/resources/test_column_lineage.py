@@ -109,3 +109,33 @@ def test_a_table_is_found_by_its_name_in_whatever_letters_sql_says_it():
         model("features/f", "select customer, count(*) as visits from staging.lines group by customer"),
     ]
     assert ColumnLineage(models, columns).made_of("features/f", "visits") == {"staging/Lines", "raw/Sales"}
+
+
+def test_a_column_is_traced_to_the_columns_it_is_computed_of_and_not_to_those_that_choose_its_rows(lineage):
+    made = lineage.columns_of("features/f")
+    assert made["visits"] == []
+    assert made["customer"] == [("marts/joined", "customer")]
+    assert made["kinds"] == [("marts/joined", "kind")]
+    assert made["newest"] == [("raw/calendar", "day")]
+    assert lineage.columns_of("staging/lines")["price"] == [("raw/sales", "price")]
+
+
+def test_a_column_of_a_union_is_traced_into_each_of_its_parts(lineage):
+    assert lineage.columns_of("marts/b")["value"] == [("raw/points", "points"), ("staging/lines", "price")]
+
+
+def test_a_column_keeps_the_letters_that_its_table_has():
+    columns = {"raw/Sales": {"Order Id": "VARCHAR", "Price": "DOUBLE"}}
+    sql = 'select "Order Id" as order_id, sum("Price") as paid from "memory"."raw"."Sales" group by all'
+    made = ColumnLineage([model("staging/sales", sql)], columns).columns_of("staging/sales")
+    assert made == {"order_id": [("raw/Sales", "Order Id")], "paid": [("raw/Sales", "Price")]}
+
+
+def test_what_is_taken_of_a_table_that_is_not_there_yet_has_no_column_behind_it():
+    models = [
+        model("marts/all_of_it", "select * from staging.unbuilt"),
+        model("marts/one", "select a from (select * from staging.unbuilt)"),
+    ]
+    lineage = ColumnLineage(models, {})
+    assert lineage.columns_of("marts/all_of_it") == {"*": []}
+    assert set(lineage.columns_of("marts/one")) == {"a"}

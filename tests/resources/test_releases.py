@@ -64,7 +64,7 @@ def test_a_released_week_excludes_nothing_and_the_ledger_says_who_did_it(warehou
     both = quarantined(ledger(warehouse), CUTOFFS, WINDOW, HORIZON)
     told = release(warehouse, FIRST, "ana", NOW, "stocktaking")
     assert "released by ana" in told
-    assert f"Still held of the same event: {SECOND}" in told
+    assert f"Of the same event, and not released: {SECOND}" in told
     assert released_weeks(ledger(warehouse)) == {FIRST: {"by": "ana", "at": "2030-03-20", "reason": "stocktaking"}}
     # The next week's anomaly began in the released one; what is left of it is its own.
     assert held(warehouse) == [(FIRST, SECOND - timedelta(days=1))]
@@ -118,7 +118,7 @@ def test_a_released_week_is_a_healthy_past_of_later_weeks(warehouse: DuckDBWareh
         (FIRST, "", "stocktaking", "Expected BY"),
         (FIRST, "ana", " ", "Expected REASON"),
         (THIRD, "ana", "stocktaking", f"nothing was in that of {THIRD}"),
-        (FIRST + timedelta(days=1), "ana", "stocktaking", f"Something is held in {FIRST}, {SECOND}"),
+        (FIRST + timedelta(days=1), "ana", "stocktaking", f"Found and not released: {FIRST}, {SECOND}"),
     ],
 )
 def test_a_release_that_cannot_be_meant_changes_nothing(

@@ -1,11 +1,13 @@
 """Pictures are drawn without a display, also when there is little to show."""
 
+import io
 import struct
 from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.image import imread
 from support.simulated_outcomes import FIRST, PROBLEM, TRAINED, simulated_outcomes
 from support.simulated_shop import cutoffs_of, make_frame
 
@@ -39,6 +41,27 @@ def test_accuracy_over_time_is_a_picture_from_the_first_week_on(weeks: int) -> N
         }
     )
     assert min(size_of(accuracy_over_time_plot(rows))) > 300
+
+
+def test_a_week_that_was_never_served_is_not_drawn_as_one_that_was() -> None:
+    weeks = pd.DataFrame(
+        {
+            "cutoff_date": pd.date_range("2017-08-07", periods=6, freq="7D"),
+            "model_version": 1,
+            "auc": [0.84, 0.85, 0.83, 0.86, 0.85, 0.84],
+            "recency_rule_auc": 0.7,
+            "mean_score": 0.1,
+            "base_rate": 0.11,
+        }
+    )
+    blue = [47, 109, 181]
+
+    def has_strong_blue(evidence: str) -> bool:
+        picture = imread(io.BytesIO(accuracy_over_time_plot(weeks.assign(evidence=evidence))))
+        return bool((np.rint(picture[:, :, :3] * 255) == blue).all(axis=2).any())
+
+    assert has_strong_blue("live")
+    assert not has_strong_blue("holdout")
 
 
 def test_drift_is_a_picture_with_and_without_evidence() -> None:

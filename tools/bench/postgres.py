@@ -13,8 +13,8 @@ from typing import Any
 
 import dagster as dg
 
-from commands.run import summarise
 from commands.session import execute, first_failure, progress_logger, quiet
+from commands.summary import summarise
 from resources.profiles import ROOT, home, stay_embedded
 from sensors.jobs import EVERYTHING
 from tools.bench.whole import Cost, alternate, measure, row, show, warm

@@ -1,0 +1,231 @@
+"""What the pages read of the serving copy: one short question each, on a copy that is opened for one page.
+
+A table or a column that the copy does not have is an empty answer: the page says so in a sentence, and the rest works.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from resources.serving_copy import open_copy
+
+ROWS_A_PAGE = 25
+_TAKEN = 1_000
+"""Rows that are taken at a time: a list of all customers need not be in memory as a whole."""
+
+BANDS = ("high", "medium", "low")
+REASONS = ("reason_1", "reason_2", "reason_3")
+WEEKS = 60
+"""So many judged weeks are told one by one: a year, and what is left of the quarter before."""
+
+Row = Mapping[str, Any]
+
+Ask = Callable[[str, Sequence[object]], Iterator[Row]]
+"""Asks a query, with a value for each of its question marks. The rows come as they are taken, until the next query."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """One order of the list: what people call it, and the column by which it goes."""
+
+    name: str
+    title: str
+    column: str
+    descending: bool
+
+
+ORDERS = (
+    Order("loss", "most money to lose first", "expected_loss", True),
+    Order("risk", "most likely to stay away first", "score", True),
+    Order("spend", "biggest spenders first", "{spend}", True),
+    Order("away", "longest away first", "recency_days", True),
+    Order("customer", "by customer", "customer_id", False),
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asked of the list: text to find, a band ("": all), the name of an order, and which page from 1."""
+
+    find: str = ""
+    band: str = ""
+    order: str = ""
+    page: int = 1
+
+
+class Copy:
+    """An open serving copy. `spend` names the column of a customer's spend, in cents, where the company has money."""
+
+    def __init__(self, ask: Ask, look_back_days: int) -> None:
+        self._ask = ask
+        self.spend = f"spend_cents_{look_back_days}d"
+        self._columns: dict[str, list[str]] = {}
+        named = self._rows(
+            "select table_schema || '.' || table_name as name, column_name from information_schema.columns "
+            "order by ordinal_position"
+        )
+        for row in named:
+            self._columns.setdefault(row["name"], []).append(row["column_name"])
+
+    def about(self) -> Row:
+        """Return what the copy says of itself."""
+        return self._rows("select * from published.serving_copy")[0]
+
+    def complete_through(self) -> date | None:
+        """Return the newest day of which everything had arrived."""
+        if "watermark_date" not in self.columns("features.cutoffs"):
+            return None
+        newest: date | None = self._rows("select max(watermark_date) as day from features.cutoffs")[0]["day"]
+        return newest
+
+    def columns(self, table: str) -> Sequence[str]:
+        """Return the names of a table's columns; none where the copy has no such table."""
+        return self._columns.get(table, ())
+
+    def weeks(self) -> list[Row]:
+        """Return what was judged, newest week first, with what became of each decision."""
+        judged = self._all("monitoring.why", "order by cutoff desc limit ?", WEEKS)
+        ledger = {row["cutoff"]: row for row in self._all("monitoring.decisions")}
+        return [{**ledger.get(row["cutoff"], {}), **row} for row in judged]
+
+    def orders(self) -> list[Order]:
+        """Return the orders that this company's list can have; the first is the usual one."""
+        there = self.columns("marts.customers_at_risk")
+        return [order for order in ORDERS if self._by(order) in there]
+
+    def at_risk(self, asked: Asked) -> tuple[list[Row], int]:
+        """Return one page of the newest scored customers, and how many there are on all pages."""
+        where, order, given = self._chosen(asked)
+        if not order:
+            return [], 0
+        [counted] = self._rows(f"select count(*) as n from marts.customers_at_risk where {where}", *given)
+        rows = self._rows(
+            f"select * from marts.customers_at_risk where {where} order by {order} limit ? offset ?",
+            *given,
+            ROWS_A_PAGE,
+            (asked.page - 1) * ROWS_A_PAGE,
+        )
+        return rows, counted["n"]
+
+    def all_at_risk(self, asked: Asked) -> Iterator[Row]:
+        """Yield these customers of all pages; nothing else is asked of the copy meanwhile."""
+        where, order, given = self._chosen(asked)
+        if order:
+            yield from self._ask(f"select * from marts.customers_at_risk where {where} order by {order}", given)
+
+    def highest_tenth(self) -> Row | None:
+        """Return how many customers are in the tenth most at risk, how many are expected to lapse, and their spend."""
+        if not self.columns("marts.customers_at_risk"):
+            return None
+        spent = f"sum({self.spend})" if self.spend in self.columns("marts.customers_at_risk") else "null"
+        return self._rows(
+            f"select count(*) as customers, sum(score) as expected, {spent} as spent, "
+            "(select count(*) from marts.customers_at_risk) as everyone "
+            "from marts.customers_at_risk where risk_band = 'high'"
+        )[0]
+
+    def since_last_week(self) -> Row | None:
+        """Return the two newest scored weeks, and how many of today's highest tenth were not in last week's.
+
+        None: fewer than two weeks are scored.
+        """
+        changed = self._rows(
+            "with weeks as (select distinct cutoff_date from predictions.lapse_predictions "
+            "               order by cutoff_date desc limit 2), "
+            "ranked as (select customer_id, cutoff_date, "
+            "  row_number() over (partition by cutoff_date order by score desc, customer_id) - 1 "
+            "    < 0.1 * count(*) over (partition by cutoff_date) as high "
+            "  from predictions.lapse_predictions where cutoff_date in (from weeks)), "
+            "now as (select * from ranked where cutoff_date = (select max(cutoff_date) from weeks)), "
+            "before as (select * from ranked where cutoff_date < (select max(cutoff_date) from weeks)) "
+            "select (select max(cutoff_date) from before) as before, "
+            "(select count(*) from now) as scored, (select count(*) from before) as scored_before, "
+            "(select count(*) from now where high) as high, "
+            "(select count(*) from now where high and customer_id not in "
+            "   (select customer_id from before where high)) as entered "
+        )[0]
+        return changed if changed["before"] is not None else None
+
+    def accuracy(self) -> list[Row]:
+        """Return how predictions held by week, oldest first: those that served, and the champion's test weeks."""
+        rows = self._all("marts.accuracy_over_time", "order by cutoff_date, model_version")
+        serving = self.about()["champion_version"]
+        return [row for row in rows if row["evidence"] == "live" or row["model_version"] == serving]
+
+    def slices(self) -> list[Row]:
+        """Return how predictions held by kind of customer, of what served where any of it is judged."""
+        rows = self._all("monitoring.performance", "where slice_name not in ('all', 'cutoff')")
+        live = [row for row in rows if row["evidence"] == "live"]
+        newest = max((row["model_version"] for row in live or rows), default=None)
+        return [row for row in live or rows if row["model_version"] == newest]
+
+    def champions(self) -> list[Row]:
+        """Return which version served from when, newest first."""
+        return self._all("training.champion", "order by promoted_at desc")
+
+    def customer(self, customer_id: str) -> tuple[Row, list[Row]] | None:
+        """Return what is known of a customer, and the scored weeks, newest first, with what came of them.
+
+        None: nobody is called so.
+        """
+        known: dict[str, Any] = {}
+        for table in ("marts.customers", "marts.customers_at_risk"):
+            for row in self._all(table, "where customer_id = ?", customer_id):
+                known |= row
+        weeks = self._all(
+            "predictions.lapse_predictions", "where customer_id = ? order by cutoff_date desc", customer_id
+        )
+        came = {
+            row["cutoff_date"]: row["lapsed"]
+            for row in self._all("outcomes.customer_outcomes", "where customer_id = ?", customer_id)
+        }
+        if not known and not weeks:
+            return None
+        return known, [{**week, "lapsed": came.get(week["cutoff_date"])} for week in weeks]
+
+    def _all(self, table: str, rest: str = "", *given: object) -> list[Row]:
+        return self._rows(f"select * from {table} {rest}", *given) if self.columns(table) else []
+
+    def _by(self, order: Order) -> str:
+        return order.column.format(spend=self.spend)
+
+    def _chosen(self, asked: Asked) -> tuple[str, str, list[object]]:
+        """Return condition, order and values; the order is empty where there is no list."""
+        orders = self.orders()
+        if not orders:
+            return "", "", []
+        where, given = ["true"], list[object]()
+        if asked.find:
+            texts = ("customer_id", *REASONS)
+            where.append("(" + " or ".join(f"contains(lower({text}), lower(?))" for text in texts) + ")")
+            given += [asked.find] * len(texts)
+        if asked.band:
+            where.append("risk_band = ?")
+            given.append(asked.band)
+        chosen = next((order for order in orders if order.name == asked.order), orders[0])
+        way = "desc" if chosen.descending else "asc"
+        return " and ".join(where), f"{self._by(chosen)} {way} nulls last, risk_rank", given
+
+    def _rows(self, sql: str, *given: object) -> list[Row]:
+        return list(self._ask(sql, given))
+
+
+@contextlib.contextmanager
+def opened(file: Path, look_back_days: int) -> Iterator[Copy]:
+    """Open the serving copy for one page.
+
+    Raises:
+        WarehouseError: there is none, or it is none that this baton reads.
+    """
+    with open_copy(file) as connection:
+
+        def ask(sql: str, given: Sequence[object]) -> Iterator[Row]:
+            answer = connection.execute(sql, list(given))
+            names = [column[0] for column in answer.description or ()]
+            while rows := answer.fetchmany(_TAKEN):
+                yield from (dict(zip(names, row, strict=True)) for row in rows)
+
+        yield Copy(ask, look_back_days)

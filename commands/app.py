@@ -1,0 +1,44 @@
+"""Open the pages for people: whom to call this week, one customer, and whether the predictions can be trusted."""
+
+import argparse
+
+import uvicorn
+
+from app.pages import Reader, make_app
+from commands.ports import LOOPBACK, add_port, port_for
+from commands.sentences import sentences
+from commands.session import embedded_only, quiet
+from resources.company import company
+from resources.profiles import home, resources_for
+from resources.serving_copy import FILE
+
+USUAL = 8600
+
+
+def main() -> None:
+    """Serve the pages on loopback until interrupted; they read the serving copy, and change nothing."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    add_port(arguments, USUAL)
+    asked = arguments.parse_args().port
+    quiet()
+    with sentences():
+        embedded_only("app")
+        ours, question = company(), company().question
+        pages = make_app(
+            Reader(
+                file=home() / FILE,
+                title=ours.title,
+                currency=ours.money.currency,
+                horizon_days=question.horizon_days,
+                look_back_days=question.look_back_days,
+                now=resources_for()["clock"].now,
+            )
+        )
+        port = port_for(asked, USUAL, "app")
+        print(f"state: {home()}\npages: http://{LOOPBACK}:{port}/   (Ctrl-C ends it)", flush=True)
+        # Who reads a page is nobody's news: only what goes wrong is said.
+        uvicorn.run(pages, host=LOOPBACK, port=port, log_level="warning", access_log=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,427 @@
+"""Who uses the predictions finds whom to call, why, and whether it can be trusted, whatever the copy holds or lacks."""
+
+import csv
+import functools
+import io
+import re
+import shutil
+from datetime import UTC, date, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import duckdb
+import pytest
+from starlette.testclient import TestClient
+
+from app.copy import ROWS_A_PAGE
+from app.pages import Reader, make_app
+from resources.profiles import ROOT
+from resources.serving_copy import FILE, LAYOUT
+
+NEWEST = date(2024, 5, 6)
+NOW = datetime(2024, 5, 6, 12, tzinfo=UTC)
+CUSTOMERS = 1040
+NASTY = "<script>alert('x')</script> & \"more\" 'quoted' = ☃"
+ODD_ID = "a/b?c=1&d=é #%<b>"
+
+TABLES = f"""
+create schema published; create schema marts; create schema features; create schema monitoring;
+create schema predictions; create schema training; create schema outcomes;
+create table published.serving_copy as select {LAYOUT} as layout, timestamptz '2024-05-06 12:00:00+00' as published_at,
+  'shop' as company, 'lapse' as problem, date '{NEWEST}' as newest_cutoff, 2 as champion_version;
+create table features.cutoffs as select date '{NEWEST}' - 1 as watermark_date;
+create table predictions.lapse_predictions as
+  select case when i = 1 then $odd else 'c' || i end as customer_id, date '{NEWEST}' - (7 * week)::int as cutoff_date,
+    0.9 - i / 2000 - week / 1000 as score, 2 as model_version,
+    case when i = 2 then $nasty when i < 700 then 'a visit in ' || i || ' of 12 weeks' end as reason_1,
+    case when i = 3 then '=1+1' end as reason_2, null::varchar as reason_3
+  from range(1, {CUSTOMERS + 1}) as one(i), range(0, 6) as weeks(week) where week < 5 or i <> 1;
+create table outcomes.customer_outcomes as select customer_id, cutoff_date, (score > 0.8e0)::int as lapsed
+  from predictions.lapse_predictions where cutoff_date < date '{NEWEST}' - 27;
+create table marts.customers_at_risk as
+  select row_number() over (order by score desc, customer_id) as risk_rank, customer_id, cutoff_date, score,
+    case when risk_rank <= 104 then 'high' when risk_rank <= 312 then 'medium' else 'low' end as risk_band,
+    reason_1, reason_2, reason_3, date '{NEWEST}' - (risk_rank % 30)::int as last_order_on,
+    risk_rank % 30 as recency_days, 100 * risk_rank as spend_cents_90d
+  from predictions.lapse_predictions where cutoff_date = date '{NEWEST}';
+create table marts.customers as select customer_id, date '2023-01-02' as first_order_on, last_order_on, 7 as orders,
+  12345 as amount_cents from marts.customers_at_risk
+  union all select 'never scored', date '2023-01-02', date '2023-02-03', 1, 500;
+create table marts.accuracy_over_time as
+  select case when week < 2 then 'live' else 'holdout' end as evidence, 2 as model_version,
+    date '{NEWEST}' - 28 - (7 * week)::int as cutoff_date, {CUSTOMERS} as customers, 0.1e0 as base_rate,
+    0.12e0 as mean_score, 0.85e0 as auc, 0.7e0 as recency_rule_auc, 4.0e0 as lift_at_10pct
+  from range(0, 8) as weeks(week)
+  union all select 'holdout', 1, date '{NEWEST}' - 28, 999, 0.1e0, 0.12e0, 0.85e0, 0.7e0, 4.0e0;
+create table monitoring.performance as select 'activity' as slice_name, '1-2' as slice_value, 40 as n,
+  0.4e0 as base_rate,
+  0.38e0 as mean_score, null::double as auc, 'live' as evidence, 2 as model_version;
+create table monitoring.why as select date '{NEWEST}' - (7 * week)::int as cutoff,
+  case week when 0 then 'continue' when 1 then 'inspect' when 2 then 'improve' else 'rollback' end as decision,
+  case week when 2 then 'recalibrate' else '' end as remedy, 'reason ' || week || $nasty as reason,
+  'seen ' || week as what_happened, 'team:data' as owner, '' as restated from range(0, 4) as weeks(week);
+create table monitoring.decisions as select cutoff, null::varchar as week_released, 'held: ' || cutoff as grade
+  from monitoring.why;
+create table training.champion as select 2 as model_version, timestamptz '2024-03-04 12:00:00+00' as promoted_at,
+  date '2024-02-05' as trained_through, 'passed the gate' as reason;
+"""
+
+
+def quoted(text):
+    """Return a text as SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A copy as a run publishes it."""
+    file = tmp_path_factory.mktemp("made") / FILE
+    with duckdb.connect(file) as copy:
+        copy.execute(TABLES.replace("$odd", quoted(ODD_ID)).replace("$nasty", quoted(NASTY)))
+    return file
+
+
+@pytest.fixture
+def shop(made, tmp_path):
+    """Return a browser of the pages on that copy, changed by some SQL."""
+    return functools.partial(changed, made, tmp_path / FILE)
+
+
+def changed(made, file, *changes, now=NOW):
+    shutil.copyfile(made, file)
+    with duckdb.connect(file) as copy:
+        for change in changes:
+            copy.execute(change)
+    return browser(file, now)
+
+
+def browser(file, now=NOW):
+    reader = Reader(Path(file), f"Shop {NASTY}", "EUR", horizon_days=28, look_back_days=90, now=lambda: now)
+    return TestClient(make_app(reader), base_url="http://127.0.0.1", raise_server_exceptions=False)
+
+
+class Page(HTMLParser):
+    """A page as a browser without scripts sees it; whatever is not closed, or has no label, is an error."""
+
+    VOID = frozenset({"meta", "link", "input", "br", "img"})
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.headings, self.fields, self.labels, self.links, self.texts = [], 0, [], [], [], []
+        self.ids, self.used = [], set()
+        self.feed(html)
+        self.close()
+        assert self.open == []
+        assert self.headings == 1
+        assert set(self.fields) <= set(self.labels)
+        assert len(self.ids) == len(set(self.ids)), "two elements of one name"
+        assert self.used <= set(self.ids), "named after what is not there"
+        self.text = re.sub(r"\s+", " ", " ".join(self.texts))
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        assert tag != "script"
+        assert not any(name.startswith("on") or name == "style" for name in given)
+        self.headings += tag == "h1"
+        if tag in {"input", "select"}:
+            self.fields.append(given["id"])
+        self.labels += [given["for"]] if tag == "label" else []
+        self.links += [given["href"]] if tag == "a" else []
+        self.ids += [given["id"]] if "id" in given else []
+        self.used |= {given["aria-labelledby"]} if "aria-labelledby" in given else set()
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        assert "svg" in self.open
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def page_of(answer, status=200):
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    return Page(answer.text)
+
+
+@pytest.fixture(scope="module")
+def ours(made):
+    return browser(made)
+
+
+def listed(answer, status=200):
+    """Return the customers of a page's list in their order."""
+    page_of(answer, status)
+    return re.findall(r'href="/customer\?id=[^"]*">([^<]*)</a>', answer.text)
+
+
+def test_the_page_of_the_week_says_what_to_do_how_fresh_how_sure_and_whom_to_call(ours):
+    answer = ours.get("/")
+    text = page_of(answer).text
+    assert "This week: 6 May 2024" in text
+    assert "Use the list. Nothing that was checked is out of its usual range." in text
+    assert "The data is complete through 5 May 2024." in text
+    assert "A newer week should be here" not in text
+    assert "8 April 2024: of 100 customers at the top of the list 40 stayed away (between 31 and 50" in text
+    assert "Of 100 customers picked at random, 10 did." in text
+    assert "1,040 customers are scored. Of the 104 most at risk, 91 are expected to stay away for 28 days." in text
+    assert "They spent EUR 5,460 in the last 90 days." in text
+    assert "0 of these 104 were not among the tenth most at risk on 29 April 2024." in text
+    assert len(listed(answer)) == ROWS_A_PAGE
+    assert listed(answer)[1:3] == ["c2", "c3"]
+
+
+def test_a_list_is_searched_filtered_ordered_and_paged_without_a_script(ours):
+    assert listed(ours.get("/", params={"find": "IN 45 OF"})) == ["c45"], "reasons are searched, in any letters"
+    assert listed(ours.get("/", params={"find": "c1040"})) == ["c1040"]
+    assert listed(ours.get("/", params={"find": "%"}))[0].startswith("a/b"), "a letter like any other"
+    assert listed(ours.get("/", params={"band": "medium"}))[0] == "c105"
+    assert listed(ours.get("/", params={"order": "spend"}))[0] == "c1040"
+    second = ours.get("/", params={"band": "high", "order": "spend", "page": "2"})
+    assert listed(second)[0] == "c79"
+    links = [link for link in Page(second.text).links if "page=3" in link]
+    assert listed(ours.get(links[0]))[0] == "c54", "the next page is of the same list"
+    assert "Nobody fits." in page_of(ours.get("/", params={"find": "nobody"})).text
+
+
+def rows_of(answer):
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
+
+
+def test_the_file_holds_all_rows_of_the_filtered_list_in_its_order(ours):
+    shown = ours.get("/", params={"band": "high", "order": "spend", "page": "2"})
+    [link] = [link for link in Page(shown.text).links if "call_list" in link]
+    answer = ours.get(link)
+    rows = rows_of(answer)
+    assert answer.headers["content-disposition"] == 'attachment; filename="call_list_2024-05-06.csv"'
+    assert [row["customer_id"] for row in rows] == [*(f"c{number}" for number in range(104, 1, -1)), ODD_ID]
+    assert rows[0]["reason_1"] == "a visit in 104 of 12 weeks"
+    assert len(rows_of(ours.get("/call_list.csv"))) == CUSTOMERS
+    assert ours.get("/call_list.csv", params={"band": "none"}).status_code == 400
+
+
+def test_a_spreadsheet_takes_no_text_of_the_file_for_a_formula(ours):
+    [row] = rows_of(ours.get("/call_list.csv", params={"find": "=1+1"}))
+    assert row["reason_2"] == "'=1+1"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "says"),
+    [
+        ("page=0", 400, "A page is a number from 1 on, and '0' was asked for"),
+        ("page=two", 400, "and 'two' was asked for"),
+        ("page=-1", 400, "and '-1' was asked for"),
+        ("page=²", 400, "and '²' was asked for"),
+        ("page=99999999999999999999", 400, "A page is a number"),
+        ("page=999", 404, "There is no page 999: the list has 42 now."),
+        ("band=huge", 400, "The risk is one of high, medium, low, and 'huge' was asked for: all are shown."),
+        ("order=luck", 400, "The order is one of risk, spend, away, customer, and 'luck' was asked for"),
+        ("order=loss", 400, "and 'loss' was asked for"),
+        ("find=%00%ff", 200, "Nobody fits."),
+    ],
+)
+def test_what_a_list_cannot_be_asked_is_a_sentence_and_the_rest_of_the_page_works(ours, asked, status, says):
+    page = page_of(ours.get(f"/?{asked}"), status)
+    assert says in page.text
+    assert "Use the list." in page.text
+
+
+def test_a_customer_has_a_history_with_reasons_and_outcomes(ours):
+    answer = ours.get("/customer", params={"id": "c2"})
+    page = page_of(answer)
+    assert "89.9 % chance to stay away" in page.text
+    assert "Scored on 6 May 2024, for the 28 days from then on" in page.text
+    assert f"What raises it {re.sub(r' +', ' ', NASTY)}" in page.text
+    assert "First visit 2 January 2023" in page.text
+    assert "Spent so far EUR 123" in page.text
+    assert page.text.count("not known yet") == 4, "of the newest weeks"
+    assert page.text.count("stayed away") == 2
+    assert answer.text.count("<circle") > 6
+
+
+def test_any_customer_of_the_list_can_be_opened_whatever_it_is_called(ours):
+    page = page_of(ours.get("/", params={"find": "a/b"}))
+    [link] = [link for link in page.links if "customer" in link]
+    assert f"Customer {ODD_ID}" in page_of(ours.get(link)).text
+
+
+def test_a_customer_who_was_never_scored_is_known_all_the_same(ours):
+    text = page_of(ours.get("/customer", params={"id": "never scored"})).text
+    assert "This customer has never been scored" in text
+    assert "Orders so far 1" in text
+
+
+def test_who_is_nobody_or_nothing_is_said_in_a_sentence(ours):
+    assert "There is no customer 'x\"y'." in page_of(ours.get("/customer", params={"id": 'x"y'}), 404).text
+    assert "No customer was named." in page_of(ours.get("/customer"), 404).text
+    assert "There is no such page." in page_of(ours.get("/nowhere"), 404).text
+    assert "can be read, and nothing else" in page_of(ours.post("/"), 405).text
+
+
+def test_whether_it_can_be_trusted_is_told_over_time_by_kind_and_by_what_went_wrong(ours):
+    answer = ours.get("/trust")
+    text = page_of(answer).text
+    assert "Predictions of 2 weeks that served have met their outcomes." in text
+    assert "8 April 2024 served 1,040 85 70 12.0 % 10.0 % 2" in text
+    assert "25 March 2024 test 1,040 85 70 12.0 % 10.0 % 2" in text
+    assert "999" not in text, "test weeks of a version that does not serve"
+    assert "Shopping days in the last 90 days" in text
+    assert "1-2 40 too few to say 38.0 % 40.0 %" in text
+    assert "4 weeks are judged. In 1 nothing had to be done" in text
+    assert "29 April 2024: Ask before you use the list." in text
+    assert "Something looks wrong with the data or with what was made of it. team:data has to look at it first." in text
+    assert "22 April 2024: Use the list; the model is being adjusted." in text
+    assert "15 April 2024: Wait for the next list." in text
+    assert "Seen later : held" not in text
+    assert "4 March 2024 2 5 February 2024 passed the gate" in text
+
+
+def test_served_weeks_and_test_weeks_are_never_one_curve(ours):
+    text = ours.get("/trust").text
+    figure = text[text.index("ranked-title") : text.index("expected-title")]
+    drawn = {
+        name: len(re.findall("<circle|<rect", group))
+        for name, group in re.findall(r'<g class="curve (\w+)">(.*?)</g>', figure, re.DOTALL)
+    }
+    assert drawn == {"live": 2, "tested": 6, "rule": 0}
+
+
+def test_a_week_that_must_be_looked_at_is_said_before_the_list(shop):
+    bad = shop(f"delete from monitoring.why where cutoff = date '{NEWEST}'")
+    text = page_of(bad.get("/")).text
+    assert text.index("Ask before you use the list.") < text.index("Whom to call")
+    assert "This is about 29 April 2024. The week of 6 May 2024 is scored and not judged yet." in text
+
+
+def test_a_week_that_a_person_released_can_be_used(shop):
+    released = shop(
+        f"delete from monitoring.why where cutoff = date '{NEWEST}'",
+        "update monitoring.decisions set week_released = '{}'",
+    )
+    assert "a person has said that the week was right" in page_of(released.get("/")).text
+
+
+def test_scores_that_are_old_are_called_late(shop):
+    late = shop(now=datetime.combine(NEWEST + timedelta(days=9), datetime.min.time(), UTC))
+    assert "A newer week should be here by now." in page_of(late.get("/")).text
+
+
+def test_where_money_is_expected_to_be_lost_the_list_begins_with_the_most(shop):
+    priced = shop(
+        "alter table marts.customers_at_risk add column expected_loss double",
+        "update marts.customers_at_risk set expected_loss = risk_rank where risk_rank < 500",
+    )
+    answer = priced.get("/")
+    assert listed(answer)[0] == "c499"
+    assert "Expected loss" in answer.text
+    assert "EUR 499" in answer.text
+
+
+def test_a_company_without_money_is_shown_none(shop):
+    poor = shop(
+        "alter table marts.customers_at_risk drop column spend_cents_90d",
+        "alter table marts.customers drop column amount_cents",
+    )
+    for path in ("/", "/trust", "/customer?id=c2"):
+        assert "EUR" not in page_of(poor.get(path)).text
+    assert "biggest spenders" not in poor.get("/").text
+
+
+def test_too_few_customers_are_no_figure(shop):
+    small = shop("update marts.accuracy_over_time set customers = 990")
+    text = page_of(small.get("/")).text
+    assert "Too few customers were judged in the newest week" in text
+    assert "stayed away (" not in text
+
+
+EMPTY = (
+    "marts.customers_at_risk",
+    "predictions.lapse_predictions",
+    "marts.accuracy_over_time",
+    "monitoring.why",
+    "monitoring.decisions",
+    "monitoring.performance",
+    "training.champion",
+    "outcomes.customer_outcomes",
+)
+
+
+@pytest.mark.parametrize("lacks", ["delete from", "drop table"])
+def test_before_anything_is_scored_judged_or_promoted_each_page_says_so(shop, lacks):
+    kept = [one for one in EMPTY if lacks == "delete from" or one != "predictions.lapse_predictions"]
+    changes = [f"{lacks} {table}" for table in kept] + ["delete from predictions.lapse_predictions"]
+    fresh = shop(*changes, "update published.serving_copy set newest_cutoff = null, champion_version = null")
+    text = page_of(fresh.get("/")).text
+    assert "No week has been judged yet" in text
+    assert "No customer has been scored yet." in text
+    assert "The data is complete through 5 May 2024." in text
+    trust = page_of(fresh.get("/trust")).text
+    assert "No prediction has been judged yet." in trust
+    assert "No week has been judged yet." in trust
+    assert "This customer has never been scored" in page_of(fresh.get("/customer?id=c2")).text
+    assert rows_of(fresh.get("/call_list.csv")) == []
+
+
+def test_one_scored_and_unjudged_week_is_enough_for_a_list(shop):
+    first = shop(
+        f"delete from predictions.lapse_predictions where cutoff_date < date '{NEWEST}'",
+        "delete from marts.accuracy_over_time where evidence = 'live'",
+        "delete from monitoring.why",
+    )
+    text = page_of(first.get("/")).text
+    assert "No other week is scored yet, so there is nothing to compare with." in text
+    assert "In the newest week on which the model was tested, 25 March 2024" in text
+    assert "The outcome of predictions that served is not known yet: it takes 28 days." in text
+    assert "there are only test weeks" in page_of(first.get("/trust")).text
+
+
+PATHS = ("/", "/trust", "/customer?id=c2", "/call_list.csv")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_without_a_copy_each_page_says_how_one_is_made_and_works_once_it_is(shop, tmp_path, path):
+    early = browser(tmp_path / FILE)
+    assert "none was published yet. `make run`" in page_of(early.get(path), 503).text
+    shop()
+    assert early.get(path).status_code == 200
+
+
+def test_a_copy_of_another_layout_and_a_file_that_is_none_are_a_sentence(shop, tmp_path):
+    other = shop(f"update published.serving_copy set layout = {LAYOUT + 1}")
+    assert f"is of layout {LAYOUT + 1}" in page_of(other.get("/"), 503).text
+    rubbish = tmp_path / "rubbish.duckdb"
+    rubbish.write_bytes(b"no database")
+    assert "Nothing to show yet" in page_of(browser(rubbish).get("/"), 503).text
+
+
+def test_a_page_with_a_defect_says_so_and_the_others_go_on(shop):
+    defect = shop("alter table marts.accuracy_over_time drop column base_rate")
+    assert "That is a defect of the page" in page_of(defect.get("/trust"), 500).text
+    assert page_of(defect.get("/customer?id=c2"))
+
+
+def test_a_browser_is_told_to_run_no_script_and_to_keep_and_lend_nothing(ours):
+    for path in (*PATHS, "/nowhere", "/static/style.css"):
+        headers = ours.get(path).headers
+        assert headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'"), path
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_nothing_comes_from_elsewhere_and_no_other_name_is_answered(ours):
+    for path in ("/", "/trust", "/customer?id=c2"):
+        loaded = re.findall(r'(?:src|href)="([^"]*)"', ours.get(path).text)
+        assert all(address.startswith(("/", "#")) for address in loaded)
+    assert ours.get("/static/style.css").headers["content-type"].startswith("text/css")
+    assert ours.get("/", headers={"host": "elsewhere.example"}).status_code == 400
+
+
+def test_a_page_is_never_answered_from_a_folder_above_its_files(ours):
+    assert ours.get("/static/..%2fpages.py").status_code == 404
+    assert (ROOT / "app" / "pages.py").is_file()
