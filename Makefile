@@ -65,8 +65,8 @@ backtest: setup ## what each retraining policy would have cost over the recorded
 rebuild: setup ## compute features, outcomes and frames again from a cutoff on: make rebuild FROM=<Monday>
 	@$(BIN)/python -m commands.rebuild --from "$(FROM)"
 
-promote: setup ## make a registered version the champion, also an older one: make promote VERSION=3
-	@$(BIN)/python -m commands.promote --version "$(VERSION)"
+promote: setup ## make a registered version the champion, also an older one: make promote VERSION=3 [REASON="…"] [BY=…]
+	@$(BIN)/python -m commands.promote --version "$(VERSION)" $(if $(BY),--by "$(BY)") $(if $(REASON),--reason "$(REASON)")
 
 closed: setup ## say that a day was closed, so that its week may be learned from: make closed DAY=2024-12-25 [TO=…] [BY=…] [REASON=…] [BACK=1]
 	@$(BIN)/python -m commands.closed --day "$(DAY)" $(if $(TO),--to "$(TO)") $(if $(BY),--by "$(BY)") $(if $(REASON),--reason "$(REASON)") $(if $(BACK),--back)

@@ -31,6 +31,7 @@ from assets.problem.candidate import candidate
 from assets.problem.drift import DRIFT_ASSETS
 from assets.problem.frame import FEATURE_ASSETS
 from assets.problem.judgement import judgement
+from assets.problem.model_card import model_card
 from assets.problem.performance import PERFORMANCE_ASSETS
 from assets.problem.predictions import PREDICTION_ASSETS
 from assets.problem.promotion import champion
@@ -40,7 +41,7 @@ from resources.company import company
 from resources.company.choice import chosen, folder_of
 from resources.company.reading import dialect_of
 from resources.profiles import resources_for
-from sensors.alerts import red_check_alert, run_failure_alert, stale_table_alert
+from sensors.alerts import alerts_sensor
 from sensors.arrivals import build_arrivals_sensor
 from sensors.drift import build_drift_sensor
 from sensors.jobs import build_jobs
@@ -87,6 +88,7 @@ def build_definitions(
         *PERFORMANCE_ASSETS,
         *DRIFT_ASSETS,
         judgement,
+        model_card,
         serving_copy,
     ]
     assets = [*of_company, *problem]
@@ -104,9 +106,7 @@ def build_definitions(
             build_drift_sensor(jobs),
             build_late_sensor(jobs),
             build_unit_tests_sensor(jobs),
-            red_check_alert,
-            run_failure_alert,
-            stale_table_alert,
+            alerts_sensor,
         ],
         resources=resources,
         # One process: a run of the embedded size costs less than the processes that would share it.

@@ -19,7 +19,7 @@ import dagster as dg
 from commands.alone import UNFINISHED, alone, wait_for_daemon
 from resources.backup import BackupError
 from resources.profiles import PROFILES, ROOT, ProfileError, claim_home, resources_for
-from sensors.alerts import sentence_of
+from sensors.failed_runs import sentence_of
 
 PID_TAG = "baton/pid"
 BEGAN_TAG = "baton/process_began"

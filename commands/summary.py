@@ -3,6 +3,7 @@
 import textwrap
 from typing import TYPE_CHECKING
 
+from ml_models.model_card.made import WORDS
 from resources.company import Company, company
 from resources.company.model import PARTS
 from resources.registry import CHALLENGER, CHAMPION, ModelRegistry
@@ -137,15 +138,7 @@ def _at_stake(warehouse: Warehouse, ours: Company) -> str:
 
 
 def _named(comparison: "pd.DataFrame", chosen: str) -> "pd.DataFrame":
-    words = {
-        "base_rate": "base rate",
-        "recency_rule": "recency rule",
-        "rfm_logistic": "logistic, 3 RFM features",
-        "logistic": "logistic, all features",
-        "boosting": "gradient boosting, all features",
-        "shuffled_labels": "negative control: shuffled labels",
-    }
-    named = [words.get(name, name) + (" (chosen)" if name == chosen else "") for name in comparison["model"]]
+    named = [WORDS.get(name, name) + (" (chosen)" if name == chosen else "") for name in comparison["model"]]
     columns = ["auc", "pr_auc", "log_loss", "brier", "calibration_error", "lift_at_10"]
     return comparison.assign(model=named)[["model", *columns]]
 

@@ -34,6 +34,8 @@ def main() -> None:
         os.chdir(ROOT)
         dagster = os.path.join(os.path.dirname(sys.executable), "dagster")
         os.environ["DAGSTER_HOME"] = str(folder)
+        # Where the links of alerts begin.
+        os.environ.setdefault("BATON_UI", f"http://{LOOPBACK}:{port}")
         # Its successor `dg dev` asks for a project of another shape; who works here can do nothing about it.
         os.environ.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command` is superseded")
         # At "info" the queue says each second that a run is going on.

@@ -1,8 +1,12 @@
 """Why a customer's score is what it is, in words: at most three facts a row.
 
+A customer is compared with customers of the same kind (`Problem.peers`: who comes about as often), and each sentence
+names them. Against everybody, nearly all of those most at risk would have the same first reason: they come rarely.
+Where too few of a kind were learned from, and for a model whose reference knows no kinds, everybody is the comparison.
+
 Attribution is by family of features (recency, frequency, rhythm, …), because many features say the same
 thing and splitting one fact over ten correlated coefficients would make each of them meaningless. A family's
-contribution is the change in log-odds when all its features go from the typical value to the row's value:
+contribution is the change in log-odds when all its features go from the comparison's typical value to the row's value:
 
 - for a logistic regression on the features one by one, scaled or not, it is the sum of coefficient * deviation (exact
   and additive);
@@ -10,8 +14,9 @@ contribution is the change in log-odds when all its features go from the typical
   ablation: one prediction of all rows a family, deterministic, additive only approximately).
 
 Only families that push the risk up become reasons. The fact quoted for a family is its member that lies farthest from
-typical (in standard deviations) on the side that goes with risk; a family without such a member is passed over. A row
-with fewer than three such families gets None in the remaining columns: no reason is better than an invented one.
+typical (in standard deviations) on the side that goes with risk; a member that is not to be quoted never is, and a
+family without such a member is passed over. A row with fewer than three such families gets None in the remaining
+columns: no reason is better than an invented one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +27,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
+from ml_models.metrics import band_labels, bands
 from ml_models.odds import log_odds
 from ml_models.problems.contract import Feature, Problem
 from ml_models.rows import features_of, missing_features, require_features
@@ -31,15 +37,41 @@ REASONS = ("reason_1", "reason_2", "reason_3")
 # deviations would be noise told as a story.
 _MINIMUM_CONTRIBUTION = 0.01
 _MINIMUM_DEVIATION = 0.1
+MINIMUM_PEERS = 200
+"""Rows of a kind of customers from which their median is a comparison; of fewer it is a few customers' own value."""
 
 Array = npt.NDArray[np.float64]
 
 
-def reference_values(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return typical value (median) and spread (standard deviation) of each column, nulls left out; index = column."""
+def reference_values(frame: pd.DataFrame, problem: Problem) -> pd.DataFrame:
+    """Return typical value (median) and spread (standard deviation) of each column, nulls left out; index = column.
+
+    Beside the columns `typical` and `spread` of all rows stand `typical <band>` and `spread <band>` for each band of
+    the problem's peers that has at least MINIMUM_PEERS rows. A typical value of peers is null where most of them have
+    none: then the model is asked what it says without it.
+    """
     numbers = frame.astype("float64")
+    found = pd.DataFrame({"typical": numbers.median(), "spread": _spread(numbers)}).fillna(0.0)
+    for band, inside in _by_band(frame, problem).items():
+        if inside.sum() >= MINIMUM_PEERS:
+            peers = numbers[inside]
+            found[f"typical {band}"] = peers.median().where(peers.notna().mean() >= 0.5)
+            found[f"spread {band}"] = _spread(peers)
+    return found
+
+
+def _spread(numbers: pd.DataFrame) -> pd.Series:
     spread = numbers.std(ddof=0)
-    return pd.DataFrame({"typical": numbers.median(), "spread": spread.where(spread > 0, 1.0).fillna(1.0)}).fillna(0.0)
+    return spread.where(spread > 0, 1.0)
+
+
+def _by_band(frame: pd.DataFrame, problem: Problem) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return which rows are in each band of the problem's peers; nothing where the frame does not tell."""
+    if problem.peers is None or problem.peers.rule.feature not in frame.columns:
+        return {}
+    rule = problem.peers.rule
+    band = bands(frame[rule.feature], rule).to_numpy()
+    return {name: band == name for name in band_labels(rule.edges)}
 
 
 def top_reasons(pipeline: Pipeline, rows: pd.DataFrame, reference: pd.DataFrame, problem: Problem) -> pd.DataFrame:
@@ -62,7 +94,27 @@ def top_reasons(pipeline: Pipeline, rows: pd.DataFrame, reference: pd.DataFrame,
         )
     if rows.empty:
         return pd.DataFrame({name: pd.Series(dtype=object) for name in REASONS}, index=rows.index)
-    reference = reference.loc[features]
+    result = np.full((len(rows), len(REASONS)), None, dtype=object)
+    alone = np.ones(len(rows), dtype=bool)
+    for band, inside in _by_band(rows, problem).items():
+        if problem.peers and f"typical {band}" in reference and inside.any():
+            alone &= ~inside
+            among = f" among {problem.peers.named(band)}"
+            result[inside] = _reasons(pipeline, rows[inside], _of_band(reference.loc[features], band), problem, among)
+    if alone.any():
+        result[alone] = _reasons(pipeline, rows[alone], reference.loc[features], problem, "")
+    return pd.DataFrame(result, index=rows.index, columns=list(REASONS))
+
+
+def _of_band(reference: pd.DataFrame, band: str) -> pd.DataFrame:
+    return pd.DataFrame({name: reference[f"{name} {band}"] for name in ("typical", "spread")})
+
+
+def _reasons(
+    pipeline: Pipeline, rows: pd.DataFrame, reference: pd.DataFrame, problem: Problem, among: str
+) -> npt.NDArray[np.object_]:
+    """Return the reasons of rows that have one reference, (rows, 3); `among`: whose typical values these are."""
+    features = list(reference.index)
     values = rows[features].to_numpy(dtype="float64", na_value=np.nan)
     contributions = family_contributions(pipeline, rows, reference, problem)
     quoted, unusual = _quoted_columns(values, reference, problem)
@@ -78,15 +130,15 @@ def top_reasons(pipeline: Pipeline, rows: pd.DataFrame, reference: pd.DataFrame,
         # Adding zero makes one zero of the two that there are.
         different, which = np.unique(values[at[here], column] + 0.0, return_inverse=True)
         feature, typical = problem.catalogue[features[column]], reference["typical"].iloc[column]
-        sentences = np.array([_sentence(feature, value, typical) for value in different], dtype=object)
+        sentences = np.array([_sentence(feature, value, typical, among) for value in different], dtype=object)
         result[at[here], position[here]] = sentences[which]
-    return pd.DataFrame(result, index=rows.index, columns=list(REASONS))
+    return result
 
 
 def family_contributions(
     pipeline: Pipeline, rows: pd.DataFrame, reference: pd.DataFrame, problem: Problem
 ) -> pd.DataFrame:
-    """Return each family's contribution to each row's log-odds against the typical customer, columns = families."""
+    """Return each family's contribution to each row's log-odds against the `typical` values, columns = families."""
     features = features_of(pipeline, problem)
     frame = rows[features].astype("float64")
     typical = reference.loc[features, "typical"]
@@ -107,6 +159,23 @@ def family_contributions(
         ablated[names] = typical[names].to_numpy()
         result[family] = base - log_odds(pipeline.predict_proba(ablated)[:, 1])
     return pd.DataFrame(result, index=rows.index)
+
+
+def family_importance(
+    pipeline: Pipeline, rows: pd.DataFrame, reference: pd.DataFrame, problem: Problem
+) -> pd.DataFrame:
+    """Return by how many log-odds each family moves these rows' scores on average, the strongest first.
+
+    Columns: family, about (in words), features (how many the pipeline reads of it), mean_effect. It is the mean of the
+    contributions' sizes, so it is measured in what the reasons are measured in.
+    """
+    contributions = family_contributions(pipeline, rows, reference, problem)
+    found = [
+        (family, problem.families[family], len(columns), float(contributions[family].abs().mean()))
+        for family, columns in _members(features_of(pipeline, problem), problem).items()
+    ]
+    made = pd.DataFrame(found, columns=["family", "about", "features", "mean_effect"])
+    return made.sort_values("mean_effect", ascending=False, kind="stable", ignore_index=True)
 
 
 def _keeps_columns(before: Pipeline, features: Sequence[str]) -> bool:
@@ -134,7 +203,9 @@ def _quoted_columns(
     deviation = (values - reference["typical"].to_numpy()) / reference["spread"].to_numpy()
     for position, name in enumerate(reference.index):
         risk = problem.catalogue[name].risk if name in problem.catalogue else ""
-        if risk == "low":
+        if name in problem.catalogue and not problem.catalogue[name].quoted:
+            deviation[:, position] = np.nan
+        elif risk == "low":
             deviation[:, position] *= -1
         elif risk == "either":
             deviation[:, position] = np.abs(deviation[:, position])
@@ -148,8 +219,8 @@ def _quoted_columns(
     return quoted, unusual
 
 
-def _sentence(feature: Feature, value: float, typical: float) -> str:
-    return f"{feature.phrase.format(value=_text(feature, value))} (typical {_text(feature, typical)})"
+def _sentence(feature: Feature, value: float, typical: float, among: str) -> str:
+    return f"{feature.phrase.format(value=_text(feature, value))} (typical {_text(feature, typical)}{among})"
 
 
 def _text(feature: Feature, value: float) -> str:

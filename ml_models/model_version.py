@@ -19,9 +19,38 @@ RECALIBRATE_COMMAND = (
 """The command that registers the champion with its log-odds moved, and lets it serve if it passes the gate."""
 
 
+A_PERSON = "a person"
+"""Who promoted a version where nobody gave a name."""
+
+_BY = "promoted by "
+
+
 def promote_command(version: str) -> str:
     """Return the command that lets a version serve."""
     return f"make promote VERSION={version}"
+
+
+def promoted_by(who: str, why: str) -> str:
+    """Return the recorded reason of a promotion that a person asked for; `who` and `why` may be empty.
+
+    >>> promoted_by("ana", "the season is over"), promoted_by("", "")
+    ('promoted by ana: the season is over', 'promoted by a person')
+    """
+    name = " ".join(who.replace(":", " ").split()) or A_PERSON
+    reason = " ".join(why.split())
+    return f"{_BY}{name}: {reason}" if reason else f"{_BY}{name}"
+
+
+def by_person(reason: str) -> tuple[str, str] | None:
+    """Return who promoted a version and why (empty: not said), read off its recorded reason; None: no person did.
+
+    >>> by_person("promoted by ana: back to the old one: it was better"), by_person("passed the gate")
+    (('ana', 'back to the old one: it was better'), None)
+    """
+    if not reason.startswith(_BY):
+        return None
+    name, _, why = reason.removeprefix(_BY).partition(": ")
+    return name, why
 
 
 def learned_from(

@@ -194,7 +194,7 @@ def embedded(home: Path) -> dict[str, Any]:
             # One run at a time works in a home: no other training is going on.
             orphan_after=0.0,
         ),
-        "alerts": Alerts(path=str(home / "alerts.jsonl")),
+        "alerts": _alerts(home),
     }
 
 
@@ -228,8 +228,15 @@ def production(home: Path) -> dict[str, Any]:
             ),
             artifact_root=_required("BATON_ARTIFACT_ROOT", "the bucket or folder that holds the models"),
         ),
-        "alerts": Alerts(path=str(home / "alerts.jsonl")),
+        "alerts": _alerts(home),
     }
+
+
+def _alerts(home: Path) -> Alerts:
+    """Return what delivers alerts; wrong settings are refused here, before there is something to tell."""
+    alerts = Alerts(path=str(home / "alerts.jsonl"))
+    alerts.routes()
+    return alerts
 
 
 def _required(variable: str, what: str) -> str:

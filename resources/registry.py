@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 import warnings
@@ -15,15 +16,16 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlparse
 
 import dagster as dg
 
-from resources.folders import name_to_disk, to_disk
+from resources.model_signature import signature_in_words, signature_of
+from resources.registry_artefacts import artefacts, delete, keep, write_text
 from resources.registry_file import PREFIX, begin_database, follow, upgrade
 from resources.registry_file import RegistryError as RegistryError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow import MlflowClient
     from sklearn.pipeline import Pipeline
 
@@ -163,14 +165,15 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         fingerprint: str,
         parameters: Mapping[str, Any],
         metrics: Mapping[str, float],
-        texts: Mapping[str, str],
-        images: Mapping[str, bytes],
+        files: Mapping[str, str | bytes],
         tags: Mapping[str, str],
+        example: "pd.DataFrame | None" = None,
         above: int = 0,
     ) -> ModelVersion:
         """Log a run with its model and evidence, register the version, and make it the challenger.
 
-        `texts` and `images` are artefacts by file name. The alias moves last, so that a killed run leaves the old one.
+        `files` are artefacts by file name: texts, and pictures as bytes, which go into `plots/`. `example`: rows of its
+        features; the model's signature is read off them. The alias moves last, so that a killed run leaves the old one.
         Its number is higher than `above`: a registry that was lost would begin again at 1, and tables that say which
         version predicted a row would mean another model.
 
@@ -191,18 +194,19 @@ class ModelRegistry(dg.ConfigurableResource[None]):
             "algorithm": algorithm,
             "trained_through": trained_through.isoformat(),
             "fingerprint": fingerprint,
-            **{f"{DIGEST}{name}": _digest(text) for name, text in texts.items()},
+            **{f"{DIGEST}{name}": _digest(text) for name, text in files.items() if isinstance(text, str)},
             **tags,
         }
         with mlflow.start_run(experiment_id=experiment_id, run_name=f"{algorithm}-{trained_through}") as run:
             mlflow.set_tags(about)
             mlflow.log_params(dict(parameters))
             mlflow.log_metrics({name: value for name, value in metrics.items() if value == value})
-            for name, text in texts.items():
-                mlflow.log_text(text, name)
             with tempfile.TemporaryDirectory() as folder:
-                for name, image in images.items():
-                    (Path(folder) / name).write_bytes(image)
+                for name, content in files.items():
+                    if isinstance(content, str):
+                        mlflow.log_text(content, name)
+                        continue
+                    (Path(folder) / name).write_bytes(content)
                     mlflow.log_artifact(str(Path(folder) / name), "plots")
             info = mlflow.sklearn.log_model(
                 pipeline,
@@ -211,10 +215,13 @@ class ModelRegistry(dg.ConfigurableResource[None]):
                 skops_trusted_types=list(TRUSTED_TYPES),
                 # Without a list MLflow infers one by importing the model in a subprocess: 24 s.
                 pip_requirements=["scikit-learn", "skops"],
+                signature=signature_of(pipeline, example),
+                # What it is for: a class without a probability would serve nobody.
+                pyfunc_predict_fn="predict_proba",
             )
         # Before a version is registered whose files a power loss could empty.
         for address in (run.info.artifact_uri, client.get_logged_model(info.model_id).artifact_location):
-            _keep(address, self.artifact_root)
+            keep(address, self.artifact_root)
         if not client.search_registered_models(f"name = '{self.model_name}'"):
             client.create_registered_model(self.model_name)
         self._count_on(client, above)
@@ -254,12 +261,81 @@ class ModelRegistry(dg.ConfigurableResource[None]):
             for model in client.search_logged_models(
                 [experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
             ):
-                _delete(model.artifact_location)
+                delete(model.artifact_location)
                 client.delete_logged_model(model.model_id)
-            _delete(run.info.artifact_uri)
+            delete(run.info.artifact_uri)
             if run.info.status == "RUNNING":
                 client.set_terminated(run.info.run_id, "KILLED")
             client.delete_run(run.info.run_id)
+
+    def versions(self) -> list[ModelVersion]:
+        """Return every registered version, ascending; what only keeps a number is none.
+
+        Raises:
+            RegistryError: the registry does not answer.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self._client().search_model_versions(f"name = '{self.model_name}'")
+        except MlflowException as error:
+            raise RegistryError(
+                _without_password(
+                    f"Expected the model registry at {self.tracking_uri} to answer, and it does not: "
+                    f"{str(error).splitlines()[0]} Look whether it runs; what it holds is not touched."
+                )
+            ) from error
+        return sorted((_read(one) for one in found if PLACEHOLDER not in one.tags), key=lambda one: one.version)
+
+    def attach(
+        self, version: ModelVersion, texts: Mapping[str, str], *, description: str, tags: Mapping[str, str]
+    ) -> bool:
+        """Put texts that became known later beside a version, and describe it; return whether anything was new.
+
+        A text that is there already is left alone. One that a kill cut short does not bear its digest, and the next
+        call writes it again.
+
+        Raises:
+            RegistryError: the version's run is gone.
+        """
+        from mlflow.exceptions import MlflowException
+
+        client = self._client()
+        try:
+            there = client.get_model_version(self.model_name, str(version.version))
+            folder = client.get_run(version.run_id).info.artifact_uri
+        except MlflowException as error:
+            raise _lost(f"the run of {version.name} version {version.version}", error) from error
+        new = False
+        for name, text in texts.items():
+            # It may never have been written, or not whole.
+            with contextlib.suppress(RegistryError):
+                if self.text(version, name) == text and f"{DIGEST}{name}" in there.tags:
+                    continue
+            write_text(folder, name, text)
+            keep(folder, self.artifact_root)
+            self.set_tag(version, f"{DIGEST}{name}", _digest(text))
+            new = True
+        if there.description != description:
+            client.update_model_version(self.model_name, str(version.version), description)
+            new = True
+        for name, value in tags.items():
+            if there.tags.get(name) != value:
+                self.set_tag(version, name, value)
+                new = True
+        return new
+
+    def signature(self, version: ModelVersion) -> str:
+        """Return in words what a version's model takes and gives; empty where it was registered without.
+
+        Raises:
+            RegistryError: its files are missing or damaged.
+        """
+        self._client()
+        try:
+            return signature_in_words(version.uri)
+        except Exception as error:
+            raise _lost(f"the signature of {version.name} version {version.version}", error) from error
 
     def version(self, version: int) -> ModelVersion:
         """Return a registered version.
@@ -311,7 +387,8 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         client = self._client()
         try:
             with tempfile.TemporaryDirectory() as folder:
-                found = Path(client.download_artifacts(version.run_id, name, folder)).read_text(encoding="utf-8")
+                files = artefacts(client.get_run(version.run_id).info.artifact_uri)
+                found = Path(files.download_artifacts(name, folder)).read_text(encoding="utf-8")
             # A text that was cut short is a text. Versions of former builds have no digest.
             if self.tag(version, f"{DIGEST}{name}") not in ("", _digest(found)):
                 raise ValueError("it is not the text that was registered")
@@ -378,6 +455,11 @@ class ModelRegistry(dg.ConfigurableResource[None]):
         return pipeline
 
 
+def _without_password(text: str) -> str:
+    """Return a text without what stands before the host in addresses."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
+
+
 def _refuse_other_release(version: ModelVersion, heard: Sequence[warnings.WarningMessage]) -> None:
     """Refuse a model that another scikit-learn fitted, by what scikit-learn says of it; a patch makes no other."""
     from sklearn.exceptions import InconsistentVersionWarning
@@ -392,30 +474,6 @@ def _refuse_other_release(version: ModelVersion, heard: Sequence[warnings.Warnin
                 f"{version.version} was fitted by {fitted}. `make run` trains anew with {here} (in production: the job "
                 "`retrain`), or check out the baton that trained it. The predictions were not touched."
             )
-
-
-def _keep(address: str, root: str) -> None:
-    """Wait until files under `root` would outlast a power loss; where it is no folder of this machine, they do."""
-    if urlparse(root).scheme != "file":
-        return
-    place, top = (Path(unquote(urlparse(one).path)) for one in (address, root))
-    if not place.exists():
-        return  # a run that logged no file has no folder
-    to_disk(place)
-    for one in (place, *place.parents):
-        name_to_disk(one)
-        if one == top:
-            break
-
-
-def _delete(address: str) -> None:
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-    get_artifact_repository(address).delete_artifacts()  # type: ignore[no-untyped-call]
-    if urlparse(address).scheme == "file":
-        # MLflow leaves the folder that held them.
-        with contextlib.suppress(OSError):
-            Path(unquote(urlparse(address).path)).parent.rmdir()
 
 
 def _digest(text: str) -> str:

@@ -43,10 +43,6 @@ Read = Callable[[str], "pd.DataFrame"]
 
 _COPY = "serving_copy"
 
-_BLOCK = 16_384
-"""Bytes that DuckDB writes at least for a column. Most tables of a copy are small, and its usual block is sixteen
-times as large."""
-
 
 class Part(NamedTuple):
     """A table of the copy.
@@ -154,7 +150,7 @@ class _Writing:
         """Write the file whole and let go of it."""
         run = self.connection.execute
         path = str(self.file).replace("'", "''")
-        run(f"attach '{path}' as {_COPY} (read_write, block_size {_BLOCK})")
+        run(f"attach '{path}' as {_COPY} (read_write)")
         run(f"use {_COPY}")
         with all_or_nothing(self.connection):
             rows = {(part.schema, part.table): count for part in parts if (count := self._part(part)) is not None}

@@ -11,7 +11,10 @@ from steps.tables import (
     ACCURACY_OVER_TIME,
     CANDIDATE,
     CHAMPION,
+    CUSTOMER_VALUE,
     CUSTOMERS_AT_RISK,
+    EXPECTED_SPEND_ACCURACY,
+    MODEL_CARD,
     PREDICTIONS,
     READINESS,
     SERVING_COPY,
@@ -48,10 +51,14 @@ def build_jobs(
     """
     select = dg.AssetSelection
     model_and_beyond = select.assets(TRAINING_SET).downstream()
-    judged = (select.groups(JUDGEMENT_GROUP) & model_and_beyond) | select.assets(ACCURACY_OVER_TIME)
+    # What customers spend is read beside scores, and made with what reads it.
+    valued = select.assets(CUSTOMER_VALUE, EXPECTED_SPEND_ACCURACY)
+    judged = (select.groups(JUDGEMENT_GROUP) & model_and_beyond) | select.assets(ACCURACY_OVER_TIME) | valued
     judgements = select.checks(*judgement_checks(assets))
     to_champion = (model_and_beyond & select.assets(CHAMPION).upstream()).required_multi_asset_neighbors()
-    scored = select.assets(PREDICTIONS, CUSTOMERS_AT_RISK)
+    scored = select.assets(PREDICTIONS, CUSTOMER_VALUE, CUSTOMERS_AT_RISK)
+    # Whoever changes which versions there are, what serves, or what was judged, renews the cards.
+    cards = select.assets(MODEL_CARD)
     # Each run that changes what people read publishes it, last.
     published = select.assets(SERVING_COPY)
     # The verdict on the data is for a person who asks for it.
@@ -79,7 +86,7 @@ def build_jobs(
         dg.define_asset_job(
             INGEST_AND_BUILD,
             hooks=PATIENT,
-            selection=(select.all() - model_and_beyond - elsewhere) | published,
+            selection=(select.all() - model_and_beyond - valued - elsewhere) | published,
             description=(
                 "Sync what the sources have, build marts, features and outcomes, validate the feature frame, and judge "
                 "the quality of what arrived."
@@ -94,26 +101,26 @@ def build_jobs(
         dg.define_asset_job(
             WEEKLY_JUDGE,
             hooks=PATIENT,
-            selection=(judged - unit_tests) | judgements | published,
+            selection=((judged | cards) - unit_tests) | judgements | published,
             description="Judge the predictions whose outcomes are known by now, measure drift, explain and decide.",
         ),
         dg.define_asset_job(
             RETRAIN,
             hooks=PATIENT,
-            selection=(to_champion | scored | published) - elsewhere,
+            selection=(to_champion | scored | cards | published) - elsewhere,
             description="Training set, candidate, promotion gate, champion, then the newest predictions again with it.",
         ),
         dg.define_asset_job(
             PROMOTE,
             hooks=PATIENT,
-            selection=(select.assets(CHAMPION) | scored | published) - elsewhere,
+            selection=(select.assets(CHAMPION) | scored | cards | published) - elsewhere,
             config=promote_after_shadow(),
             description="Promote the challenger that passed the gate and scored a cutoff as a shadow; score again.",
         ),
         dg.define_asset_job(
             ROLLBACK,
             hooks=PATIENT,
-            selection=(select.assets(CHAMPION) | scored | published) - elsewhere,
+            selection=(select.assets(CHAMPION) | scored | cards | published) - elsewhere,
             config=roll_back(),
             description="Return to the champion before the present one, and score the newest cutoff again with it.",
         ),

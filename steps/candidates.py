@@ -6,7 +6,6 @@ A candidate is a registered version with all its evidence; the same data and rec
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,6 +30,9 @@ if TYPE_CHECKING:
     from ml_models.training.splits import TimeSplit
 
 SEED = 0
+
+IMPORTANCE = "importance.csv"
+"""A version's text that says which families of features move its scores, and by how much."""
 
 TRAINING_ROWS = 1_000_000
 """Beyond it whole customers are left out, always the same ones, and each row stands for `row_weight` of them.
@@ -149,11 +151,18 @@ def quarantined_cutoffs(warehouse: Warehouse, cutoffs: list[date]) -> list[date]
 
 
 def find_candidate(
-    warehouse: Warehouse, registry: ModelRegistry, *, log: Callable[[str], None], run_id: str, remedy: str = RETRAIN
+    warehouse: Warehouse,
+    registry: ModelRegistry,
+    *,
+    log: Callable[[str], None],
+    run_id: str,
+    remedy: str = RETRAIN,
+    cause: str = "",
 ) -> tuple[ModelVersion, str]:
     """Search, evaluate, compare, fit, register; return the challenger and the fingerprint of its data and recipe.
 
-    `remedy` is one of REMEDIES: "recalibrate" moves the champion's log-odds and searches nothing.
+    `remedy` is one of REMEDIES: "recalibrate" moves the champion's log-odds and searches nothing. `cause`: why, in
+    words; it is kept with the version.
 
     Raises:
         StepRefusedError: `remedy` is none, or cannot be; or a candidate could not be stored. Nothing was trained.
@@ -178,7 +187,7 @@ def find_candidate(
     result, compared, gates = _evaluated(rows, _to_beat(registry, log), remedy, log)
     if version is None:
         above = _highest_recorded(warehouse)
-        version = register(registry, result, compared, fingerprint, gates, run_id=run_id, above=above)
+        version = register(registry, result, compared, fingerprint, gates, run_id=run_id, above=above, cause=cause)
         log(f"registered as version {version.version}, challenger")
     record(warehouse, result, version)
     return version, fingerprint
@@ -281,34 +290,18 @@ def register(
     gates: "Sequence[GateResult]",
     run_id: str,
     above: int = 0,
+    cause: str = "",
 ) -> ModelVersion:
-    """Log a training result with all its evidence and make it the challenger; its number is higher than `above`."""
-    from ml_models.plots import reliability_plot
+    """Log a training result with all its evidence and make it the challenger; its number is higher than `above`.
 
-    evidence = {
-        "algorithm": result.candidate,
-        "parameters": result.parameters,
-        "selection": result.selection,
-        "inner_split": result.inner,
-        "seed": result.seed,
-        "rows": result.rows,
-        "train": [str(day) for day in result.split.train],
-        "holdout": [str(day) for day in result.split.holdout],
-        "window": result.window,
-        "trained_from": str(result.trained_from),
-        "trained_through": str(result.trained_through),
-        "excluded": [str(day) for day in result.excluded],
-        "left_out": result.left_out,
-        "recalibration": asdict(result.recalibration) if result.recalibration else None,
-        "judged_against": compared.version if compared else None,
-        "comparison_with_champion": compared.how if compared else "",
-        "metrics": result.metrics,
-        "intervals": {name: asdict(interval) for name, interval in result.intervals.items()},
-        "gates": [asdict(gate) for gate in gates],
-        **{
-            name: getattr(result, name).to_dict("records") for name in ("comparison", "slices", "trials", "calibration")
-        },
-    }
+    `cause`: why it was trained, in words.
+    """
+    import pandas as pd
+
+    from ml_models.plots import reliability_plot
+    from ml_models.training.evidence import evidence_of
+
+    evidence = evidence_of(result, compared, gates, problem(), cause)
     moved = result.recalibration
     numbers = {"intercept": moved.intercept, "slope": moved.slope} if moved else {}
     remedy = {"remedy": RECALIBRATE, "recalibrates": str(moved.version)} if moved else {"remedy": RETRAIN}
@@ -325,12 +318,14 @@ def register(
         fingerprint=fingerprint,
         parameters={**result.parameters, **numbers, "seed": result.seed, "selection": result.selection},
         metrics={**result.metrics, **baselines},
-        texts={
+        files={
             "evidence.json": json.dumps(evidence, default=_plain),
             # What "typical" means in a reason belongs to the model that gives it.
             REFERENCE: result.reference.to_csv(),
+            IMPORTANCE: pd.DataFrame(evidence["importance"]).to_csv(index=False),
+            "calibration.png": reliability_plot(result.calibration, f"{result.candidate} on its holdout"),
         },
-        images={"calibration.png": reliability_plot(result.calibration, f"{result.candidate} on its holdout")},
+        example=result.holdout_rows[evidence["features"]].head(ROWS_OF_A_TRIAL),
         tags={"dagster.run_id": run_id, "data_fingerprint": result.fingerprint, "window": result.window, **remedy},
         above=above,
     )

@@ -44,7 +44,8 @@ def measure_performance(warehouse: Warehouse) -> "pd.DataFrame":
         ("holdout", _holdout_rows(warehouse, share)),
     ):
         for version, judged in rows.groupby("model_version"):
-            slices = evaluate_slices(judged["lapsed"], judged["score"], slices_of(judged, problem()))
+            cut = slices_of(judged, problem()) | {"segment": judged["segment"]}
+            slices = evaluate_slices(judged["lapsed"], judged["score"], cut)
             parts.append(slices.assign(evidence=evidence, model_version=int(str(version))))
     result = pd.concat(parts, ignore_index=True) if parts else _no_performance()
     warehouse.replace_table("monitoring", "performance", result)
@@ -180,6 +181,7 @@ def _live_rows(warehouse: Warehouse, horizon_days: int, share: float) -> "pd.Dat
         "from predictions.lapse_predictions p "
         "join outcomes.customer_outcomes o using (customer_id, cutoff_date) "
         "join features.feature_frame f using (customer_id, cutoff_date) "
+        "left join marts.customer_value v using (customer_id, cutoff_date) "
         f"where {warehouse.sampled('p.customer_id', share)} order by p.cutoff_date, p.customer_id"
     )
     seen = rows["cutoff_date"] < rows["trained_through"] + timedelta(days=horizon_days)
@@ -187,8 +189,8 @@ def _live_rows(warehouse: Warehouse, horizon_days: int, share: float) -> "pd.Dat
 
 
 def _sliced_by() -> str:
-    """Return the columns of the feature frame that the problem's slices are cut by, in SQL, each after a comma."""
-    return "".join(f", f.{name}" for name in dict.fromkeys(rule.feature for rule in problem().slices))
+    """Return the columns that slices are cut by, in SQL, each after a comma: features, and who is new."""
+    return "".join(f", f.{name}" for name in dict.fromkeys(rule.feature for rule in problem().slices)) + ", v.segment"
 
 
 def _holdout_rows(warehouse: Warehouse, share: float) -> "pd.DataFrame":
@@ -196,6 +198,7 @@ def _holdout_rows(warehouse: Warehouse, share: float) -> "pd.DataFrame":
         "select h.customer_id, h.cutoff_date, h.score, h.model_version, h.lapsed"
         f"{_sliced_by()} "
         "from training.holdout_predictions h join features.feature_frame f using (customer_id, cutoff_date) "
+        "left join marts.customer_value v using (customer_id, cutoff_date) "
         f"where {warehouse.sampled('h.customer_id', share)} order by h.model_version, h.cutoff_date, h.customer_id"
     )
 

@@ -56,6 +56,14 @@ def owner_of(key: dg.AssetKey) -> str:
     return team(role)
 
 
+def owner_or_models(key: dg.AssetKey) -> str:
+    """Return the team that owns an asset; of one that is not ours (of another code location), who predicts."""
+    try:
+        return owner_of(key)
+    except KeyError:
+        return team("models")
+
+
 def _window(*, warn_days: float, fail_days: float) -> dg.FreshnessPolicy:
     return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=fail_days), warn_window=timedelta(days=warn_days))
 
@@ -77,6 +85,8 @@ FRESHNESS: Mapping[tuple[str, str], dg.FreshnessPolicy] = {
     ("predictions", "lapse_predictions"): WEEKLY,
     ("marts", "customers_at_risk"): WEEKLY,
     ("marts", "accuracy_over_time"): WEEKLY,
+    ("marts", "customer_value"): WEEKLY,
+    ("marts", "expected_spend_accuracy"): WEEKLY,
     ("monitoring", "performance"): WEEKLY,
     ("monitoring", "drift"): WEEKLY,
     ("monitoring", "profile"): WEEKLY,

@@ -36,7 +36,7 @@ def settings_of(asking: Company) -> "Settings":
     from ml_models.monitoring.settings import SETTINGS
 
     given = asking.prices
-    if given is None:
+    if given is None or given.retraining is None or given.missed_customer is None:
         return SETTINGS
     prices = Prices(given.retraining, given.contact, given.missed_customer, asking.money.currency)
     return replace(SETTINGS, prices=prices)

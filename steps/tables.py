@@ -31,6 +31,8 @@ OUTCOMES = dg.AssetKey(["outcomes", "customer_outcomes"])
 EARLY_OUTCOMES = dg.AssetKey(["outcomes", "early_outcomes"])
 CUSTOMERS_AT_RISK = dg.AssetKey(["marts", "customers_at_risk"])
 ACCURACY_OVER_TIME = dg.AssetKey(["marts", "accuracy_over_time"])
+CUSTOMER_VALUE = dg.AssetKey(["marts", "customer_value"])
+EXPECTED_SPEND_ACCURACY = dg.AssetKey(["marts", "expected_spend_accuracy"])
 
 # What Python writes, in the order of the pipeline.
 FEATURE_FRAME = dg.AssetKey(["features", "feature_frame"])
@@ -41,6 +43,7 @@ TRAINING_SET = dg.AssetKey(["training", "training_set"])
 CANDIDATE = dg.AssetKey(["training", "candidate"])
 HOLDOUT = dg.AssetKey(["training", "holdout_predictions"])
 CHAMPION = dg.AssetKey(["training", "champion"])
+MODEL_CARD = dg.AssetKey(["training", "model_card"])
 PREDICTIONS = dg.AssetKey(["predictions", "lapse_predictions"])
 SHADOW_PREDICTIONS = dg.AssetKey(["predictions", "shadow_predictions"])
 PERFORMANCE = dg.AssetKey(["monitoring", "performance"])
@@ -113,6 +116,15 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "previous_version": Column("bigint", "Version that it took over from; null for the first."),
         "run_id": Column("varchar", "The run that moved the alias; null when a person did by `make promote`."),
     },
+    ("training", "model_card"): {
+        "model_name": Column("varchar", "Registered model."),
+        "model_version": Column("bigint", "Its version; one row each."),
+        "standing": Column("varchar", "Whether it serves, did, or never has, in a sentence."),
+        "complete": Column("varchar", "`true` when no section lacks anything, else `false`."),
+        "missing": Column("varchar", "The sections that lack something, by comma; empty: none."),
+        "markdown": Column("varchar", "The card as people read it, Markdown."),
+        "card": Column("varchar", "The card as programs read it, JSON: sections, facts with sources, Annex IV."),
+    },
     ("predictions", "lapse_predictions"): {
         "customer_id": Column("varchar", "Customer."),
         "cutoff_date": Column("date", "The Monday as of which the customer was scored; features end the day before."),
@@ -121,7 +133,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "model_version": Column("bigint", "Its version."),
         "trained_through": Column("date", "Newest cutoff whose outcomes the version saw in training."),
         "scored_at": Column("timestamp with time zone", "When the row was computed."),
-        "reason_1": Column("varchar", "What raises this score most, in words; null when nothing does."),
+        "reason_1": Column("varchar", "What raises this score most against customers of the same kind; null: nothing."),
         "reason_2": Column("varchar", "The second reason."),
         "reason_3": Column("varchar", "The third reason."),
     },
@@ -136,8 +148,8 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "champion_score": Column("double", "What the champion said of the same customer; null where it did not."),
     },
     ("monitoring", "performance"): {
-        "slice_name": Column("varchar", "`all`, `cutoff` or a segmentation such as `activity`."),
-        "slice_value": Column("varchar", "Which slice: a cutoff, a band of shopping days in the window."),
+        "slice_name": Column("varchar", "`all`, `cutoff`, `activity`, `segment` (new or known) …"),
+        "slice_value": Column("varchar", "Which slice: a cutoff, a band of shopping days in the window, `new`."),
         **_METRICS,
         "note": Column("varchar", "Why a metric is missing, where it is."),
         "evidence": Column("varchar", "`live`: predicted before the outcome was known; `holdout`: what the gate saw."),

@@ -72,7 +72,12 @@ def candidate(
     from ml_models.plots import reliability_plot
 
     version, fingerprint = find_candidate(
-        warehouse, registry, log=context.log.info, run_id=context.run_id, remedy=config.remedy
+        warehouse,
+        registry,
+        log=context.log.info,
+        run_id=context.run_id,
+        remedy=config.remedy,
+        cause=context.run.tags.get("baton/cause", ""),
     )
     evidence = registry.evidence(version)
     comparison, slices, trials, calibration = (

@@ -5,6 +5,7 @@ They become four tables, a page and the one check that the sensors act on.
 
 from collections.abc import Hashable, Iterator, Mapping
 from datetime import date
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -32,6 +33,9 @@ from steps.tables import (
     WHY,
     described,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DIGEST_WEEKS = 8
 SHOWN_FIRST = ("cutoff", "decision", "remedy", "cause", "first_bad_asset", "owner", "next_command", "what_happened")
@@ -163,6 +167,7 @@ def _report(warehouse: Warehouse, newest: date | None) -> Iterator[Materialized 
             "digest": dg.MetadataValue.md(digest(weeks, ledger)),
             "shadow": next(iter(weeks["shadow"].dropna()), "") if "shadow" in weeks else "",
             "weeks": table(weeks[sorted(weeks.columns, key=_place)]),
+            **_said_of_newest(weeks),
         },
     )
     due = what_is_due(ledger, newest)
@@ -174,3 +179,16 @@ def _report(warehouse: Warehouse, newest: date | None) -> Iterator[Materialized 
         description=due.sentence,
         metadata={"decision": due.decision, **due.evidence},
     )
+
+
+def _said_of_newest(weeks: "pd.DataFrame") -> dict[str, str]:
+    """Return what the message of the week says beside the digest; `weeks` are rows of WHY, the newest first."""
+    from ml_models.monitoring.report import action_of
+
+    if weeks.empty:
+        return {}
+    week = weeks.iloc[0].to_dict()
+    said = {name: week[name] for name in ("cause", "first_bad_asset", "next_command")}
+    # An engine may say that there is none by a number that is none.
+    plain = {name: text if isinstance(text, str) else "" for name, text in said.items()}
+    return {"cutoff": f"{week['cutoff']:%Y-%m-%d}", "decision": action_of(week), **plain}

@@ -12,6 +12,7 @@ from steps.monitoring import judge_champion, measure_performance
 from steps.ownership import owner_of
 from steps.tables import (
     ACCURACY_OVER_TIME,
+    CUSTOMER_VALUE,
     FEATURE_FRAME,
     HOLDOUT,
     OUTCOMES,
@@ -23,14 +24,14 @@ from steps.tables import (
 
 @dg.asset(
     key=PERFORMANCE,
-    deps=[PREDICTIONS, OUTCOMES, FEATURE_FRAME, HOLDOUT, ACCURACY_OVER_TIME],
+    deps=[PREDICTIONS, OUTCOMES, FEATURE_FRAME, HOLDOUT, ACCURACY_OVER_TIME, CUSTOMER_VALUE],
     group_name="monitoring",
     owners=[owner_of(PERFORMANCE)],
     kinds={"scikitlearn", "duckdb"},
     description=(
-        "Realised performance: each cutoff whose outcome is known, judged as a whole and by activity band. Only "
-        "predictions made for cutoffs outside their model's training window count (`live`); `holdout` rows tell what "
-        "the gate saw. The recency rule stands beside it in marts.accuracy_over_time."
+        "Realised performance: each cutoff whose outcome is known, judged as a whole, by activity band and for new "
+        "customers. Only predictions made for cutoffs outside their model's training window count (`live`); `holdout` "
+        "rows tell what the gate saw. The recency rule stands beside it in marts.accuracy_over_time."
     ),
 )
 def performance(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Materialized:

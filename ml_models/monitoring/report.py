@@ -1,8 +1,9 @@
 """A judged week in words: the row of `monitoring.why`, and the digest of several weeks."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 import pandas as pd
 
@@ -102,6 +103,13 @@ def digest(why: pd.DataFrame, ledger: pd.DataFrame | None = None) -> str:
     return "\n".join([*lines, *_set_right(ledger, free)])
 
 
+def action_of(week: Mapping[Hashable, Any]) -> str:
+    """Return what was decided in a week, a row of `monitoring.why`, with its remedy: `improve (recalibrate)`."""
+    # A week that a former build judged names none.
+    remedy = week.get("remedy")
+    return f"{week['decision']} ({remedy})" if isinstance(remedy, str) and remedy else str(week["decision"])
+
+
 def _event_line(weeks: pd.DataFrame, last: pd.Timestamp, free: Collection[date]) -> str:
     """Return one event in words: whether it goes on, its cause and actions, and what its newest week says."""
     newest = weeks.iloc[-1]
@@ -110,7 +118,7 @@ def _event_line(weeks: pd.DataFrame, last: pd.Timestamp, free: Collection[date])
         span = f"Still going on, since {began}"
     else:
         span = f"Over, {began}" + (f" to {ended}" if len(weeks) > 1 else "")
-    actions = ", then ".join(dict.fromkeys(weeks["decision"]))
+    actions = ", then ".join(dict.fromkeys(action_of(week) for week in weeks.to_dict("records")))
     share = newest["percent_explained"]
     explained = "" if share is None or share != share else f", {share:.0f} % explained by the anomalies found"
     check = f", check {newest['failing_check']}" if newest["failing_check"] else ""

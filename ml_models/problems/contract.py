@@ -38,7 +38,8 @@ class Feature:
 
     `low` and `high` are inclusive bounds (None: open). `phrase` holds `{value}` and is quoted to people as a reason.
     `risk` says which side of the typical value sounds like a reason ("high", "low" or "either"); it decides only
-    which fact of a family is quoted, never how much the family counts.
+    which fact of a family is quoted, never how much the family counts. `quoted`: whether it may be told to people at
+    all. A value that the look-back caps says more about the window than about the customer.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Feature:
     label: str
     phrase: str
     description: str
+    quoted: bool = True
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,22 @@ class SliceRule:
     name: str
     feature: str
     edges: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Peers:
+    """With whom a customer is compared where reasons are told: those in the same band of a segmentation.
+
+    `phrase` holds `{band}` and names them to people; `phrase_of_one` does where the band is the number 1.
+    """
+
+    rule: SliceRule
+    phrase: str
+    phrase_of_one: str
+
+    def named(self, band: str) -> str:
+        """Return what the customers of a band are called in a sentence."""
+        return self.phrase_of_one if band == "1" else self.phrase.format(band=band)
 
 
 @dataclass(frozen=True)
@@ -143,10 +161,29 @@ class Behaviour:
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Everything that training, evaluation, gate and reasons need to know about one problem.
+class Texts:
+    """What a reader must know of a problem beside numbers: whole sentences, each true of every company that asks it.
 
-    `recipe_version` counts the recipes that the problem has had; see `training.recipe.recipe_fingerprint`.
+    `title` is what people call the problem. `purpose`: what its models are for; `out_of_scope`: what they must not be
+    used for; `data`: what the data leave out; `label`: what is predicted; `oversight`: what people do beside it;
+    `limits`: where it errs. They stand in each version's card, whose check is red where one is empty.
+    """
+
+    title: str = ""
+    purpose: tuple[str, ...] = ()
+    out_of_scope: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    label: tuple[str, ...] = ()
+    oversight: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything that training, evaluation, gate, reasons and card need to know about one problem.
+
+    `recipe_version` counts the recipes that the problem has had; see `training.recipe.recipe_fingerprint`. `peers`:
+    with whom a customer is compared in reasons, None for everybody.
     """
 
     name: str
@@ -163,6 +200,8 @@ class Problem:
     slices: tuple[SliceRule, ...]
     candidates: tuple[Candidate, ...]
     behaviour: Behaviour
+    texts: Texts = Texts()
+    peers: Peers | None = None
 
     @property
     def horizon_days(self) -> int:

@@ -145,7 +145,7 @@ def _result(
         holdout_scores=named,
         pipeline=pipeline,
         evaluated_pipeline=pipeline,
-        reference=reference_values(used[features]),
+        reference=reference_values(used[features], problem),
         fingerprint=frame_fingerprint(rows[[*problem.keys, *features, problem.label]]),
         trained_from=first,
         trained_through=newest[-1],

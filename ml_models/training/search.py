@@ -270,7 +270,7 @@ def finish(searched: Searched, family: str, why: str, log: Log | None = None) ->
         holdout_scores=scores.reset_index(drop=True),
         pipeline=pipeline,
         evaluated_pipeline=evaluated,
-        reference=reference_values(frame[features]),
+        reference=reference_values(frame[features], problem),
         fingerprint=frame_fingerprint(frame[[*problem.keys, *features, label]]),
         trained_from=first,
         trained_through=last,

@@ -62,6 +62,10 @@ def variables(company: Company) -> dict[str, Any]:
             {"name": one.name, "values": list(one.values), "trips": one.trips} for one in company.departments
         ],
         "attributes": list(company.attributes),
+        "currency": company.money.currency,
+        # Zero where the company does not say it.
+        "contact_price": company.prices.contact if company.prices and company.prices.won_back else 0,
+        "won_back": company.prices.won_back or 0 if company.prices else 0,
     }
 
 

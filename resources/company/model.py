@@ -147,26 +147,57 @@ class Money(Strict):
 
 
 class Prices(Strict):
-    """What decisions cost, in the company's currency. With them money decides what is worth a retraining."""
+    """What decisions cost, in the company's currency: what is worth a retraining, and who is worth a call."""
 
-    retraining: float = Field(
-        ge=0, description="One retraining or recalibration: machines, and the time of who looks at it."
+    retraining: float | None = Field(
+        None,
+        ge=0,
+        description="One retraining or recalibration: machines, and the time of who looks at it. With it and "
+        "`missed_customer` money decides what is worth a retraining.",
     )
     contact: float = Field(gt=0, description="Contacting one customer, whether the contact was needed or not.")
-    missed_customer: float = Field(
+    missed_customer: float | None = Field(
+        None,
         gt=0,
         description="What is lost where a customer lapses and was not contacted, and a contact would have saved: the "
         "value of a customer times the share that a contact keeps.",
     )
+    won_back: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="The share (0 to 1) of customers about to lapse whom a contact keeps. With it "
+        "`marts.customers_at_risk` says who is worth calling.",
+    )
 
     @model_validator(mode="after")
-    def _worth_a_contact(self) -> "Prices":
-        if self.contact >= self.missed_customer:
+    def _whole(self) -> "Prices":
+        if (self.retraining is None) != (self.missed_customer is None):
+            given, lacking = ("retraining", "missed_customer")[:: 1 if self.missed_customer is None else -1]
+            raise ValueError(
+                f"`prices.{given}` is there, and `prices.{lacking}` is not: what a retraining is worth needs both; "
+                "give both, or neither"
+            )
+        if self.missed_customer is None and self.won_back is None:
+            raise ValueError(
+                "the price of a contact alone decides nothing: give won_back, for who is worth calling, or retraining "
+                "and missed_customer, for what is worth a retraining"
+            )
+        if self.missed_customer is not None and self.contact >= self.missed_customer:
             raise ValueError(
                 f"contact must be below missed_customer ({self.missed_customer:g}); it is {self.contact:g}: otherwise "
                 "no customer would ever be worth a contact"
             )
         return self
+
+
+class ModelCard(Strict):
+    """What the company adds to every model's card, sentence by sentence; the problem's own stand there anyway."""
+
+    purpose: tuple[str, ...] = Field((), description="What the company uses the predictions for.")
+    out_of_scope: tuple[str, ...] = Field((), description="What nobody here may use them for.")
+    data: tuple[str, ...] = Field((), description="What a reader must know of the data: origin, gaps, agreements.")
+    limits: tuple[str, ...] = Field((), description="Where the company knows the predictions to err.")
 
 
 class Owners(Strict):
@@ -350,6 +381,7 @@ class Company(Strict):
     money: Money = Field(default_factory=lambda: Money.model_validate({}))
     prices: Prices | None = None
     owners: Owners = Field(default_factory=lambda: Owners.model_validate({}))
+    model_card: ModelCard = Field(default_factory=lambda: ModelCard.model_validate({}))
     order_lines: OrderLines = Field(description="Which columns are what.")
     products: Products | None = None
     departments: tuple[Department, ...] = Field((), description="Shares of the spend that become features.")

@@ -6,6 +6,8 @@ import pytest
 
 from resources.company import Company, CompanyError, load
 from resources.company.choice import BUNDLED, folder_of, names
+from resources.company.dbt_project import variables
+from steps.problem import settings_of
 
 LEAST = """
 title = "Shop"
@@ -53,6 +55,10 @@ def test_four_columns_are_a_company(tmp_path: Path) -> None:
         (LEAST.replace("customer = ", "custommer = "), "did you mean 'customer'?"),
         (LEAST + "[money]\ncurrency = 'euro'\n", "`money.currency`"),
         (LEAST + "[prices]\nretraining = 100\ncontact = 2\n", "`prices.missed_customer`"),
+        (LEAST + "[prices]\ncontact = 2\nmissed_customer = 40\n", "`prices.retraining` is not"),
+        (LEAST + "[prices]\ncontact = 2\n", "the price of a contact alone decides nothing"),
+        (LEAST + "[prices]\ncontact = 2\nwon_back = 20\n", "`prices.won_back`"),
+        (LEAST + "[prices]\nwon_back = 0.2\n", "`prices.contact`"),
         (LEAST + "[prices]\nretraining = 100\ncontact = 40\nmissed_customer = 2\n", "contact must be below"),
         (LEAST + "[prices]\nretraining = -1\ncontact = 2\nmissed_customer = 40\n", "`prices.retraining`"),
         ("title = ", "companies/shop/company.toml is no TOML"),
@@ -63,6 +69,24 @@ def test_what_is_wrong_is_told_with_its_field(tmp_path: Path, changed: str, said
         load(written(tmp_path, changed))
     assert said in str(raised.value)
     assert str(raised.value).startswith("companies/shop/company.toml")
+
+
+@pytest.mark.parametrize(
+    ("given", "decides_on_retraining", "told_to_the_list"),
+    [
+        ("", False, (0, 0)),
+        ("[prices]\ncontact = 2\nwon_back = 0.2\n", False, (2, 0.2)),
+        ("[prices]\ncontact = 2\nretraining = 100\nmissed_customer = 40\n", True, (0, 0)),
+        ("[prices]\ncontact = 2\nretraining = 100\nmissed_customer = 40\nwon_back = 0.2\n", True, (2, 0.2)),
+    ],
+)
+def test_prices_are_for_retraining_for_the_list_of_calls_or_for_both(
+    tmp_path: Path, given: str, decides_on_retraining: bool, told_to_the_list: tuple[float, float]
+) -> None:
+    company = load(written(tmp_path, LEAST + given))
+    assert (settings_of(company).prices is not None) == decides_on_retraining
+    asked = variables(company)
+    assert (asked["contact_price"], asked["won_back"]) == told_to_the_list
 
 
 def test_a_folder_that_is_half_there_says_how_it_is_made(tmp_path: Path) -> None:

@@ -104,11 +104,11 @@ def test_a_run_has_the_memory_of_runs_and_not_of_the_code_location(pod):
     assert CODE["resources"]["limits"]["memory"] == "2Gi"
 
 
-def test_a_run_is_told_all_that_the_code_location_is_told(pod):
+def test_a_run_is_told_all_that_the_code_location_is_told_but_where_alerts_go(pod):
     [container] = pod.containers
     assert CODE["env"].items() <= {one.name: one.value for one in container.env}.items()
     secrets = {one.secret_ref.name for one in container.env_from if one.secret_ref}
-    assert secrets == {one["name"] for one in CODE["envSecrets"]}
+    assert secrets == {one["name"] for one in CODE["envSecrets"]} - {"baton-alerts"}
     assert pod.service_account_name == HELM["global"]["serviceAccountName"]
 
 

@@ -88,9 +88,14 @@ def test_no_file_holds_a_secret():
     secret = COMPOSE["services"]["code"]["environment"]["DAGSTER_POSTGRES_PASSWORD"]
     assert secret == "${DAGSTER_POSTGRES_PASSWORD:?set it in .env}"
     assert "DAGSTER_POSTGRES_PASSWORD=\n" in (DEPLOY / "compose" / ".env.example").read_text()
-    launcher = HELM["runLauncher"]["config"]["k8sRunLauncher"]
-    assert launcher["envSecrets"] == HELM["dagster-user-deployments"]["deployments"][0]["envSecrets"]
     assert HELM["generatePostgresqlPasswordSecret"] is False
+
+
+def test_where_alerts_go_is_told_to_the_code_location_alone_and_may_be_left_out():
+    runs = HELM["runLauncher"]["config"]["k8sRunLauncher"]["envSecrets"]
+    code = HELM["dagster-user-deployments"]["deployments"][0]["envSecrets"]
+    assert code == [*runs, {"name": "baton-alerts", "optional": True}]
+    assert [name for name, service in COMPOSE["services"].items() if "env_file" in service] == ["code"]
 
 
 def test_the_chart_is_that_of_the_locked_dagster():

@@ -14,7 +14,7 @@ from support.processes import holding
 from commands.session import first_failure
 from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.profiles import ROOT
-from sensors.alerts import run_failure_alert
+from sensors.alerts import alerts_sensor
 
 RESCORE = {"ops": {"predictions__lapse_predictions": {"config": {"rescore": True}}}}
 
@@ -59,19 +59,18 @@ def rewrite(file, select):
     new.replace(file)
 
 
-def alerts_about(made, result):
-    """What the failure sensor tells of a failed run."""
-    [failure] = result.filter_events(lambda event: event.event_type == dg.DagsterEventType.RUN_FAILURE)
-    context = dg.build_run_status_sensor_context(
-        sensor_name=run_failure_alert.name,
-        dagster_event=failure,
-        dagster_instance=made.instance,
-        dagster_run=result.dagster_run,
-        resources={"alerts": made.resources["alerts"]},
+def alerts_about(made):
+    """What people are told of the runs that failed."""
+    with dg.build_sensor_context(
+        instance=made.instance,
+        # As by a tick before the first run.
+        cursor=json.dumps({"runs": {"after": 0, "open": {}}}),
         repository_def=made.definitions.get_repository_def(),
-    )
-    run_failure_alert(context.for_run_failure())
-    return [json.loads(line) for line in (made.home / "alerts.jsonl").read_text().splitlines()]
+        resources={"alerts": made.resources["alerts"]},
+    ) as context:
+        alerts_sensor.evaluate_tick(context)
+    told = [json.loads(line) for line in (made.home / "alerts.jsonl").read_text().splitlines()]
+    return [alert for alert in told if alert["id"].startswith("run:")]
 
 
 def missing(source):
@@ -133,7 +132,7 @@ def test_duplicate_keys_stop_before_the_marts_and_the_check_is_named(make_baton,
     assert contents(home, without=["raw"]) == {
         name: rows for name, rows in before.items() if not name.startswith("raw.")
     }
-    [alert] = alerts_about(made, result)
+    [alert] = alerts_about(made)
     assert alert["owner"] == "team:data-engineering"
     assert alert["title"] == f"check {failed.check_name} on raw/transactions failed"
 

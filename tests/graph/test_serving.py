@@ -12,6 +12,7 @@ LEFT_OUT = {
     "features/customer_features": "the frame is what a score is made of",
     "marts/campaign_contacts": "one row a contact; the newest of each customer is in customers_at_risk",
     "marts/customer_days": "one row a customer and day: what features are made of",
+    "marts/customer_value": "one row a customer and cutoff; the newest of each is in customers_at_risk",
     "marts/order_lines": "one row a line of an order",
     "marts/orders": "one row an order",
     "monitoring/backtest": "a person's command makes it and shows it",

@@ -97,7 +97,7 @@ def test_a_pipeline_is_stored_loaded_scored_and_explained(
     pipeline = fitted(mine, {}, 0, rows, PROBLEM)
     loaded = registry.load(log(registry, pipeline, kind))
     np.testing.assert_array_equal(scored(loaded, rows, PROBLEM), scored(pipeline, rows, PROBLEM))
-    reasons = top_reasons(loaded, rows, reference_values(rows[list(PROBLEM.features)]), PROBLEM)
+    reasons = top_reasons(loaded, rows, reference_values(rows[list(PROBLEM.features)], PROBLEM), PROBLEM)
     assert list(reasons.columns) == list(REASONS)
     assert reasons["reason_1"].notna().any()
 
@@ -107,7 +107,7 @@ def test_a_recalibrated_pipeline_is_too(kind: str, registry: ModelRegistry, rows
     moved = recalibrated(fitted(candidate(PIPELINES[kind]), {}, 0, rows, PROBLEM), OddsMap(0.4, 1.1))
     loaded = registry.load(log(registry, moved, f"{kind}, moved"))
     np.testing.assert_array_equal(scored(loaded, rows, PROBLEM), scored(moved, rows, PROBLEM))
-    reasons = top_reasons(loaded, rows, reference_values(rows[list(PROBLEM.features)]), PROBLEM)
+    reasons = top_reasons(loaded, rows, reference_values(rows[list(PROBLEM.features)], PROBLEM), PROBLEM)
     assert reasons["reason_1"].notna().any()
 
 
@@ -146,8 +146,7 @@ def test_the_registry_refuses_it_too_and_registers_nothing(registry: ModelRegist
             fingerprint="refused",
             parameters={},
             metrics={},
-            texts={},
-            images={},
+            files={},
             tags={},
         )
     assert registry.by_fingerprint("refused") is None

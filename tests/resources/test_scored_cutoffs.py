@@ -34,7 +34,7 @@ READ = "select * from predictions.lapse_predictions order by customer_id"
 CHAMPION = ModelVersion("lapse", 4, "run", "logistic", date(2017, 3, 27), "f")
 
 
-REFERENCE = reference_values(WORLD[FEATURES]).to_csv()
+REFERENCE = reference_values(WORLD[FEATURES], PROBLEM).to_csv()
 SHELF: dict[str, Pipeline] = {}
 
 

@@ -1,17 +1,15 @@
-"""A check that turns red without stopping its run reaches its owner: once, and again only when it is news."""
-
-import json
+"""A check that turns red without stopping its run reaches its owner: once, when it is news again, when it is over."""
 
 import dagster as dg
 import pytest
+from alerting import Watch
 from dagster_shared.record import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from judged import CRASH, FAIL, PASS, begin, evaluation, finish
 
 from definitions import defs
-from resources.alerts import Alerts
-from sensors.alerts import red_check_alert
+from resources.environment import variables
 from steps.tables import NO_ACTION_DUE
 
 FRAME = dg.AssetKey(["features", "feature_frame"])
@@ -36,34 +34,6 @@ def check_of(key, **metadata):
 @pytest.fixture(scope="module")
 def location():
     return dg.Definitions(assets=[frame], asset_checks=[check_of(DRIFTS, owner=OWNER), check_of(STALE)])
-
-
-class Watch:
-    """The sensor, ticked as the daemon does: the cursor goes from tick to tick."""
-
-    def __init__(self, location, instance, folder):
-        self.repository, self.instance, self.cursor = location.get_repository_def(), instance, None
-        self.alerts = Alerts(path=str(folder / "alerts.jsonl"))
-
-    def tick(self):
-        """Tick, and return how many alerts have been sent in all."""
-        with dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursor,
-            repository_def=self.repository,
-            resources={"alerts": self.alerts},
-        ) as context:
-            answer = red_check_alert.evaluate_tick(context)
-        assert not answer.run_requests
-        self.cursor = answer.cursor
-        return len(self.sent())
-
-    def sent(self):
-        try:
-            with open(self.alerts.path, encoding="utf-8") as lines:
-                return [json.loads(line) for line in lines]
-        except OSError:
-            return []
 
 
 @pytest.fixture
@@ -104,15 +74,29 @@ def test_a_check_without_an_owner_falls_to_the_owner_of_its_table(watch):
     assert alert["body"] == "What it promises."
 
 
-def test_a_check_that_stays_red_alerts_once_and_after_a_recovery_again(watch):
+def test_a_check_that_stays_red_alerts_once_and_once_when_it_is_over(watch):
     report(watch, False)
     assert watch.tick() == 1
     report(watch, False)
     assert watch.tick() == 1
     report(watch, True)
-    assert watch.tick() == 1
-    report(watch, False)
     assert watch.tick() == 2
+    report(watch, True)
+    assert watch.tick() == 2
+    began, ended = watch.sent()
+    assert (began["state"], ended["state"]) == ("began", "ended")
+    assert ended["title"] == "check drifts on features/feature_frame is green again"
+    assert ended["owner"] == began["owner"]
+    report(watch, False)
+    assert watch.tick() == 3
+
+
+def test_the_end_reaches_whom_the_beginning_reached(watch):
+    report(watch, False, owner="team:data-engineering")
+    watch.tick()
+    report(watch, True)
+    watch.tick()
+    assert [alert["owner"] for alert in watch.sent()] == ["team:data-engineering"] * 2
 
 
 def test_a_recovery_between_two_ticks_is_not_overlooked(watch):
@@ -120,7 +104,8 @@ def test_a_recovery_between_two_ticks_is_not_overlooked(watch):
     assert watch.tick() == 1
     report(watch, True)
     report(watch, False)
-    assert watch.tick() == 2
+    assert watch.tick() == 3
+    assert [alert["state"] for alert in watch.sent()] == ["began", "ended", "began"]
 
 
 def test_another_event_is_news_although_the_check_stays_red(watch):
@@ -138,21 +123,27 @@ def test_a_check_that_stopped_its_run_is_told_by_the_run_s_alert(watch):
     assert watch.tick() == 0
 
 
-def test_an_alert_that_cannot_be_sent_is_tried_again(watch, tmp_path):
-    (tmp_path / "alerts.jsonl").mkdir()
-    report(watch, False)
-    assert watch.tick() == 0
-    (tmp_path / "alerts.jsonl").rmdir()
-    assert watch.tick() == 1
-    assert watch.tick() == 1
-
-
 def test_a_decision_to_inspect_reaches_the_owner_of_the_first_bad_asset(instance, tmp_path):
     watch = Watch(defs, instance, tmp_path)
-    report(watch, False, NO_ACTION_DUE, decision="inspect", owner="team:data-engineering", event_id="volume-1")
-    watch.tick()
+    report(
+        watch,
+        False,
+        NO_ACTION_DUE,
+        decision="inspect",
+        owner="team:data-engineering",
+        event_id="volume-1",
+        cause="data quality",
+        first_bad_asset="raw/transactions",
+    )
+    with variables({"BATON_UI": "https://baton.example.com"}):
+        watch.tick()
     [alert] = watch.sent()
     assert alert["owner"] == "team:data-engineering"
+    assert alert["cause"] == "data quality"
+    assert alert["first_bad_asset"] == "raw/transactions"
+    assert alert["link"] == (
+        "https://baton.example.com/assets/monitoring/decisions?view=checks&checkDetail=no_action_due"
+    )
 
 
 verdicts = st.sampled_from([PASS, FAIL, FAIL, CRASH])
@@ -165,7 +156,7 @@ steps = st.one_of(
 
 @settings(max_examples=60, deadline=None)
 @given(history=st.lists(steps, max_size=16))
-def test_one_alert_each_time_a_check_is_seen_to_have_turned_red(location, shared_instance, tmp_path_factory, history):
+def test_one_alert_each_time_a_check_is_seen_to_have_turned(location, shared_instance, tmp_path_factory, history):
     shared_instance.wipe()
     watch = Watch(location, shared_instance, tmp_path_factory.mktemp("alerts"))
     since_told: dict = {}  # check -> what it came to since the alert that stands, None without such an alert
@@ -185,13 +176,11 @@ def test_one_alert_each_time_a_check_is_seen_to_have_turned_red(location, shared
             watch = again
         else:
             for check, outcome in newest.items():
-                if outcome == PASS:
-                    since_told.pop(check, None)
-                elif check not in since_told or PASS in since_told[check]:
-                    expected += 1
-                    since_told[check] = []
-                else:
+                since = since_told.pop(check, None)
+                expected += since is not None and PASS in [*since, outcome]  # that it is over
+                if outcome == FAIL:
+                    expected += since is None or PASS in since
                     since_told[check] = []
             assert watch.tick() == expected
             # Bounded: an entry a red check.
-            assert len(json.loads(watch.cursor)) == sum(outcome == FAIL for outcome in newest.values())
+            assert len(watch.remembered("checks")) == sum(outcome == FAIL for outcome in newest.values())

@@ -75,12 +75,10 @@ def test_everything_runs_by_itself(repository):
         "weekly_judge_schedule",
     }
     assert {one.name for one in repository.sensor_defs} == {
+        "alerts_sensor",
         "arrivals_sensor",
         "drift_sensor",
         "late_sensor",
-        "red_check_alert",
-        "run_failure_alert",
-        "stale_table_alert",
         "unit_tests_sensor",
     }
     for schedule in repository.schedule_defs:

@@ -32,8 +32,7 @@ def log(registry, pipeline, fingerprint="f1", above=0, **texts):
         fingerprint=fingerprint,
         parameters={"c": 1},
         metrics={"auc": 0.8, "undefined": float("nan")},
-        texts={"evidence.json": '{"auc": 0.8}', **texts},
-        images={"curve.png": b"png"},
+        files={"evidence.json": '{"auc": 0.8}', "curve.png": b"png", **texts},
         tags={"dagster.run_id": "r"},
         above=above,
     )

@@ -25,7 +25,8 @@ from support.registered import fitted, log, registry_of
 
 from commands.replay import _State
 from resources.airbyte.configuration import Configuration
-from resources.alerts import Alerts
+from resources.alerts import Alert
+from resources.alerts.file import AlertFile
 from resources.profiles import claim_home
 from resources.warehouse import DuckDBWarehouse
 
@@ -33,7 +34,7 @@ home = claim_home()
 state = _State(home / "replay" / "replay.json", date(2017, 5, 22))
 for week in (date(2017, 5, 22), date(2017, 5, 29)):
     state.finish(week)
-Alerts(path=str(home / "alerts.jsonl")).send(owner="o", title="t", body="b", next_step="n")
+AlertFile(str(home / "alerts.jsonl")).send(Alert(id="i", state="began", owner="o", title="t", body="b", next_step="n"))
 configuration = Configuration({"token": "token 0"}, frozenset(), home / "airbyte" / "shop.json")
 for number in (1, 2):
     configuration.keep({"token": f"token {number}"})

@@ -1,5 +1,6 @@
 """Reasons name facts that push the risk up, in words a shopkeeper understands."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +14,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from support.bundled import FEATURES, PROBLEM
 
-from ml_models.explain import REASONS, family_contributions, reference_values, top_reasons
+from ml_models.explain import MINIMUM_PEERS, REASONS, family_contributions, reference_values, top_reasons
+from ml_models.metrics import bands
 from ml_models.odds import log_odds
 from ml_models.rows import MissingFeaturesError
+
+PEERS = PROBLEM.peers or pytest.fail("the bundled company's problem has peers")
 
 
 @pytest.fixture(scope="module", params=[0, 1], ids=["logistic", "boosting"])
@@ -27,7 +31,7 @@ def fitted(request: pytest.FixtureRequest, training_set: pd.DataFrame) -> Pipeli
 
 @pytest.fixture(scope="module")
 def reference(training_set: pd.DataFrame) -> pd.DataFrame:
-    return reference_values(training_set[FEATURES])
+    return reference_values(training_set[FEATURES], PROBLEM)
 
 
 @pytest.fixture(scope="module")
@@ -35,17 +39,92 @@ def typical(reference: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([reference["typical"].to_numpy()], columns=FEATURES)
 
 
-def test_a_typical_customer_has_no_reasons(fitted: Pipeline, typical: pd.DataFrame, reference: pd.DataFrame) -> None:
-    assert top_reasons(fitted, typical, reference, PROBLEM).iloc[0].tolist() == [None, None, None]
+def band_of(rows: pd.DataFrame) -> pd.Series:
+    return bands(rows[PEERS.rule.feature], PEERS.rule)
+
+
+def test_a_customer_who_is_typical_of_the_peers_has_no_reasons(fitted: Pipeline, reference: pd.DataFrame) -> None:
+    kinds = [name.removeprefix("typical ") for name in reference.columns if name.startswith("typical ")]
+    assert len(kinds) >= 3
+    for kind in kinds:
+        typical = pd.DataFrame([reference[f"typical {kind}"].to_numpy()], columns=FEATURES)
+        assert band_of(typical).tolist() == [kind]
+        assert top_reasons(fitted, typical, reference, PROBLEM).iloc[0].tolist() == [None, None, None]
+
+
+def test_what_is_told_is_what_moves_the_score_against_the_peers_that_are_named(
+    fitted: Pipeline, world: pd.DataFrame, training_set: pd.DataFrame, reference: pd.DataFrame
+) -> None:
+    """Everything again from the training rows: their medians, and what the model says with a family set to them."""
+    rows = world.tail(60)[FEATURES].astype("float64")
+    reasons, kinds = top_reasons(fitted, rows, reference, PROBLEM), band_of(rows)
+    learned, told, compared = band_of(training_set), 0, set()
+    for kind in kinds.unique():
+        peers = training_set.loc[learned == kind, FEATURES].astype("float64")
+        if len(peers) < MINIMUM_PEERS:
+            continue
+        compared.add(kind)
+        medians = peers.median().where(peers.notna().mean() >= 0.5)
+        for index, row in rows[kinds == kind].iterrows():
+            raised = []
+            for reason in reasons.loc[index].dropna():
+                assert reason.endswith(f" among {PEERS.named(kind)})")
+                feature = next(one for one in PROBLEM.catalogue.values() if _says(reason, one.phrase))
+                family = [name for name in FEATURES if PROBLEM.catalogue[name].family == feature.family]
+                here, there = (pd.DataFrame([values]) for values in (row, row.where(~row.index.isin(family), medians)))
+                raised.append(float(np.diff(log_odds(fitted.predict_proba(pd.concat([there, here]))[:, 1]))[0]))
+            told += len(raised)
+            assert raised == sorted(raised, reverse=True)
+            assert all(one > 0 for one in raised)
+    assert told > 60
+    assert len(compared) >= 3
+
+
+def _says(reason: str, phrase: str) -> bool:
+    before, after = phrase.split("{value}")
+    return re.match(rf"{re.escape(before)}[-+]?[\d.,]+( %)?{re.escape(after)} \(typical ", reason) is not None
+
+
+def test_against_peers_first_reasons_differ_more_than_against_everybody(
+    fitted: Pipeline, world: pd.DataFrame, reference: pd.DataFrame
+) -> None:
+    score = fitted.predict_proba(world[FEATURES])[:, 1]
+    most = world.iloc[np.argsort(-score, kind="stable")[: len(world) // 10]]
+    against_everybody = top_reasons(fitted, most, reference[["typical", "spread"]], PROBLEM)["reason_1"]
+    against_peers = top_reasons(fitted, most, reference, PROBLEM)["reason_1"]
+    assert against_peers.nunique() > 1.1 * against_everybody.nunique()
+
+
+def test_what_the_look_back_caps_is_never_a_reason(
+    fitted: Pipeline, world: pd.DataFrame, reference: pd.DataFrame
+) -> None:
+    capped = [one for one in PROBLEM.catalogue.values() if not one.quoted]
+    assert {one.name for one in capped} == {"days_since_first_seen_84d", "spend_cv_84d"}
+    for known in (reference, reference[["typical", "spread"]]):
+        told = top_reasons(fitted, world.head(500), known, PROBLEM).stack()
+        assert not any(_says(reason, one.phrase) for reason in told for one in capped)
+
+
+def test_too_few_peers_are_no_comparison_and_everybody_is(
+    fitted: Pipeline, world: pd.DataFrame, training_set: pd.DataFrame
+) -> None:
+    kinds = band_of(training_set)
+    rare = kinds.value_counts().index[-1]
+    few = pd.concat([training_set[kinds != rare], training_set[kinds == rare].head(MINIMUM_PEERS - 1)])
+    reference = reference_values(few[FEATURES], PROBLEM)
+    assert f"typical {rare}" not in reference
+    told = top_reasons(fitted, world[band_of(world) == rare].head(50), reference, PROBLEM).stack()
+    assert len(told)
+    assert not told.str.contains("among").any()
 
 
 def test_a_long_silence_is_named_with_the_typical_value(
     fitted: Pipeline, typical: pd.DataFrame, reference: pd.DataFrame
 ) -> None:
     silent = typical.assign(recency_days=28)
-    usual = reference.loc["recency_days", "typical"]
+    usual = reference.loc["recency_days", f"typical {band_of(silent).iloc[0]}"]
     reasons = top_reasons(fitted, silent, reference, PROBLEM).iloc[0].tolist()
-    assert f"last visit 28 days ago (typical {usual:.0f})" in reasons
+    assert f"last visit 28 days ago (typical {usual:.0f} among {PEERS.named(band_of(silent).iloc[0])})" in reasons
 
 
 def test_what_lowers_the_risk_is_no_reason(fitted: Pipeline, typical: pd.DataFrame, reference: pd.DataFrame) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from resources.registry import ModelRegistry
+from resources.registry import DIGEST, ModelRegistry
 from tools.crash.compare import Difference
 
 ONE_AT_A_TIME = threading.Lock()
@@ -14,6 +14,9 @@ ONE_AT_A_TIME = threading.Lock()
 
 OF_RUN = "dagster.run_id"
 """The tag of a version that names the run which made it."""
+
+OF_CARD = f"{DIGEST}model_card.%"
+"""The tags of a version that hold the digests of its card, which names the day of a promotion."""
 
 
 def registries(undisturbed: Path, healed: Path) -> list[Difference]:
@@ -44,7 +47,7 @@ def _held(file: Path) -> dict[str, object]:
         for alias, version in database.execute("select alias, version from registered_model_aliases"):
             told[f"alias {alias}"] = version
         for version, key, value in database.execute(
-            "select version, key, value from model_version_tags where key <> ?", [OF_RUN]
+            "select version, key, value from model_version_tags where key <> ? and key not like ?", [OF_RUN, OF_CARD]
         ):
             told[f"version {version}, {key}"] = value
     return told

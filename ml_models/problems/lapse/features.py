@@ -6,7 +6,7 @@ windows. Whoever adds a feature adds one line here and one expression to the dbt
 
 import math
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ml_models.problems.contract import Feature, Risk, Unit
 from ml_models.problems.question import WEEK, DepartmentShare, Question
@@ -255,16 +255,20 @@ class _Maker:
                 high=periods,
             ),
             *(self.active_days_of_period(number) for number in (1, 2, 3, 4)),
-            _count(
-                f"days_since_first_seen_{whole}d",
-                "tenure",
-                "low",
-                "Days since first seen",
-                "days since first seen: {value}",
-                f"Days from the first shopping day inside the {whole}-day window to the cutoff ({whole} at most).",
-                low=1,
-                high=whole,
-                unit="days",
+            # Nobody is seen before the look-back begins: an old customer of whom it holds one visit looks new.
+            replace(
+                _count(
+                    f"days_since_first_seen_{whole}d",
+                    "tenure",
+                    "low",
+                    "Days since first seen",
+                    "days since first seen: {value}",
+                    f"Days from the first shopping day inside the {whole}-day window to the cutoff ({whole} at most).",
+                    low=1,
+                    high=whole,
+                    unit="days",
+                ),
+                quoted=False,
             ),
         ]
 
@@ -372,18 +376,22 @@ class _Maker:
                 f"Least-squares slope of {weekly} shopping days over {periods} {word}s, in days a {word}.",
                 low=None,
             ),
-            _number(
-                f"spend_cv_{whole}d",
-                "ratio",
-                "trend",
-                "high",
-                f"Unevenness of {weekly} spend",
-                f"{weekly} spend varying by {{value}} times its mean",
-                f"Population standard deviation of {periods} {word}s' spend over their mean (at most "
-                f"√{periods - 1}); null without spend.",
-                # The largest value is one period with all the spend; the bound leaves room for rounding.
-                high=math.ceil(math.sqrt(periods - 1) * 1e4) / 1e4,
-                nullable=True,
+            # One visit in the look-back always gives the largest value: it would tell the window, not the customer.
+            replace(
+                _number(
+                    f"spend_cv_{whole}d",
+                    "ratio",
+                    "trend",
+                    "high",
+                    f"Unevenness of {weekly} spend",
+                    f"{weekly} spend varying by {{value}} times its mean",
+                    f"Population standard deviation of {periods} {word}s' spend over their mean (at most "
+                    f"√{periods - 1}); null without spend.",
+                    # The largest value is one period with all the spend; the bound leaves room for rounding.
+                    high=math.ceil(math.sqrt(periods - 1) * 1e4) / 1e4,
+                    nullable=True,
+                ),
+                quoted=False,
             ),
         ]
         pace_of_month = "the month's pace" if month == 28 else f"the pace of {month} days"

@@ -18,8 +18,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ml_models.problems.contract import Behaviour, Candidate, Expectation, Feature, Problem, SliceRule
+from ml_models.problems.contract import Behaviour, Candidate, Expectation, Feature, Peers, Problem, SliceRule
 from ml_models.problems.lapse.features import FAMILIES, KEYS, catalogue
+from ml_models.problems.lapse.texts import texts
 from ml_models.problems.question import DepartmentShare, Question
 from ml_models.training.baselines import baseline_candidates
 
@@ -109,7 +110,7 @@ def lapse(question: Question, parts: Collection[str], departments: Iterable[Depa
     features, back = catalogue(question, parts, departments), question.look_back_days
     # Light and heavy shoppers differ tenfold in lapse rate: a headline metric mostly separates these bands from each
     # other.
-    slices = (SliceRule("activity", f"active_days_{back}d", _activity(question)),)
+    activity = SliceRule("activity", f"active_days_{back}d", _activity(question))
     rfm = (RECENCY, f"active_days_{back}d", f"spend_cents_{back}d")
     return Problem(
         name="lapse",
@@ -123,9 +124,12 @@ def lapse(question: Question, parts: Collection[str], departments: Iterable[Depa
         question=question,
         recency_feature=RECENCY,
         rfm_features=rfm,
-        slices=tuple(rule for rule in slices if rule.feature in features),
+        slices=(activity,),
         candidates=(*_CANDIDATES, *baseline_candidates(RECENCY, rfm)),
         behaviour=_expected_of(features),
+        texts=texts(question, parts),
+        # Against everybody, nearly all of those most at risk have the same first reason: they come rarely.
+        peers=Peers(activity, "customers with {band} shopping days", "customers with 1 shopping day"),
     )
 
 

@@ -29,6 +29,19 @@ def built(served: Path, workshop: Warehouse) -> dict[str, pd.DataFrame]:
             "inner join features.customer_features as f using (customer_id, cutoff_date)"
         ),
         "campaigns": workshop.read("select * from marts.campaign_contacts"),
+        "value": workshop.read("select * from marts.customer_value order by customer_id, cutoff_date"),
+        "spend_accuracy": workshop.read("select * from marts.expected_spend_accuracy order by decile"),
+        "stayed": workshop.read(
+            "select customer_id, expected_spend_cents / 100 as expected, last_month_cents / 100 as last_month, "
+            "spend_cents_next_28d / 100 as observed from marts.customer_value "
+            "inner join outcomes.customer_outcomes using (customer_id, cutoff_date) where lapsed = 0"
+        ),
+        "lost": workshop.read(
+            "select p.cutoff_date, score, last_month_cents / 100 as last_month, lapsed, "
+            "score * expected_spend_cents as expected_loss from predictions.lapse_predictions as p "
+            "inner join outcomes.customer_outcomes using (customer_id, cutoff_date) "
+            "inner join marts.customer_value using (customer_id, cutoff_date)"
+        ),
     }
 
 
@@ -69,6 +82,67 @@ def test_the_list_holds_the_newest_cutoff_most_at_risk_first(built: dict[str, pd
     assert bands["high"] == int(np.ceil(len(at_risk) * 0.1))
     assert bands["high"] + bands["medium"] == int(np.ceil(len(at_risk) * 0.3))
     assert at_risk[["last_order_on", "recency_days", "spend_cents_84d"]].notna().all(axis=None)
+
+
+def test_the_list_is_ranked_by_the_money_that_is_expected_to_be_lost_as_well(built: dict[str, pd.DataFrame]) -> None:
+    by_loss = built["at_risk"].sort_values("loss_rank")
+    assert by_loss["loss_rank"].tolist() == list(range(1, len(by_loss) + 1))
+    assert by_loss["expected_loss"].is_monotonic_decreasing
+    expected = (by_loss["score"] * by_loss["expected_spend"]).round(2)
+    np.testing.assert_allclose(by_loss["expected_loss"], expected, atol=0.01)
+    # The bundled company names no prices: nothing is said, with a sentence.
+    assert by_loss["worth_calling"].isna().all()
+    assert by_loss["worth_calling_by"].str.contains("company.toml has no contact and won_back").all()
+
+
+def test_the_expected_spend_is_judged_on_those_who_stayed_beside_last_month(built: dict[str, pd.DataFrame]) -> None:
+    rows, found = built["stayed"], built["spend_accuracy"].set_index("decile")
+    assert found.index.tolist() == list(range(11))
+    whole = found.loc[0]
+    assert whole["predictions"] == len(rows) == found.loc[1:, "predictions"].sum()
+    assert whole["customers"] == rows["customer_id"].nunique()
+    error, usual = (rows["observed"] - rows["expected"]).abs(), (rows["observed"] - rows["last_month"]).abs()
+    expected = {
+        "mean_observed": rows["observed"].mean(),
+        "mean_error": error.mean(),
+        "mean_error_of_last_month": usual.mean(),
+        "gain": (usual - error).mean(),
+    }
+    # The standard error of a mean whose rows come in customers.
+    residual = (usual - error) - (usual - error).mean()
+    sums = residual.groupby(rows["customer_id"]).sum()
+    noise = 1.96 * np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1)) / len(rows)
+    expected |= {"gain_low": expected["gain"] - noise, "gain_high": expected["gain"] + noise}
+    for name, value in expected.items():
+        assert whole[name] == pytest.approx(value, abs=0.011), name
+    assert whole["against_last_month"] == "better than last month"
+    assert (found.loc[found["customers"] < 100, "calibration"] == "too few to say").all()
+    assert (found["customers"] < 100).any()
+
+
+def test_the_called_tenth_covers_more_of_what_was_lost_by_money_than_by_risk(built: dict[str, pd.DataFrame]) -> None:
+    live = built["accuracy"].query("evidence == 'live'").set_index("cutoff_date")
+    for day, rows in built["lost"].groupby("cutoff_date"):
+        if day not in live.index:
+            continue
+        lost = rows["last_month"] * rows["lapsed"]
+        assert live.loc[day, "spend_lost"] == pytest.approx(lost.sum())
+        size = int(np.ceil(0.1 * len(rows) - 1e-9))
+        if rows["expected_loss"].nlargest(size + 1).nunique() == size + 1:
+            called = lost[rows["expected_loss"].nlargest(size).index].sum()
+            assert live.loc[day, "spend_covered_by_loss"] == pytest.approx(called / lost.sum())
+    assert live["spend_covered_by_loss"].mean() > live["spend_covered_by_risk"].mean()
+
+
+def test_what_a_customer_is_worth_was_known_at_the_cutoff(
+    built: dict[str, pd.DataFrame], june: Path, start_from: StartFrom
+) -> None:
+    warehouse = start_from(june)
+    warehouse.dbt("run", "--select", "customer_value")
+    known = warehouse.table("marts.customer_value")
+    assert len(known) > 500
+    later = built["value"].merge(known[["customer_id", "cutoff_date"]])
+    pd.testing.assert_frame_equal(later, known)
 
 
 def test_the_last_contact_is_the_newest_campaign_before_the_cutoff(built: dict[str, pd.DataFrame]) -> None:

@@ -16,7 +16,7 @@ MONDAY = date(2030, 3, 4)
 WEEK = timedelta(days=7)
 
 
-def week(cutoff, event="", decision="continue", asset="", restated=""):
+def week(cutoff, event="", decision="continue", asset="", restated="", remedy=""):
     return {
         "cutoff": pd.Timestamp(cutoff),
         "cause": "data quality" if asset else "none",
@@ -25,6 +25,7 @@ def week(cutoff, event="", decision="continue", asset="", restated=""):
         "owner": "team:raw" if asset else "",
         "failing_check": f"{asset}:volume" if asset else "",
         "decision": decision,
+        "remedy": remedy,
         "reason": f"{asset} holds too few rows." if asset else "Nothing is out of its range.",
         "next_command": "dagster asset materialize" if asset else "",
         "event_id": event,
@@ -79,6 +80,21 @@ def test_the_digest_names_what_was_restated_released_and_repaired():
     # A released week does not go on.
     assert "Still going on" not in text
     assert "Still going on" in digest(WHY, LEDGER)
+
+
+def test_the_digest_names_the_remedy_of_each_improvement():
+    weeks = [
+        week(MONDAY - 2 * WEEK, "drift-x", "inspect"),
+        week(MONDAY - WEEK, "drift-x", "improve", remedy="recalibrate"),
+        week(MONDAY, "drift-x", "improve", remedy="retrain"),
+    ]
+    assert ": none; inspect, then improve (recalibrate), then improve (retrain)." in digest(pd.DataFrame(weeks))
+
+
+def test_a_week_that_a_former_build_judged_names_no_remedy():
+    weeks = pd.DataFrame([week(MONDAY, "drift-x", "improve")])
+    assert ": none; improve. " in digest(weeks.drop(columns=["remedy"]))
+    assert ": none; improve. " in digest(weeks.assign(remedy=None))
 
 
 def test_without_a_week_there_is_nothing_to_tell():

@@ -36,9 +36,15 @@ holdout as (
 
 judged as (
 
-    select * from live
-    union all
-    select * from holdout
+    select both_kinds.*, worth.last_month_cents, both_kinds.score * worth.expected_spend_cents as expected_loss
+    from (
+        select * from live
+        union all
+        select * from holdout
+    ) as both_kinds
+    left join {{ ref('customer_value') }} as worth
+        on worth.customer_id = both_kinds.customer_id
+        and worth.cutoff_date = both_kinds.cutoff_date
 
 ),
 
@@ -52,6 +58,8 @@ places as (
         count(*) over (partition by {{ group_keys }}) as customers,
         rank() over (partition by {{ group_keys }} order by score) as rank_from_below,
         rank() over (partition by {{ group_keys }} order by score desc) as rank_from_above,
+        rank() over (partition by {{ group_keys }} order by expected_loss) as loss_from_below,
+        rank() over (partition by {{ group_keys }} order by expected_loss desc) as loss_from_above,
         rank() over (partition by {{ group_keys }} order by recency_rule_score) as recency_from_below,
         rank() over (partition by {{ group_keys }} order by recency_rule_score desc) as recency_from_above
     from judged
@@ -67,11 +75,26 @@ ranked as (
         (recency_from_below + customers - recency_from_above + 1) / 2 as recency_rank,
         rank_from_above - 1 as customers_above,
         customers - rank_from_above - rank_from_below + 2 as customers_tied,
+        loss_from_above - 1 as losses_above,
+        customers - loss_from_above - loss_from_below + 2 as losses_tied,
         -- The tenth at the top, rounded up; the small number keeps 0.1 x 10 from becoming two.
         ceil(0.1 * customers - 1e-9) as top_size,
         -- A score of exactly 0 or 1 that is wrong would make the log-loss infinite.
         greatest(least(score, 1 - 1e-15), 1e-15) as clipped_score
     from places
+
+),
+
+in_the_tenth as (
+
+    -- Equal scores at the edge of the top share the places that are left, whatever the order of the rows.
+    select
+        *,
+        greatest(0, least(1, (top_size - customers_above) / customers_tied)) as called_by_risk,
+        greatest(0, least(1, (top_size - losses_above) / losses_tied)) as called_by_loss,
+        -- What was lost nobody sees. Last month's spend is a fact; the estimate would praise the order that it made.
+        lapsed * last_month_cents as lost_cents
+    from ranked
 
 ),
 
@@ -89,9 +112,12 @@ counted as (
         sum(case when lapsed = 1 then score_rank else 0 end) as lapsed_ranks,
         sum(case when lapsed = 1 then recency_rank else 0 end) as lapsed_recency_ranks,
         count(recency_rule_score) as customers_with_recency,
-        -- Equal scores at the edge of the top share the places that are left, whatever the order of the rows.
-        sum(lapsed * greatest(0, least(1, (top_size - customers_above) / customers_tied))) / max(top_size) as top_rate
-    from ranked
+        sum(lapsed * called_by_risk) / max(top_size) as top_rate,
+        count(last_month_cents) as customers_with_value,
+        {{ big_sum('lost_cents') }} as lost_cents,
+        sum(lost_cents * called_by_risk) as lost_cents_called_by_risk,
+        sum(lost_cents * called_by_loss) as lost_cents_called_by_loss
+    from in_the_tenth
     group by evidence, model_version, cutoff_date
 
 )
@@ -111,5 +137,9 @@ select
     case
         when customers_with_recency = customers
             then {{ ratio('lapsed_recency_ranks - lapsed * (lapsed + 1) / 2', 'lapsed * (customers - lapsed)') }}
-    end as recency_rule_auc
+    end as recency_rule_auc,
+    {%- set all_valued = 'case when customers_with_value = customers then ' %}
+    {{ all_valued }}lost_cents / 100 end as spend_lost,
+    {{ all_valued }}{{ ratio('lost_cents_called_by_risk', 'lost_cents') }} end as spend_covered_by_risk,
+    {{ all_valued }}{{ ratio('lost_cents_called_by_loss', 'lost_cents') }} end as spend_covered_by_loss
 from counted

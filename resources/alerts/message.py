@@ -1,0 +1,77 @@
+"""One alert: what a person is told of one event, and how it reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, cast
+
+from resources.secrets import masked
+
+State = Literal["began", "ended", "digest"]
+"""Whether a state begins, is over, or a week is told."""
+
+LONGEST = 10_000
+"""Characters of one field. An error may quote a whole table, and an alert waits in a cursor until it is delivered."""
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """One event: what happened, why, where it begins, who acts, what is next, and where to look.
+
+    `id` is the same whenever the same event is told, so that who gets it twice can tell. `link` is empty where the
+    web UI's address is not known. No field holds what looks like a secret.
+    """
+
+    id: str
+    state: State
+    owner: str
+    title: str
+    body: str
+    cause: str = ""
+    first_bad_asset: str = ""
+    next_step: str = ""
+    link: str = ""
+    at: str = field(default_factory=_now)
+
+    def __post_init__(self) -> None:
+        """Mask and shorten what others wrote."""
+        for name in ("title", "body", "cause", "next_step"):
+            text = masked(getattr(self, name)).strip()
+            object.__setattr__(self, name, text if len(text) <= LONGEST else f"{text[:LONGEST]}…")
+
+    def fields(self) -> dict[str, str]:
+        """Return what a line of the file, a webhook and a cursor hold."""
+        return {
+            "at": self.at,
+            "owner": self.owner,
+            "title": self.title,
+            "body": self.body,
+            "next": self.next_step,
+            "state": self.state,
+            "cause": self.cause,
+            "first_bad_asset": self.first_bad_asset,
+            "link": self.link,
+            "id": self.id,
+        }
+
+    @classmethod
+    def of(cls, fields: Mapping[str, str]) -> "Alert":
+        """Return the alert of such fields."""
+        named = {name: text for name, text in fields.items() if name not in ("next", "state")}
+        return cls(**named, next_step=fields["next"], state=cast(State, fields["state"]))
+
+    def lines(self) -> list[str]:
+        """Return what a message says below its title, a line a field, without those that are empty."""
+        told = {
+            "What happened": self.body,
+            "Cause": self.cause,
+            "First bad asset": self.first_bad_asset,
+            "Owner": self.owner,
+            "Next": self.next_step,
+            "See": self.link,
+        }
+        return [f"{name}: {text}" for name, text in told.items() if text]

@@ -1,0 +1,20 @@
+"""Where something is in Dagster's web UI, after its address."""
+
+from urllib.parse import quote, urlencode
+
+import dagster as dg
+
+
+def of_run(run_id: str) -> str:
+    """Return the page of a run."""
+    return f"runs/{run_id}"
+
+
+def of_asset(key: dg.AssetKey) -> str:
+    """Return the page of an asset."""
+    return "assets/" + "/".join(quote(part, safe="") for part in key.path)
+
+
+def of_check(key: dg.AssetCheckKey) -> str:
+    """Return the page of an asset at one of its checks."""
+    return f"{of_asset(key.asset_key)}?{urlencode({'view': 'checks', 'checkDetail': key.name})}"
