@@ -166,6 +166,11 @@ class Copy:
         """Return which version served from when, newest first."""
         return self._all("training.champion", "order by promoted_at desc")
 
+    def cards(self) -> dict[int, str]:
+        """Return each version's card as JSON, by the version's number, newest first."""
+        rows = self._all("training.model_card", "order by model_version desc")
+        return {int(row["model_version"]): str(row["card"]) for row in rows}
+
     def customer(self, customer_id: str) -> tuple[Row, list[Row]] | None:
         """Return what is known of a customer, and the scored weeks, newest first, with what came of them.
 

@@ -29,7 +29,9 @@ from starlette.types import ASGIApp
 from app import words
 from app.charts import Chart, Curve, Point, chart
 from app.copy import BANDS, REASONS, ROWS_A_PAGE, Asked, Copy, Row, opened
-from app.headers import SafeHeaders
+from app.headers import SafeHeaders, with_its_style
+from ml_models.model_card.card import from_json
+from ml_models.model_card.rendering import to_html
 from resources.warehouse import WarehouseBusyError, WarehouseError
 
 HERE = Path(__file__).parent
@@ -65,6 +67,7 @@ def make_app(reader: Reader, hosts: Sequence[str] = ("127.0.0.1", "localhost")) 
             Route("/call_list.csv", pages.call_list),
             Route("/customer", pages.customer),
             Route("/trust", pages.trust),
+            Route("/card", pages.card),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
@@ -193,7 +196,26 @@ class _Pages:
                 weeks=[(week, words.decision(week)) for week in weeks if _is_told(week)],
                 judged=len(weeks),
                 champions=copy.champions(),
+                cards=copy.cards().keys(),
             )
+
+    def card(self, request: Request) -> Response:
+        """Answer with a version's card, or with that of the version that serves."""
+        asked = request.query_params.get("version", "")
+        with self._opened() as copy:
+            cards, serving = copy.cards(), copy.about()["champion_version"]
+        if not cards:
+            raise HTTPException(404, "No version of the model has a card yet. The first training writes one.")
+        number = asked or str(serving if serving in cards else next(iter(cards)))
+        held = {str(version): text for version, text in cards.items()}
+        if number not in held:
+            raise HTTPException(404, f"There is no card of version {number!r}: there are {', '.join(held)}.")
+        try:
+            card = from_json(held[number])
+        except ValueError as error:
+            raise HTTPException(404, f"The card of version {number} cannot be shown: {error}.") from error
+        html = to_html(card, back=f"{request.scope.get('root_path', '')}/trust")
+        return HTMLResponse(html, headers=with_its_style(html))
 
     def refused(self, request: Request, error: Exception) -> Response:
         """Answer where a page, or what it is about, is not there."""

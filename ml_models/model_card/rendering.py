@@ -37,10 +37,14 @@ def to_markdown(card: Card) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def to_html(card: Card) -> str:
-    """Return the card as one HTML page: valid, readable on a phone and on paper, without scripts or other files."""
+def to_html(card: Card, back: str = "") -> str:
+    """Return the card as one HTML page: valid, readable on a phone and on paper, without scripts or other files.
+
+    `back` is the address of the page that the reader came from, where it is one of several.
+    """
     return _template().render(
         card=card,
+        back=back,
         annex=annex_table(card),
         annex_heading=ANNEX,
         headings={section.key: section.heading for section in card.sections},

@@ -1,8 +1,12 @@
 """Who uses the predictions finds whom to call, why, and whether it can be trusted, whatever the copy holds or lacks."""
 
+import base64
 import csv
 import functools
+import hashlib
+import html
 import io
+import json
 import re
 import shutil
 from datetime import UTC, date, datetime, timedelta
@@ -437,3 +441,40 @@ def test_nothing_comes_from_elsewhere_and_no_other_name_is_answered(ours):
 def test_a_page_is_never_answered_from_a_folder_above_its_files(ours):
     assert ours.get("/static/..%2fpages.py").status_code == 404
     assert (ROOT / "app" / "pages.py").is_file()
+
+
+CARD = {
+    "format": 1,
+    "model": "lapse",
+    "version": 2,
+    "title": f"Customer lapse {NASTY}",
+    "company": "Shop",
+    "standing": "Serves since 4 March 2024.",
+    "lead": [],
+    "sections": [],
+    "annex_iv": [],
+    "missing": {},
+}
+
+
+def test_the_card_of_a_version_is_a_page_with_a_style_of_its_own_and_no_other(shop):
+    ours = shop(
+        "create table training.model_card (model_version bigint, card varchar)",
+        f"insert into training.model_card values (2, {quoted(json.dumps(CARD))}), (1, 'no card')",
+    )
+    answer = ours.get("/card")
+    assert answer.status_code == 200
+    assert "&lt;script&gt;" in answer.text
+    assert "<script>" not in answer.text
+    style = answer.text.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}';" in answer.headers["content-security-policy"]
+    assert 'href="/card?version=2"' in ours.get("/trust").text
+    assert "version '9': there are 2, 1." in html.unescape(ours.get("/card?version=9").text)
+    broken = ours.get("/card?version=1")
+    assert (broken.status_code, "cannot be shown" in broken.text) == (404, True)
+
+
+def test_where_no_version_has_a_card_the_page_says_so(ours):
+    answer = ours.get("/card")
+    assert (answer.status_code, "has a card yet" in answer.text) == (404, True)
