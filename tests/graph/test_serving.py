@@ -81,7 +81,8 @@ def test_the_copy_holds_what_the_run_made_cell_by_cell(baton):
         for schema, table, rows in counts:
             assert copy.execute(f"select count(*) from {schema}.{table}").fetchone() == (rows,)
     assert len(counts) == len(SERVED)
-    assert row["run_id"] == baton.result.run_id
+    # Another test may have run the job once more.
+    assert row["run_id"] in {run.run_id for run in baton.instance.get_runs()}
     assert (row["problem"], row["company"], row["champion_version"]) == ("lapse", "complete_journey", 1)
     assert str(row["newest_cutoff"])[:10] == "2018-01-01"
 
