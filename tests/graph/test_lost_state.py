@@ -8,7 +8,10 @@ from resources.registry import CHALLENGER, CHAMPION
 
 pytestmark = pytest.mark.slow(minutes=3)
 
-TOGETHER = (("raw", "training", "features", "predictions"), ("staging", "marts", "outcomes", "monitoring", "scoring"))
+TOGETHER = (
+    ("raw", "training", "features", "predictions"),
+    ("staging", "marts", "outcomes", "monitoring", "scoring", "published"),
+)
 """Schemas that are dropped together: each table of the graph in one of two runs."""
 
 GROWS = "_airbyte_syncs"
