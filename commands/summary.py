@@ -8,12 +8,12 @@ from resources.company import Company, company
 from resources.company.model import PARTS
 from resources.registry import CHALLENGER, CHAMPION, ModelRegistry
 from resources.warehouse.contract import Warehouse
+from steps.tables import ACCURACY_OVER_TIME, CUSTOMERS_AT_RISK, PREDICTIONS, WHY
 
 if TYPE_CHECKING:
     import pandas as pd
 
 WIDTH = 118
-WHY = ("monitoring", "why")
 
 
 def summarise(warehouse: Warehouse, registry: ModelRegistry) -> None:
@@ -91,7 +91,7 @@ def _why_no_model(registry: ModelRegistry) -> str:
 
 def _decided(warehouse: Warehouse) -> str:
     """Say what the newest judgement decided, why, and what to do about it."""
-    if not warehouse.exists(*WHY):
+    if not warehouse.exists(*WHY.path):
         return "no week has been judged yet"
     rows = warehouse.read(
         "select cutoff, decision, remedy, reason, next_command from monitoring.why order by cutoff desc limit 1"
@@ -108,12 +108,16 @@ def _decided(warehouse: Warehouse) -> str:
 
 def _held(warehouse: Warehouse) -> str:
     """Say how the newest predictions whose truth is known held, beside the rule that needs no model."""
+    unknown = "what was served has no known outcome yet: how well it holds is known in some weeks"
+    # It is made with the weekly judgement; a first training comes before.
+    if not warehouse.exists(*ACCURACY_OVER_TIME.path):
+        return unknown
     rows = warehouse.read(
         "select cutoff_date, customers, auc, recency_rule_auc, mean_score, base_rate "
         "from marts.accuracy_over_time where evidence = 'live' order by cutoff_date desc limit 1"
     )
     if rows.empty:
-        return "what was served has no known outcome yet: how well it holds is known in some weeks"
+        return unknown
     row = rows.iloc[0]
     ranked = f"AUC {row.auc:.3f} (recency rule {row.recency_rule_auc:.3f})" if row.auc == row.auc else "no AUC"
     return (
@@ -124,13 +128,16 @@ def _held(warehouse: Warehouse) -> str:
 
 def _at_stake(warehouse: Warehouse, ours: Company) -> str:
     """Say how many customers are most at risk, how many of them will lapse, and what they spent."""
+    unscored = "nothing was scored yet"
+    if not warehouse.exists(*CUSTOMERS_AT_RISK.path):
+        return unscored
     days = ours.question.look_back_days
     row = warehouse.read(
         f"select count(*) as customers, sum(score) as expected, sum(spend_cents_{days}d) / 100 as spent "
         "from marts.customers_at_risk where risk_band = 'high'"
     ).iloc[0]
     if not row.customers:
-        return "nothing was scored yet"
+        return unscored
     return (
         f"at risk: the {row.customers:,.0f} customers most at risk, of whom {row.expected:,.0f} are expected to lapse; "
         f"they spent {ours.money.currency} {row.spent:,.0f} in the last {days} days"
@@ -144,6 +151,8 @@ def _named(comparison: "pd.DataFrame", chosen: str) -> "pd.DataFrame":
 
 
 def _most_at_risk(warehouse: Warehouse, horizon_days: int) -> str:
+    if not warehouse.exists(*PREDICTIONS.path):
+        return "nothing was scored yet"
     rows = warehouse.read(
         "select customer_id, cutoff_date, score, reason_1, reason_2, reason_3 from predictions.lapse_predictions "
         "where cutoff_date = (select max(cutoff_date) from predictions.lapse_predictions) "

@@ -150,6 +150,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
             "BATON_VIEWER_PASSWORD": "views",
             "BATON_NOW": RECORDING_ENDS,
         }
+        given["BATON_UI"] = f"http://127.0.0.1:{given['BATON_PORT']}"
         assert set(given) - set(named()) == LOOPBACK_ONLY
         assert set(named()) <= set(given)
         file = tmp_path / "production.env"

@@ -34,3 +34,14 @@ def test_what_served_predictions_came_to_stands_beside_the_rule_that_needs_no_mo
         f"held: {customers:,} customers scored for {day:%Y-%m-%d}, AUC {auc:.3f} (recency rule {rule:.3f}); "
         f"{score:.1%} were expected to lapse, {rate:.1%} did"
     ) in said(mine, capsys)
+
+
+def test_after_a_first_training_the_summary_says_what_is_not_there_yet(mine, capsys):
+    with mine.resources["warehouse"].connect(read_only=False) as connection:
+        for table in ("monitoring.why", "marts.accuracy_over_time", "marts.customers_at_risk"):
+            connection.execute(f"drop table {table}")
+        connection.execute("drop table predictions.lapse_predictions")
+    text = said(mine, capsys)
+    assert "no week has been judged yet" in text
+    assert "what was served has no known outcome yet" in text
+    assert text.count("nothing was scored yet") == 2
