@@ -28,7 +28,7 @@ docs: setup ## every table and column in dbt's documentation: make docs [PORT=80
 	@$(BIN)/python -m commands.docs $(if $(PORT),--port $(PORT))
 
 mlflow: setup ## the versions of the model in MLflow: make mlflow [PORT=5000]
-	@$(BIN)/python -m commands.tracking $(if $(PORT),--port $(PORT))
+	@$(BIN)/python -m commands.mlflow $(if $(PORT),--port $(PORT))
 
 summary: setup ## what the last run came to
 	@$(BIN)/python -m commands.run --only-summary

@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from ml_models.problems.contract import REASONS
 from resources.serving_copy import open_copy
 
 ROWS_A_PAGE = 25
@@ -17,7 +18,6 @@ _TAKEN = 1_000
 """Rows that are taken at a time: a list of all customers need not be in memory as a whole."""
 
 BANDS = ("high", "medium", "low")
-REASONS = ("reason_1", "reason_2", "reason_3")
 WEEKS = 60
 """So many judged weeks are told one by one: a year, and what is left of the quarter before."""
 
@@ -166,10 +166,17 @@ class Copy:
         """Return which version served from when, newest first."""
         return self._all("training.champion", "order by promoted_at desc")
 
-    def cards(self) -> dict[int, str]:
-        """Return each version's card as JSON, by the version's number, newest first."""
-        rows = self._all("training.model_card", "order by model_version desc")
-        return {int(row["model_version"]): str(row["card"]) for row in rows}
+    def cards(self) -> list[int]:
+        """Return the numbers of the versions that have a card, newest first."""
+        if not self.columns("training.model_card"):
+            return []
+        rows = self._rows("select model_version from training.model_card order by model_version desc")
+        return [int(row["model_version"]) for row in rows]
+
+    def card(self, version: int) -> str:
+        """Return the card of a version that has one, as JSON."""
+        [row] = self._rows("select card from training.model_card where model_version = ?", version)
+        return str(row["card"])
 
     def customer(self, customer_id: str) -> tuple[Row, list[Row]] | None:
         """Return what is known of a customer, and the scored weeks, newest first, with what came of them.

@@ -28,10 +28,11 @@ from starlette.types import ASGIApp
 
 from app import words
 from app.charts import Chart, Curve, Point, chart
-from app.copy import BANDS, REASONS, ROWS_A_PAGE, Asked, Copy, Row, opened
+from app.copy import BANDS, ROWS_A_PAGE, Asked, Copy, Row, opened
 from app.headers import SafeHeaders, with_its_style
 from ml_models.model_card.card import from_json
 from ml_models.model_card.rendering import to_html
+from ml_models.problems.contract import REASONS
 from resources.warehouse import WarehouseBusyError, WarehouseError
 
 HERE = Path(__file__).parent
@@ -196,7 +197,7 @@ class _Pages:
                 weeks=[(week, words.decision(week)) for week in weeks if _is_told(week)],
                 judged=len(weeks),
                 champions=copy.champions(),
-                cards=copy.cards().keys(),
+                cards=copy.cards(),
             )
 
     def card(self, request: Request) -> Response:
@@ -204,14 +205,15 @@ class _Pages:
         asked = request.query_params.get("version", "")
         with self._opened() as copy:
             cards, serving = copy.cards(), copy.about()["champion_version"]
-        if not cards:
-            raise HTTPException(404, "No version of the model has a card yet. The first training writes one.")
-        number = asked or str(serving if serving in cards else next(iter(cards)))
-        held = {str(version): text for version, text in cards.items()}
-        if number not in held:
-            raise HTTPException(404, f"There is no card of version {number!r}: there are {', '.join(held)}.")
+            if not cards:
+                raise HTTPException(404, "No version of the model has a card yet. The first training writes one.")
+            number = asked or str(serving if serving in cards else cards[0])
+            if number not in map(str, cards):
+                there = ", ".join(map(str, cards))
+                raise HTTPException(404, f"There is no card of version {number!r}: there are {there}.")
+            text = copy.card(int(number))
         try:
-            card = from_json(held[number])
+            card = from_json(text)
         except ValueError as error:
             raise HTTPException(404, f"The card of version {number} cannot be shown: {error}.") from error
         html = to_html(card, back=f"{request.scope.get('root_path', '')}/trust")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ml_models.problems.contract import REASONS, Problem
 from resources.tables import TableError
 from steps.errors import StepRefusedError
 from steps.tables import FEATURE_FRAME
@@ -73,11 +74,10 @@ def copied(columns: Iterable[str], *tables: tuple[dg.AssetKey, Collection[str]])
     return dg.TableColumnLineage(found)
 
 
-def predicted(features: Collection[str]) -> dg.TableColumnLineage:
+def predicted(problem: Problem) -> dg.TableColumnLineage:
     """Return the lineage of predictions: whom they are about is copied, score and reasons are made of all features."""
-    read = [dg.TableColumnDep(FEATURE_FRAME, feature) for feature in features]
-    about = copied(("customer_id", "cutoff_date"), (FEATURE_FRAME, ("customer_id", "cutoff_date")))
-    made = dict.fromkeys(("score", "reason_1", "reason_2", "reason_3"), read)
+    keys, read = (problem.entity, problem.cutoff), [dg.TableColumnDep(FEATURE_FRAME, name) for name in problem.features]
+    about, made = copied(keys, (FEATURE_FRAME, keys)), dict.fromkeys(("score", *REASONS), read)
     return dg.TableColumnLineage({**about.deps_by_column, **made})
 
 

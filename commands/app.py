@@ -1,11 +1,7 @@
 """Open the pages for people: whom to call this week, one customer, and whether the predictions can be trusted."""
 
-import argparse
-
-import uvicorn
-
 from app.pages import Reader, make_app
-from commands.ports import LOOPBACK, add_port, port_for
+from commands.ports import LOOPBACK, asked_port, port_for, serve
 from commands.sentences import sentences
 from commands.session import embedded_only, quiet
 from resources.company import company
@@ -17,9 +13,7 @@ USUAL = 8600
 
 def main() -> None:
     """Serve the pages on loopback until interrupted; they read the serving copy, and change nothing."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    add_port(arguments, USUAL)
-    asked = arguments.parse_args().port
+    asked = asked_port(__doc__, USUAL)
     quiet()
     with sentences():
         embedded_only("app")
@@ -36,8 +30,7 @@ def main() -> None:
         )
         port = port_for(asked, USUAL, "app")
         print(f"state: {home()}\npages: http://{LOOPBACK}:{port}/   (Ctrl-C ends it)", flush=True)
-        # Who reads a page is nobody's news: only what goes wrong is said.
-        uvicorn.run(pages, host=LOOPBACK, port=port, log_level="warning", access_log=False)
+        serve(pages, port)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Open dbt's documentation of the warehouse: every table and column, what it is made of, and who uses it."""
 
-import argparse
-import contextlib
-import functools
-import http.server
 from pathlib import Path
 
-from commands.ports import LOOPBACK, add_port, port_for
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse
+from starlette.routing import Route
+
+from commands.ports import LOOPBACK, asked_port, port_for, serve
 from commands.sentences import sentences
 from commands.session import prepare_home, quiet
 from resources.dbt import DbtRunner
@@ -18,18 +19,14 @@ PAGE = "static_index.html"
 
 def main() -> None:
     """Write the documentation into the home, and serve it on loopback until interrupted."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    add_port(arguments, USUAL)
-    asked = arguments.parse_args().port
+    asked = asked_port(__doc__, USUAL)
     quiet()
     with sentences():
         prepare_home()
         port = port_for(asked, USUAL, "docs")
         page = write_docs(resources_for()["dbt"])
-        with server(page, port) as serving:
-            print(f"file: {page}\ndocumentation: http://{LOOPBACK}:{port}/   (Ctrl-C ends it)", flush=True)
-            with contextlib.suppress(KeyboardInterrupt):
-                serving.serve_forever()
+        print(f"file: {page}\ndocumentation: http://{LOOPBACK}:{port}/   (Ctrl-C ends it)", flush=True)
+        serve(pages_of(page), port)
 
 
 def write_docs(dbt: DbtRunner) -> Path:
@@ -50,31 +47,13 @@ def write_docs(dbt: DbtRunner) -> Path:
     return target / PAGE
 
 
-def server(page: Path, port: int) -> http.server.ThreadingHTTPServer:
-    """Return a server of that page only, on loopback."""
-    return http.server.ThreadingHTTPServer((LOOPBACK, port), functools.partial(_Page, page))
+def pages_of(page: Path) -> Starlette:
+    """Return an application that answers with that page only, whatever else lies in its folder."""
 
+    def answer(_: Request) -> FileResponse:
+        return FileResponse(page)
 
-class _Page(http.server.BaseHTTPRequestHandler):
-    """Answers with the page, whatever else lies in its folder."""
-
-    def __init__(self, page: Path, *args: object) -> None:
-        self.page = page
-        super().__init__(*args)  # type: ignore[arg-type]
-
-    def do_GET(self) -> None:
-        if self.path.split("?")[0] not in {"/", f"/{PAGE}"}:
-            self.send_error(404)
-            return
-        text = self.page.read_bytes()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing: who reads a page is nobody's news."""
+    return Starlette(routes=[Route(path, answer) for path in ("/", f"/{PAGE}")])
 
 
 if __name__ == "__main__":

@@ -2,17 +2,24 @@
 
 import argparse
 import socket
+from typing import TYPE_CHECKING
 
 from resources.profiles import SettingError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 LOOPBACK = "127.0.0.1"
 FOLLOWING = 20
 """So many ports after the usual one are tried where nobody asks for a certain one."""
 
 
-def add_port(arguments: argparse.ArgumentParser, usual: int) -> None:
-    """Let a command be given a port; 0 stands for the first free one from the usual one on."""
+def asked_port(about: str | None, usual: int) -> int:
+    """Return the port that a command is given, its only argument; 0 stands for the first free one from `usual` on."""
+    arguments = argparse.ArgumentParser(description=about)
     arguments.add_argument("--port", type=int, default=0, help=f"default: {usual}, or the next free one")
+    port: int = arguments.parse_args().port
+    return port
 
 
 def port_for(asked: int, usual: int, command: str) -> int:
@@ -36,6 +43,13 @@ def port_for(asked: int, usual: int, command: str) -> int:
             "Leave PORT away, and the first free one is taken. Nothing was changed."
         )
     return asked
+
+
+def serve(pages: "ASGIApp", port: int) -> None:
+    """Serve pages on loopback until interrupted. Who reads one is nobody's news: only what goes wrong is said."""
+    import uvicorn
+
+    uvicorn.run(pages, host=LOOPBACK, port=port, log_level="warning", access_log=False)
 
 
 def why_taken(port: int) -> str:

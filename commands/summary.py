@@ -91,6 +91,8 @@ def _why_no_model(registry: ModelRegistry) -> str:
 
 def _decided(warehouse: Warehouse) -> str:
     """Say what the newest judgement decided, why, and what to do about it."""
+    from ml_models.monitoring.report import action_of
+
     if not warehouse.exists(*WHY.path):
         return "no week has been judged yet"
     rows = warehouse.read(
@@ -99,10 +101,11 @@ def _decided(warehouse: Warehouse) -> str:
     if rows.empty:
         return "no week has been judged yet"
     row = rows.iloc[0]
-    decided = f"{row.decision} by a {row.remedy}" if row.remedy else row.decision
     command = f" First: {row.next_command}" if row.next_command else ""
     return textwrap.fill(
-        f"{decided} (judged {row.cutoff:%Y-%m-%d}): {row.reason}{command}", WIDTH, subsequent_indent="  "
+        f"{action_of(row.to_dict())} (judged {row.cutoff:%Y-%m-%d}): {row.reason}{command}",
+        WIDTH,
+        subsequent_indent="  ",
     )
 
 

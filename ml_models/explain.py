@@ -29,10 +29,9 @@ from sklearn.pipeline import Pipeline
 
 from ml_models.metrics import band_labels, bands
 from ml_models.odds import log_odds
-from ml_models.problems.contract import Feature, Problem
+from ml_models.problems.contract import REASONS, Feature, Problem
 from ml_models.rows import features_of, missing_features, require_features
 
-REASONS = ("reason_1", "reason_2", "reason_3")
 # Contributions below this many log-odds (about 1 % of the odds) and facts nearer to typical than this many standard
 # deviations would be noise told as a story.
 _MINIMUM_CONTRIBUTION = 0.01

@@ -13,9 +13,10 @@ import dagster as dg
 
 from resources.alerts import SECONDS, Alert, Alerts, Outbox
 from sensors import failed_runs, red_checks, stale_tables, week_digest
+from sensors.pages import Page
 from steps.ownership import team
 
-Look = Callable[[dg.SensorEvaluationContext, Mapping[str, Any], Callable[[str], str]], tuple[list[Alert], Any]]
+Look = Callable[[dg.SensorEvaluationContext, Mapping[str, Any], Page], tuple[list[Alert], Any]]
 
 LOOKS: Mapping[str, Look] = {
     "runs": failed_runs.look,

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
@@ -10,6 +10,7 @@ import dagster as dg
 from resources.alerts import Alert
 from resources.folders import of_disk
 from sensors import pages
+from sensors.pages import Page
 from steps.ownership import owner_or_models, team
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ VARYING = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b0x[0-9a-f
 
 REASONS = 20
 """How many reasons of one job are remembered while it does not succeed."""
-
-Page = Callable[[str], str]
 
 
 class Found(NamedTuple):
@@ -129,13 +128,11 @@ def _succeeded(
         state = failing.pop(subject, None)
         if state:
             told = len(state["reasons"])
-            yield Alert(
+            yield Alert.over(
                 id=f"run:{run.run_id}:{subject}",
-                state="ended",
                 owner=state["owner"],
                 title=f"{run.job_name} succeeds again" if not _is_by_hand(run) else f"{state['what']} succeeds again",
                 body=f"Run {run.run_id} succeeded. {told} reason(s) of failure were told before.",
-                next_step="Nothing has to be done.",
                 link=page(pages.of_run(run.run_id)),
             )
 

@@ -1,8 +1,12 @@
 """Where something is in Dagster's web UI, after its address."""
 
+from collections.abc import Callable
 from urllib.parse import quote, urlencode
 
 import dagster as dg
+
+Page = Callable[[str], str]
+"""Returns the whole address of a page; empty where the web UI's is not known."""
 
 
 def of_run(run_id: str) -> str:

@@ -7,8 +7,9 @@ import dagster as dg
 
 from resources.alerts import Alert
 from sensors import pages
-from sensors.failed_runs import Page, stops
+from sensors.failed_runs import stops
 from sensors.history import completed_evaluations, text
+from sensors.pages import Page
 from steps.ownership import owner_or_models
 
 MEMORY = 10
@@ -79,12 +80,10 @@ def _began(
 def _ended(key: dg.AssetCheckKey, before: Mapping[str, Any], at: float, page: Page) -> Alert:
     """Return what is told to whom heard of it when a check is green again."""
     asset = key.asset_key.to_user_string()
-    return Alert(
+    return Alert.over(
         id=f"green:{asset}:{key.name}:{at}",
-        state="ended",
         owner=before["owner"],
         title=f"check {key.name} on {asset} is green again",
         body="It passed when it was looked at last.",
-        next_step="Nothing has to be done.",
         link=page(pages.of_check(key)),
     )

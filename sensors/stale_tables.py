@@ -7,7 +7,7 @@ import dagster as dg
 
 from resources.alerts import Alert
 from sensors import pages
-from sensors.failed_runs import Page
+from sensors.pages import Page
 from steps.ownership import owner_or_models
 
 
@@ -45,13 +45,11 @@ def look(context: dg.SensorEvaluationContext, memory: Mapping[str, Any], page: P
 
 def _fresh(name: str, before: Mapping[str, Any], link: str) -> Alert:
     """Return what is told to whom heard of it when a table is no longer stale."""
-    return Alert(
+    return Alert.over(
         id=f"fresh:{name}:{before['at']}",
-        state="ended",
         owner=before["owner"],
         title=f"{name} is no longer stale",
         body=f"Its freshness policy failed since {before['since']} UTC.",
-        next_step="Nothing has to be done.",
         link=link,
     )
 

@@ -7,8 +7,9 @@ from typing import Any
 import dagster as dg
 
 from resources.alerts import Alert
+from resources.alerts.message import NOTHING_TO_DO
 from sensors import pages
-from sensors.failed_runs import Page
+from sensors.pages import Page
 from steps.ownership import owner_of
 from steps.tables import WHY
 
@@ -37,7 +38,7 @@ def look(context: dg.SensorEvaluationContext, memory: Mapping[str, Any], page: P
         body=said.get("digest", ""),
         cause=said.get("cause", ""),
         first_bad_asset=said.get("first_bad_asset", ""),
-        next_step=said.get("next_command") or "Nothing has to be done.",
+        next_step=said.get("next_command") or NOTHING_TO_DO,
         link=page(pages.of_asset(WHY)),
     )
     return [alert], {"told": week}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 COMPLETE = dg.AssetCheckKey(MODEL_CARD, "model_card_complete")
 
-FILES = ("model_card.md", "model_card.html", "model_card.json")
+MARKDOWN, HTML, JSON = FILES = ("model_card.md", "model_card.html", "model_card.json")
 """A card's artefacts beside its version in MLflow."""
 
 ROLES = {"raw": "loads: raw tables", "tables": "shapes: staging, marts, features", "models": "predicts and judges"}
@@ -75,11 +75,12 @@ def keep_cards(warehouse: Warehouse, registry: ModelRegistry) -> Cards:
     for number in sorted(due & versions.keys(), reverse=True):
         facts = gather(warehouse, registry, versions[number], versions, serving, promotions)
         card = write_card(facts)
-        new = held.get(number) != card.to_json()
+        texts = _texts(card)
+        new = held.get(number) != texts[JSON]
         if new:
-            _store(warehouse, card)
+            _store(warehouse, card, texts)
         try:
-            new |= _attach(registry, versions[number], card)
+            new |= _attach(registry, versions[number], card, texts)
         except RegistryError as error:
             told += f" {error}"
         cards.append(card)
@@ -238,10 +239,15 @@ def _held(warehouse: Warehouse) -> dict[int, str]:
     return {int(row["model_version"]): str(row["card"]) for row in rows.to_dict("records")}
 
 
-def _store(warehouse: Warehouse, card: "Card") -> None:
-    import pandas as pd
+def _texts(card: "Card") -> dict[str, str]:
+    """Return the card's artefacts by their names, each rendered once."""
+    from ml_models.model_card.rendering import to_html, to_markdown
 
-    from ml_models.model_card.rendering import to_markdown
+    return {MARKDOWN: to_markdown(card), HTML: to_html(card), JSON: card.to_json()}
+
+
+def _store(warehouse: Warehouse, card: "Card", texts: Mapping[str, str]) -> None:
+    import pandas as pd
 
     row = pd.DataFrame(
         {
@@ -250,19 +256,16 @@ def _store(warehouse: Warehouse, card: "Card") -> None:
             "standing": [card.standing],
             "complete": [str(not card.missing).lower()],
             "missing": [", ".join(card.missing)],
-            "markdown": [to_markdown(card)],
-            "card": [card.to_json()],
+            "markdown": [texts[MARKDOWN]],
+            "card": [texts[JSON]],
         }
     )
     schema, table = MODEL_CARD.path
     warehouse.replace_partitions(schema, table, typed(row, MODEL_CARD), column="model_version", values=[card.version])
 
 
-def _attach(registry: ModelRegistry, version: ModelVersion, card: "Card") -> bool:
+def _attach(registry: ModelRegistry, version: ModelVersion, card: "Card", texts: Mapping[str, str]) -> bool:
     """Put the card beside its version, and say what the version is; one whose files are lost keeps what it has."""
-    from ml_models.model_card.rendering import to_html, to_markdown
-
-    texts = dict(zip(FILES, (to_markdown(card), to_html(card), card.to_json()), strict=True))
     description = "\n\n".join([f"{card.title}, {card.company}. {card.standing}", *card.lead])
     tags = {"model_card": "complete" if not card.missing else f"incomplete: {', '.join(card.missing)}"}
     return registry.attach(version, texts, description=description, tags=tags)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ml_models.problems.contract import REASONS
 from resources.registry import REFERENCE, ModelRegistry, ModelVersion
 from resources.sql_functions import SCHEMA, published
 from resources.warehouse import Warehouse
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from ml_models.scoring_sql import CompiledScore, PathChoice
     from ml_models.scoring_sql.paths import Path
-
-REASONS = ("reason_1", "reason_2", "reason_3")
 
 SQL_SCORE = "sql_score"
 

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from assets.reporting import Materialized, predicted, table, without_retries
+from ml_models.problems.contract import REASONS
 from resources.clock import Clock
 from resources.company import company
 from resources.registry import ModelRegistry
@@ -14,7 +15,6 @@ from resources.warehouse import Warehouse
 from steps.champions import POOL
 from steps.ownership import owner_of
 from steps.problem import problem
-from steps.scoring import REASONS
 from steps.tables import CANDIDATE, CHAMPION, FEATURE_FRAME, FEED, PREDICTIONS, SHADOW_PREDICTIONS, described
 from steps.weekly_scoring import current_cutoff, score_as_shadow, score_due_cutoff
 
@@ -85,7 +85,7 @@ def lapse_predictions(
     context.log.info(done.what)
     metadata: dict[str, Any] = {
         **described(warehouse, PREDICTIONS),
-        "dagster/column_lineage": predicted(problem().features),
+        "dagster/column_lineage": predicted(problem()),
         "what_happened": done.what,
     }
     if done.scored and done.version and done.cutoff:

@@ -28,6 +28,9 @@ Unit = Literal[
     "deviations",
 ]
 
+REASONS = ("reason_1", "reason_2", "reason_3")
+"""The columns that hold why a score is what it is, the strongest reason first."""
+
 LARGEST_STEP = 2.0
 """The largest step in log-odds that a bound may ask for: it takes a rate of .1 to .45."""
 

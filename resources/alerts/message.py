@@ -10,6 +10,8 @@ from resources.secrets import masked
 State = Literal["began", "ended", "digest"]
 """Whether a state begins, is over, or a week is told."""
 
+NOTHING_TO_DO = "Nothing has to be done."
+
 LONGEST = 10_000
 """Characters of one field. An error may quote a whole table, and an alert waits in a cursor until it is delivered."""
 
@@ -42,6 +44,20 @@ class Alert:
         for name in ("title", "body", "cause", "next_step"):
             text = masked(getattr(self, name)).strip()
             object.__setattr__(self, name, text if len(text) <= LONGEST else f"{text[:LONGEST]}…")
+
+    @classmethod
+    def over(cls, *, id: str, owner: str, title: str, body: str, link: str = "", at: str = "") -> "Alert":  # noqa: A002
+        """Return what is told when a state ends: nothing has to be done. `at`: when, if not now."""
+        return cls(
+            id=id,
+            state="ended",
+            owner=owner,
+            title=title,
+            body=body,
+            next_step=NOTHING_TO_DO,
+            link=link,
+            at=at or _now(),
+        )
 
     def fields(self) -> dict[str, str]:
         """Return what a line of the file, a webhook and a cursor hold."""

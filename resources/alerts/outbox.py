@@ -162,13 +162,11 @@ def _is_away(name: str, failed: DeliveryError, owner: str, since: str) -> Alert:
 def _is_back(name: str, away: Away, owner: str, now: datetime) -> Alert:
     """Return what is told when a place takes alerts again."""
     lost = f" {away.given_up} alert(s) came too late for it; alerts.jsonl has them." if away.given_up else ""
-    return Alert(
+    return Alert.over(
         id=f"back:{name}:{away.since}",
-        state="ended",
         owner=owner,
         title=f"alerts reach {name} again",
         body=f"They did not since {_minute(away.since)}.{lost}",
-        next_step="Nothing has to be done.",
         at=now.isoformat(),
     )
 

@@ -36,7 +36,7 @@ COMMANDS = {
     "run": [],
     "serve": ["--port", "0"],
     "summary": ["--only-summary"],
-    "tracking": [],
+    "mlflow": [],
     "ui": ["--port", "0"],
     "upgrade": [],
 }

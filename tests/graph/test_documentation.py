@@ -1,13 +1,10 @@
 """Whoever asks what a table is finds it on one page: each table, its columns and their types, and the model."""
 
-import threading
-import urllib.error
-import urllib.request
-
 import pytest
+from starlette.testclient import TestClient
 from support.copies import copy_home
 
-from commands.docs import server, write_docs
+from commands.docs import pages_of, write_docs
 
 
 @pytest.fixture(scope="module")
@@ -25,16 +22,9 @@ def test_the_page_holds_tables_columns_their_types_and_the_model(page):
 
 
 def test_only_the_page_is_served(page):
-    with server(page, 0) as serving:
-        threading.Thread(target=serving.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{serving.server_address[1]}"
-        try:
-            with urllib.request.urlopen(f"{address}/?g_v=1", timeout=10) as answer:
-                assert answer.read() == page.read_bytes()
-            with pytest.raises(urllib.error.HTTPError, match="404"):
-                urllib.request.urlopen(f"{address}/manifest.json", timeout=10)
-        finally:
-            serving.shutdown()
+    reader = TestClient(pages_of(page))
+    assert reader.get("/?g_v=1").content == page.read_bytes()
+    assert reader.get("/manifest.json").status_code == 404
 
 
 def test_before_the_first_run_the_columns_are_there_without_their_types(make_baton, tmp_path):

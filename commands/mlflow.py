@@ -1,10 +1,9 @@
 """Open MLflow's page on the versions of this home: what each was trained on, judged by, and looks like."""
 
-import argparse
 import os
 import sys
 
-from commands.ports import LOOPBACK, add_port, port_for
+from commands.ports import LOOPBACK, asked_port, port_for
 from commands.sentences import sentences
 from commands.session import prepare_home, quiet
 from resources.profiles import SettingError, home, resources_for
@@ -16,9 +15,7 @@ USUAL = 5000
 
 def main() -> None:
     """Start MLflow's server on loopback; it runs until interrupted."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    add_port(arguments, USUAL)
-    asked = arguments.parse_args().port
+    asked = asked_port(__doc__, USUAL)
     quiet()
     with sentences():
         registry = resources_for()["registry"]
