@@ -24,7 +24,6 @@ from resources.profiles import PROFILES, ROOT, ProfileError, claim_home, resourc
 from sensors.failed_runs import sentence_of
 from sensors.patience import BEGAN_TAG, PID_TAG, RUN_TAG, is_of_command
 
-
 LAUNCH = ".venv/bin/dagster job launch --workspace deploy/compose/workspace.yaml --location baton --job"
 """How a run is asked for in production, where its variables (DAGSTER_HOME among them) are set; a job's name follows."""
 
