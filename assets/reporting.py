@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from ml_models.problems.contract import REASONS, Problem
+from resources.figures import figures
+from resources.registry import ModelRegistry
 from resources.tables import TableError
 from steps.errors import StepRefusedError
 from steps.tables import FEATURE_FRAME
@@ -57,6 +59,13 @@ def png_of(shown: dg.MarkdownMetadataValue) -> bytes:
     return base64.b64decode((shown.md_str or "").partition("base64,")[2].removesuffix(")"))
 
 
+def in_mlflow(registry: ModelRegistry, version: int) -> dict[str, dg.UrlMetadataValue | dg.TextMetadataValue]:
+    """Return where a version's signature, importance, calibration and card are: its page, or how to open it."""
+    page = registry.page(version)
+    said = f"make mlflow, then version {version} of {registry.model_name}"
+    return {"in_mlflow": dg.MetadataValue.url(page) if page else dg.MetadataValue.text(said)}
+
+
 def column_schema(frame: "pd.DataFrame", about: dict[str, str] | None = None) -> dg.TableSchema:
     """Return the columns of a frame with their types, and descriptions where there are some."""
     return dg.TableSchema(
@@ -87,7 +96,7 @@ def unjudged(why: str) -> dg.AssetCheckResult:
         passed=True,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"insufficient evidence: {why}",
-        metadata={"status": "insufficient evidence"},
+        metadata={"status": "insufficient evidence", **figures(None, None, "nothing to judge by yet")},
     )
 
 

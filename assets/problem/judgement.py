@@ -13,6 +13,7 @@ from assets.reporting import Materialized, table, without_retries
 from resources.airbyte import RawWorkspace
 from resources.clock import Clock
 from resources.dbt import DbtRunner
+from resources.figures import figures
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
 from steps.decisions import judge_due_week, what_is_due
@@ -177,7 +178,11 @@ def _report(warehouse: Warehouse, newest: date | None) -> Iterator[Materialized 
         passed=due.decision == "continue",
         severity=dg.AssetCheckSeverity.WARN,
         description=due.sentence,
-        metadata={"decision": due.decision, **due.evidence},
+        metadata={
+            "decision": due.decision,
+            **due.evidence,
+            **figures(int(due.decision != "continue"), 0, "weeks that ask for something, at most"),
+        },
     )
 
 

@@ -6,6 +6,7 @@ import dagster as dg
 
 from assets.reporting import Materialized, picture, table, unjudged
 from resources.company import company
+from resources.figures import figures
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
 from steps.monitoring import judge_champion, measure_performance
@@ -81,6 +82,7 @@ def predictions_hold(warehouse: Warehouse, registry: ModelRegistry) -> dg.AssetC
         metadata={
             "status": verdict.status,
             "decided_by": verdict.kind,
+            **figures(len(verdict.segments), 0, "segments in which customers lapse otherwise than predicted, at most"),
             "over_time": picture(performance_plot(history, verdict), "observed against predicted"),
             "newest": table(verdict.table),
         },
