@@ -131,7 +131,7 @@ test-fast: setup
 test-slow: setup-tests ## the whole year, killed daemons, Postgres, BigQuery on an emulator, other connectors
 	@$(PYTEST) --no-loadscope-reorder -m slow
 
-setup-tests: setup ## install what the slow tests stand on: other environments, PostgreSQL, nginx
+setup-tests: setup ## install what the slow tests stand on: other environments, PostgreSQL, nginx, Chromium
 	@PYTHONPATH=tests $(BIN)/python -m environments.install
 
 coverage: setup ## which lines the quick tests run, file by file

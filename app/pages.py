@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -69,6 +69,8 @@ def make_app(reader: Reader, hosts: Sequence[str] = ("127.0.0.1", "localhost")) 
             Route("/customer", pages.customer),
             Route("/trust", pages.trust),
             Route("/card", pages.card),
+            # The card is a page of its own that names no icon, and browsers look for one here.
+            Route("/favicon.ico", pages.icon),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
@@ -218,6 +220,10 @@ class _Pages:
             raise HTTPException(404, f"The card of version {number} cannot be shown: {error}.") from error
         html = to_html(card, back=f"{request.scope.get('root_path', '')}/trust")
         return HTMLResponse(html, headers=with_its_style(html))
+
+    def icon(self, _: Request) -> Response:
+        """Answer with the icon of the pages."""
+        return FileResponse(HERE / "static" / "icon.svg")
 
     def refused(self, request: Request, error: Exception) -> Response:
         """Answer where a page, or what it is about, is not there."""

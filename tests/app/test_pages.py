@@ -261,6 +261,11 @@ def test_a_customer_who_was_never_scored_is_known_all_the_same(ours):
     assert "Orders so far 1" in text
 
 
+def test_a_page_that_names_no_icon_has_one_all_the_same(ours):
+    answer = ours.get("/favicon.ico")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+
+
 def test_who_is_nobody_or_nothing_is_said_in_a_sentence(ours):
     assert "There is no customer 'x\"y'." in page_of(ours.get("/customer", params={"id": 'x"y'}), 404).text
     assert "No customer was named." in page_of(ours.get("/customer"), 404).text
