@@ -4,14 +4,18 @@ A table or a column that the copy does not have is an empty answer: the page say
 """
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml_models.problems.contract import REASONS
 from resources.serving_copy import open_copy
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROWS_A_PAGE = 25
 _TAKEN = 1_000
@@ -59,13 +63,14 @@ class Asked:
 class Copy:
     """An open serving copy. `spend` names the column of a customer's spend, in cents, where the company has money."""
 
-    def __init__(self, ask: Ask, look_back_days: int) -> None:
-        self._ask = ask
+    def __init__(self, ask: Ask, frame: "Callable[[str], pd.DataFrame]", look_back_days: int) -> None:
+        self._ask, self._frame = ask, frame
         self.spend = f"spend_cents_{look_back_days}d"
         self._columns: dict[str, list[str]] = {}
         named = self._rows(
-            "select table_schema || '.' || table_name as name, column_name from information_schema.columns "
-            "order by ordinal_position"
+            # Not information_schema.columns: it takes four times as long, for each page anew.
+            "select schema_name || '.' || table_name as name, column_name from duckdb_columns() where not internal "
+            "order by column_index"
         )
         for row in named:
             self._columns.setdefault(row["name"], []).append(row["column_name"])
@@ -198,6 +203,28 @@ class Copy:
             return None
         return known, [{**week, "lapsed": came.get(week["cutoff_date"])} for week in weeks]
 
+    def versions(self) -> list[int]:
+        """Return the numbers of the registered versions, newest first."""
+        rows = self._all("training.candidate", "order by model_version desc")
+        return [int(row["model_version"]) for row in rows]
+
+    def frame_row(self, customer_id: str, cutoff: date) -> dict[str, float] | None:
+        """Return a customer's features at a cutoff, nulls as nan; None where the customer was not scored then."""
+        rows = self._all("features.feature_frame", "where customer_id = ? and cutoff_date = ?", customer_id, cutoff)
+        return (
+            {
+                name: math.nan if value is None else float(value)
+                for name, value in rows[0].items()
+                if name not in ("customer_id", "cutoff_date")
+            }
+            if rows
+            else None
+        )
+
+    def known_rows(self) -> "pd.DataFrame | None":
+        """Return the rows whose outcome is known, with their features and outcome; None where the copy has none."""
+        return self._frame("select * from training.training_set") if self.columns("training.training_set") else None
+
     def _all(self, table: str, rest: str = "", *given: object) -> list[Row]:
         return self._rows(f"select * from {table} {rest}", *given) if self.columns(table) else []
 
@@ -240,4 +267,4 @@ def opened(file: Path, look_back_days: int) -> Iterator[Copy]:
             while rows := answer.fetchmany(_TAKEN):
                 yield from (dict(zip(names, row, strict=True)) for row in rows)
 
-        yield Copy(ask, look_back_days)
+        yield Copy(ask, lambda sql: connection.execute(sql).fetchdf(), look_back_days)

@@ -1,14 +1,15 @@
 """The pages for people who use the predictions: whom to call this week, one customer, and whether it can be trusted.
 
-They read the serving copy and nothing else, so no run waits for them and they wait for none. Plain HTML and forms: a
-page needs no script, and its policy lets none run.
+They read the serving copy, so no run waits for them and they wait for none. What a model would say of somebody who is
+not quite so needs the model itself: the versions come from the registry, in the background. Plain HTML and forms: a
+page needs no script, and the policy of all but one lets none run.
 """
 
 import codecs
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import chain, islice
@@ -29,11 +30,13 @@ from starlette.types import ASGIApp
 from app import words
 from app.charts import Chart, Curve, Point, chart
 from app.copy import BANDS, ROWS_A_PAGE, Asked, Copy, Row, opened
-from app.headers import SafeHeaders, with_its_style
+from app.headers import WITH_OUR_SCRIPT, SafeHeaders, with_its_style
+from app.what_if import WhatIfs
 from ml_models.model_card.card import from_json
 from ml_models.model_card.rendering import to_html
 from ml_models.problems.contract import REASONS
 from resources.warehouse import WarehouseBusyError, WarehouseError
+from steps.what_if import Models
 
 HERE = Path(__file__).parent
 
@@ -46,7 +49,10 @@ GRACE = timedelta(days=8)
 
 @dataclass(frozen=True)
 class Reader:
-    """Whose pages these are: the copy, the company's name and currency, what is asked in days, and what time it is."""
+    """Whose pages these are: the copy, the company's name and currency, what is asked in days, and what time it is.
+
+    `models` are the versions that can be asked what they would say; None where no registry is at hand.
+    """
 
     file: Path
     title: str
@@ -54,6 +60,15 @@ class Reader:
     horizon_days: int
     look_back_days: int
     now: Callable[[], datetime]
+    models: Models | None = None
+
+
+def begin(reader: Reader) -> None:
+    """Have the serving version read in the background, so that it is there when the first customer is opened."""
+    with suppress(WarehouseError), opened(reader.file, reader.look_back_days) as copy:
+        number = copy.about()["champion_version"]
+        if reader.models and number is not None:
+            reader.models.ask(int(number))
 
 
 def make_app(reader: Reader, hosts: Sequence[str] = ("127.0.0.1", "localhost")) -> ASGIApp:
@@ -87,6 +102,7 @@ def make_app(reader: Reader, hosts: Sequence[str] = ("127.0.0.1", "localhost")) 
 class _Pages:
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
+        self.what_ifs = WhatIfs(reader.models, reader.currency) if reader.models else None
         self.templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -100,6 +116,7 @@ class _Pages:
             "count": words.count,
             "pairs": words.pairs,
             "money": words.money_in(reader.currency),
+            "lower_first": words.lower_first,
         }
         self.templates.globals |= {"reader": reader, "reasons": REASONS, "address": _address}
 
@@ -168,9 +185,14 @@ class _Pages:
                 raise HTTPException(404, f"{said} Look for one in the list of this week.")
             known, weeks = found
             scores = [Point(week["cutoff_date"], week["score"]) for week in reversed(weeks)]
+            what_if = self.what_ifs.shown(request.query_params, copy, customer_id) if self.what_ifs else None
             return self._page(
                 request,
                 "customer.html",
+                status=400 if what_if and what_if.wrong else 200,
+                headers=WITH_OUR_SCRIPT,
+                what_if=what_if,
+                query=request.url.query,
                 customer_id=customer_id,
                 known=known,
                 weeks=weeks,
@@ -260,9 +282,17 @@ class _Pages:
     def _trouble(self, request: Request, status: int, title: str, says: str) -> Response:
         return self._page(request, "trouble.html", status=status, heading=title, says=says)
 
-    def _page(self, request: Request, template: str, *, status: int = 200, **shown: object) -> Response:
+    def _page(
+        self,
+        request: Request,
+        template: str,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        **shown: object,
+    ) -> Response:
         shown |= {"root": request.scope.get("root_path", ""), "path": request.url.path}
-        return HTMLResponse(self.templates.get_template(template).render(shown), status)
+        return HTMLResponse(self.templates.get_template(template).render(shown), status, headers)
 
 
 def _asked(request: Request, copy: Copy) -> tuple[Asked, list[str]]:

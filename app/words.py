@@ -34,6 +34,11 @@ def count(value: float | None) -> str:
     return "not known" if value is None or math.isnan(value) else f"{value:,.0f}"
 
 
+def lower_first(text: str) -> str:
+    """Return a text as it goes on in a sentence."""
+    return text[:1].lower() + text[1:]
+
+
 def money_in(currency: str) -> Callable[[float | None], str]:
     """Return what writes an amount, given in the smallest unit, in whole units of a currency."""
     return lambda cents: "not known" if cents is None or math.isnan(cents) else f"{currency} {cents / 100:,.0f}"
@@ -79,6 +84,25 @@ class Held(NamedTuple):
     expected: float
 
 
+class Interval(NamedTuple):
+    """A share of 0 to 1, and where it would lie in 95 of 100 such samples."""
+
+    share: float
+    least: float
+    most: float
+
+
+def interval(share: float, size: int) -> Interval:
+    """Return the share of so many customers with Wilson's 95 % interval (JASA 22, 1927).
+
+    It stays within 0 and 1 also where hardly anybody stayed away.
+    """
+    spread = 1.96**2 / size
+    middle = (share + spread / 2) / (1 + spread)
+    half = 1.96 * math.sqrt(share * (1 - share) / size + spread / (4 * size)) / (1 + spread)
+    return Interval(share, middle - half, middle + half)
+
+
 ENOUGH = 100
 """Customers in a highest tenth below which a share of them says too little."""
 
@@ -92,13 +116,8 @@ def held(row: Mapping[str, Any]) -> Held | None:
     if size < ENOUGH or row["lift_at_10pct"] is None:
         return None
     top = row["lift_at_10pct"] * row["base_rate"]
-    # Wilson's interval: it stays within 0 and 1 also where hardly anybody stayed away.
-    spread = 1.96**2 / size
-    middle = (top + spread / 2) / (1 + spread)
-    half = 1.96 * math.sqrt(top * (1 - top) / size + spread / (4 * size)) / (1 + spread)
-    return Held(
-        row["cutoff_date"], row["customers"], top, middle - half, middle + half, row["base_rate"], row["mean_score"]
-    )
+    _, least, most = interval(top, size)
+    return Held(row["cutoff_date"], row["customers"], top, least, most, row["base_rate"], row["mean_score"])
 
 
 BAND_WORDS = {

@@ -45,12 +45,14 @@ Array = npt.NDArray[np.float64]
 def reference_values(frame: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     """Return typical value (median) and spread (standard deviation) of each column, nulls left out; index = column.
 
-    Beside the columns `typical` and `spread` of all rows stand `typical <band>` and `spread <band>` for each band of
-    the problem's peers that has at least MINIMUM_PEERS rows. A typical value of peers is null where most of them have
-    none: then the model is asked what it says without it.
+    `least` and `most` are the smallest and the largest value (null where there is none): what a model of these rows has
+    seen. Beside the columns `typical` and `spread` of all rows stand `typical <band>` and `spread <band>` for each band
+    of the problem's peers that has at least MINIMUM_PEERS rows. A typical value of peers is null where most of them
+    have none: then the model is asked what it says without it.
     """
     numbers = frame.astype("float64")
     found = pd.DataFrame({"typical": numbers.median(), "spread": _spread(numbers)}).fillna(0.0)
+    found = found.assign(least=numbers.min(), most=numbers.max())
     for band, inside in _by_band(frame, problem).items():
         if inside.sum() >= MINIMUM_PEERS:
             peers = numbers[inside]
@@ -219,10 +221,10 @@ def _quoted_columns(
 
 
 def _sentence(feature: Feature, value: float, typical: float, among: str) -> str:
-    return f"{feature.phrase.format(value=_text(feature, value))} (typical {_text(feature, typical)}{among})"
+    return f"{feature.phrase.format(value=value_text(feature, value))} (typical {value_text(feature, typical)}{among})"
 
 
-def _text(feature: Feature, value: float) -> str:
+def value_text(feature: Feature, value: float) -> str:
     """Return the value as people read it: money in whole currency units with cents, shares and paces in percent."""
     match feature.unit:
         case "cents":
