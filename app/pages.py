@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -42,6 +42,9 @@ HERE = Path(__file__).parent
 
 _LINES = 1_000
 """Of a file, that are sent at a time."""
+
+NO_NOISE = dict.fromkeys(f"spend_covered_by_{way}_{end}" for way in ("loss", "risk") for end in ("low", "high"))
+"""For a copy of a release that did not tell the intervals."""
 
 GRACE = timedelta(days=8)
 """A week after a cutoff there is the next one, and a day later it is scored."""
@@ -84,6 +87,8 @@ def make_app(reader: Reader, hosts: Sequence[str] = ("127.0.0.1", "localhost")) 
             Route("/customer", pages.customer),
             Route("/trust", pages.trust),
             Route("/card", pages.card),
+            # A card names no icon, as it is a file of its own; browsers ask for this one then.
+            Route("/favicon.ico", lambda _: FileResponse(HERE / "static" / "icon.svg", media_type="image/svg+xml")),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
@@ -225,7 +230,7 @@ class _Pages:
                 expected=_expected(accuracy),
                 covered=_covered(accuracy),
                 worth=copy.spend_accuracy(),
-                in_money=[row for row in accuracy[::-1] if row.get("spend_lost") is not None],
+                in_money=[NO_NOISE | row for row in accuracy[::-1] if row.get("spend_lost") is not None],
                 slices=_by_kind(copy.slices(), self.reader.look_back_days),
                 weeks=[(week, words.decision(week)) for week in weeks if _is_told(week)],
                 judged=len(weeks),

@@ -3,6 +3,8 @@
 import html
 import math
 import re
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime
 from functools import partial
@@ -21,6 +23,7 @@ from test_pages import page_of
 from app.pages import Reader, begin, make_app
 from ml_models.explain import reference_values
 from ml_models.rows import scored
+from resources.profiles import ROOT
 from resources.registry import RegistryError
 from resources.registry_apart import read_apart, read_version
 from resources.serving_copy import FILE, LAYOUT
@@ -339,6 +342,16 @@ def test_the_registry_is_read_by_a_process_of_its_own_and_what_fails_there_is_a_
     assert np.array_equal(ours, theirs)
     with pytest.raises(RegistryError, match="Expected version 99 of model lapse in the registry"):
         read_apart(registry, 99)
+
+
+def test_a_process_that_shows_pages_has_pandas_without_arrow_and_others_may_still_import_it():
+    code = (
+        "import sys; from resources.lean_pandas import import_pandas_lean; import_pandas_lean(); import pandas; "
+        "assert 'pyarrow' not in sys.modules; import pyarrow; "
+        "print(pyarrow.array([1]).to_pylist(), pandas.Series([2]).sum())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["[1]", "2"], done.stderr
 
 
 def test_the_page_runs_our_script_and_no_other_page_runs_any(ours, somebody):
