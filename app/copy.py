@@ -132,6 +132,38 @@ class Copy:
             "from marts.customers_at_risk where risk_band = 'high'"
         )[0]
 
+    def at_stake(self) -> Row | None:
+        """Return what is expected to be lost, and what of it a tenth of the calls reaches by either order.
+
+        `everyone`: expected loss of all; `by_risk` and `by_loss`: of the tenth that comes first; `tenth` customers are
+        in it, and `both` in both; `unknown` customers have no expected loss. `worth`: customers worth a call, of
+        `priced` of whom that is said. `new`: new customers, of `told` of whom the data can tell.
+
+        None: the list has no money.
+        """
+        there = self.columns("marts.customers_at_risk")
+        if not {"expected_loss", "loss_rank", "worth_calling", "segment"} <= set(there):
+            return None
+        [row] = self._rows(
+            "with tenth as (select *, risk_rank - 1 < 0.1 * count(*) over () as first_by_risk, "
+            "    loss_rank - 1 < 0.1 * count(*) over () as first_by_loss from marts.customers_at_risk) "
+            "select sum(expected_loss) as everyone, count(*) filter (where expected_loss is null) as unknown, "
+            "count(*) filter (where first_by_loss) as tenth, "
+            "count(*) filter (where first_by_risk and first_by_loss) as both, "
+            "sum(expected_loss) filter (where first_by_risk) as by_risk, "
+            "sum(expected_loss) filter (where first_by_loss) as by_loss, "
+            "count(*) filter (where worth_calling) as worth, count(worth_calling) as priced, "
+            "max(worth_calling_by) as prices, count(segment) as told, "
+            "count(*) filter (where segment = 'new') as new, "
+            "count(*) filter (where segment = 'new' and first_by_loss) as new_in_tenth "
+            "from tenth"
+        )
+        return row if row["everyone"] is not None else None
+
+    def spend_accuracy(self) -> list[Row]:
+        """Return how the expected spend held, of all (`decile` 0) first and then by tenths, the lowest first."""
+        return self._all("marts.expected_spend_accuracy", "order by decile")
+
     def since_last_week(self) -> Row | None:
         """Return the two newest scored weeks, and how many of today's highest tenth were not in last week's.
 

@@ -34,7 +34,7 @@ from app.headers import WITH_OUR_SCRIPT, SafeHeaders, with_its_style
 from app.what_if import WhatIfs
 from ml_models.model_card.card import from_json
 from ml_models.model_card.rendering import to_html
-from ml_models.problems.contract import REASONS
+from ml_models.reasons import together
 from resources.warehouse import WarehouseBusyError, WarehouseError
 from steps.what_if import Models
 
@@ -42,6 +42,9 @@ HERE = Path(__file__).parent
 
 _LINES = 1_000
 """Of a file, that are sent at a time."""
+
+NO_NOISE = dict.fromkeys(f"spend_covered_by_{way}_{end}" for way in ("loss", "risk") for end in ("low", "high"))
+"""For a copy of a release that did not tell the intervals."""
 
 GRACE = timedelta(days=8)
 """A week after a cutoff there is the next one, and a day later it is scored."""
@@ -116,9 +119,16 @@ class _Pages:
             "count": words.count,
             "pairs": words.pairs,
             "money": words.money_in(reader.currency),
+            "whole_money": words.whole_money_in(reader.currency),
             "lower_first": words.lower_first,
         }
-        self.templates.globals |= {"reader": reader, "reasons": REASONS, "address": _address}
+        self.templates.globals |= {
+            "address": _address,
+            "between": words.between,
+            "enough": words.ENOUGH,
+            "reader": reader,
+            "together": together,
+        }
 
     def this_week(self, request: Request) -> Response:
         """Answer with the decision, how fresh and how sure it is, and whom to call."""
@@ -144,6 +154,7 @@ class _Pages:
                 said=words.decision(weeks[0]) if weeks else None,
                 changed=copy.since_last_week(),
                 tenth=copy.highest_tenth(),
+                stake=copy.at_stake(),
                 held=words.held(live[-1]) if live else None,
                 tested=_tested(copy.accuracy()),
                 judged=bool(live),
@@ -217,6 +228,9 @@ class _Pages:
                 live=sum(row["evidence"] == "live" for row in accuracy),
                 ranked=_ranked(accuracy),
                 expected=_expected(accuracy),
+                covered=_covered(accuracy),
+                worth=copy.spend_accuracy(),
+                in_money=[NO_NOISE | row for row in accuracy[::-1] if row.get("spend_lost") is not None],
                 slices=_by_kind(copy.slices(), self.reader.look_back_days),
                 weeks=[(week, words.decision(week)) for week in weeks if _is_told(week)],
                 judged=len(weeks),
@@ -380,6 +394,20 @@ def _expected(accuracy: Sequence[Row]) -> Chart | None:
         "Of a hundred customers, how many were expected to stay away and how many did"
         + ("." if live else ", in test weeks before the model served."),
         [_curve("expected", "expected", rows, "mean_score"), _curve("happened", "happened", rows, "base_rate")],
+    )
+
+
+def _covered(accuracy: Sequence[Row]) -> Chart | None:
+    rows = [row for row in accuracy if row["evidence"] == "live"] or list(accuracy)
+    rows = [row for row in rows if row.get("spend_covered_by_loss") is not None and row["lapsed"] >= words.ENOUGH]
+    return chart(
+        "covered",
+        "Does the list reach the money?",
+        "Of a hundred of the currency that were lost, how many a call to one customer in ten would have reached.",
+        [
+            _curve("called by expected loss", "live", rows, "spend_covered_by_loss"),
+            _curve("called by risk alone", "tested", rows, "spend_covered_by_risk"),
+        ],
     )
 
 

@@ -173,10 +173,13 @@ class WhatIfs:
         copy: Copy,
         customer_id: str,
     ) -> Shown:
+        from ml_models.rows import require_features
+
         problem = model.problem
         rules = problem.what_if
         if rules is None:
             return Shown("Of this problem nothing is declared that could be moved.")
+        require_features(model.pipeline, row, problem, f"version {model.number}")
         kept = model.ranges
         ranges = kept or (known.ranges if known else {})
         levers = [

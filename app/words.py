@@ -44,6 +44,19 @@ def money_in(currency: str) -> Callable[[float | None], str]:
     return lambda cents: "not known" if cents is None or math.isnan(cents) else f"{currency} {cents / 100:,.0f}"
 
 
+def whole_money_in(currency: str) -> Callable[[float | None], str]:
+    """Return what writes an amount, given in whole units of a currency."""
+    cents = money_in(currency)
+    return lambda amount: cents(None if amount is None else 100 * amount)
+
+
+def between(value: float | None, least: float | None, most: float | None) -> str:
+    """Return a share in percent with its interval."""
+    if value is None or least is None or most is None:
+        return share(value)
+    return f"{100 * value:.0f} % ({100 * least:.0f} to {100 * most:.0f})"
+
+
 def decision(week: Mapping[str, Any]) -> Said:
     """Return what a judged week's decision means for who uses the list."""
     if week.get("week_released"):
@@ -126,7 +139,10 @@ BAND_WORDS = {
     "low": "low: everybody else",
 }
 
-SLICES = {"activity": "Shopping days in the last {look_back} days"}
+SLICES = {
+    "activity": "Shopping days in the last {look_back} days",
+    "segment": "New customers, first seen within {look_back} days, and known ones",
+}
 """What kinds of customers are called; one that is not here is called by its column's name."""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from resources.lean_pandas import import_pandas_lean
 from resources.registry import RegistryError
 from resources.registry_apart import ReadVersion
 from steps.problem import problem
@@ -74,6 +75,7 @@ class Models:
 
     def _get(self, number: int) -> None:
         try:
+            import_pandas_lean()
             found: Model | _Failed = _made(self._read(number))
         except RegistryError as error:
             found = _Failed(str(error), self._clock())

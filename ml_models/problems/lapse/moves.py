@@ -99,6 +99,7 @@ class _Story:
 
 
 def _followed(question: Question, row: Values, moved: Values, departments: Collection[str]) -> dict[str, float]:
+    moved = {name: value for name, value in moved.items() if value != row[name]}
     names, new = _Names(question), {**row, **moved}
     visits = {"recency_days", names.active, *names.periods}
     if moved.keys() & {*visits, names.basket}:
