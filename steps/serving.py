@@ -20,6 +20,8 @@ from steps.problem import problem
 from steps.tables import (
     ACCURACY_OVER_TIME,
     ANOMALIES,
+    CAMPAIGN_ASSIGNMENT,
+    CAMPAIGN_EFFECT,
     CANDIDATE,
     CHAMPION,
     CLOSED_DAYS,
@@ -77,6 +79,9 @@ SERVED: Mapping[dg.AssetKey, Rows] = {
     PREDICTIONS: YEAR,
     SHADOW_PREDICTIONS: YEAR,
     CUSTOMERS_AT_RISK: ALL,
+    # Who must not be called, beside who is at risk.
+    CAMPAIGN_ASSIGNMENT: YEAR,
+    CAMPAIGN_EFFECT: ALL,
     EXPECTED_SPEND_ACCURACY: ALL,
     ACCURACY_OVER_TIME: ALL,
     CUSTOMERS: ALL,
