@@ -22,6 +22,8 @@ from resources.folders import make_private, write_whole
 from resources.registry import ModelRegistry
 from resources.warehouse import DuckDBWarehouse, LocalCopy
 from resources.warehouse.bigquery import BigQueryWarehouse
+from resources.week_report import FOLDER as REPORT
+from resources.week_report import WeekReport
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's root: the folder that holds `pyproject.toml`."""
@@ -195,6 +197,7 @@ def embedded(home: Path) -> dict[str, Any]:
             orphan_after=0.0,
         ),
         "alerts": _alerts(home),
+        "report": _report(home),
     }
 
 
@@ -229,14 +232,21 @@ def production(home: Path) -> dict[str, Any]:
             artifact_root=_required("BATON_ARTIFACT_ROOT", "the bucket or folder that holds the models"),
         ),
         "alerts": _alerts(home),
+        "report": _report(home),
     }
 
 
 def _alerts(home: Path) -> Alerts:
     """Return what delivers alerts; wrong settings are refused here, before there is something to tell."""
-    alerts = Alerts(path=str(home / "alerts.jsonl"))
+    alerts = Alerts(path=str(home / "alerts.jsonl"), report=_report(home))
     alerts.routes()
     return alerts
+
+
+def _report(home: Path) -> WeekReport:
+    """Return where the report of the week is written: in the home, or in the folder that BATON_REPORT names."""
+    folder = os.environ.get("BATON_REPORT")
+    return WeekReport(path=str((Path(folder).expanduser().resolve() if folder else home) / REPORT))
 
 
 def _required(variable: str, what: str) -> str:

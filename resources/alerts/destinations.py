@@ -10,7 +10,7 @@ import ipaddress
 import smtplib
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -22,6 +22,7 @@ import requests
 from resources.alerts.message import Alert
 from resources.causes import causes
 from resources.secrets import masked
+from resources.week_report import CALL_LIST, PAGE, WeekReport
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 10.0
 """How long a server may take for the connection, and for each piece of its answer."""
@@ -131,14 +132,26 @@ class Mail:
         Raises:
             DeliveryError: it was not taken.
         """
+        self.hand_over(self.message(alert, f"[baton] {alert.title}", alert.lines()))
+
+    def message(self, alert: Alert, subject: str, lines: Sequence[str]) -> EmailMessage:
+        """Return what is sent of an alert: these lines under this subject."""
         message = EmailMessage()
         # A line break would end the header.
-        message["Subject"] = f"[baton] {' '.join(alert.title.split())}"
+        message["Subject"] = " ".join(subject.split())
         message["From"], message["To"] = self.server.sender, self.address
         message["Date"] = formatdate()
         message["Message-ID"] = f"<{_plain(alert.id)}@{self.server.sender.rpartition('@')[2]}>"
         message["Auto-Submitted"] = "auto-generated"
-        message.set_content("\n\n".join(alert.lines()) + "\n")
+        message.set_content("\n\n".join(lines) + "\n")
+        return message
+
+    def hand_over(self, message: EmailMessage) -> None:
+        """Hand a message to the server.
+
+        Raises:
+            DeliveryError: it was not taken.
+        """
         try:
             self._hand_over(message)
         except smtplib.SMTPAuthenticationError as error:
@@ -187,6 +200,45 @@ class Mail:
                 session.quit()
         finally:
             session.close()
+
+
+@dataclass(frozen=True)
+class ReportMail:
+    """A mailbox of somebody who uses the list: the report of a judged week, with the file of whom to call."""
+
+    mail: Mail
+    report: WeekReport
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.mail.name
+
+    def send(self, alert: Alert) -> None:
+        """Send the digest's report as attachments; where it is not on this machine, the mail says so.
+
+        Raises:
+            DeliveryError: it was not taken.
+        """
+        week = alert.id.removeprefix("week:")
+        files = self.report.attachments(week)
+        lines = [alert.title]
+        if files:
+            lines += [
+                f"{PAGE} says whom to call and whether the list may be used; open it in a browser. {CALL_LIST} has "
+                "all who are to be called, for a spreadsheet.",
+                "Both hold customers' data: pass them on only to whoever may see it.",
+            ]
+        else:
+            lines += [
+                f"The report of this week is not attached: {self.report.path} does not have it. The run that writes it "
+                "failed, or works on another machine. Ask the team that runs the model.",
+            ]
+        message = self.mail.message(alert, f"Whom to call: {alert.title}", lines)
+        for name, kind, content in files:
+            group, _, form = kind.partition("/")
+            message.add_attachment(content, maintype=group, subtype=form, filename=name)
+        self.mail.hand_over(message)
 
 
 def is_loopback(host: str) -> bool:
