@@ -30,6 +30,9 @@ CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 10.0
 SLACK_CHARACTERS = 3_500
 """Of one message; Slack cuts longer ones in the middle of a sentence."""
 
+LARGEST_ATTACHMENT = 8_000_000
+"""Bytes of a file that a mail carries: many servers refuse mails beyond 10 MB, and a file grows by a third in one."""
+
 ANSWER_BYTES = 200
 """How much of a refusal is read: the word in which Slack says why."""
 
@@ -221,12 +224,15 @@ class ReportMail:
             DeliveryError: it was not taken.
         """
         week = alert.id.removeprefix("week:")
-        files = self.report.attachments(week)
+        found = self.report.attachments(week)
+        files = [file for file in found if len(file.content) <= LARGEST_ATTACHMENT]
         lines = [alert.title]
         if files:
+            too_long = len(files) < len(found)
             lines += [
                 f"{PAGE} says whom to call and whether the list may be used; open it in a browser. {CALL_LIST} has "
-                "all who are to be called, for a spreadsheet.",
+                "all who are to be called, for a spreadsheet"
+                + (f"; it is too long for a mail and lies in {self.report.path}." if too_long else "."),
                 "Both hold customers' data: pass them on only to whoever may see it.",
             ]
         else:

@@ -192,9 +192,11 @@ def _mail_server(given: Mapping[str, str]) -> MailServer | None:
 
 def _readers(addresses: str, server: MailServer | None, report: WeekReport | None) -> list[Destination]:
     """Return a destination a mailbox that gets the report of a judged week."""
-    if not addresses or report is None:
+    if not addresses:
         return []
     found = [one for one in _mailboxes(REPORT, addresses.split(","), server) if isinstance(one, Mail)]
+    if report is None:
+        return []
     return [ReportMail(Mail(f"the report to {one.address}", one.address, one.server), report) for one in found]
 
 
