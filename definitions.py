@@ -27,6 +27,7 @@ from assets.company.quality import quality_assets
 from assets.company.readiness import readiness
 from assets.company.tables import table_assets
 from assets.problem.backtest import backtest
+from assets.problem.campaigns import CAMPAIGN_ASSETS
 from assets.problem.candidate import candidate
 from assets.problem.drift import DRIFT_ASSETS
 from assets.problem.frame import FEATURE_ASSETS
@@ -85,6 +86,7 @@ def build_definitions(
         candidate,
         champion,
         *PREDICTION_ASSETS,
+        *CAMPAIGN_ASSETS,
         *PERFORMANCE_ASSETS,
         *DRIFT_ASSETS,
         judgement,

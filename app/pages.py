@@ -5,18 +5,13 @@ not quite so needs the model itself: the versions come from the registry, in the
 page needs no script, and the policy of all but one lets none run.
 """
 
-import codecs
-import csv
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from itertools import chain, islice
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
-import jinja2
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -27,27 +22,22 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from app import words
 from app.charts import Chart, Curve, Point, chart
-from app.copy import BANDS, ROWS_A_PAGE, Asked, Copy, Row, opened
 from app.headers import WITH_OUR_SCRIPT, SafeHeaders, with_its_style
 from app.what_if import WhatIfs
 from ml_models.model_card.card import from_json
 from ml_models.model_card.rendering import to_html
-from ml_models.reasons import together
 from resources.warehouse import WarehouseBusyError, WarehouseError
+from steps.people import words
+from steps.people.call_list import csv_of
+from steps.people.copy import BANDS, ROWS_A_PAGE, Asked, Copy, Row, opened
+from steps.people.week import environment, this_week
 from steps.what_if import Models
 
 HERE = Path(__file__).parent
 
-_LINES = 1_000
-"""Of a file, that are sent at a time."""
-
 NO_NOISE = dict.fromkeys(f"spend_covered_by_{way}_{end}" for way in ("loss", "risk") for end in ("low", "high"))
 """For a copy of a release that did not tell the intervals."""
-
-GRACE = timedelta(days=8)
-"""A week after a cutoff there is the next one, and a day later it is scored."""
 
 
 @dataclass(frozen=True)
@@ -106,29 +96,8 @@ class _Pages:
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
         self.what_ifs = WhatIfs(reader.models, reader.currency) if reader.models else None
-        self.templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self.templates.filters |= {
-            "day": words.day,
-            "share": words.share,
-            "count": words.count,
-            "pairs": words.pairs,
-            "money": words.money_in(reader.currency),
-            "whole_money": words.whole_money_in(reader.currency),
-            "lower_first": words.lower_first,
-        }
-        self.templates.globals |= {
-            "address": _address,
-            "between": words.between,
-            "enough": words.ENOUGH,
-            "reader": reader,
-            "together": together,
-        }
+        self.templates = environment(reader.currency, HERE / "templates")
+        self.templates.globals |= {"reader": reader, "address": _address, "enough": words.ENOUGH}
 
     def this_week(self, request: Request) -> Response:
         """Answer with the decision, how fresh and how sure it is, and whom to call."""
@@ -141,27 +110,16 @@ class _Pages:
                 wrong = [*wrong, f"There is no page {asked.page}: the list has {pages} now. This is the last one."]
                 asked, status = replace(asked, page=pages), 404
                 rows, found = copy.at_risk(asked)
-            weeks, about = copy.weeks(), copy.about()
-            live = [row for row in copy.accuracy() if row["evidence"] == "live"]
             return self._page(
                 request,
                 "this_week.html",
                 status=status,
-                about=about,
-                late=self._late(about["newest_cutoff"]),
-                complete=copy.complete_through(),
-                week=weeks[0] if weeks else None,
-                said=words.decision(weeks[0]) if weeks else None,
-                changed=copy.since_last_week(),
-                tenth=copy.highest_tenth(),
-                stake=copy.at_stake(),
-                held=words.held(live[-1]) if live else None,
-                tested=_tested(copy.accuracy()),
-                judged=bool(live),
+                **this_week(copy, self.reader.now()),
                 asked=asked,
                 wrong=wrong,
                 rows=rows,
                 found=found,
+                kept_back=copy.kept_back(asked),
                 pages=pages,
                 orders=copy.orders(),
                 bands=words.BAND_WORDS,
@@ -230,12 +188,14 @@ class _Pages:
                 expected=_expected(accuracy),
                 covered=_covered(accuracy),
                 worth=copy.spend_accuracy(),
-                in_money=[NO_NOISE | row for row in accuracy[::-1] if row.get("spend_lost") is not None],
+                in_money=[{**NO_NOISE, **row} for row in accuracy[::-1] if row.get("spend_lost") is not None],
                 slices=_by_kind(copy.slices(), self.reader.look_back_days),
                 weeks=[(week, words.decision(week)) for week in weeks if _is_told(week)],
                 judged=len(weeks),
                 champions=copy.champions(),
                 cards=copy.cards(),
+                campaign=copy.campaign(),
+                effect=copy.effect(),
             )
 
     def card(self, request: Request) -> Response:
@@ -290,9 +250,6 @@ class _Pages:
     def _opened(self) -> AbstractContextManager[Copy]:
         return opened(self.reader.file, self.reader.look_back_days)
 
-    def _late(self, newest: date | None) -> bool:
-        return newest is not None and self.reader.now().date() > newest + GRACE
-
     def _trouble(self, request: Request, status: int, title: str, says: str) -> Response:
         return self._page(request, "trouble.html", status=status, heading=title, says=says)
 
@@ -337,27 +294,7 @@ def _address(root: str, path: str, asked: Asked, page: int = 1) -> str:
 def _csv(copy: Copy, asked: Asked, held: ExitStack) -> Iterator[bytes]:
     """Yield the file piece by piece, and let go of what is held for it."""
     with held:
-        columns = copy.columns("marts.customers_at_risk")
-        rows = chain([columns], ([_cell(row[name]) for name in columns] for row in copy.all_at_risk(asked)))
-        # Excel takes a file without this mark for one of its own country's letters.
-        yield codecs.BOM_UTF8
-        while taken := list(islice(rows, _LINES)):
-            text = io.StringIO()
-            csv.writer(text).writerows(taken)
-            yield text.getvalue().encode()
-
-
-def _cell(value: object) -> object:
-    """Return a value for a spreadsheet: a text that it would take for a formula gets a mark that says it is none."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return value
-
-
-def _tested(accuracy: Sequence[Row]) -> words.Held | None:
-    """Return how the newest test week held, for as long as nothing that served is judged."""
-    tested = [row for row in accuracy if row["evidence"] == "holdout"]
-    return words.held(tested[-1]) if tested else None
+        yield from csv_of(copy.list_columns(), copy.all_at_risk(asked))
 
 
 def _curve(label: str, drawn: str, rows: Sequence[Row], column: str) -> Curve:

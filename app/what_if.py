@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
-from app import words
-from app.copy import Copy
 from ml_models.problems.contract import Feature, Lever, Problem
+from steps.people import words
+from steps.people.copy import Copy
 from steps.what_if import Models
 
 if TYPE_CHECKING:
@@ -253,7 +253,11 @@ class WhatIfs:
                     lever.feature,
                     feature.label,
                     feature.description,
-                    *(_plain(one) for one in (least, most, lever.step, own, value)),
+                    _plain(least),
+                    _plain(most),
+                    _plain(lever.step),
+                    _plain(own),
+                    _plain(value),
                     told(value),
                     told(own),
                     _span(told, seen) if seen else "",
@@ -285,7 +289,8 @@ def _said(number: int, model: "Model | None", row: Mapping[str, float], new: Map
     if model is None:
         return Version(number, None, None, why)
     try:
-        return Version(number, *model.answers(row, new))
+        before, after = model.answers(row, new)
+        return Version(number, before, after)
     except MissingFeaturesError as error:
         return Version(number, None, None, str(error))
 

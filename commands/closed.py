@@ -37,7 +37,7 @@ def main() -> None:
             by, now = person(given.by), resources["clock"].now()
             done = say_closed(warehouse, days, by, now, given.reason)
         print(done.sentence)
-        print(publish_for_readers(warehouse).sentence)
+        print(publish_for_readers(warehouse, report=resources["report"], clock=resources["clock"]).sentence)
 
 
 if __name__ == "__main__":

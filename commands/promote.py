@@ -36,7 +36,7 @@ def main() -> None:
         lacking = [one for one in keep_cards(warehouse, registry).missing if f"version {version.version}," in one]
         if lacking:
             print(f"its card is not complete: {'; '.join(lacking)}")
-        print(publish_for_readers(warehouse).sentence)
+        print(publish_for_readers(warehouse, report=resources["report"], clock=resources["clock"]).sentence)
         if not published.passed:
             sys.exit(f"error: version {version.version} serves, but queries cannot call it as a SQL function.")
 

@@ -28,7 +28,7 @@ def main() -> None:
             print(hold_again(warehouse, week))
         else:
             print(release(warehouse, week, person(given.by), resources["clock"].now(), given.reason))
-        print(publish_for_readers(warehouse).sentence)
+        print(publish_for_readers(warehouse, report=resources["report"], clock=resources["clock"]).sentence)
 
 
 if __name__ == "__main__":

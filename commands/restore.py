@@ -34,7 +34,7 @@ def main() -> None:
             registry.load(champion)
         if warehouse.exists(*FEATURE_FRAME.path):
             # A backup has no copy: it is made of what was restored.
-            print(publish_for_readers(warehouse).sentence)
+            print(publish_for_readers(warehouse, report=resources["report"], clock=resources["clock"]).sentence)
     serves = f"version {champion.version} serves" if champion else "no model serves yet"
     print(
         f"{home()} is restored as of {note.made_at}: {len(note.files)} files, {note.rows:,} rows, {serves}. Next: make "

@@ -340,7 +340,7 @@ def _event_log_open(folder: Path, run_id: str) -> Iterator[None]:
         yield
 
 
-def first_failure(result: dg.JobExecutionResult) -> str:
+def first_failure(result: dg.JobExecutionResult | dg.ExecuteInProcessResult) -> str:
     """Say in a sentence what failed first in a run."""
     for event in result.all_events:
         if event.is_step_failure:

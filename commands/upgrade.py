@@ -25,7 +25,7 @@ def main() -> None:
             if warehouse.exists("features", "feature_frame"):
                 print(f"The warehouse {warehouse.path} is read by DuckDB {version('duckdb')}.")
                 # Earlier releases made no serving copy, or another.
-                print(publish_for_readers(warehouse).sentence)
+                print(publish_for_readers(warehouse, report=resources["report"], clock=resources["clock"]).sentence)
             champion = resources["registry"].by_alias(CHAMPION)
             if champion is not None:
                 try:

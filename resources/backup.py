@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING
 from resources.folders import make_private, name_to_disk, of_disk, to_disk
 from resources.serving_copy import FILE as SERVING_COPY
 from resources.warehouse import WarehouseError, open_duckdb, quoted
+from resources.week_report import FOLDER as REPORT
 
 if TYPE_CHECKING:
     import duckdb
@@ -29,7 +30,7 @@ NOTE = "backup.json"
 """The file in a backup that says what it holds."""
 
 MADE_ANEW = frozenset(
-    {"dbt", "dbt-production", "local_copy.duckdb", SERVING_COPY, "drill", "scale", "coverage"}
+    {"dbt", "dbt-production", "local_copy.duckdb", SERVING_COPY, REPORT, "drill", "scale", "coverage"}
     | {"runs.lock", "ui.lock", "drills.lock", NOTE}
 )
 """What of a home is no state: the next run makes it again."""

@@ -24,6 +24,8 @@ from resources.model_page import ModelPageError, checked_address
 from resources.registry import ModelRegistry
 from resources.warehouse import DuckDBWarehouse, LocalCopy
 from resources.warehouse.bigquery import BigQueryWarehouse
+from resources.week_report import FOLDER as REPORT
+from resources.week_report import WeekReport
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's root: the folder that holds `pyproject.toml`."""
@@ -198,6 +200,7 @@ def embedded(home: Path) -> dict[str, Any]:
             ui=_mlflow_ui(),
         ),
         "alerts": _alerts(home),
+        "report": _report(home),
     }
 
 
@@ -233,12 +236,13 @@ def production(home: Path) -> dict[str, Any]:
             ui=_mlflow_ui(),
         ),
         "alerts": _alerts(home),
+        "report": _report(home),
     }
 
 
 def _alerts(home: Path) -> Alerts:
     """Return what delivers alerts; wrong settings are refused here, before there is something to tell."""
-    alerts = Alerts(path=str(home / "alerts.jsonl"))
+    alerts = Alerts(path=str(home / "alerts.jsonl"), report=_report(home))
     alerts.routes()
     return alerts
 
@@ -248,6 +252,12 @@ def _mlflow_ui() -> str:
         return checked_address(os.environ.get(MLFLOW_UI, ""))
     except ModelPageError as error:
         raise SettingError(str(error)) from None
+
+
+def _report(home: Path) -> WeekReport:
+    """Return where the report of the week is written: in the home, or in the folder that BATON_REPORT names."""
+    folder = os.environ.get("BATON_REPORT")
+    return WeekReport(path=str((Path(folder).expanduser().resolve() if folder else home) / REPORT))
 
 
 def _required(variable: str, what: str) -> str:

@@ -9,6 +9,8 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from sensors.patience import try_again_when_held
 from steps.tables import (
     ACCURACY_OVER_TIME,
+    CAMPAIGN_ASSIGNMENT,
+    CAMPAIGN_EFFECT,
     CANDIDATE,
     CHAMPION,
     CUSTOMER_VALUE,
@@ -54,9 +56,11 @@ def build_jobs(
     # What customers spend is read beside scores, and made with what reads it.
     valued = select.assets(CUSTOMER_VALUE, EXPECTED_SPEND_ACCURACY)
     judged = (select.groups(JUDGEMENT_GROUP) & model_and_beyond) | select.assets(ACCURACY_OVER_TIME) | valued
+    # Chance decides as soon as the list is there; what that changed is known with the outcomes.
+    judged |= select.assets(CAMPAIGN_EFFECT)
     judgements = select.checks(*judgement_checks(assets))
     to_champion = (model_and_beyond & select.assets(CHAMPION).upstream()).required_multi_asset_neighbors()
-    scored = select.assets(PREDICTIONS, CUSTOMER_VALUE, CUSTOMERS_AT_RISK)
+    scored = select.assets(PREDICTIONS, CUSTOMER_VALUE, CUSTOMERS_AT_RISK, CAMPAIGN_ASSIGNMENT)
     # Whoever changes which versions there are, what serves, or what was judged, renews the cards.
     cards = select.assets(MODEL_CARD)
     # Each run that changes what people read publishes it, last.

@@ -17,6 +17,12 @@ OLDEST = timedelta(days=7)
 """A judgement that was made before is no news; the next one is."""
 
 
+def _goes_on(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Tell whether the run that judged still works: its last step writes the report that goes with the digest."""
+    run = instance.get_run_by_id(run_id)
+    return run is not None and not run.is_finished
+
+
 def look(context: dg.SensorEvaluationContext, memory: Mapping[str, Any], page: Page) -> tuple[list[Alert], Any]:
     """Return the digest if a week was judged that was not told yet, and the newest week that was."""
     entry = context.instance.get_latest_materialization_event(WHY)
@@ -26,7 +32,7 @@ def look(context: dg.SensorEvaluationContext, memory: Mapping[str, Any], page: P
     said = {name: str(value.value or "") for name, value in made.metadata.items()}
     week = said.get("cutoff", "")
     # A judgement of a former build names no week.
-    if not week or week <= memory.get("told", ""):
+    if not week or week <= memory.get("told", "") or _goes_on(context.instance, entry.run_id):
         return [], memory
     if datetime.fromtimestamp(entry.timestamp, UTC) < datetime.now(UTC) - OLDEST:
         return [], {"told": week}

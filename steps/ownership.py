@@ -27,6 +27,7 @@ OWNER_BY_SCHEMA: Mapping[str, Role] = {
     "training": "models",
     "predictions": "models",
     "monitoring": "models",
+    "campaigns": "models",
     "published": "models",
 }
 
@@ -91,6 +92,8 @@ FRESHNESS: Mapping[tuple[str, str], dg.FreshnessPolicy] = {
     ("monitoring", "drift"): WEEKLY,
     ("monitoring", "profile"): WEEKLY,
     ("monitoring", "why"): WEEKLY,
+    ("campaigns", "assignment"): WEEKLY,
+    ("campaigns", "effect"): WEEKLY,
     # Published daily; what it holds for people is made weekly.
     ("published", "serving_copy"): WEEKLY,
 }

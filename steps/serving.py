@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
 
+from resources.clock import Clock
 from resources.company.choice import chosen
 from resources.fetched_copy import fetch
 from resources.serving_copy import LAYOUT, Part, publish
 from resources.sql_functions import SCHEMA, published
 from resources.warehouse import DuckDBWarehouse, Source, Warehouse
+from resources.week_report import WeekReport
 from steps.migrations import ensure
 from steps.problem import problem
 from steps.tables import (
     ACCURACY_OVER_TIME,
     ANOMALIES,
+    CAMPAIGN_ASSIGNMENT,
+    CAMPAIGN_EFFECT,
     CANDIDATE,
     CHAMPION,
     CLOSED_DAYS,
@@ -80,6 +84,9 @@ SERVED: Mapping[dg.AssetKey, Rows] = {
     PREDICTIONS: YEAR,
     SHADOW_PREDICTIONS: YEAR,
     CUSTOMERS_AT_RISK: ALL,
+    # Who must not be called, beside who is at risk.
+    CAMPAIGN_ASSIGNMENT: YEAR,
+    CAMPAIGN_EFFECT: ALL,
     EXPECTED_SPEND_ACCURACY: ALL,
     ACCURACY_OVER_TIME: ALL,
     CUSTOMERS: ALL,
@@ -112,15 +119,30 @@ class Publication(NamedTuple):
     rows: Mapping[str, int] | None = None
 
 
-def publish_for_readers(warehouse: Warehouse, run_id: str = "") -> Publication:
+def publish_for_readers(
+    warehouse: Warehouse, run_id: str = "", *, report: WeekReport | None = None, clock: Clock | None = None
+) -> Publication:
     """Publish what people read as of this moment, and record it in `published.serving_copy`.
 
-    `run_id` is the run that publishes; empty when a person's command does.
+    `run_id` is the run that publishes; empty when a person's command does. The week's report is written to `report`,
+    late or not by `clock`.
 
     Raises:
         WarehouseError: the copy could not be written; the former one is as it was, and readers go on with it.
         WarehouseBusyError: another program holds the warehouse.
+        ReportError: the report could not be written; the copy is published.
     """
+    done = _publish(warehouse, run_id)
+    if report is None:
+        return done
+    from steps.people.report import tables_of, write_report
+
+    now = clock.now() if clock else datetime.now(UTC)
+    folder = write_report(report, tables_of(warehouse, done.file), now)
+    return done._replace(sentence=f"{done.sentence}\nThe report of the week and whom to call: {folder}")
+
+
+def _publish(warehouse: Warehouse, run_id: str) -> Publication:
     if not isinstance(warehouse, DuckDBWarehouse):
         store(warehouse, SERVING_COPY, _about_tables(warehouse, run_id))
         return Publication(

@@ -53,6 +53,8 @@ DECISIONS = dg.AssetKey(["monitoring", "decisions"])
 WHY = dg.AssetKey(["monitoring", "why"])
 DELIVERIES = dg.AssetKey(["monitoring", "deliveries"])
 RESTATEMENTS = dg.AssetKey(["monitoring", "restatements"])
+CAMPAIGN_ASSIGNMENT = dg.AssetKey(["campaigns", "assignment"])
+CAMPAIGN_EFFECT = dg.AssetKey(["campaigns", "effect"])
 SERVING_COPY = dg.AssetKey(["published", "serving_copy"])
 BACKTEST = dg.AssetKey(["monitoring", "backtest"])
 READINESS = dg.AssetKey(["monitoring", "readiness"])
@@ -290,6 +292,41 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "against_calibration": Column("double", "Evidence in shadow against the champion's calibration; 20: an alarm."),
         "against_scores": Column("double", "Evidence in shadow that scores drifted since its promotion; 20: an alarm."),
         "shadow": Column("varchar", "Both in words, with the bound on false alarms; empty: no champion."),
+    },
+    ("campaigns", "assignment"): {
+        "cutoff_date": Column("date", "The week."),
+        "customer_id": Column("varchar", "A customer who was worth a call then."),
+        "arm": Column("varchar", "`call`, or `held out`: not to be called before `ends_on`."),
+        "drawn_on": Column("date", "The cutoff at which chance decided; of an earlier one until its outcome is due."),
+        "ends_on": Column("date", "From this day on chance may decide anew: `drawn_on` and the horizon."),
+        "draw": Column("double", "The number that was drawn, 0 to 1: below `share` is held out."),
+        "share": Column("double", "The share that was held out then, 0 to 1."),
+        "score": Column("double", "Probability of a lapse, 0 to 1, as it was when the row was written."),
+        "expected_loss": Column("double", "As it was then, in whole currency units."),
+        "assigned_at": Column("timestamp with time zone", "When the row was written."),
+    },
+    ("campaigns", "effect"): {
+        "cutoff_date": Column("date", "The week whose outcome is known; null for all weeks together."),
+        "called": Column("bigint", "Customers who were to be called."),
+        "held_out": Column("bigint", "Customers whom chance held out."),
+        "lapsed_called": Column("double", "Share of those to be called who lapsed, 0 to 1."),
+        "lapsed_held_out": Column("double", "Share of those held out who lapsed, 0 to 1."),
+        "kept": Column("double", "By how much fewer of those to be called lapsed, -1 to 1; weighted over weeks."),
+        "kept_low": Column("double", "Lower end of its 95 % interval; of all weeks together, for all looks at once."),
+        "kept_high": Column("double", "Upper end."),
+        "spend_called": Column("double", "Mean spend of those to be called in the horizon, in whole currency units."),
+        "spend_held_out": Column("double", "The same of those held out."),
+        "gained": Column("double", "By how much more those to be called spent, a customer; weighted over weeks."),
+        "gained_low": Column("double", "Lower end of its 95 % interval, as above."),
+        "gained_high": Column("double", "Upper end."),
+        "score_called": Column("double", "Mean score of those to be called: chance makes both alike."),
+        "score_held_out": Column("double", "Mean score of those held out."),
+        "reached": Column("double", "Share of those to be called who were called within the horizon; null: no record."),
+        "reached_held_out": Column("double", "Share of those held out who were called all the same; null: no record."),
+        "needed": Column("bigint", "Customers to draw until an effect as large as the prices hope for is seen."),
+        "chance": Column("double", "Probability that chance holds out a share as far off as this one."),
+        "verdict": Column("varchar", "What all weeks together say; null for one week, which says nothing by itself."),
+        "sentence": Column("varchar", "The same in words."),
     },
     ("published", "serving_copy"): {
         "layout": Column("bigint", "Another number when readers of the former layout would misread the tables."),

@@ -17,6 +17,7 @@ from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.registry import ModelRegistry
 from resources.warehouse import DuckDBWarehouse
+from resources.week_report import WeekReport
 
 # Before anything asks for the company.
 adopters.prepare()
@@ -123,6 +124,7 @@ def make_baton(small_source) -> Callable[..., Baton]:
                 tracking_uri=f"sqlite:///{home / 'mlflow.db'}", artifact_root=(home / "mlartifacts").as_uri()
             ),
             "alerts": Alerts(path=str(home / "alerts.jsonl")),
+            "report": WeekReport(path=str(home / "report")),
             **overrides,
         }
         instance = dg.DagsterInstance.ephemeral()

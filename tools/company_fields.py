@@ -105,7 +105,7 @@ def tables_page() -> str:
         "# Canonical tables",
         "",
         "What staging must give, whatever the source. Everything behind it knows these names only. A company's file",
-        "makes `stg_order_lines`, `stg_products` and `stg_customers`. A model of the same name in",
+        "makes `stg_order_lines`, `stg_products`, `stg_customers` and `stg_calls`. A model of the same name in",
         "`companies/<name>/staging/` takes the place of the one that is made. What is not known is null.",
         "`python -m tools.company_fields` writes this page from the code.",
     ]

@@ -56,7 +56,7 @@ TREES = ("dbt/compiled/compiled", "dbt/project", "dbt/target/compiled", "dbt/tar
 BOOKKEEPING = r"_airbyte_.*|extracted_at|generation_id"
 """Columns that say when and how often a row was read; a row that is read again has others."""
 
-MODELS = r"training|predictions|monitoring|marts\.(customers_at_risk|accuracy_over_time)"
+MODELS = r"training|predictions|monitoring|campaigns|marts\.(customers_at_risk|accuracy_over_time)"
 """Tables that name a model's version, or are of its scores: another model has other rows there."""
 
 

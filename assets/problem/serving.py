@@ -5,7 +5,9 @@ from typing import Any
 import dagster as dg
 
 from assets.reporting import Materialized, table
+from resources.clock import Clock
 from resources.warehouse import Warehouse
+from resources.week_report import WeekReport
 from steps.ownership import owner_of
 from steps.serving import SERVED, publish_for_readers
 from steps.tables import CLOSED_DAYS, SERVING_COPY, described
@@ -21,16 +23,19 @@ from steps.tables import CLOSED_DAYS, SERVING_COPY, described
         "The serving copy: `serving.duckdb` beside the warehouse, with the tables that people read and the champion's "
         "SQL function. BI tools and notebooks open it read-only. They see the former copy or this one, never half of "
         "one, and neither wait for a run nor keep one out. On BigQuery the tables themselves serve. One row says what "
-        "was published."
+        "was published. The report of the week and the file of whom to call are written with it."
     ),
 )
-def serving_copy(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Materialized:
-    """Publish the copy as of this run."""
+def serving_copy(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, report: WeekReport, clock: Clock
+) -> Materialized:
+    """Publish the copy as of this run, and the report of its newest week."""
     import pandas as pd
 
-    done = publish_for_readers(warehouse, context.run_id)
+    done = publish_for_readers(warehouse, context.run_id, report=report, clock=clock)
     context.log.info(done.sentence)
     metadata: dict[str, Any] = {**described(warehouse, SERVING_COPY), "what_happened": done.sentence}
+    metadata["report"] = dg.MetadataValue.path(report.path)
     if done.file is not None and done.rows is not None:
         metadata |= {"path": dg.MetadataValue.path(str(done.file)), "bytes": done.file.stat().st_size}
         metadata["tables"] = table(pd.DataFrame(list(done.rows.items()), columns=["table", "rows"]))

@@ -16,6 +16,7 @@ from resources.alerts.message import Alert
 from resources.alerts.outbox import Outbox
 from resources.alerts.settings import Routes, routes_of
 from resources.company import company
+from resources.week_report import WeekReport
 
 __all__ = ["SECONDS", "Alert", "Alerts", "Outbox"]
 
@@ -26,10 +27,13 @@ SECONDS = 15.0
 class Alerts(dg.ConfigurableResource[None]):
     """Delivers alerts to the file at `path`, and to where BATON_ALERT_… leads a team's alerts.
 
+    `report` is what BATON_ALERT_REPORT's mailboxes get with the digest of a judged week.
+
     The environment is read when it is used. So no secret is ever part of a configuration, which the web UI shows.
     """
 
     path: str
+    report: WeekReport | None = None
 
     def routes(self) -> Routes:
         """Return where each team's alerts go beside the file.
@@ -37,7 +41,7 @@ class Alerts(dg.ConfigurableResource[None]):
         Raises:
             AlertSettingError: the environment says it wrongly.
         """
-        return routes_of(os.environ, teams())
+        return routes_of(os.environ, teams(), self.report)
 
     def deliver(
         self,
@@ -57,7 +61,8 @@ class Alerts(dg.ConfigurableResource[None]):
         places = {file.name: file, **routes.every()}
         outbox.keep_only(places)
         for alert in found:
-            outbox.add(alert, [file, *routes.to(alert.owner)])
+            readers = routes.of_readers if alert.state == "digest" else ()
+            outbox.add(alert, [file, *routes.to(alert.owner), *readers])
         # What is told of a destination stands in the file at once, and goes to others with what comes next.
         for reachable in (places, {file.name: file}):
             for name, note in outbox.deliver(reachable, owner=owner, now=now, seconds=seconds).items():

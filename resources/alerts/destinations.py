@@ -10,7 +10,7 @@ import ipaddress
 import smtplib
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -22,12 +22,16 @@ import requests
 from resources.alerts.message import Alert
 from resources.causes import causes
 from resources.secrets import masked
+from resources.week_report import CALL_LIST, PAGE, WeekReport
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 10.0
 """How long a server may take for the connection, and for each piece of its answer."""
 
 SLACK_CHARACTERS = 3_500
 """Of one message; Slack cuts longer ones in the middle of a sentence."""
+
+LARGEST_ATTACHMENT = 8_000_000
+"""Bytes of a file that a mail carries: many servers refuse mails beyond 10 MB, and a file grows by a third in one."""
 
 ANSWER_BYTES = 200
 """How much of a refusal is read: the word in which Slack says why."""
@@ -131,14 +135,26 @@ class Mail:
         Raises:
             DeliveryError: it was not taken.
         """
+        self.hand_over(self.message(alert, f"[baton] {alert.title}", alert.lines()))
+
+    def message(self, alert: Alert, subject: str, lines: Sequence[str]) -> EmailMessage:
+        """Return what is sent of an alert: these lines under this subject."""
         message = EmailMessage()
         # A line break would end the header.
-        message["Subject"] = f"[baton] {' '.join(alert.title.split())}"
+        message["Subject"] = " ".join(subject.split())
         message["From"], message["To"] = self.server.sender, self.address
         message["Date"] = formatdate()
         message["Message-ID"] = f"<{_plain(alert.id)}@{self.server.sender.rpartition('@')[2]}>"
         message["Auto-Submitted"] = "auto-generated"
-        message.set_content("\n\n".join(alert.lines()) + "\n")
+        message.set_content("\n\n".join(lines) + "\n")
+        return message
+
+    def hand_over(self, message: EmailMessage) -> None:
+        """Hand a message to the server.
+
+        Raises:
+            DeliveryError: it was not taken.
+        """
         try:
             self._hand_over(message)
         except smtplib.SMTPAuthenticationError as error:
@@ -187,6 +203,48 @@ class Mail:
                 session.quit()
         finally:
             session.close()
+
+
+@dataclass(frozen=True)
+class ReportMail:
+    """A mailbox of somebody who uses the list: the report of a judged week, with the file of whom to call."""
+
+    mail: Mail
+    report: WeekReport
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.mail.name
+
+    def send(self, alert: Alert) -> None:
+        """Send the digest's report as attachments; where it is not on this machine, the mail says so.
+
+        Raises:
+            DeliveryError: it was not taken.
+        """
+        week = alert.id.removeprefix("week:")
+        found = self.report.attachments(week)
+        files = [file for file in found if len(file.content) <= LARGEST_ATTACHMENT]
+        lines = [alert.title]
+        if files:
+            too_long = len(files) < len(found)
+            lines += [
+                f"{PAGE} says whom to call and whether the list may be used; open it in a browser. {CALL_LIST} has "
+                "all who are to be called, for a spreadsheet"
+                + (f"; it is too long for a mail and lies in {self.report.path}." if too_long else "."),
+                "Both hold customers' data: pass them on only to whoever may see it.",
+            ]
+        else:
+            lines += [
+                f"The report of this week is not attached: {self.report.path} does not have it. The run that writes it "
+                "failed, or works on another machine. Ask the team that runs the model.",
+            ]
+        message = self.mail.message(alert, f"Whom to call: {alert.title}", lines)
+        for name, kind, content in files:
+            group, _, form = kind.partition("/")
+            message.add_attachment(content, maintype=group, subtype=form, filename=name)
+        self.mail.hand_over(message)
 
 
 def is_loopback(host: str) -> bool:

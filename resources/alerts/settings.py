@@ -8,16 +8,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from resources.alerts.destinations import Destination, Mail, MailServer, Slack, Webhook, is_loopback
+from resources.alerts.destinations import Destination, Mail, MailServer, ReportMail, Slack, Webhook, is_loopback
+from resources.week_report import WeekReport
 
 SLACK, WEBHOOK, MAIL = "BATON_ALERT_SLACK", "BATON_ALERT_WEBHOOK", "BATON_ALERT_MAIL"
 """For every team; with `_` and a team's name in capitals: for that team instead."""
 
 TOKEN, SMTP, FROM = "BATON_ALERT_TOKEN", "BATON_ALERT_SMTP", "BATON_ALERT_FROM"
+REPORT = "BATON_ALERT_REPORT"
+"""Mailboxes of people who use the list: they get the report of each judged week, with customers' data, and no alert."""
 USER, PASSWORD = "BATON_ALERT_SMTP_USER", "BATON_ALERT_SMTP_PASSWORD"
 PAGES = "BATON_UI"
 
-OTHERS = (TOKEN, SMTP, FROM, USER, PASSWORD)
+OTHERS = (TOKEN, SMTP, FROM, USER, PASSWORD, REPORT)
 PORTS = {"smtp": 587, "smtps": 465}
 MAILBOX = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+")
 
@@ -28,11 +31,15 @@ class AlertSettingError(ValueError):
 
 @dataclass(frozen=True)
 class Routes:
-    """The destinations of each team, and those of everybody else; `pages` is where the web UI begins, or empty."""
+    """The destinations of each team, and those of everybody else; `pages` is where the web UI begins, or empty.
+
+    `of_readers` get the digest of a week, with its report.
+    """
 
     of_team: Mapping[str, Sequence[Destination]]
     of_others: Sequence[Destination]
     pages: str = ""
+    of_readers: Sequence[Destination] = ()
 
     def to(self, owner: str) -> Sequence[Destination]:
         """Return where an owner's alerts go."""
@@ -40,15 +47,17 @@ class Routes:
 
     def every(self) -> dict[str, Destination]:
         """Return all destinations by their names."""
-        return {one.name: one for places in (*self.of_team.values(), self.of_others) for one in places}
+        return {one.name: one for places in (*self.of_team.values(), self.of_others, self.of_readers) for one in places}
 
     def page(self, path: str) -> str:
         """Return the address of a page of the web UI; empty where it is not known."""
         return f"{self.pages}/{path}" if self.pages else ""
 
 
-def routes_of(environment: Mapping[str, str], owners: Collection[str]) -> Routes:
+def routes_of(environment: Mapping[str, str], owners: Collection[str], report: WeekReport | None = None) -> Routes:
     """Return where alerts go, by the variables of an environment; `owners` are the company's teams.
+
+    `report` is what those get who asked for the list.
 
     Raises:
         AlertSettingError: a variable is unknown, lacks another one, or is not what it must be.
@@ -91,7 +100,8 @@ def routes_of(environment: Mapping[str, str], owners: Collection[str]) -> Routes
         for owner in owners:
             by_address = _mailboxes("the company's owners", [owner], server) if _is_written_to(variable, owner) else []
             of_team[owner] += own.get(owner) or (by_address if server and by_address else general)
-    return Routes(of_team, of_others, _pages(given.get(PAGES, "")))
+    readers = _readers(given.get(REPORT, ""), server, report)
+    return Routes(of_team, of_others, _pages(given.get(PAGES, "")), readers)
 
 
 def _is_written_to(variable: str, owner: str) -> bool:
@@ -146,7 +156,9 @@ def _pages(value: str) -> str:
 
 def _mail_server(given: Mapping[str, str]) -> MailServer | None:
     """Return the server that takes mail; None: no mail is sent."""
-    asked = sorted(name for name in given if name == MAIL or name.startswith((f"{MAIL}_", USER, PASSWORD, FROM)))
+    asked = sorted(
+        name for name in given if name in (MAIL, REPORT) or name.startswith((f"{MAIL}_", USER, PASSWORD, FROM))
+    )
     if SMTP not in given:
         if asked:
             raise AlertSettingError(
@@ -176,6 +188,16 @@ def _mail_server(given: Mapping[str, str]) -> MailServer | None:
         user=given.get(USER, ""),
         password=given.get(PASSWORD, ""),
     )
+
+
+def _readers(addresses: str, server: MailServer | None, report: WeekReport | None) -> list[Destination]:
+    """Return a destination a mailbox that gets the report of a judged week."""
+    if not addresses:
+        return []
+    found = [one for one in _mailboxes(REPORT, addresses.split(","), server) if isinstance(one, Mail)]
+    if report is None:
+        return []
+    return [ReportMail(Mail(f"the report to {one.address}", one.address, one.server), report) for one in found]
 
 
 def _mailboxes(variable: str, addresses: Sequence[str], server: MailServer | None) -> list[Destination]:

@@ -130,5 +130,15 @@ REDEMPTIONS = CanonicalTable(
     part="campaigns",
 )
 
-TABLES = (ORDER_LINES, PRODUCTS, CUSTOMERS, CAMPAIGNS, CONTACTS, COUPONS, REDEMPTIONS)
+CALLS = CanonicalTable(
+    "stg_calls",
+    "One row a customer and day on which they were called, or reached in another way that was agreed.",
+    (
+        _C("customer_id", "text", "Who was called.", needed=True),
+        _C("called_on", "date", "Local day of the call.", needed=True),
+    ),
+    part="calls",
+)
+
+TABLES = (ORDER_LINES, PRODUCTS, CUSTOMERS, CALLS, CAMPAIGNS, CONTACTS, COUPONS, REDEMPTIONS)
 """All canonical tables."""

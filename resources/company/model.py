@@ -32,6 +32,7 @@ PARTS = frozenset(PART_COLUMNS) | {
     "hours",
     "returns",
     "lines",
+    "calls",
 }
 """All parts that a company may have."""
 
@@ -308,6 +309,34 @@ class Customers(Strict):
     )
 
 
+class Calls(Strict):
+    """A campaign whose effect is measured: chance holds out a share of those worth a call, and nobody calls them."""
+
+    held_out: float = Field(
+        gt=0,
+        le=0.5,
+        description="The share (0 to 0.5) of customers worth a call whom chance holds out: they are marked, stand in "
+        "no list of whom to call, and tell what a call changes. Without this section nobody is held out.",
+    )
+    table: TableName | None = Field(
+        None,
+        description="The raw table of calls that were made. Default: none is known, and who was to be called counts "
+        "as called.",
+    )
+    customer: Named | None = Field(None, description="Who was called, with `table`.")
+    time: Named | None = Field(None, description="When, with `table`.")
+
+    @model_validator(mode="after")
+    def _recorded(self) -> "Calls":
+        lacking = [name for name in ("table", "customer", "time") if getattr(self, name) is None]
+        if lacking and len(lacking) < 3:
+            raise ValueError(
+                f"calls.table, calls.customer and calls.time belong together, and {' and '.join(lacking)} "
+                f"{'is' if len(lacking) == 1 else 'are'} not there: give all three, or none where there is no record"
+            )
+        return self
+
+
 class RawTable(Strict):
     """A table that is there already: where it is, and how its arrival is known."""
 
@@ -380,6 +409,7 @@ class Company(Strict):
     time: Time = Field(default_factory=lambda: Time.model_validate({}))
     money: Money = Field(default_factory=lambda: Money.model_validate({}))
     prices: Prices | None = None
+    calls: Calls | None = None
     owners: Owners = Field(default_factory=lambda: Owners.model_validate({}))
     model_card: ModelCard = Field(default_factory=lambda: ModelCard.model_validate({}))
     order_lines: OrderLines = Field(description="Which columns are what.")
@@ -432,6 +462,8 @@ class Company(Strict):
             found.add("returns")
         if self.order_lines.grain == "line":
             found.add("lines")
+        if self.calls and self.calls.table:
+            found.add("calls")
         return frozenset(found)
 
     @model_validator(mode="after")
@@ -446,4 +478,9 @@ class Company(Strict):
             raise ValueError("products are described, and order_lines name no product column: name it")
         if self.products and self.products.table and not self.products.product:
             raise ValueError("products.table is named, and products.product, its key, is not: name it")
+        if self.calls and not (self.prices and self.prices.won_back):
+            raise ValueError(
+                "calls.held_out is drawn of the customers worth a call, and no prices say who is: give contact and "
+                "won_back under [prices], or leave [calls] out"
+            )
         return self

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from resources.company import reading
-from resources.company.canonical import CUSTOMERS, ORDER_LINES, PRODUCTS, TYPES, CanonicalTable
+from resources.company.canonical import CALLS, CUSTOMERS, ORDER_LINES, PRODUCTS, TYPES, CanonicalTable
 from resources.company.model import Column, Company
 from resources.company.reading import Dialect
 from resources.warehouse.contract import EXTRACTED, LOADED
@@ -31,13 +31,14 @@ def staging_files(company: Company, own: Path, dialect: Dialect) -> dict[str, st
             (ORDER_LINES, order_lines_sql(company, dialect)),
             (PRODUCTS, products_sql(company, dialect)),
             (CUSTOMERS, customers_sql(company, dialect)),
+            (CALLS, calls_sql(company, dialect)),
         )
         if sql and not (own / f"{table.name}.sql").exists()
     }
     if not made:
         return {}
     files = dict(made)
-    tables = [table for table in (ORDER_LINES, PRODUCTS, CUSTOMERS) if f"{table.name}.sql" in made]
+    tables = [table for table in (ORDER_LINES, PRODUCTS, CUSTOMERS, CALLS) if f"{table.name}.sql" in made]
     models = [_documented(table) for table in tables]
     if company.levels_in_lines and tables[0] is ORDER_LINES:
         models[0]["columns"] += [
@@ -222,6 +223,29 @@ group by 1
 """
 
 
+def calls_sql(company: Company, dialect: Dialect) -> str:
+    """Return the model of calls that were made; empty where none are recorded."""
+    calls = company.calls
+    if calls is None or calls.table is None or calls.customer is None or calls.time is None:
+        return ""
+    day = f"cast({reading.local_time(calls.time, company.time.zone, dialect)} as date)"
+    return f"""{HEADER}
+with calls as (
+
+    select
+        {reading.key(calls.customer, dialect)} as customer_id,
+        {day} as called_on
+    from {{{{ source('raw', '{calls.table}') }}}}
+
+)
+
+-- Three calls on one day are one.
+select distinct customer_id, called_on
+from calls
+where customer_id is not null and called_on is not null
+"""
+
+
 def _raw_tables(company: Company) -> list[str]:
     """Return the raw tables that staging reads, each once."""
     named = [company.order_lines.table]
@@ -229,6 +253,8 @@ def _raw_tables(company: Company) -> list[str]:
         named.append(company.products.table)
     if company.customers:
         named.append(company.customers.table)
+    if company.calls and company.calls.table:
+        named.append(company.calls.table)
     return list(dict.fromkeys(named))
 
 

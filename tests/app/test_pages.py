@@ -17,10 +17,10 @@ import duckdb
 import pytest
 from starlette.testclient import TestClient
 
-from app.copy import ROWS_A_PAGE
 from app.pages import Reader, make_app
 from resources.profiles import ROOT
 from resources.serving_copy import FILE, LAYOUT
+from steps.people.copy import ROWS_A_PAGE
 
 NEWEST = date(2024, 5, 6)
 NOW = datetime(2024, 5, 6, 12, tzinfo=UTC)

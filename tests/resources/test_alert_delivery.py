@@ -8,8 +8,10 @@ import pytest
 from support.receivers import free_port, mail_server, web_server
 
 from resources.alerts import Alert, Alerts, Outbox
+from resources.alerts.destinations import LARGEST_ATTACHMENT
 from resources.alerts.outbox import MOST
 from resources.environment import variables
+from resources.week_report import CALL_LIST, PAGE, WeekReport
 
 OWNER = "team:ml-engineering"
 NOON = datetime(2018, 1, 1, 12, tzinfo=UTC)
@@ -111,6 +113,65 @@ def test_a_mailbox_gets_plain_text_with_an_id_to_know_it_by(sender, mail):
     assert message["Message-ID"] == "<run-1@example.com>"
     assert "Cause: Expected seven streams, got <six> & more." in message.get_content()
     assert mail.users == 1
+
+
+def digest(week="2017-12-04"):
+    return alert(id=f"week:{week}", state="digest", title=f"week {week}: continue", body="8 weeks judged.")
+
+
+@pytest.fixture
+def report(tmp_path):
+    """The report of a judged week, as a run left it."""
+    made = WeekReport(path=str(tmp_path / "report"))
+    page = b'<meta name="baton-judged" content="2017-12-04"><h1>Whom to call</h1>'
+    made.write({PAGE: [page], CALL_LIST: [b"customer_id\r\n", b"c1\r\n"]})
+    return made
+
+
+def deliver(sender, report, *alerts):
+    Alerts(path=str(sender.file), report=report).deliver(Outbox({}), alerts, owner=OWNER, now=NOON)
+
+
+READERS = {"BATON_ALERT_REPORT": "marketing@example.com, shop@example.com"}
+
+
+def test_who_asked_for_the_list_gets_the_report_of_a_judged_week_and_no_alert(sender, mail, report):
+    with variables(mailing(mail) | READERS):
+        deliver(sender, report, alert(1), digest())
+    by_address = {to: [one for one in mail.messages if one["To"] == to] for to in {one["To"] for one in mail.messages}}
+    assert {to: len(found) for to, found in by_address.items()} == {
+        "ana@example.com": 2,
+        "marketing@example.com": 1,
+        "shop@example.com": 1,
+    }
+    [message] = by_address["marketing@example.com"]
+    assert message["Subject"] == "Whom to call: week 2017-12-04: continue"
+    assert message["Message-ID"] == "<week-2017-12-04@example.com>"
+    attached = {one.get_filename(): one for one in message.iter_attachments()}
+    assert set(attached) == {PAGE, CALL_LIST}
+    assert attached[CALL_LIST].get_content_type() == "text/csv"
+    assert attached[CALL_LIST].get_payload(decode=True) == b"customer_id\r\nc1\r\n"
+    assert attached[PAGE].get_content_type() == "text/html"
+    for one in by_address["ana@example.com"]:
+        assert list(one.iter_attachments()) == [], "customers' data in a mail only where a setting asks for it"
+
+
+def test_the_report_of_another_week_is_never_sent_for_this_one(sender, mail, report):
+    with variables(mailing(mail) | READERS):
+        deliver(sender, report, digest("2017-12-11"))
+    message = next(one for one in mail.messages if one["To"] == "marketing@example.com")
+    assert list(message.iter_attachments()) == []
+    assert f"The report of this week is not attached: {report.path} does not have it." in message.get_content()
+
+
+def test_a_list_that_is_too_long_for_a_mail_is_named_and_not_sent(sender, mail, report):
+    page = b'<meta name="baton-judged" content="2017-12-04">'
+    report.write({PAGE: [page], CALL_LIST: [b"x" * (LARGEST_ATTACHMENT + 1)]})
+    with variables(mailing(mail) | READERS):
+        deliver(sender, report, digest())
+    message = next(one for one in mail.messages if one["To"] == "marketing@example.com")
+    assert [one.get_filename() for one in message.iter_attachments()] == [PAGE]
+    assert f"too long for a mail and lies in {report.path}" in " ".join(message.get_body().get_content().split())
 
 
 def test_an_owner_s_alert_goes_to_the_owner_and_no_other_team(sender, web):

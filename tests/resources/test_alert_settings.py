@@ -75,6 +75,14 @@ def test_pages_begin_where_people_open_the_web_ui():
         ({"BATON_ALERT_TOKEN": "s3cret\nX: y"}, "expected the bearer token of the webhook in BATON_ALERT_TOKEN"),
         ({"BATON_ALERT_MAIL": "a@b.c"}, "expected BATON_ALERT_SMTP, the server that takes mail, as BATON_ALERT_MAIL"),
         ({"BATON_ALERT_SMTP_PASSWORD": "s3cret"}, "expected BATON_ALERT_SMTP, the server that takes mail"),
+        (
+            {"BATON_ALERT_REPORT": "a@b.c"},
+            "expected BATON_ALERT_SMTP, the server that takes mail, as BATON_ALERT_REPORT",
+        ),
+        (
+            MAIL | {"BATON_ALERT_REPORT": "shop"},
+            "expected mail addresses with commas between them in BATON_ALERT_REPORT",
+        ),
         (MAIL | {"BATON_ALERT_SMTP": "mail.example.com"}, "expected smtps://<host> or smtp://<host>:<port>"),
         (MAIL | {"BATON_ALERT_SMTP": "smtps://u:s3cret@example.com"}, "got smtps://example.com/…. User and password"),
         (MAIL | {"BATON_ALERT_SMTP_PASSWORD": "s3cret"}, "expected BATON_ALERT_SMTP_USER as well"),

@@ -33,15 +33,25 @@ def test_an_unknown_profile_names_the_choices():
 
 
 def test_every_profile_offers_the_same_resources():
+    names = {"clock", "warehouse", "airbyte", "dbt", "registry", "alerts", "report"}
     with variables(PRODUCTION):
         for profile in PROFILES:
-            assert set(resources_for(profile)) == {"clock", "warehouse", "airbyte", "dbt", "registry", "alerts"}
+            assert set(resources_for(profile)) == names
 
 
 @pytest.mark.parametrize("missing", PRODUCTION)
 def test_production_says_which_variable_is_missing_and_asks_no_server_for_it(missing):
     with variables({**PRODUCTION, missing: ""}), pytest.raises(SettingError, match=f"expects {missing}, .*is not set"):
         resources_for("production")
+
+
+def test_the_report_is_written_into_the_home_or_where_runs_and_alerts_share_a_folder(tmp_path):
+    with variables({"BATON_HOME": str(tmp_path / "home"), "BATON_REPORT": ""}):
+        assert resources_for("embedded")["report"].path == str(tmp_path / "home" / "report")
+    with variables({**PRODUCTION, "BATON_REPORT": str(tmp_path / "shared")}):
+        parts = resources_for("production")
+    assert parts["report"].path == str(tmp_path / "shared" / "report")
+    assert parts["alerts"].report.path == parts["report"].path
 
 
 def test_a_limit_that_is_no_number_is_said():

@@ -328,6 +328,26 @@ def test_each_judged_week_is_told_once_with_its_remedy(instance, watch_of):
     assert calm["next"] == "Nothing has to be done."
 
 
+def test_a_week_is_told_when_its_run_is_over_as_the_report_is_written_last(instance, watch_of):
+    meanwhile = []
+
+    @dg.asset(key=WHY)
+    def why():
+        return dg.MaterializeResult(metadata={"cutoff": "2017-12-04", "decision": "continue", "digest": "one"})
+
+    @dg.asset(deps=[WHY])
+    def published():
+        watch.tick()
+        meanwhile.extend(watch.titles())
+
+    location = location_of(why, published)
+    watch = watch_of(location)
+    run(location, instance)
+    assert "week 2017-12-04: continue" not in meanwhile
+    watch.tick()
+    assert watch.titles() == ["week 2017-12-04: continue"]
+
+
 def test_a_week_that_a_former_build_judged_is_not_told(instance, watch_of):
     watch = watch_of(defs)
     judged(instance)

@@ -38,6 +38,7 @@ BY_NATURE = {
     ("training", "model_card", "card"): "the same day",
     ("predictions", "*", "scored_at"): _WHEN,
     ("marts", "customers_at_risk", "scored_at"): _WHEN,
+    ("campaigns", "assignment", "assigned_at"): _WHEN,
     ("monitoring", "decisions", "run_id"): _RUN,
     ("published", "serving_copy", "run_id"): _RUN,
     ("published", "serving_copy", "published_at"): _WHEN,

@@ -162,11 +162,11 @@ def _moved_visits(question: Question, names: _Names, before: _Story, row: Values
             newest[reached - 1] = 1
     elif not any(newest):
         older = max(older, 1)
-    at = next((at for at, days in enumerate(newest) if days), None)
-    if at is None:
+    found = next((at for at, days in enumerate(newest) if days), None)
+    if found is None:
         recency = min(max(recency, len(newest) * length + 1), most)
     else:
-        recency = min(max(recency, at * length + 1), (at + 1) * length - newest[at] + 1, most)
+        recency = min(max(recency, found * length + 1), (found + 1) * length - newest[found] + 1, most)
     seen = _first_seen(names, length, before, recency, newest, older)
     return _Story(recency, newest, older, seen, *_orders(names, before, newest, older, row))
 
@@ -288,7 +288,7 @@ def _write_trend(
     divisor = periods * (periods * periods - 1) // 6
     changed = [now - was for was, now in zip(before.newest, after.newest, strict=True)]
     back = weight[len(NUMBERED) :]
-    moved = sum(one * days for one, days in zip(weight, changed, strict=False))
+    moved: float = sum(one * days for one, days in zip(weight, changed, strict=False))
     moved += (after.older - before.older) * (sum(back) / len(back) if back else 0)
     visits, spent = f"active_days_slope_{names.whole}d", f"spend_slope_{names.whole}d"
     new[visits] = row[visits] + moved / divisor

@@ -26,6 +26,7 @@ from resources.registry import ModelRegistry
 from resources.serving_copy import FILE, open_copy
 from resources.warehouse import Warehouse, share_of
 from resources.warehouse.bigquery import BigQueryWarehouse
+from resources.week_report import WeekReport
 from steps.serving import SERVED, fetch_for_readers
 from steps.tables import TABLES
 from tools.same_rows import differences
@@ -80,6 +81,7 @@ def materialize(warehouse: Warehouse, dbt: DbtRunner, folder: Path) -> dg.Execut
             tracking_uri=f"sqlite:///{folder / 'mlflow.db'}", artifact_root=(folder / "mlartifacts").as_uri()
         ),
         "alerts": Alerts(path=str(folder / "alerts.jsonl")),
+        "report": WeekReport(path=str(folder / "report")),
     }
     job = build_definitions("embedded", resources).resolve_job_def("everything")
     return job.execute_in_process(

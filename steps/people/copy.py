@@ -7,12 +7,14 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml_models.problems.contract import REASONS
 from resources.serving_copy import open_copy
+from resources.warehouse import Warehouse
+from resources.warehouse.contract import plain_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +26,8 @@ _TAKEN = 1_000
 BANDS = ("high", "medium", "low")
 WEEKS = 60
 """So many judged weeks are told one by one: a year, and what is left of the quarter before."""
+
+_NEWEST = "cutoff_date = (select max(cutoff_date) from marts.customers_at_risk)"
 
 Row = Mapping[str, Any]
 
@@ -67,13 +71,17 @@ class Copy:
         self._ask, self._frame = ask, frame
         self.spend = f"spend_cents_{look_back_days}d"
         self._columns: dict[str, list[str]] = {}
+        for name, column in self._named():
+            self._columns.setdefault(name, []).append(column)
+
+    def _named(self) -> Iterator[tuple[str, str]]:
+        """Yield each table with each of its columns, in the order in which they stand in it."""
         named = self._rows(
             # Not information_schema.columns: it takes four times as long, for each page anew.
             "select schema_name || '.' || table_name as name, column_name from duckdb_columns() where not internal "
             "order by column_index"
         )
-        for row in named:
-            self._columns.setdefault(row["name"], []).append(row["column_name"])
+        yield from ((row["name"], row["column_name"]) for row in named)
 
     def about(self) -> Row:
         """Return what the copy says of itself."""
@@ -108,18 +116,77 @@ class Copy:
             return [], 0
         [counted] = self._rows(f"select count(*) as n from marts.customers_at_risk where {where}", *given)
         rows = self._rows(
-            f"select * from marts.customers_at_risk where {where} order by {order} limit ? offset ?",
+            f"select * from {self._listed()} where {where} order by {self._held_out_last(order)} "
+            f"limit {ROWS_A_PAGE} offset {(asked.page - 1) * ROWS_A_PAGE}",
             *given,
-            ROWS_A_PAGE,
-            (asked.page - 1) * ROWS_A_PAGE,
         )
         return rows, counted["n"]
 
+    def kept_back(self, asked: Asked) -> int:
+        """Return how many of these customers are held out, and so in no file."""
+        where, order, given = self._chosen(asked)
+        if not order:
+            return 0
+        held_out = f"not ({self._not_held_out()})"
+        [row] = self._rows(f"select count(*) as n from {self._listed()} where {where} and {held_out}", *given)
+        return int(row["n"])
+
     def all_at_risk(self, asked: Asked) -> Iterator[Row]:
-        """Yield these customers of all pages; nothing else is asked of the copy meanwhile."""
+        """Yield these customers of all pages but those held out; nothing else is asked of the copy meanwhile."""
         where, order, given = self._chosen(asked)
         if order:
-            yield from self._ask(f"select * from marts.customers_at_risk where {where} order by {order}", given)
+            yield from self._ask(
+                f"select * from {self._listed()} where {where} and {self._not_held_out()} order by {order}", given
+            )
+
+    def list_columns(self) -> list[str]:
+        """Return the columns of a file of whom to call; where chance holds some out, since when one is on the list."""
+        columns = list(self.columns("marts.customers_at_risk"))
+        return [*columns, "on_list_since"] if self.campaign() else columns
+
+    def called(self, most: int = 0) -> Iterator[Row]:
+        """Yield who is to be called, by what is expected to be lost: all, or `most`; nothing else is asked meanwhile.
+
+        Whoever is worth a call and not held out; where no prices say who is worth one, the tenth most at risk.
+        """
+        where, order = self._to_call()
+        if order:
+            limit = f" limit {most}" if most else ""
+            yield from self._ask(f"select * from {self._listed()} where {where} order by {order}{limit}", [])
+
+    def to_call(self) -> Row | None:
+        """Return how many are to be called, what is expected to be lost with them, and by what they were chosen.
+
+        None where there is no list.
+        """
+        where, order = self._to_call()
+        if not order:
+            return None
+        there = self.columns("marts.customers_at_risk")
+        loss = "sum(expected_loss)" if "expected_loss" in there else "null"
+        by = "max(worth_calling_by)" if "worth_calling_by" in there else "null"
+        asked = f"count(*) as n, {loss} as loss, {by} as chosen_by"
+        [row] = self._rows(f"select {asked} from {self._listed()} where {where}")
+        return {**row, "priced": self._priced()}
+
+    def campaign(self) -> Row | None:
+        """Return of the newest scored week how many were drawn, and how many of them are held out.
+
+        None where chance holds nobody out.
+        """
+        if not self._has_campaign():
+            return None
+        [row] = self._rows(
+            "select count(*) as n, sum(case when arm = 'held out' then 1 else 0 end) as held_out "
+            f"from campaigns.assignment where {_NEWEST}"
+        )
+        return row if row["n"] else None
+
+    def effect(self) -> tuple[Row, list[Row]] | None:
+        """Return what all weeks of a campaign say together, and each week, newest first; None before any is known."""
+        rows = self._all("campaigns.effect", "order by cutoff_date desc")
+        whole = [row for row in rows if row["cutoff_date"] is None]
+        return (whole[0], [row for row in rows if row["cutoff_date"] is not None]) if whole else None
 
     def highest_tenth(self) -> Row | None:
         """Return how many customers are in the tenth most at risk, how many are expected to lapse, and their spend."""
@@ -175,7 +242,7 @@ class Copy:
             "ranked as (select customer_id, cutoff_date, "
             "  row_number() over (partition by cutoff_date order by score desc, customer_id) - 1 "
             "    < 0.1 * count(*) over (partition by cutoff_date) as high "
-            "  from predictions.lapse_predictions where cutoff_date in (from weeks)), "
+            "  from predictions.lapse_predictions where cutoff_date in (select cutoff_date from weeks)), "
             "now as (select * from ranked where cutoff_date = (select max(cutoff_date) from weeks)), "
             "before as (select * from ranked where cutoff_date < (select max(cutoff_date) from weeks)) "
             "select (select max(cutoff_date) from before) as before, "
@@ -224,6 +291,11 @@ class Copy:
         for table in ("marts.customers", "marts.customers_at_risk"):
             for row in self._all(table, "where customer_id = ?", customer_id):
                 known |= row
+        if self._has_campaign():
+            for row in self._rows(
+                f"select arm, ends_on from campaigns.assignment where customer_id = ? and {_NEWEST}", customer_id
+            ):
+                known |= row
         weeks = self._all(
             "predictions.lapse_predictions", "where customer_id = ? order by cutoff_date desc", customer_id
         )
@@ -260,6 +332,38 @@ class Copy:
     def _all(self, table: str, rest: str = "", *given: object) -> list[Row]:
         return self._rows(f"select * from {table} {rest}", *given) if self.columns(table) else []
 
+    def _has_campaign(self) -> bool:
+        return bool(self.columns("campaigns.assignment")) and bool(self.columns("marts.customers_at_risk"))
+
+    def _listed(self) -> str:
+        """Return the list with the part that chance gave each customer, null where it gave none."""
+        if not self._has_campaign():
+            return "marts.customers_at_risk"
+        return (
+            "(select r.*, a.arm, a.ends_on, a.drawn_on as on_list_since from marts.customers_at_risk as r "
+            f"left join (select * from campaigns.assignment where {_NEWEST}) as a "
+            "on a.customer_id = r.customer_id) as listed"
+        )
+
+    def _not_held_out(self) -> str:
+        return "coalesce(arm, '') <> 'held out'" if self._has_campaign() else "true"
+
+    def _held_out_last(self, order: str) -> str:
+        return f"case when {self._not_held_out()} then 0 else 1 end, {order}" if self._has_campaign() else order
+
+    def _priced(self) -> bool:
+        """Tell whether prices say who is worth a call."""
+        if "worth_calling" not in self.columns("marts.customers_at_risk"):
+            return False
+        [row] = self._rows("select count(worth_calling) as n from marts.customers_at_risk")
+        return bool(row["n"])
+
+    def _to_call(self) -> tuple[str, str]:
+        """Return the condition and the order of who is to be called; the order is empty where there is no list."""
+        _, order, _ = self._chosen(Asked())
+        where = "worth_calling" if order and self._priced() else "risk_band = 'high'"
+        return f"{where} and {self._not_held_out()}", order
+
     def _by(self, order: Order) -> str:
         return order.column.format(spend=self.spend)
 
@@ -282,6 +386,35 @@ class Copy:
 
     def _rows(self, sql: str, *given: object) -> list[Row]:
         return list(self._ask(sql, given))
+
+
+class Tables(Copy):
+    """The tables of a warehouse that many may read at a time, asked as a copy of them would be."""
+
+    def __init__(self, warehouse: Warehouse, look_back_days: int) -> None:
+        self._shapes = warehouse.shapes(["published", "marts", "monitoring", "features", "training", "campaigns"])
+
+        def ask(sql: str, given: Sequence[object]) -> Iterator[Row]:
+            with contextlib.closing(warehouse.batches(sql, list(given))) as frames:
+                for frame in frames:
+                    for row in frame.to_dict("records"):
+                        yield {str(name): _plain(value) for name, value in row.items()}
+
+        super().__init__(ask, warehouse.read, look_back_days)
+
+    def _named(self) -> Iterator[tuple[str, str]]:
+        for (schema, table), shape in self._shapes.items():
+            yield from ((f"{schema}.{table}", column) for column in shape.columns)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as a page writes it: no marks of pandas, and days as days."""
+    value = plain_value(value)
+    if value is None or value != value:
+        return None
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.date()
+    return value
 
 
 @contextlib.contextmanager
