@@ -31,7 +31,10 @@ FARTHEST = 10
 
 @dataclass(frozen=True)
 class Slider:
-    """What a slider shows: `own` is the customer's value and `value` the one asked for, on the slider's steps."""
+    """What a slider shows: `own` is the customer's value and `value` the one asked for, on the slider's steps.
+
+    `followed`: to what it moved along with others; "" where it did not.
+    """
 
     feature: str
     label: str
@@ -46,6 +49,7 @@ class Slider:
     seen: str
     format: "Format"
     moved: bool
+    followed: str
 
 
 class Format(NamedTuple):
@@ -206,7 +210,7 @@ class WhatIfs:
 
         return Shown(
             wrong=wrong,
-            groups=self._sliders(problem, levers, moved, row, ranges),
+            groups=self._sliders(problem, levers, moved, row, new, ranges),
             versions=versions,
             others=others,
             against=against,
@@ -239,6 +243,7 @@ class WhatIfs:
         levers: Sequence[Lever],
         moved: Mapping[str, float],
         row: Mapping[str, float],
+        new: Mapping[str, float],
         ranges: "Mapping[str, Range]",
     ) -> dict[str, list[Slider]]:
         groups: dict[str, list[Slider]] = {}
@@ -263,6 +268,9 @@ class WhatIfs:
                     _span(told, seen) if seen else "",
                     told,
                     lever.feature in moved,
+                    told(new[lever.feature])
+                    if lever.feature not in moved and _differs(row[lever.feature], new[lever.feature])
+                    else "",
                 )
             )
         return groups
@@ -278,7 +286,7 @@ class WhatIfs:
             case "ratio" | "deviations" | "days a week" | "days a period":
                 return Format("", 1, 2, "")
             case "days":
-                return Format("", 1, 0, " days")
+                return Format("", 1, 0, "" if "days" in feature.label.lower() else " days")
             case _:
                 return Format("", 1, 0, "")
 

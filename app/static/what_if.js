@@ -29,7 +29,10 @@ async function ask() {
     const answer = page.getElementById("answer");
     if (number !== newest) return;
     if (!answer) throw new Error("no answer");
-    document.getElementById("answer").replaceChildren(...answer.childNodes);
+    // What the answer says, in full and above the sliders, and what each slider says beside itself.
+    for (const here of document.querySelectorAll("#answer, #says, #moves .small[id]")) {
+      here.replaceChildren(...page.getElementById(here.id).childNodes);
+    }
     history.replaceState(null, "", `${there}#what-if`);
   } catch {
     // The whole page says what is wrong.

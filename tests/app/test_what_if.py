@@ -17,8 +17,8 @@ import pytest
 from starlette.testclient import TestClient
 from support.bundled import FEATURES, PROBLEM
 from support.registered import log, registry_of
+from support.shown_pages import page_of
 from support.simulated_shop import make_frame
-from test_pages import page_of
 
 from app.pages import Reader, begin, make_app
 from ml_models.explain import reference_values
@@ -134,7 +134,7 @@ def test_a_moved_customer_is_scored_as_the_model_scores_the_whole_changed_row(ou
     assert abs(then - own) > 0.001
     page, _ = asked(ours, somebody, active_days_week_1="4")
     assert f"The model would say {percent(then)} instead of {percent(own)}" in page.text
-    assert "With shopping days in the newest week 4 days instead of 1 days." in page.text
+    assert "With shopping days in the newest week 4 instead of 1." in page.text
     assert "not what would happen" in page.text
 
 
@@ -193,7 +193,7 @@ def test_a_value_outside_its_type_is_a_sentence_and_the_rest_works(ours, somebod
     page, _ = asked(ours, somebody, 400, active_days_week_1=value, active_days_week_2="3")
     assert says in page.text
     assert "It stays as it is." in page.text
-    assert "With shopping days in the week before 3 days instead of" in page.text
+    assert "With shopping days in the week before 3 instead of" in page.text
 
 
 def test_a_value_that_the_champion_has_never_seen_is_a_warning(ours, somebody, fitted):
@@ -334,6 +334,10 @@ def test_a_version_of_a_release_that_kept_no_ranges_says_whose_ranges_these_are(
     page, text = asked(pages_of(copy, models)[1], somebody)
     assert "was registered before the values that it has seen were kept" in page.text
     assert text.count('type="range"') > 10
+    far = str(9 * int(fitted[1][1].loc["mean_basket_cents_84d", "most"]))
+    page, _ = asked(pages_of(copy, models)[1], somebody, mean_basket_cents_84d=far)
+    assert "has never seen" not in page.text, "nobody knows that"
+    assert "No customer whose outcome was known last has" in page.text
 
 
 def test_the_registry_is_read_by_a_process_of_its_own_and_what_fails_there_is_a_sentence(registry, fitted, newest):

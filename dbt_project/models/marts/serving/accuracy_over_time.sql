@@ -118,10 +118,10 @@ counted as (
         sum(lost_cents * called_by_risk) as lost_cents_called_by_risk,
         sum(lost_cents * called_by_loss) as lost_cents_called_by_loss,
         -- What the noise of both shares is made of, see below.
-        sum(1.0 * lost_cents * lost_cents) as squares,
+        sum(cast(lost_cents as {{ type_double() }}) * lost_cents) as squares,
         {% for way in ['risk', 'loss'] -%}
-        sum(1.0 * lost_cents * lost_cents * called_by_{{ way }}) as squares_by_{{ way }},
-        sum(1.0 * lost_cents * lost_cents * called_by_{{ way }} * called_by_{{ way }}) as squares_twice_by_{{ way }}{{ ',' if not loop.last }}
+        sum(cast(lost_cents as {{ type_double() }}) * lost_cents * called_by_{{ way }}) as squares_by_{{ way }},
+        sum(cast(lost_cents as {{ type_double() }}) * lost_cents * called_by_{{ way }} * called_by_{{ way }}) as squares_twice_by_{{ way }}{{ ',' if not loop.last }}
         {% endfor -%}
     from in_the_tenth
     group by evidence, model_version, cutoff_date
@@ -184,7 +184,7 @@ select
     {#- DuckDB passes over a null in greatest, BigQuery does not. -#}
     {%- set noisy = 'case when customers_with_value = customers and noise_by_' ~ way ~ ' is not null then ' %}
     {{ all_valued }}covered_by_{{ way }} end as spend_covered_by_{{ way }},
-    {{ noisy }}greatest(0, covered_by_{{ way }} - noise_by_{{ way }}) end as spend_covered_by_{{ way }}_low,
-    {{ noisy }}least(1, covered_by_{{ way }} + noise_by_{{ way }}) end as spend_covered_by_{{ way }}_high{{ ',' if not loop.last }}
+    {{ noisy }}round(greatest(0, covered_by_{{ way }} - noise_by_{{ way }}), 4) end as spend_covered_by_{{ way }}_low,
+    {{ noisy }}round(least(1, covered_by_{{ way }} + noise_by_{{ way }}), 4) end as spend_covered_by_{{ way }}_high{{ ',' if not loop.last }}
     {%- endfor %}
 from with_noise
