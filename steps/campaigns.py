@@ -187,7 +187,7 @@ def _told(warehouse: Warehouse, cutoff: date, new: int) -> Assigned:
         return Assigned(f"nobody is worth a call at cutoff {cutoff}, so nobody is held out", cutoff, parts)
     return Assigned(
         f"cutoff {cutoff}: {parts.get('call', 0):,} to call, {parts.get('held out', 0):,} held out by chance; "
-        f"{new:,} drawn now, the others before",
+        f"{new:,} of them drawn now",
         cutoff,
         parts,
     )
@@ -313,10 +313,14 @@ def sentence_of(row: Mapping[str, object], verdict: str, currency: str) -> str:
     kept, low, high = (percent(name) for name in ("kept", "kept_low", "kept_high"))
     of_lapses = (
         f"Of 100 to be called {percent('lapsed_called')} lapsed, of 100 held out {percent('lapsed_held_out')}: "
-        f"{kept} fewer (95 % interval {low} to {high})"
+        f"{_signed(kept, 'fewer', 'more')} (95 % interval, in fewer of 100: {low} to {high})"
     )
     gained, low, high = (f"{float(str(row[name])):,.2f}" for name in ("gained", "gained_low", "gained_high"))
-    of_money = f"A customer to be called spent {currency} {gained} more ({low} to {high})." if gained != "nan" else ""
+    of_money = (
+        f"A customer to be called spent {currency} {_signed(gained, 'more', 'less')} (in more: {low} to {high})."
+        if gained != "nan"
+        else ""
+    )
     more = {
         effect.KEEPS: "Calls keep customers.",
         effect.LOSES: "Calls drive customers away.",
@@ -337,3 +341,8 @@ def sentence_of(row: Mapping[str, object], verdict: str, currency: str) -> str:
         )
     )
     return f"{more} {figures} {of_lapses}. {of_money}{power} {known}".replace("  ", " ")
+
+
+def _signed(amount: str, above: str, below: str) -> str:
+    """Return an amount without its sign, and the word that says which way it goes."""
+    return f"{amount.removeprefix('-')} {below if amount.startswith('-') else above}"

@@ -18,6 +18,8 @@ time = "ordered_at"
 amount = "total"
 """
 
+CALLED = "[prices]\ncontact = 2\nwon_back = 0.2\n[calls]\n"
+
 
 def written(folder: Path, text: str) -> Path:
     """Return a company's folder with this file."""
@@ -58,6 +60,9 @@ def test_four_columns_are_a_company(tmp_path: Path) -> None:
         (LEAST + "[prices]\ncontact = 2\nmissed_customer = 40\n", "`prices.retraining` is not"),
         (LEAST + "[prices]\ncontact = 2\n", "the price of a contact alone decides nothing"),
         (LEAST + "[prices]\ncontact = 2\nwon_back = 20\n", "`prices.won_back`"),
+        (LEAST + "[calls]\nheld_out = 0.1\n", "no prices say who is: give contact and won_back under [prices]"),
+        (LEAST + CALLED + "held_out = 0.9\n", "`calls.held_out`"),
+        (LEAST + CALLED + "held_out = 0.1\ntable = 'crm'\n", "customer and time are not there"),
         (LEAST + "[prices]\nwon_back = 0.2\n", "`prices.contact`"),
         (LEAST + "[prices]\nretraining = 100\ncontact = 40\nmissed_customer = 2\n", "contact must be below"),
         (LEAST + "[prices]\nretraining = -1\ncontact = 2\nmissed_customer = 40\n", "`prices.retraining`"),

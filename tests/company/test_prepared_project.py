@@ -1,15 +1,18 @@
 """The dbt project of a company: its file's numbers, its staging, made anew when one of them changes, and never half."""
 
 import json
+import re
 import shutil
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import yaml
 from support.bundled import COMPANY
 
-from resources.company import CompanyError
+from resources.company import Company, CompanyError
 from resources.company.choice import BUNDLED, folder_of
 from resources.company.dbt_project import PROJECT, prepare, variables
 from resources.dbt import DbtRunner
@@ -89,6 +92,33 @@ def test_a_company_without_staging_of_its_own_is_staged_by_its_file(tmp_path: Pa
         "made_sources.yml",
     }
     assert not (into / "models" / "marts" / "campaign_contacts.sql").exists()
+
+
+def test_calls_are_read_from_the_raw_table_that_the_file_names(tmp_path: Path) -> None:
+    told = COMPANY.model_dump(exclude_unset=True) | {
+        "campaigns": False,
+        "prices": {"contact": 2.0, "won_back": 0.2},
+        "calls": {
+            "held_out": 0.1,
+            "table": "crm",
+            "customer": "id",
+            "time": {"column": "at", "format": "%d.%m.%Y %H:%M"},
+        },
+    }
+    ours = Company.model_validate(told)
+    assert "calls" in ours.parts
+    (tmp_path / "shop").mkdir()
+    made = prepare(ours, tmp_path / "shop", tmp_path / "project") / "models" / "staging" / "shop"
+    assert "name: crm" in (made / "made_sources.yml").read_text()
+    assert "stg_calls" in (made / "made_staging.yml").read_text()
+    model = re.sub(r"\{#-.*?#\}", "", (made / "stg_calls.sql").read_text(), flags=re.DOTALL)
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create table crm as select * from (values ('c1', '02.01.2024 10:00'), ('c1', '02.01.2024 18:30'), "
+            "('c1', '03.01.2024 09:00'), (' ', '03.01.2024 09:00'), ('c2', 'soon')) as calls(id, \"at\")"
+        )
+        rows = connection.execute(model.replace("{{ source('raw', 'crm') }}", "crm") + " order by 2").fetchall()
+    assert rows == [("c1", date(2024, 1, 2)), ("c1", date(2024, 1, 3))]
 
 
 def test_campaigns_without_their_models_are_told_what_to_write(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_who_was_assigned_is_never_rewritten_and_who_joins_is_drawn(shop):
     shop.scores(FIRST, worth=range(200, 400))
     done = assign(shop.warehouse, asking(held_out=0.5))
     after = shop.rows()
-    assert "100 drawn now" in done.what
+    assert "100 of them drawn now" in done.what
     pd.testing.assert_frame_equal(
         after[after["customer_id"].isin(before["customer_id"])].reset_index(drop=True), before
     )

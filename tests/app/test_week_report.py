@@ -83,7 +83,7 @@ def test_it_says_whom_to_call_whether_the_list_may_be_used_how_sure_it_is_and_wh
     assert "were not among them on 29 April 2024" in text
     assert "Worth a call: A contact costs EUR 2." in text
     loss = sum(500 - rank / 10 for rank in range(1, 301) if rank not in (2, 30, 200))
-    assert f"USD {loss:,.0f} are expected to be lost within 28 days if nobody acts." in text
+    assert f"USD {loss:,.0f} are expected to be lost within 28 days if nobody acts: with those" in text
     assert "Calls keep customers." in text
     assert [row["customer_id"] for row in rows[:3]] == [ODD_ID, "c3", "c4"]
     assert len(rows) == 297
