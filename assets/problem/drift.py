@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets.reporting import Materialized, at_a_glance, picture, table, unjudged
+from assets.reporting import Materialized, picture, table, unjudged
 from resources.figures import figures
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
@@ -106,8 +106,7 @@ def _judge(warehouse: Warehouse, registry: ModelRegistry, layer: Layer) -> dg.As
             "worst_column": verdict.columns[0] if verdict.columns else "none",
             **figures(len(verdict.columns), 0, "columns that left their own range in two of three weeks, at most"),
             **_furthest(verdict.table),
-            **_distances_inline(verdict.table),
-            "distances": picture(drift_plot(verdict), "distance of each column against its own threshold"),
+            "at_a_glance": picture(drift_plot(verdict), "distance of each column against its own threshold"),
             "columns": table(verdict.table),
         },
     )
@@ -120,18 +119,6 @@ def _furthest(judged: "pd.DataFrame") -> dict[str, float]:
     first = judged.iloc[0]
     told = {"furthest_distance": float(first["statistic"]), "its_threshold": float(first["threshold"])}
     return {name: round(number, 4) for name, number in told.items() if math.isfinite(number)}
-
-
-def _distances_inline(judged: "pd.DataFrame") -> dict[str, dg.MarkdownMetadataValue]:
-    """Return how far the columns came, the furthest first, in units of their thresholds; in short."""
-    ratios = (judged["statistic"] / judged["threshold"]).replace(math.inf, math.nan).dropna()
-    ratios = ratios.sort_values(ascending=False)
-    if ratios.empty:
-        return {}
-    words = (
-        f"Distances of {len(ratios)} columns in units of their thresholds; the furthest {ratios.iloc[0]:.2f}. Grey: 1."
-    )
-    return at_a_glance([ratios, [1.0] * len(ratios)], words)
 
 
 DRIFT_ASSETS = [drift, feature_drift, score_drift, labels_outgrew_model]

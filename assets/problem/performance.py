@@ -1,6 +1,5 @@
 """The proof that predictions held: each matured cutoff judged, and the champion against its own past."""
 
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -88,7 +87,6 @@ def predictions_hold(warehouse: Warehouse, registry: ModelRegistry) -> dg.AssetC
             "status": verdict.status,
             "decided_by": verdict.kind,
             **figures(len(verdict.segments), 0, "segments in which customers lapse otherwise than predicted, at most"),
-            **_loss_inline(history, verdict.cutoff),
             "over_time": picture(performance_plot(history, verdict), "observed against predicted"),
             "newest": table(verdict.table),
         },
@@ -109,18 +107,6 @@ def _over_time_inline(live: "pd.DataFrame") -> dict[str, dg.MarkdownMetadataValu
 
 def _number(value: float) -> float | None:
     return None if value != value else round(float(value), 4)
-
-
-def _loss_inline(history: "pd.DataFrame", cutoff: date) -> dict[str, dg.MarkdownMetadataValue]:
-    """Return the realised log-loss of all customers, cutoff by cutoff, in short; `history` as in `performance_plot`."""
-    import pandas as pd
-
-    known = history[(history["known_on"] <= pd.Timestamp(cutoff)) & (history["segment_column"] == "all")]
-    losses = known[known["kind"] == "realised"].sort_values("cutoff_date")["log_loss"]
-    if losses.dropna().empty:
-        return {}
-    words = f"Realised log-loss of {len(losses)} cutoffs: {losses.min():.3f} to {losses.max():.3f}."
-    return at_a_glance([losses], words)
 
 
 PERFORMANCE_ASSETS = [performance, predictions_hold]
