@@ -2,7 +2,8 @@
 
 import base64
 import contextlib
-from collections.abc import Collection, Iterable, Iterator
+import textwrap
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 else:
     # Dagster reads annotations, and takes only the class without a parameter for a result that has no value.
     Materialized = dg.MaterializeResult
+
+INLINE = 1000
+"""Characters from which on the web UI shows Markdown behind a link, "Show Markdown" (dagster-webserver 1.13.27,
+ui-core's MetadataEntry.tsx: MarkdownMetadataEntry with expandSmallValues)."""
+
+WIDE = 38
+"""Characters of a line in that place, where the window is 1280 pixels wide."""
 
 TABLE_ROWS = 60
 """A metadata table is read by people; a longer one belongs into the warehouse."""
@@ -52,6 +60,21 @@ def table(frame: "pd.DataFrame", rows: int = TABLE_ROWS) -> dg.TableMetadataValu
 def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
     """Show a PNG inline; the web UI strips raw SVG and renders data addresses in Markdown."""
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def at_a_glance(lines: "Sequence[Iterable[float]]", words: str) -> dict[str, dg.MarkdownMetadataValue]:
+    """Show lines (see `thumbnail`) inline, with what they say in words: on the page itself, not behind a link.
+
+    Dagster's web UI draws Markdown of fewer than `INLINE` characters on an asset's page where it stands; a plot with
+    words has ten times as many, and so is one click away. On a check's page all Markdown is; there numbers are drawn.
+    """
+    from ml_models.thumbnails import thumbnail
+
+    png = base64.b64encode(thumbnail([[float(value) for value in line] for line in lines])).decode()
+    picture = f"![{words}](data:image/png;base64,{png})"
+    # The column of values is narrow, and what is wider is cut off.
+    shown = f"{picture}\n\n" + "  \n".join(textwrap.wrap(words, WIDE))
+    return {"at_a_glance": dg.MetadataValue.md(shown if len(shown) < INLINE else picture.replace(words, "lines"))}
 
 
 def png_of(shown: dg.MarkdownMetadataValue) -> bytes:

@@ -138,15 +138,16 @@ def told_apart(check: dg.AssetCheckResult, event: Mapping[str, Any]) -> dg.Asset
 
 def with_figures(check: dg.AssetCheckResult, event: Mapping[str, Any], test: Mapping[str, Any]) -> dg.AssetCheckResult:
     """Say how many rows a test found, and how many it may; `test` is its node of the manifest."""
-    found, config = event["data"].get("num_failures"), test.get("config", {})
+    config = test.get("config", {})
     # dbt's own limit, of either severity, is that there is no row at all.
     limit = config.get("error_if" if config.get("severity", "error").lower() == "error" else "warn_if") or "!= 0"
     unit = "failing rows, at most" if limit == "!= 0" else f"failing rows; too many where they are {limit}"
-    if event["data"].get("status") in COULD_NOT_RUN:
-        return check._replace(metadata={**(check.metadata or {}), **figures(None, 0, unit)})
-    said = {None: "", 0: "No row fails.", 1: "1 row fails."}.get(found, f"{found or 0:,} rows fail.")
+    ran = event["data"].get("status") not in COULD_NOT_RUN
+    # An event leaves a zero out.
+    found = int(event["data"].get("num_failures") or 0) if ran else None
+    said = "1 row fails." if found == 1 else f"{f'{found:,}' if found else 'No'} row{'s fail' if found else ' fails'}."
     return check._replace(
-        description=check.description or said or None,
+        description=check.description or said,
         metadata={**(check.metadata or {}), **figures(found, 0, unit)},
     )
 

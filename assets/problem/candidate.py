@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from assets.reporting import Materialized, in_mlflow, picture, table
+from assets.reporting import Materialized, at_a_glance, in_mlflow, picture, table
 from ml_models.training.gates import COMPARISONS, GATES
 from resources.figures import figures
 from resources.registry import ModelRegistry
@@ -105,6 +105,10 @@ def candidate(
             "models_on_the_holdout": table(comparison),
             "slices": table(slices[slices["slice_name"] != "cutoff"]),
             "search": table(trials),
+            **at_a_glance(
+                [calibration["mean_score"], calibration["observed_rate"]],
+                "By tenths of the score: predicted, and in grey observed.",
+            ),
             "calibration": picture(
                 reliability_plot(calibration, f"Version {version.version} on its holdout"), "predicted against observed"
             ),

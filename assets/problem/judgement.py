@@ -78,13 +78,22 @@ _DESCRIPTIONS: Mapping[dg.AssetKey, str] = {
     ),
 }
 
+_MADE_OF = {
+    DIAGNOSIS: (ANOMALIES, DELIVERIES, DRIFT, PERFORMANCE, PREDICTIONS, CHAMPION, OUTCOMES, EARLY_OUTCOMES),
+    DECISIONS: (DIAGNOSIS,),
+    RESTATEMENTS: (DELIVERIES, PREDICTIONS),
+    WHY: (DECISIONS, RESTATEMENTS),
+}
+"""What each is made of. One step makes all four of the same evidence; drawn from all of it to each, nobody could read
+the group's picture."""
+
 
 @dg.multi_asset(
     name="judgement",
     specs=[
         dg.AssetSpec(
             key,
-            deps=[ANOMALIES, DELIVERIES, DRIFT, PERFORMANCE, PREDICTIONS, CHAMPION, OUTCOMES, EARLY_OUTCOMES],
+            deps=_MADE_OF[key],
             group_name="monitoring",
             owners=[owner_of(key)],
             kinds={"scikitlearn", "duckdb"},
