@@ -208,6 +208,7 @@ OTHERS: tuple[tuple[str, Fate], ...] = (
         Elsewhere("tests/contracts/airbyte/test_airbyte_incremental.py", "reset"),
     ),
     (r"(\.venv/bin/)?python -m tools\.bench\..*", MEASURES),
+    (r"python -m commands\.app", Elsewhere("tests/commands/test_app.py", "commands.app")),
     (r"python -m commands\.serve", Elsewhere("tests/deploy/test_processes.py", "commands.serve")),
     (
         r"(\.venv/bin/)?python -m tools\.company_fields",
