@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from resources.profiles import ROOT
+from tools import pictures
 from tools.browser import FOLDER, browsing
 
 PHONE, DESK = 390, 1280
@@ -87,3 +88,15 @@ def test_what_a_page_does_wrong_beside_the_task_is_told(browser, address):
     wrong = " ".join(browser.ask(walk="look", address=f"data:text/html,{bad}", width=PHONE, facts={})["wrong"])
     for said in ("html-has-lang", "color-contrast", "image-alt", "asked elsewhere", "console: oh", "pixels wider"):
         assert said in wrong
+
+
+def test_pictures_of_the_documentation_are_taken_and_small(browser, address, tmp_path):
+    """Of one page; `python -m tools.pictures` takes all of them, of a whole home."""
+    for name in ("week", "week_phone"):
+        file = tmp_path / f"{name}.png"
+        pictures.take(browser, pictures.PICTURES[name], address.rstrip("/"), {}, file)
+        assert file.read_bytes().startswith(b"\x89PNG")
+        assert 5_000 < file.stat().st_size < 150_000
+    asked = pictures.Picture("app", "/", steps=[("wait", "text=no such words anywhere")], wait_seconds=1)
+    with pytest.raises(RuntimeError, match="Expected a picture of app /, and got none"):
+        pictures.take(browser, asked, address.rstrip("/"), {}, tmp_path / "none.png")

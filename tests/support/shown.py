@@ -94,7 +94,7 @@ def _in_lines(text: str) -> Iterator[tuple[str, str]]:
 def _is_command(text: str) -> bool:
     """Return whether a text is something to type, and not only the name of a program or of a file."""
     rest = re.sub(r"^(?:env (?:-u \w+ )*|\w+=\S+ )+", "", text)
-    if re.match(r"(?:\.venv/bin/\w|(?:\.venv/bin/)?python -[mc] |\.ci/run$)", rest):
+    if re.match(r"(?:\.venv/bin/\w+ \S|python -[mc] |\.ci/run$)", rest):
         return True
     program, _, arguments = rest.partition(" ")
     return program in PROGRAMS and bool(arguments)
@@ -208,10 +208,15 @@ OTHERS: tuple[tuple[str, Fate], ...] = (
         Elsewhere("tests/contracts/airbyte/test_airbyte_incremental.py", "reset"),
     ),
     (r"(\.venv/bin/)?python -m tools\.bench\..*", MEASURES),
+    (r"python -m commands\.app", Elsewhere("tests/commands/test_app.py", "commands.app")),
     (r"python -m commands\.serve", Elsewhere("tests/deploy/test_processes.py", "commands.serve")),
     (
         r"(\.venv/bin/)?python -m tools\.company_fields",
         Elsewhere("tests/company/test_company_fields.py", "company_fields"),
+    ),
+    (
+        r"(\.venv/bin/)?python -m tools\.pictures",
+        Elsewhere("tests/graph/test_in_a_browser.py", "pictures.take"),
     ),
     (r"(\.venv/bin/)?python -m tools\.thresholds", Elsewhere("tests/tools/test_thresholds.py", "thresholds")),
     (r"\.ci/run", Not("it is what runs the tests")),

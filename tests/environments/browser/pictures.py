@@ -8,8 +8,7 @@ from playwright.sync_api import Browser
 def take(browser: Browser, request: dict[str, Any]) -> list[str]:
     """Open `address` in a window of `width` by `height`, do `steps`, and write what is seen to the file `picture`.
 
-    A step is `["click", selector]`, `["wait", selector]`, `["scroll", selector]`, `["hide", selector]` or
-    `["pause", milliseconds]`. `only` is the selector of the one element that is pictured; without it, the window is.
+    A step is `["click", selector]`, `["wait", selector]` (for `wait_ms` at most) or `["pause", milliseconds]`.
     """
     context = browser.new_context(
         viewport={"width": request["width"], "height": request["height"]}, color_scheme="light", reduced_motion="reduce"
@@ -19,19 +18,14 @@ def take(browser: Browser, request: dict[str, Any]) -> list[str]:
         page.goto(request["address"])
         for kind, what in request.get("steps", []):
             if kind == "click":
-                page.click(what)
+                page.click(what, timeout=request["wait_ms"])
             elif kind == "wait":
-                page.wait_for_selector(what, timeout=90_000)
-            elif kind == "scroll":
-                page.locator(what).first.evaluate("one => one.scrollIntoView({block: 'start'})")
-            elif kind == "hide":
-                page.add_style_tag(content=f"{what} {{ display: none !important }}")
+                page.wait_for_selector(what, timeout=request["wait_ms"])
             elif kind == "pause":
                 page.wait_for_timeout(what)
             else:
                 raise AssertionError(f"no such step: {kind}")
-        shown = page.locator(request["only"]).first if request.get("only") else page
-        shown.screenshot(path=request["picture"], animations="disabled")
+        page.screenshot(path=request["picture"], animations="disabled")
         return []
     finally:
         context.close()
