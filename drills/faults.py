@@ -13,7 +13,7 @@ from typing import Any, Literal, cast, get_args
 
 from drills.canonical import LackingError, meant
 from ml_models.faults import check
-from ml_models.monitoring.types import Action, Cause, Perturbation
+from ml_models.monitoring.types import Action, Cause, Perturbation, Remedy
 from resources.company import company
 from resources.company.choice import chosen, folder_of
 from steps.ownership import Role, team
@@ -53,6 +53,7 @@ class Expected:
     In a file, `owner` is a team, or a field of the company's owners: raw, tables or models. `also` are decisions that
     may be taken besides in other weeks of the drill. `lasting`: once noticed, it must not fall silent while it goes on.
     From `quiet_after` days after FROM on all must be well again: nothing but continue, and no cause; None: never asked.
+    `remedy`: how it is to be improved, where that is to be told; "": either way.
     """
 
     cause: tuple[Cause, ...]
@@ -62,6 +63,7 @@ class Expected:
     also: tuple[Action, ...] = ()
     lasting: bool = False
     quiet_after: int | None = None
+    remedy: Remedy = ""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ _NOTHING = Expected(cause=("none", "insufficient evidence"), decision=("continue
 _FAULT_FIELDS = {
     *("words", "kind", "needs", "perturbations", "expected", "from", "weeks", "rebuild", "promoted_after"),
 }
-_EXPECTED_FIELDS = {"cause", "decision", "owner", "first_bad_asset", "also", "lasting", "quiet_after"}
+_EXPECTED_FIELDS = {"cause", "decision", "owner", "first_bad_asset", "also", "lasting", "quiet_after", "remedy"}
 _PERTURBATION_FIELDS = {field.name for field in fields(Perturbation)}
 _RENAMED = {"alterations": "perturbations"}
 """Fields that had another name in earlier versions, so that a file that was right then is told what to change."""
@@ -249,7 +251,11 @@ def _expected(entry: Any, kind: str) -> Expected:
     lasting = entry.get("lasting", False)
     if not isinstance(lasting, bool):
         raise ValueError(f"expected `lasting` to be true or false; got {lasting!r}.")
-    return Expected(causes, decisions, owner, _words(entry, "first_bad_asset"), also, lasting, again)  # type: ignore[arg-type]
+    remedy: Any = entry.get("remedy", "")
+    if remedy not in get_args(Remedy):
+        raise ValueError(f"expected `remedy` to be retrain or recalibrate; got {remedy!r}.")
+    first_bad = _words(entry, "first_bad_asset")
+    return Expected(causes, decisions, owner, first_bad, also, lasting, again, remedy)  # type: ignore[arg-type]
 
 
 def _words(entry: Mapping[str, Any], name: str) -> tuple[str, ...]:

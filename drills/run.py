@@ -40,7 +40,8 @@ class Score:
     """What the judgement made of one drill.
 
     `cause`, `first_bad_asset`, `owner`, `decision`: what it reported in the week that counts: the first one with an
-    expected decision, else the first that is not silent. `decisions`: all weeks, shortened. `…_right`: None where
+    expected decision, else the first that is not silent. `decisions`: all weeks, shortened (`reca`: improved by a
+    recalibration). `…_right`: None where
     nothing is expected. `false_alarms`: weeks of a benign drill that were not silent. `harm`: mean log-loss of the
     deployed model on true labels over that of somebody who knew the truth; nan: nothing was scored. `lacks`: which
     evidence the data lack for a fault that was not noticed; "": it should have been.
@@ -247,6 +248,9 @@ def score(fault: Fault, start: date, weeks: int, result: SimulationResult, harm:
     if expected.lasting and wanted:
         later = [day for day in weeks_by_day if day > wanted[0] and fault.goes_on(start, day)]
         right = right and all(weeks_by_day[day]["cause"] in expected.cause for day in later)
+    if expected.remedy:
+        improved = [week["remedy"] for day, week in weeks_by_day.items() if actions[day] == "improve"]
+        right = right and all(remedy == expected.remedy for remedy in improved)
     cause = diagnosis.cause if diagnosis is not None else "none"
     asset, owner = (diagnosis.first_bad_asset, diagnosis.owner) if diagnosis is not None else ("", "")
     return Score(
@@ -267,13 +271,15 @@ def score(fault: Fault, start: date, weeks: int, result: SimulationResult, harm:
         false_alarms=len({*loud, *acted}) if benign else 0,
         harm=harm,
         seconds=seconds,
-        decisions=" ".join(_short(actions[day], str(week["cause"])) for day, week in weeks_by_day.items()),
+        decisions=" ".join(_short(actions[day], week) for day, week in weeks_by_day.items()),
         sentence=diagnosis.sentence if diagnosis is not None else "",
     )
 
 
-def _short(action: str, cause: str) -> str:
-    return action[:4] + ("" if cause == "none" else f"({''.join(word[0] for word in cause.split())})")
+def _short(action: str, week: Mapping[Any, Any]) -> str:
+    cause, moved = str(week["cause"]), action == "improve" and week.get("remedy") == "recalibrate"
+    done = "reca" if moved else action[:4]
+    return done + ("" if cause == "none" else f"({''.join(word[0] for word in cause.split())})")
 
 
 def bar(scores: Sequence[Score]) -> list[str]:

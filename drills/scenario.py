@@ -110,8 +110,10 @@ class DrilledHistory:
             table = tables.get(one.table)
             if table is None or not table.time_sql or one.operation not in _IN_PLACE or one.first_day is None:
                 return False
-            moved = {one.column, *(str(one.value).split() if one.operation == "swap" else ())}
-            if table.time_column in moved or (one.operation == "duplicate" and one.value):
+            moved = {one.column, *((str(one.value),) if one.operation == "swap" else ())}
+            # A time may be read from a column that is called otherwise.
+            times = any(name and (name == table.time_column or name in table.time_sql) for name in moved)
+            if times or (one.operation == "duplicate" and one.value):
                 return False
             return one.first_day >= day
 

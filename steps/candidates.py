@@ -196,6 +196,9 @@ def find_candidate(
 def _of_champion(registry: ModelRegistry, fingerprint: str) -> str:
     """Return the fingerprint of a recalibration: of the rows, and of the version whose log-odds are moved.
 
+    That is the champion; where it was itself recalibrated from these rows, it is the version before it: asked once
+    more, the same comes out, and serves already.
+
     Raises:
         StepRefusedError: there is no champion.
     """
@@ -204,7 +207,15 @@ def _of_champion(registry: ModelRegistry, fingerprint: str) -> str:
         raise StepRefusedError(
             "Expected a champion to recalibrate, and there is none yet. Train the first one: remedy: retrain."
         )
-    return hashlib.sha256(f"{RECALIBRATE}\x1f{serving.fingerprint}\x1f{fingerprint}".encode()).hexdigest()
+
+    def moving(version: ModelVersion) -> str:
+        return hashlib.sha256(f"{RECALIBRATE}\x1f{version.fingerprint}\x1f{fingerprint}".encode()).hexdigest()
+
+    if registry.tag(serving, "remedy") == RECALIBRATE:
+        moved = registry.version(int(registry.tag(serving, "recalibrates")))
+        if moving(moved) == serving.fingerprint:
+            return serving.fingerprint
+    return moving(serving)
 
 
 def _evaluated(

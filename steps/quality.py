@@ -33,6 +33,7 @@ from steps.ownership import owner_of
 from steps.problem import problem
 from steps.profiling import monitored_now
 from steps.repairs import note_repairs
+from steps.source_counts import source_counts
 from steps.tables import ANOMALIES, TABLES, typed
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def judge_arrivals(
     What was repaired and computed again since is freed before that, and `log` is told.
     """
     from ml_models.monitoring.data_quality import audited, judge_frame, judge_outcomes, judge_quality
+    from ml_models.monitoring.data_quality.source_counts import with_source_counts
 
     ensure(warehouse, ANOMALIES)
     cutoff = due_cutoff(newest_cutoff(warehouse), clock)
@@ -68,11 +70,12 @@ def judge_arrivals(
     past = known(cutoff)
     profile = profile_until(warehouse, cutoff)
     verdict = judge_quality(profile, tables, cutoff, past, closed)
-    found = [
+    arrived = [
         *schema_anomalies(warehouse, local, cutoff),
         *arrival_anomalies(profile, local, tables, cutoff, closed),
         *verdict.anomalies,
     ]
+    found = [*with_source_counts(arrived, source_counts(warehouse, cutoff), cutoff)]
     if not found:
         # What is made of rows that arrived wrong is wrong too, and that is said already.
         share = share_of(local)

@@ -33,6 +33,7 @@ from steps.ownership import owner_of
 from steps.problem import problem
 from steps.profiling import monitored_now
 from steps.quality import arrival_anomalies, bad_weeks, schema_anomalies
+from steps.source_counts import source_counts
 from steps.tables import CHAMPION
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def week_evidence(
         refit=_refit(registry, champion),
         audit=audit_of(dbt, warehouse, local, cutoff),
         closed_days=closed,
+        counted=source_counts(warehouse, cutoff),
         reach=reaching(sandbox, tables),
         changes_since=lambda served_on: changes_since(warehouse, served_on, cutoff),
         bad_weeks=bad_weeks(warehouse, cutoff, {cutoff, cutoff - timedelta(days=7)}),

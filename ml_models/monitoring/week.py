@@ -25,6 +25,7 @@ from ml_models.monitoring.data_quality import (
     judge_outcomes,
     judge_quality,
 )
+from ml_models.monitoring.data_quality.source_counts import Counted, with_source_counts
 from ml_models.monitoring.decision.grading import grade, promotion_effects
 from ml_models.monitoring.decision.ledger import (
     before,
@@ -88,6 +89,7 @@ class WeekEvidence:
     - `reach(asset)`: which features, and whether labels, are computed from a table; None: any may be from each.
     - `closed_days`: days on which nobody could buy; what is missing on them is no fault.
     - `changes_since(cutoff)`: which raw tables hold other rows than when this cutoff was served; None: not known.
+    - `counted`: by asset, how many records the source says it sent in the week's syncs, and how many arrived.
     - `groups`: columns of `frame` beside the features that hold categories, to slice by.
     - `share`: of the customers, 0 to 1, those whose rows `frame` holds.
     """
@@ -114,6 +116,7 @@ class WeekEvidence:
     reach: Callable[[str], Reach] | None = None
     closed_days: Collection[date] = ()
     changes_since: Callable[[date], tuple[InputChange, ...]] | None = None
+    counted: Mapping[str, Counted] = field(default_factory=dict)
     groups: Sequence[str] = field(default_factory=tuple)
     share: float = 1.0
 
@@ -264,7 +267,7 @@ def _quality(
         verdict = judge_quality(
             evidence.profile, evidence.tables, evidence.cutoff, evidence.bad_weeks, evidence.closed_days
         )
-    arrived = (*verdict.anomalies, *evidence.active_checks)
+    arrived = with_source_counts((*verdict.anomalies, *evidence.active_checks), evidence.counted, evidence.cutoff)
     if evidence.reach is not None:
         arrived = tuple(with_its_reach(one, evidence.reach) for one in arrived)
     arrived = tuple(spoiling(arrived, evidence.lineage))

@@ -5,6 +5,7 @@ What a table looks like is what Airbyte's own destinations make of a stream: the
 sync ran.
 """
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,8 +66,10 @@ def prepare(connection: "duckdb.DuckDBPyConnection") -> None:
     connection.execute(
         f"create table if not exists {_own(SYNCS_TABLE)} (connection VARCHAR, started_at TIMESTAMPTZ, "
         "ended_at TIMESTAMPTZ, as_of TIMESTAMPTZ, records BIGINT, bytes BIGINT, cpu_seconds DOUBLE, status VARCHAR, "
-        "message VARCHAR)"
+        "message VARCHAR, counts VARCHAR)"
     )
+    # Made by an earlier release it has no counts.
+    connection.execute(f"alter table {_own(SYNCS_TABLE)} add column if not exists counts VARCHAR")
 
 
 def check_columns(connection: "duckdb.DuckDBPyConnection", stream: StreamPlan, connection_name: str) -> list[str]:
@@ -193,8 +196,14 @@ def emptied(connection: "duckdb.DuckDBPyConnection", loads: Sequence[Load]) -> d
 
 
 def record_sync(connection: "duckdb.DuckDBPyConnection", values: Sequence[Any]) -> None:
-    """Add a line to the record of syncs: connection, started, ended, as_of, records, bytes, CPU s, status, message."""
-    connection.execute(f"insert into {_own(SYNCS_TABLE)} values (?, ?, ?, ?, ?, ?, ?, ?, ?)", list(values))
+    """Add a line to the record of syncs.
+
+    `values`: connection, started, ended, as_of, records, bytes, CPU s, status, message, counts. Counts are by table how
+    many records the source says it sent, and how many of these arrived; none where it does not say.
+    """
+    *first, counts = values
+    row = [*first, json.dumps(counts) if counts else None]
+    connection.execute(f"insert into {_own(SYNCS_TABLE)} values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 
 def last_sync_as_of(connection: "duckdb.DuckDBPyConnection", name: str) -> datetime | None:

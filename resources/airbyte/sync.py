@@ -137,18 +137,10 @@ def sync(job: Job, reporter: Reporter | None = None) -> SyncResult:
     def note(status: str, message: str | None) -> None:
         totals = [sum(result.records for result in results.values()), sum(result.bytes for result in results.values())]
         with open_duckdb(job.warehouse_path, wait_seconds=job.wait_seconds) as connection:
+            counts = {one.plan.table: (one.said, one.came) for one in results.values() if one.said}
+            told = (_cpu_seconds() - cpu, status, message, counts)
             landing.record_sync(
-                connection,
-                [
-                    job.name,
-                    started,
-                    datetime.now(UTC),
-                    job.as_of or started,
-                    *totals,
-                    _cpu_seconds() - cpu,
-                    status,
-                    message,
-                ],
+                connection, [job.name, started, datetime.now(UTC), job.as_of or started, *totals, *told]
             )
             if status == "succeeded":
                 ingestions.record_in(connection, [stream.table for stream in job.streams], job.as_of or started)

@@ -82,10 +82,15 @@ def test_a_champion_whose_base_rate_moved_is_recalibrated_served_and_can_be_call
     [[rows]] = mine.read("select count(*) from predictions.lapse_predictions")
     assert unexplained < rows
 
-    # The same outcomes say nothing more: a version has learned from them.
+    # The same outcomes say nothing more: asked again, nothing is done, and that is said.
+    changes = mine.read("select count(*) from training.champion")
     again = recalibrate(mine)
-    assert "Expected outcomes of both kinds at cutoffs from 2018-01-01 on" in first_failure(again)
+    assert again.success, first_failure(again)
     assert alias(mine) == 3
+    assert len(registry.versions()) == 3
+    assert mine.read("select count(*) from training.champion") == changes
+    [happened] = again.asset_materializations_for_node("training__champion")
+    assert "version 3 is the champion already" in str(happened.metadata)
 
 
 def test_without_outcomes_that_the_champion_does_not_know_nothing_is_moved(mine):

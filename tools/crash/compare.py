@@ -30,6 +30,7 @@ BY_NATURE = {
     ("raw", "_airbyte_syncs", "cpu_seconds"): "what it cost",
     ("raw", "_airbyte_syncs", "records"): "what was left to read: two syncs share the records of one",
     ("raw", "_airbyte_syncs", "bytes"): "the same in bytes",
+    ("raw", "_airbyte_syncs", "counts"): "the same as the source counts them",
     ("training", "candidate", "mlflow_run_id"): _RUN,
     ("training", "champion", "run_id"): _RUN,
     ("training", "champion", "promoted_at"): _WHEN,

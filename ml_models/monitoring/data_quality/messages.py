@@ -10,6 +10,9 @@ from ml_models.monitoring.data_quality.observation import Observation, Segment
 from ml_models.monitoring.data_quality.order_numbers import Numbers
 from ml_models.monitoring.types import InputChange
 
+ON_THE_WAY = "Rows are lost on the way."
+"""What is said of a loss while nobody knows more; the source's own count may know better (`source_counts`)."""
+
 
 def _first(values: Sequence[str], most: int) -> str:
     return f"{', '.join(values[:most])}{', …' if len(values) > most else ''}"
@@ -101,7 +104,7 @@ def orders_lost(
         why = "no customers or categories explain it"
     return (
         f"{asset} received {seen.observed:,.0f} rows {days}, usually {seen.expected:,.0f} at this time of the month: "
-        f"{times:.1f} times its own noise at once, {along}, and {why}. Rows are lost on the way."
+        f"{times:.1f} times its own noise at once, {along}, and {why}. {ON_THE_WAY}"
     )
 
 
@@ -126,7 +129,7 @@ def parts_lost(asset: str, segment: Segment, days: str, rate: float) -> str:
     return (
         f"{len(segment.values)} values of {segment.column} in {asset} ({_first(segment.values, 5)}) lost some "
         f"{rate:.0%} of their orders at once {days}, all alike and whichever customers made them, while the others "
-        "go on. Rows are lost on the way."
+        f"go on. {ON_THE_WAY}"
     )
 
 
@@ -467,3 +470,23 @@ def faults(cutoff: date, anomalies: int, kinds: Sequence[str], first: str) -> st
 def clean(cutoff: date, tables: int, measures: int) -> str:
     """Describe a verdict without an anomaly."""
     return f"What arrived before {cutoff} is sound: {tables} tables, {measures} measures within their own past."
+
+
+def lost_by_the_load(asset: str, said: int, came: int, syncs: int) -> str:
+    """Return that the source sent more than arrived."""
+    return (
+        f"In {_syncs(syncs)} the source counts {said:,} records for {asset}, and {came:,} arrived: {said - came:,} "
+        "were lost by the load, not by the source."
+    )
+
+
+def sent_fewer(asset: str, said: int, came: int, syncs: int) -> str:
+    """Return that all arrived that the source sent."""
+    return (
+        f"In {_syncs(syncs)} all {came:,} of the {said:,} records arrived that the source counts for {asset}: it is "
+        "the source that sent fewer, not the load that lost them."
+    )
+
+
+def _syncs(number: int) -> str:
+    return "one sync" if number == 1 else f"{number} syncs"

@@ -209,15 +209,17 @@ def test_a_count_that_does_not_match_is_warned_about(world: World) -> None:
     assert [said for level, said in world.logged if level == "WARN"] == [
         "orders: the source counts 2 records since its last state, 1 arrived"
     ]
-    assert world.rows("select status, message from raw._airbyte_syncs") == [
-        ("succeeded", "orders: the source counts 2 records, and 1 arrived.")
+    assert world.rows("select status, message, counts from raw._airbyte_syncs") == [
+        ("succeeded", "orders: the source counts 2 records, and 1 arrived.", '{"orders": [2, 1]}')
     ]
 
 
 def test_counts_that_match_leave_no_remark(world: World) -> None:
     world.says([ORDERS], order(1, "a"), state("orders", {"seen": "a"}, count=1), status("orders", "COMPLETE"))
     world.sync()
-    assert world.rows("select status, message from raw._airbyte_syncs") == [("succeeded", None)]
+    assert world.rows("select status, message, counts from raw._airbyte_syncs") == [
+        ("succeeded", None, '{"orders": [1, 1]}')
+    ]
 
 
 def test_reset_reads_a_stream_from_the_start(world: World) -> None:
