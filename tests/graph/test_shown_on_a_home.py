@@ -32,14 +32,19 @@ def test_sql_of_a_page_is_answered(baton, one):
     assert baton.read(plain) or "2017" in plain
 
 
-@pytest.mark.parametrize("one", PYTHON, ids=first_line)
+def marked(one):
+    """Training takes a while, on a sample too."""
+    return pytest.param(one, marks=pytest.mark.slow(minutes=1) if "evaluate_candidate(" in one.text else ())
+
+
+@pytest.mark.parametrize("one", [marked(one) for one in PYTHON], ids=first_line)
 def test_python_of_a_page_does_what_it_says(mine, tmp_path, one):
     """From the project's folder, where a page's `.baton` is this home."""
     (tmp_path / ".baton").symlink_to(mine.home)
     done = subprocess.run(
         [sys.executable, "-c", one.text],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "BATON_HOME": str(mine.home)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", "BATON_HOME": str(mine.home)},
         capture_output=True,
         text=True,
     )
