@@ -64,7 +64,7 @@ def beside(command: Sequence[str]) -> Iterator[Companion]:
             process.wait()
 
 
-def main() -> None:
+def run_when_told() -> None:
     """Load the command, wait until it may begin, and run it until it ends or nobody is there any more."""
     name, *arguments = sys.argv[1:]
     # What a script starts in the background is started with Ctrl-C ignored, and would never be ended by it.
@@ -87,4 +87,4 @@ def _end_with_the_other() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_when_told()

@@ -7,6 +7,7 @@ is a page to see.
 
 # Nothing that takes time is imported up here: the code server must be on its way before.
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -16,6 +17,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 from commands.beside import Companion, beside
@@ -31,16 +33,29 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--port", type=int, default=3000)
     port = arguments.parse_args().port
-    # Ctrl-C is ignored in what a script starts in the background; and whoever ends this process means all of it.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    with tempfile.TemporaryDirectory(prefix="baton-ui-") as folder:
+    with _ended_by_signals(), tempfile.TemporaryDirectory(prefix="baton-ui-") as folder:
         socket, workspace = str(Path(folder) / "code"), Path(folder) / "workspace.yaml"
         pointer = ["--module-name", "definitions", "--location-name", "baton"]
-        quiet = ["--log-level", "warning"]
+        # What is wrong with the code is said here in a sentence, and after *Reload definitions* by the web UI.
+        quiet = ["--log-level", "critical"]
         with beside(["dagster", "code-server", "start", "--socket", socket, *pointer, *quiet]) as code:
             workspace.write_text(_workspace(socket))
             _serve(code, socket, str(workspace), port)
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """End by either signal as by Ctrl-C: that is ignored in what a script starts in the background.
+
+    Whoever ends this process means all that it started.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _workspace(socket: str) -> str:
@@ -64,9 +79,9 @@ def _serve(code: Companion, socket: str, workspace: str, port: int) -> None:
         prepare_home()
         hold_for_ui(home(), port)
         page = f"http://{LOOPBACK}:{port}"
+        settings = {name: os.environ[name] for name in ("BATON_HOME", "DAGSTER_HOME")}
         # Where the links of alerts begin.
-        os.environ.setdefault("BATON_UI", page)
-        settings = {name: os.environ[name] for name in ("BATON_HOME", "DAGSTER_HOME", "BATON_UI")}
+        settings["BATON_UI"] = os.environ.get("BATON_UI") or page
         code.begin(settings)
         print(f"state: {home()}\nweb UI: {page}/asset-groups, in some ten seconds   (Ctrl-C ends it)", flush=True)
         with instance(sole=False) as opened:
