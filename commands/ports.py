@@ -45,11 +45,11 @@ def port_for(asked: int, usual: int, command: str) -> int:
     return asked
 
 
-def serve(pages: "ASGIApp", port: int) -> None:
-    """Serve pages on loopback until interrupted. Who reads one is nobody's news: only what goes wrong is said."""
+def serve(pages: "ASGIApp", port: int, host: str = LOOPBACK) -> None:
+    """Serve pages until interrupted. Who reads one is nobody's news: only what goes wrong is said."""
     import uvicorn
 
-    uvicorn.run(pages, host=LOOPBACK, port=port, log_level="warning", access_log=False)
+    uvicorn.run(pages, host=host, port=port, log_level="warning", access_log=False)
 
 
 def why_taken(port: int) -> str:

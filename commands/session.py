@@ -44,10 +44,6 @@ IN_PRODUCTION = {
         "In production open the web UI of its instance (docs/deployment.md): a second daemon here would start each "
         "scheduled job twice."
     ),
-    "app": (
-        "Its pages read the serving copy beside the embedded warehouse. In production the tables themselves serve: "
-        "open marts.customers_at_risk and monitoring.why with a BI tool or a notebook."
-    ),
     "rebuild": (
         "In production launch the job `ingest_and_build` with `rebuild_from` in the web UI of its instance, or by "
         f"`{LAUNCH} ingest_and_build --config-json '{json.dumps(rebuild_config('2024-01-01'))}'`."

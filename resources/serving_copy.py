@@ -47,14 +47,15 @@ _COPY = "serving_copy"
 class Part(NamedTuple):
     """A table of the copy.
 
-    `where` is DuckDB's condition of its rows: `{source}` is the table in the warehouse, and any other name a table that
-    was copied before. `holds` says the same to people. Where the warehouse has no such table yet, it is empty with
-    these `columns` (name: SQL type), or is left out where none are given.
+    `since` is a query for the first of its cutoffs that is kept, in SQL of any engine; "": all rows are. `{source}` in
+    it is the table in the warehouse, and any other name a table that was copied before. `holds` says the same to
+    people. Where the warehouse has no such table yet, it is empty with these `columns` (name: SQL type), or is left out
+    where none are given.
     """
 
     schema: str
     table: str
-    where: str = "true"
+    since: str = ""
     holds: str = "all rows"
     columns: Mapping[str, str] | None = None
 
@@ -84,14 +85,47 @@ def publish(
         new = folder / FILE
         with warehouse.connect() as connection:
             copied = _Writing(connection, new).done(problem_name, parts, about)
-        _prove(new, copied.rows)
-        new.chmod(new.stat().st_mode & ~WRITING)
-        to_disk(new)
-        # What a program left that had opened the former copy for writing is none of the new one.
-        file.with_name(f"{FILE}.wal").unlink(missing_ok=True)
-        new.replace(file)
-    name_to_disk(file)
+        put_in_place(new, file, copied.rows)
     return Copied(file, copied.rows, copied.function)
+
+
+def put_in_place(new: Path, file: Path, rows: Mapping[tuple[str, str], int]) -> None:
+    """Let a written copy become the one that readers open, once it is proven to hold these rows of each table.
+
+    Raises:
+        WarehouseError: it cannot be read, or a table has other rows. The former copy is as it was.
+    """
+    _prove(new, rows)
+    new.chmod(new.stat().st_mode & ~WRITING)
+    to_disk(new)
+    # What a program left that had opened the former copy for writing is none of the new one.
+    file.with_name(f"{FILE}.wal").unlink(missing_ok=True)
+    new.replace(file)
+    name_to_disk(file)
+
+
+def put_rows(connection: "duckdb.DuckDBPyConnection", name: tuple[str, str], frame: "pd.DataFrame") -> None:
+    """Make a table of a frame's rows in the database that the connection uses."""
+    schema, table = map(quoted, name)
+    connection.execute(f"create schema if not exists {schema}")
+    connection.register("_rows", arrow_of(frame))
+    connection.execute(f"create table {schema}.{table} as select * from _rows")
+    connection.unregister("_rows")
+
+
+def list_held(
+    connection: "duckdb.DuckDBPyConnection", parts: Sequence[Part], rows: Mapping[tuple[str, str], int]
+) -> None:
+    """Write `HELD`: the tables of a copy, with how many rows of which kind each has."""
+    import pandas as pd
+
+    held = [
+        {"schema_name": part.schema, "table_name": part.table, "rows": rows[part.schema, part.table]}
+        | {"holds": part.holds}
+        for part in parts
+        if (part.schema, part.table) in rows
+    ]
+    put_rows(connection, HELD, pd.DataFrame(held))
 
 
 @contextlib.contextmanager
@@ -155,8 +189,8 @@ class _Writing:
         with all_or_nothing(self.connection):
             rows = {(part.schema, part.table): count for part in parts if (count := self._part(part)) is not None}
             function = self._functions(problem_name)
-            self._list(parts, rows)
-            self._put(PUBLISHED, about(lambda sql: run(sql).fetchdf(), function))
+            list_held(self.connection, parts, rows)
+            put_rows(self.connection, PUBLISHED, about(lambda sql: run(sql).fetchdf(), function))
         run(f"checkpoint {_COPY}")
         run(f"use {quoted(self.warehouse)}")
         run(f"detach {_COPY}")
@@ -177,7 +211,8 @@ class _Writing:
             run(f"create table {name} ({types})")
             return 0
         source = f"{quoted(self.warehouse)}.{name}"
-        run(f"create table {name} as select * from {source} where {part.where.format(source=source)}")
+        kept = f"cutoff_date >= ({part.since.format(source=source)})" if part.since else "true"
+        run(f"create table {name} as select * from {source} where {kept}")
         [(count,)] = run(f"select count(*) from {name}").fetchall()
         return int(count)
 
@@ -196,24 +231,6 @@ class _Writing:
         for statement in alias_statements(problem_name, version, "duckdb", schema=FUNCTIONS):
             self.connection.execute(statement)
         return f"{FUNCTIONS}.{alias}"
-
-    def _list(self, parts: Sequence[Part], rows: Mapping[tuple[str, str], int]) -> None:
-        import pandas as pd
-
-        held = [
-            {"schema_name": part.schema, "table_name": part.table, "rows": rows[part.schema, part.table]}
-            | {"holds": part.holds}
-            for part in parts
-            if (part.schema, part.table) in rows
-        ]
-        self._put(HELD, pd.DataFrame(held))
-
-    def _put(self, name: tuple[str, str], frame: "pd.DataFrame") -> None:
-        schema, table = map(quoted, name)
-        self.connection.execute(f"create schema if not exists {schema}")
-        self.connection.register("_rows", arrow_of(frame))
-        self.connection.execute(f"create table {schema}.{table} as select * from _rows")
-        self.connection.unregister("_rows")
 
 
 def _prove(new: Path, rows: Mapping[tuple[str, str], int]) -> None:

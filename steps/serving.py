@@ -1,7 +1,8 @@
 """What people read is published where they read it: which tables, which of their rows, and what a copy says of itself.
 
 On DuckDB that is a file beside the warehouse (`resources.serving_copy`). On BigQuery, which many may read while a run
-writes, the tables themselves serve, and only `published.serving_copy` is written.
+writes, the tables themselves serve, and only `published.serving_copy` is written; a process that shows pages fetches
+them (`resources.fetched_copy`).
 """
 
 from collections.abc import Callable, Mapping
@@ -13,9 +14,10 @@ import dagster as dg
 
 from resources.clock import Clock
 from resources.company.choice import chosen
+from resources.fetched_copy import fetch
 from resources.serving_copy import LAYOUT, Part, publish
 from resources.sql_functions import SCHEMA, published
-from resources.warehouse import DuckDBWarehouse, Warehouse
+from resources.warehouse import DuckDBWarehouse, Source, Warehouse
 from resources.week_report import WeekReport
 from steps.migrations import ensure
 from steps.problem import problem
@@ -56,23 +58,19 @@ KEPT_DAYS = 371
 
 
 class Rows(NamedTuple):
-    """Which rows of a table are published: DuckDB's condition, and the same for people."""
+    """Which rows of a table are published: from which cutoff on (see `Part.since`), and the same for people."""
 
-    where: str
+    since: str
     holds: str
 
 
-ALL = Rows("true", "all rows")
-YEAR = Rows(
-    f"cutoff_date >= (select max(cutoff_date) from {{source}}) - {KEPT_DAYS}",
-    f"cutoffs of the newest {KEPT_DAYS // 7} weeks",
-)
+ALL = Rows("", "all rows")
+YEAR = Rows(f"select max(cutoff_date) - {KEPT_DAYS} from {{source}}", f"cutoffs of the newest {KEPT_DAYS // 7} weeks")
 SCORED = Rows(
-    "cutoff_date >= (select min(cutoff_date) from predictions.lapse_predictions)",
-    "cutoffs from the first on whose predictions are here",
+    "select min(cutoff_date) from predictions.lapse_predictions", "cutoffs from the first on whose predictions are here"
 )
 NEWEST = Rows(
-    "cutoff_date >= (select max(cutoff_date) from predictions.lapse_predictions)",
+    "select max(cutoff_date) from predictions.lapse_predictions",
     "the newest scored cutoff, and what is built beyond it",
 )
 
@@ -158,13 +156,22 @@ def _publish(warehouse: Warehouse, run_id: str) -> Publication:
     )
 
 
+def fetch_for_readers(source: Source, file: Path) -> bool:
+    """Bring a file for readers to what a warehouse elsewhere published last; return whether there was something new.
+
+    Raises:
+        WarehouseError: it cannot be read, or published nothing that this release reads; the file is as it was.
+    """
+    return fetch(source, _parts(), file)
+
+
 def _parts() -> list[Part]:
     """Return the tables of a copy; those that Python writes are there, empty, before anything was written."""
     parts = []
     for key, rows in SERVED.items():
         schema, table = key.path
         columns = {name: column.type for name, column in TABLES.get((schema, table), {}).items()}
-        parts.append(Part(schema, table, rows.where, rows.holds, columns or None))
+        parts.append(Part(schema, table, rows.since, rows.holds, columns or None))
     return parts
 
 

@@ -9,6 +9,8 @@ from resources.warehouse.contract import (
     POPULATION,
     LocalWarehouse,
     Shape,
+    Source,
+    SourceTable,
     Warehouse,
     WarehouseBusyError,
     WarehouseError,
@@ -16,7 +18,7 @@ from resources.warehouse.contract import (
     share_within,
 )
 from resources.warehouse.duckdb import DAMAGE, DuckDBWarehouse, all_or_nothing, open_duckdb
-from resources.warehouse.local_copy import LocalCopy, share_of
+from resources.warehouse.local_copy import LocalCopy, insert_batches, share_of
 
 __all__ = [
     "DAMAGE",
@@ -26,10 +28,13 @@ __all__ = [
     "LocalCopy",
     "LocalWarehouse",
     "Shape",
+    "Source",
+    "SourceTable",
     "Warehouse",
     "WarehouseBusyError",
     "WarehouseError",
     "all_or_nothing",
+    "insert_batches",
     "open_duckdb",
     "quoted",
     "share_of",

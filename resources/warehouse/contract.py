@@ -15,7 +15,7 @@ that Airbyte lands, and a profile: docs/decisions/0013 lists the files.
 import abc
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import dagster as dg
@@ -60,12 +60,14 @@ class SourceTable(NamedTuple):
 
     `columns` is DuckDB's type of each column, `reads` the source's SQL for its value. `changed` is another text
     whenever rows may be others; "" where the source cannot tell. `made` is another text when the table was made anew.
+    `modified` is when it last changed, by the source's clock; None where the source cannot tell.
     """
 
     columns: Mapping[str, str]
     reads: Mapping[str, str]
     changed: str
     made: str
+    modified: datetime | None = None
 
 
 class Source(Protocol):

@@ -209,7 +209,9 @@ class _Refresh:
                 where = f"{where} and ({_within(table.reads[days.column], spans)})"
             if spans is None or spans:
                 statement = f"select {', '.join(table.reads.values())} from {name[0]}.{name[1]} where {where}"
-                rows = _insert(connection, target, table.columns, self.source.arrow_batches(statement, parameters))
+                rows = insert_batches(
+                    connection, target, table.columns, self.source.arrow_batches(statement, parameters)
+                )
             note = [*name, json.dumps(table.columns), table.changed, table.made, share, rows, datetime.now(UTC)]
             connection.execute("delete from copied.tables where schema_name = ? and table_name = ?", list(name))
             connection.execute(f"insert into copied.tables values ({', '.join('?' for _ in note)})", note)
@@ -267,13 +269,13 @@ def _within(column: str, spans: Sequence[Span]) -> str:
     return " or ".join(f"({column} >= ? and {column} < ?)" for _ in spans)
 
 
-def _insert(
+def insert_batches(
     connection: "duckdb.DuckDBPyConnection",
     target: str,
     columns: Mapping[str, str],
     batches: "Iterator[pa.RecordBatch]",
 ) -> int:
-    """Insert what comes, the columns in this order; return how many rows came."""
+    """Insert what comes, the columns in this order (name: DuckDB's type); return how many rows came."""
     import pyarrow as pa
 
     names = ", ".join(map(quoted, columns))

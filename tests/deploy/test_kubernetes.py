@@ -19,7 +19,8 @@ LAUNCHER = HELM["runLauncher"]["config"]["k8sRunLauncher"]
 [CODE] = HELM["dagster-user-deployments"]["deployments"]
 PROXY = {
     (one["kind"], one["metadata"]["name"]): one
-    for one in yaml.safe_load_all((DEPLOY / "helm" / "proxy.yaml").read_text())
+    for file in ("proxy", "app")
+    for one in yaml.safe_load_all((DEPLOY / "helm" / f"{file}.yaml").read_text())
 }
 NGINX = (DEPLOY / "proxy" / "nginx.conf").read_text()
 PAGE = (ROOT / "docs" / "deployment.md").read_text()
@@ -126,13 +127,14 @@ def test_webservers_listen_where_a_user_may_and_are_asked_there():
 
 
 @pytest.mark.parametrize(("kind", "name"), PROXY)
-def test_the_proxy_s_manifest_is_one_that_kubernetes_knows(kind, name):
+def test_each_manifest_is_one_that_kubernetes_knows(kind, name):
     import kubernetes.client
     from dagster_k8s.models import k8s_model_from_dict, k8s_snake_case_dict
 
     version, model = {
         "Deployment": ("apps/v1", kubernetes.client.V1Deployment),
         "Service": ("v1", kubernetes.client.V1Service),
+        "ServiceAccount": ("v1", kubernetes.client.V1ServiceAccount),
         "NetworkPolicy": ("networking.k8s.io/v1", kubernetes.client.V1NetworkPolicy),
     }[kind]
     assert PROXY[kind, name]["apiVersion"] == version
@@ -162,6 +164,8 @@ def test_the_proxy_has_the_doors_the_names_and_the_files_that_it_needs():
     for variable, name in names.items():
         address = f"{name}.baton.svc.cluster.local:{WEB['service']['port']}"
         assert f"map $host ${variable} {{ default {address}; }}" in place
+    [port] = PROXY["Service", "baton-app"]["spec"]["ports"]
+    assert f"map $host $app {{ default baton-app.baton.svc.cluster.local:{port['port']}; }}" in place
     # The page makes what the pod mounts.
     assert nginx["command"][:3] == ["nginx", "-c", "/etc/baton/nginx.conf"]
     [configuration] = [one for one in deployment["template"]["spec"]["volumes"] if "projected" in one]
@@ -185,3 +189,23 @@ def test_only_the_proxy_reaches_a_webserver_and_only_dagster_the_code():
     [asking] = rule["from"]
     assert [one["values"] for one in asking["podSelector"]["matchExpressions"]] == [[*components, "dagster-daemon"]]
     assert rule["ports"] == [{"port": CODE["port"]}]
+
+
+def test_the_pages_for_people_may_read_what_was_published_and_only_the_proxy_reaches_them():
+    deployment = PROXY["Deployment", "baton-app"]["spec"]
+    spec = deployment["template"]["spec"]
+    [app] = spec["containers"]
+    proxy = PROXY["Deployment", "baton-proxy"]["spec"]["selector"]
+    policy = PROXY["NetworkPolicy", "baton-app"]["spec"]
+    assert policy["podSelector"] == deployment["selector"]
+    assert PROXY["Service", "baton-app"]["spec"]["selector"] == deployment["selector"]["matchLabels"]
+    [listened] = app["ports"]
+    assert app["args"][app["args"].index("--port") + 1] == str(listened["containerPort"])
+    assert policy["ingress"] == [{"from": [{"podSelector": proxy}], "ports": [{"port": listened["containerPort"]}]}]
+    # The name that the proxy asks for is one that the pages answer to.
+    assert f"proxy_set_header Host {app['args'][app['args'].index('--name') + 1]};" in NGINX
+    assert spec["serviceAccountName"] == "baton-reader" != HELM["global"]["serviceAccountName"]
+    assert {one["secretRef"]["name"] for one in app["envFrom"]} == {"baton-warehouse", "baton-mlflow"}
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert WEB["securityContext"].items() <= app["securityContext"].items()
+    assert app["image"] == f"{WEB['image']['repository']}:{WEB['image']['tag']}"

@@ -18,7 +18,7 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())
 HELM = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())
 NGINX = (DEPLOY / "proxy" / "nginx.conf").read_text()
 PAGE = (ROOT / "docs" / "deployment.md").read_text()
-OURS = ("code", "daemon", "webserver", "viewer")
+OURS = ("code", "daemon", "webserver", "viewer", "app")
 
 
 def version_of(package):
@@ -32,7 +32,7 @@ def test_the_compose_file_keeps_to_the_compose_specification():
 
 
 def test_every_file_that_a_service_mounts_is_there_or_made_by_the_reader():
-    made_by_the_reader = {"editors.htpasswd", "viewers.htpasswd"}
+    made_by_the_reader = {"editors.htpasswd", "viewers.htpasswd", "readers.htpasswd"}
     for name, service in COMPOSE["services"].items():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
@@ -71,6 +71,9 @@ def test_the_door_of_viewers_cannot_lead_to_the_webserver_that_acts():
     assert networks["proxy"] & networks["webserver"] == {"editors"}
     # Whatever address the proxy still holds of that side, nobody else can ever have it there.
     assert [name for name, joined in networks.items() if "viewers" in joined] == ["viewer", "proxy"]
+    # Who reads the pages for people sees no webserver, no database and no code.
+    assert [name for name, joined in networks.items() if "readers" in joined] == ["app", "proxy"]
+    assert networks["app"] == {"readers"}
     assert set(COMPOSE["networks"]) == set().union(*networks.values())
 
 
@@ -95,7 +98,9 @@ def test_where_alerts_go_is_told_to_the_code_location_alone_and_may_be_left_out(
     runs = HELM["runLauncher"]["config"]["k8sRunLauncher"]["envSecrets"]
     code = HELM["dagster-user-deployments"]["deployments"][0]["envSecrets"]
     assert code == [*runs, {"name": "baton-alerts", "optional": True}]
-    assert [name for name, service in COMPOSE["services"].items() if "env_file" in service] == ["code"]
+    told = {name: one["env_file"][0]["path"] for name, one in COMPOSE["services"].items() if "env_file" in one}
+    assert told == {"code": ".env.secrets", "app": ".env.app"}
+    assert set(COMPOSE["services"]["app"]["environment"]) == {"BATON_PROFILE"}, "no password of Postgres"
 
 
 def test_the_chart_is_that_of_the_locked_dagster():
@@ -131,8 +136,8 @@ def test_what_must_not_run_twice_at_once_is_in_a_pool(pool):
 
 
 def test_the_proxy_lets_nobody_through_unasked_and_nothing_unrecorded():
-    assert NGINX.count("auth_basic_user_file") == NGINX.count("    listen ") == 2
-    assert re.findall(r"proxy_pass (\S+);", NGINX) == ["http://$webserver", "http://$viewer"]
+    assert NGINX.count("auth_basic_user_file") == NGINX.count("    listen ") == 3
+    assert re.findall(r"proxy_pass (\S+);", NGINX) == ["http://$webserver", "http://$viewer", "http://$app"]
     assert "$remote_user" in re.search(r"log_format people '(.*)';", NGINX)[1]
     for place in ("compose", "kubernetes"):
         assert "\naccess_log /dev/stdout people;\n" in (DEPLOY / "proxy" / f"{place}.conf").read_text()
@@ -148,4 +153,4 @@ def test_on_one_machine_every_process_comes_again_by_itself():
     assert [name for name in (*OURS, "proxy") if f"baton@{name}" not in page] == []
     refused = subprocess.run([script, "nobody"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
-    assert refused.stderr == "Expected code, daemon, webserver, viewer or proxy, not nobody.\n"
+    assert refused.stderr == "Expected code, daemon, webserver, viewer, app or proxy, not nobody.\n"

@@ -7,12 +7,16 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import uvicorn
 from proxying import PEOPLE, proxying
 
+from app.pages import Reader, make_app
 from resources.profiles import ROOT
+from resources.serving_copy import FILE
 from tools.postgres import free_port
 
 pytestmark = pytest.mark.slow(minutes=1)
@@ -89,11 +93,11 @@ def until(condition: Callable[[], bool], seconds: float = 30) -> None:
 @pytest.mark.parametrize("where", ["compose", "kubernetes"])
 def test_after_an_upgrade_each_door_leads_to_the_webserver_that_has_its_name_now(tmp_path, names, port, where):
     place = (ROOT / "deploy" / "proxy" / f"{where}.conf").read_text()
-    named = dict(re.findall(r"map \$host \$(\w+) { default ([\w-]+)[\w.-]*:3000; }", place))
-    assert set(named) == {"webserver", "viewer"}
+    named = dict(re.findall(r"map \$host \$(\w+) { default ([\w-]+)[\w.-]*:\d+; }", place))
+    assert set(named) == {"webserver", "viewer", "app"}
     # Of the place only what is not here: its name server, its port, its standard output.
     place = re.sub(r"resolver \S+", f"resolver 127.0.0.1:{names.port}", place)
-    place = place.replace(":3000;", f":{port};").replace("/dev/stdout", "logs/access.log")
+    place = re.sub(r":(3000|8600);", f":{port};", place).replace("/dev/stdout", "logs/access.log")
     with proxying(tmp_path / "proxy", place) as proxy:
 
         def seen(door: str) -> str:
@@ -104,6 +108,8 @@ def test_after_an_upgrade_each_door_leads_to_the_webserver_that_has_its_name_now
         # Started anew in the other order, they have each other's address: the worst that can be.
         names.addresses = dict(zip((named["viewer"], named["webserver"]), MACHINES, strict=True))
         until(lambda: (seen("viewers"), seen("editors")) == MACHINES)
+        names.addresses[named["app"]] = MACHINES[0]
+        until(lambda: seen("readers") == MACHINES[0])
 
 
 def test_who_asked_for_what_is_recorded_and_no_password_is(tmp_path, port):
@@ -117,3 +123,24 @@ def test_who_asked_for_what_is_recorded_and_no_password_is(tmp_path, port):
         assert f' {proxy.editors} eve 127.0.0.1 "GET /runs/1 HTTP/1.1" 200 ' in lines[-2]
         assert f' {proxy.viewers} eve 127.0.0.1 "GET /runs/2 HTTP/1.1" 401 ' in lines[-1]
         assert "edits" not in proxy.log()
+
+
+def test_readers_alone_get_the_pages_for_people_and_can_only_read(tmp_path):
+    port = free_port()
+    reader = Reader(tmp_path / FILE, "a shop", "USD", 28, 84, lambda: datetime(2024, 5, 6, tzinfo=UTC))
+    pages = uvicorn.Server(uvicorn.Config(make_app(reader, ["localhost", "baton"]), port=port, log_level="warning"))
+    thread = threading.Thread(target=pages.run)
+    thread.start()
+    place = f"map $host $app {{ default 127.0.0.1:{port}; }}\naccess_log logs/access.log people;\n"
+    try:
+        with proxying(tmp_path / "proxy", place) as proxy:
+            # Nothing is published here, and the page says so: an answer of the pages' own.
+            until(lambda: "none was published yet" in proxy.ask("readers", PEOPLE["readers"])[1])
+            for stranger in ("", PEOPLE["editors"], PEOPLE["viewers"], "rae:guess"):
+                assert proxy.ask("readers", stranger)[0] == 401, stranger
+            assert proxy.ask("readers", PEOPLE["readers"], question={"changes": "nothing"})[0] == 403
+            assert proxy.ask("editors", PEOPLE["readers"])[0] == 401
+            assert proxy.ask("readers", PEOPLE["readers"], "/static/style.css")[0] == 200
+    finally:
+        pages.should_exit = True
+        thread.join()

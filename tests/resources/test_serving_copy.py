@@ -15,7 +15,7 @@ from resources.sql_functions import move_alias
 from resources.sql_functions import publish as publish_function
 from resources.warehouse import DuckDBWarehouse, WarehouseBusyError, WarehouseError
 
-PARTS = [Part("a", "one"), Part("a", "two", "x < 0 or true", "every row")]
+PARTS = [Part("a", "one"), Part("a", "two", "", "every row")]
 
 READER = """
 import duckdb, sys
@@ -55,7 +55,8 @@ def warehouse(tmp_path):
 def fill(warehouse, number):
     """Let both tables hold one number, as a run would: in two transactions."""
     for table in ("one", "two"):
-        warehouse.replace_table("a", table, pd.DataFrame({"x": [number] * 1000}))
+        rows = pd.DataFrame({"x": [number] * 1000, "cutoff_date": pd.Timestamp("2024-01-01")})
+        warehouse.replace_table("a", table, rows)
 
 
 def about(read, function):
@@ -177,7 +178,7 @@ def test_what_a_program_left_that_opened_a_copy_for_writing_is_none_of_the_next_
 
 def test_what_is_not_there_yet_is_empty_where_its_columns_are_known_and_left_out_otherwise(warehouse):
     later = [Part("b", "later", columns={"x": "bigint", "of_day": "date"}), Part("c", "built_later")]
-    copied = publish(warehouse, "lapse", [*later, Part("a", "one", "x > 1", "none")], about_nothing)
+    copied = publish(warehouse, "lapse", [*later, Part("a", "one", "select date '2024-01-02'", "none")], about_nothing)
     assert copied.function == ""
     assert copied.rows == {("b", "later"): 0, ("a", "one"): 0, PUBLISHED: 1}
     with open_copy(copied.file) as copy:
@@ -191,16 +192,14 @@ def about_nothing(read, function):
 
 
 def test_rows_may_be_chosen_by_what_was_copied_before(warehouse):
-    warehouse.replace_table("a", "days", pd.DataFrame({"x": [1, 2, 3]}))
+    days = pd.to_datetime(["2024-01-01", "2024-01-08", "2024-01-15"])
+    warehouse.replace_table("a", "days", pd.DataFrame({"cutoff_date": days}))
+    warehouse.replace_table("a", "more", pd.DataFrame({"cutoff_date": days}))
     parts = [
-        Part("a", "days", "x >= (select max(x) from {source}) - 1"),
-        Part("a", "one", "x < (from a.days select min(x))"),
+        Part("a", "days", "select max(cutoff_date) - 7 from {source}"),
+        Part("a", "more", "select max(cutoff_date) from a.days"),
     ]
-    assert publish(warehouse, "lapse", parts, about_nothing).rows == {
-        ("a", "days"): 2,
-        ("a", "one"): 1000,
-        PUBLISHED: 1,
-    }
+    assert publish(warehouse, "lapse", parts, about_nothing).rows == {("a", "days"): 2, ("a", "more"): 1, PUBLISHED: 1}
 
 
 def test_the_champion_alone_can_be_called_in_the_copy_and_says_what_it_says_in_the_warehouse(warehouse):

@@ -44,7 +44,7 @@ def source_of(table: Any, look_up: Callable[[str], Any]) -> SourceTable:
             columns[name] = DUCKDB_TYPES[kind]
             reads[name] = f"cast(`{field.name}` as float64)" if "NUMERIC" in kind else f"`{field.name}`"
     made = table.created.isoformat() if table.table_type == "TABLE" and table.created else ""
-    return SourceTable(columns, reads, _changed(table, look_up), made)
+    return SourceTable(columns, reads, _changed(table, look_up), made, table.modified if made else None)
 
 
 def _changed(table: Any, look_up: Callable[[str], Any]) -> str:

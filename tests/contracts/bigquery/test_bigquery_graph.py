@@ -23,9 +23,11 @@ from resources.alerts import Alerts
 from resources.clock import Clock
 from resources.dbt import DbtRunner
 from resources.registry import ModelRegistry
+from resources.serving_copy import FILE, open_copy
 from resources.warehouse import Warehouse, share_of
 from resources.warehouse.bigquery import BigQueryWarehouse
 from resources.week_report import WeekReport
+from steps.serving import SERVED, fetch_for_readers
 from steps.tables import TABLES
 from tools.same_rows import differences
 
@@ -183,6 +185,21 @@ def test_the_model_and_its_predictions_are_the_same_on_both(both: BothEngines, s
 def test_the_weekly_judgement_is_the_same_on_both(both: BothEngines, table: str) -> None:
     assert both.bigquery.row_count("monitoring", table) > 0
     assert unequal(both, "monitoring", table) == {}
+
+
+def test_the_pages_fetch_what_was_published_and_have_the_same_rows_as_at_home(
+    both: BothEngines, tmp_path: Path
+) -> None:
+    fetched, published = tmp_path / FILE, Path(both.duckdb.path).with_name(FILE)
+    assert fetch_for_readers(both.bigquery, fetched)
+    assert not fetch_for_readers(both.bigquery, fetched), "nothing was published since"
+    listed = "select schema_name, table_name, rows, holds from published.tables order by all"
+    with open_copy(fetched) as there, open_copy(published) as here:
+        assert there.execute(listed).fetchall() == here.execute(listed).fetchall()
+        for key in SERVED:
+            sql = f"select * from {'.'.join(key.path)}"
+            found = differences(here.execute(sql).fetchdf(), there.execute(sql).fetchdf())
+            assert {name: what for name, what in found.items() if name not in DIFFER} == {}, key
 
 
 def test_what_the_assets_ask_is_legal_for_google_too(both: BothEngines) -> None:
