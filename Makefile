@@ -11,7 +11,7 @@ UNSET = $(patsubst %,-u %,$(filter-out BATON_HOME BATON_COMPANY,$(filter BATON_%
 PYTEST = env $(UNSET) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 12
 
 .DEFAULT_GOAL = help
-.PHONY: run app ui docs mlflow summary company check backup restore upgrade replay backtest rebuild promote closed release airbyte drill drill-all benchmark losses bench crash scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
+.PHONY: run app serve ui docs mlflow summary company check backup restore upgrade replay backtest rebuild promote closed release airbyte drill drill-all benchmark losses bench crash scale help setup lint test test-fast test-slow setup-tests coverage snapshot lock
 
 ##@ Use
 
@@ -20,6 +20,9 @@ run: setup ## everything from sync to predictions for the newest cutoff, then a 
 
 app: setup ## pages for people: whom to call this week, one customer, can it be trusted: make app [PORT=8600]
 	@$(BIN)/python -m commands.app $(if $(PORT),--port $(PORT))
+
+serve: setup ## scores for programs over HTTP: make serve [PORT=8700]
+	@$(BIN)/python -m commands.endpoint $(if $(PORT),--port $(PORT))
 
 ui: setup ## web UI and daemon: make ui [PORT=3000]
 	@$(BIN)/python -m commands.ui $(if $(PORT),--port $(PORT))
@@ -131,7 +134,7 @@ test-fast: setup
 test-slow: setup-tests ## the whole year, killed daemons, Postgres, BigQuery on an emulator, other connectors
 	@$(PYTEST) --no-loadscope-reorder -m slow
 
-setup-tests: setup ## install what the slow tests stand on: other environments, PostgreSQL, nginx
+setup-tests: setup ## install what the slow tests stand on: other environments, PostgreSQL, nginx, Chromium
 	@PYTHONPATH=tests $(BIN)/python -m environments.install
 
 coverage: setup ## which lines the quick tests run, file by file

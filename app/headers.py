@@ -1,4 +1,7 @@
-"""What every answer says to a browser: run no script, load nothing from elsewhere, be shown in no other page."""
+"""What every answer says to a browser: run no script, load nothing from elsewhere, be shown in no other page.
+
+One page has a script of ours, and says so for itself.
+"""
 
 import base64
 import hashlib
@@ -25,6 +28,10 @@ def with_its_style(html: str) -> dict[str, str]:
     style = html.partition("<style>")[2].partition("</style>")[0]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return {"Content-Security-Policy": POLICY.replace("style-src 'self'", f"style-src 'sha256-{digest}'")}
+
+
+WITH_OUR_SCRIPT = {"Content-Security-Policy": f"{POLICY}; script-src 'self'; connect-src 'self'"}
+"""The header of a page that lets a file of ours run, which asks this application and nobody else."""
 
 
 class SafeHeaders:

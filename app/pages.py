@@ -1,11 +1,12 @@
 """The pages for people who use the predictions: whom to call this week, one customer, and whether it can be trusted.
 
-They read the serving copy and nothing else, so no run waits for them and they wait for none. Plain HTML and forms: a
-page needs no script, and its policy lets none run.
+They read the serving copy, so no run waits for them and they wait for none. What a model would say of somebody who is
+not quite so needs the model itself: the versions come from the registry, in the background. Plain HTML and forms: a
+page needs no script, and the policy of all but one lets none run.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,13 +17,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from app.charts import Chart, Curve, Point, chart
-from app.headers import SafeHeaders, with_its_style
+from app.headers import WITH_OUR_SCRIPT, SafeHeaders, with_its_style
+from app.what_if import WhatIfs
 from ml_models.model_card.card import from_json
 from ml_models.model_card.rendering import to_html
 from resources.warehouse import WarehouseBusyError, WarehouseError
@@ -30,13 +32,20 @@ from steps.people import words
 from steps.people.call_list import csv_of
 from steps.people.copy import BANDS, ROWS_A_PAGE, Asked, Copy, Row, opened
 from steps.people.week import environment, this_week
+from steps.what_if import Models
 
 HERE = Path(__file__).parent
+
+NO_NOISE = dict.fromkeys(f"spend_covered_by_{way}_{end}" for way in ("loss", "risk") for end in ("low", "high"))
+"""For a copy of a release that did not tell the intervals."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Whose pages these are: the copy, the company's name and currency, what is asked in days, and what time it is."""
+    """Whose pages these are: the copy, the company's name and currency, what is asked in days, and what time it is.
+
+    `models` are the versions that can be asked what they would say; None where no registry is at hand.
+    """
 
     file: Path
     title: str
@@ -44,6 +53,15 @@ class Reader:
     horizon_days: int
     look_back_days: int
     now: Callable[[], datetime]
+    models: Models | None = None
+
+
+def begin(reader: Reader) -> None:
+    """Have the serving version read in the background, so that it is there when the first customer is opened."""
+    with suppress(WarehouseError), opened(reader.file, reader.look_back_days) as copy:
+        number = copy.about()["champion_version"]
+        if reader.models and number is not None:
+            reader.models.ask(int(number))
 
 
 def make_app(reader: Reader, hosts: Sequence[str] = ("127.0.0.1", "localhost")) -> ASGIApp:
@@ -59,6 +77,8 @@ def make_app(reader: Reader, hosts: Sequence[str] = ("127.0.0.1", "localhost")) 
             Route("/customer", pages.customer),
             Route("/trust", pages.trust),
             Route("/card", pages.card),
+            # The card is a page of its own that names no icon, and browsers look for one here.
+            Route("/favicon.ico", pages.icon),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
@@ -75,8 +95,9 @@ def make_app(reader: Reader, hosts: Sequence[str] = ("127.0.0.1", "localhost")) 
 class _Pages:
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
+        self.what_ifs = WhatIfs(reader.models, reader.currency) if reader.models else None
         self.templates = environment(reader.currency, HERE / "templates")
-        self.templates.globals |= {"reader": reader, "address": _address}
+        self.templates.globals |= {"reader": reader, "address": _address, "enough": words.ENOUGH}
 
     def this_week(self, request: Request) -> Response:
         """Answer with the decision, how fresh and how sure it is, and whom to call."""
@@ -133,9 +154,14 @@ class _Pages:
                 raise HTTPException(404, f"{said} Look for one in the list of this week.")
             known, weeks = found
             scores = [Point(week["cutoff_date"], week["score"]) for week in reversed(weeks)]
+            what_if = self.what_ifs.shown(request.query_params, copy, customer_id) if self.what_ifs else None
             return self._page(
                 request,
                 "customer.html",
+                status=400 if what_if and what_if.wrong else 200,
+                headers=WITH_OUR_SCRIPT,
+                what_if=what_if,
+                query=request.url.query,
                 customer_id=customer_id,
                 known=known,
                 weeks=weeks,
@@ -160,6 +186,9 @@ class _Pages:
                 live=sum(row["evidence"] == "live" for row in accuracy),
                 ranked=_ranked(accuracy),
                 expected=_expected(accuracy),
+                covered=_covered(accuracy),
+                worth=copy.spend_accuracy(),
+                in_money=[{**NO_NOISE, **row} for row in accuracy[::-1] if row.get("spend_lost") is not None],
                 slices=_by_kind(copy.slices(), self.reader.look_back_days),
                 weeks=[(week, words.decision(week)) for week in weeks if _is_told(week)],
                 judged=len(weeks),
@@ -187,6 +216,10 @@ class _Pages:
             raise HTTPException(404, f"The card of version {number} cannot be shown: {error}.") from error
         html = to_html(card, back=f"{request.scope.get('root_path', '')}/trust")
         return HTMLResponse(html, headers=with_its_style(html))
+
+    def icon(self, _: Request) -> Response:
+        """Answer with the icon of the pages."""
+        return FileResponse(HERE / "static" / "icon.svg")
 
     def refused(self, request: Request, error: Exception) -> Response:
         """Answer where a page, or what it is about, is not there."""
@@ -220,9 +253,17 @@ class _Pages:
     def _trouble(self, request: Request, status: int, title: str, says: str) -> Response:
         return self._page(request, "trouble.html", status=status, heading=title, says=says)
 
-    def _page(self, request: Request, template: str, *, status: int = 200, **shown: object) -> Response:
+    def _page(
+        self,
+        request: Request,
+        template: str,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        **shown: object,
+    ) -> Response:
         shown |= {"root": request.scope.get("root_path", ""), "path": request.url.path}
-        return HTMLResponse(self.templates.get_template(template).render(shown), status)
+        return HTMLResponse(self.templates.get_template(template).render(shown), status, headers)
 
 
 def _asked(request: Request, copy: Copy) -> tuple[Asked, list[str]]:
@@ -290,6 +331,20 @@ def _expected(accuracy: Sequence[Row]) -> Chart | None:
         "Of a hundred customers, how many were expected to stay away and how many did"
         + ("." if live else ", in test weeks before the model served."),
         [_curve("expected", "expected", rows, "mean_score"), _curve("happened", "happened", rows, "base_rate")],
+    )
+
+
+def _covered(accuracy: Sequence[Row]) -> Chart | None:
+    rows = [row for row in accuracy if row["evidence"] == "live"] or list(accuracy)
+    rows = [row for row in rows if row.get("spend_covered_by_loss") is not None and row["lapsed"] >= words.ENOUGH]
+    return chart(
+        "covered",
+        "Does the list reach the money?",
+        "Of a hundred of the currency that were lost, how many a call to one customer in ten would have reached.",
+        [
+            _curve("called by expected loss", "live", rows, "spend_covered_by_loss"),
+            _curve("called by risk alone", "tested", rows, "spend_covered_by_risk"),
+        ],
     )
 
 

@@ -2,12 +2,15 @@
 
 import base64
 import contextlib
-from collections.abc import Collection, Iterable, Iterator
+import textwrap
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from ml_models.problems.contract import REASONS, Problem
+from resources.figures import figures
+from resources.registry import ModelRegistry
 from resources.tables import TableError
 from steps.errors import StepRefusedError
 from steps.tables import FEATURE_FRAME
@@ -19,6 +22,13 @@ if TYPE_CHECKING:
 else:
     # Dagster reads annotations, and takes only the class without a parameter for a result that has no value.
     Materialized = dg.MaterializeResult
+
+INLINE = 1000
+"""Characters from which on the web UI shows Markdown behind a link, "Show Markdown" (dagster-webserver 1.13.27,
+ui-core's MetadataEntry.tsx: MarkdownMetadataEntry with expandSmallValues)."""
+
+WIDE = 38
+"""Characters of a line in that place, where the window is 1280 pixels wide."""
 
 TABLE_ROWS = 60
 """A metadata table is read by people; a longer one belongs into the warehouse."""
@@ -52,9 +62,31 @@ def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
+def at_a_glance(lines: "Sequence[Iterable[float]]", words: str) -> dict[str, dg.MarkdownMetadataValue]:
+    """Show lines (see `thumbnail`) inline, with what they say in words: on the page itself, not behind a link.
+
+    Dagster's web UI draws Markdown of fewer than `INLINE` characters on an asset's page where it stands; a plot with
+    words has ten times as many, and so is one click away. On a check's page all Markdown is; there numbers are drawn.
+    """
+    from ml_models.thumbnails import thumbnail
+
+    png = base64.b64encode(thumbnail([[float(value) for value in line] for line in lines])).decode()
+    picture = f"![{words}](data:image/png;base64,{png})"
+    # The column of values is narrow, and what is wider is cut off.
+    shown = f"{picture}\n\n" + "  \n".join(textwrap.wrap(words, WIDE))
+    return {"at_a_glance": dg.MetadataValue.md(shown if len(shown) < INLINE else picture.replace(words, "lines"))}
+
+
 def png_of(shown: dg.MarkdownMetadataValue) -> bytes:
     """Return the PNG of what `picture` made."""
     return base64.b64decode((shown.md_str or "").partition("base64,")[2].removesuffix(")"))
+
+
+def in_mlflow(registry: ModelRegistry, version: int) -> dict[str, dg.UrlMetadataValue | dg.TextMetadataValue]:
+    """Return where a version's signature, importance, calibration and card are: its page, or how to open it."""
+    page = registry.page(version)
+    said = f"make mlflow, then version {version} of {registry.model_name}"
+    return {"in_mlflow": dg.MetadataValue.url(page) if page else dg.MetadataValue.text(said)}
 
 
 def column_schema(frame: "pd.DataFrame", about: dict[str, str] | None = None) -> dg.TableSchema:
@@ -87,7 +119,7 @@ def unjudged(why: str) -> dg.AssetCheckResult:
         passed=True,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"insufficient evidence: {why}",
-        metadata={"status": "insufficient evidence"},
+        metadata={"status": "insufficient evidence", **figures(None, None, "nothing to judge by yet")},
     )
 
 

@@ -1,7 +1,8 @@
 """The fault drill: inject a described fault into a copy of what is recorded and see what the judgement makes of it.
 
 Nothing in the warehouse is changed: the rows are perturbed in memory, and dbt's own SQL makes features and labels of
-them. One row of the score table a drill; exit code 1 when something is below the bar.
+them. One row of the score table a drill; exit code 1 when something is below the bar. A command over many that was
+stopped goes on: what a drill came to is kept until tables, code or description change.
 """
 
 import argparse
@@ -10,11 +11,11 @@ import multiprocessing
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,8 +33,8 @@ from steps.problem import problem
 from steps.week_evidence import lineage_and_owners
 
 if TYPE_CHECKING:
+    from drills.recording import Recording
     from drills.run import Drilled, Score
-    from drills.scenario import Recording
 
 NATURAL = "natural_year"
 WORKERS = 2
@@ -120,12 +121,24 @@ class Ground:
     lineage: dict[str, tuple[str, ...]]
     owners: dict[str, str]
     keep: Path
+    usual: "Recording | None" = None
+
+    @property
+    def scores(self) -> Path:
+        """The folder of what drills came to, one file each."""
+        return self.keep.parent / "came_to"
 
     def recording(self, fault: Fault | None = None) -> "Recording":
-        """Return what is recorded, as it was without what begins at FROM."""
-        from drills.scenario import record
+        """Return what is recorded, as it was without what begins at FROM; what most drills stand on is read once."""
+        from drills.recording import record
 
-        return record(self.sandbox, problem(), self.tables, fault.always if fault else (), self.keep)
+        always = fault.always if fault else ()
+        if always or self.usual is None:
+            found = record(self.sandbox, problem(), self.tables, always, self.keep)
+            if always:
+                return found
+            self.usual = found
+        return self.usual
 
 
 def ground(threads: int = 2) -> Ground:
@@ -160,15 +173,28 @@ def run(
     Returns the scores, and the names of those of many that broke off, with what they said printed: what the others came
     to is not lost.
     """
+    from drills.kept_scores import basis, kept, made_of
+
     scores: list[Score] = []
+    stood = ground()
+    on = basis(stood.sandbox)
+    of = {name: made_of(on, name, faults.get(name), start, weeks) for name in names}
     if len(names) == 1:
-        scores = [_one((names[0], faults.get(names[0]), start, weeks), sys.stderr.isatty())]
+        scores = [_one((names[0], faults.get(names[0]), start, weeks), of, sys.stderr.isatty())]
         print(f"{line(COLUMNS)}\n{line(cells(scores[0]))}", flush=True)
         print(f"\n{scores[0].decisions}\n{scores[0].sentence}")
         return scores, []
     broken: list[str] = []
     print(line(COLUMNS), flush=True)
-    for name, done in in_processes([(name, faults.get(name), start, weeks) for name in names], _one):
+    there = {name: kept(name, stood.scores, of[name]) for name in names}
+    for score in there.values():
+        if score is not None:
+            scores.append(score)
+            print(line(cells(score)), flush=True)
+    if scores:
+        print(f"  {len(scores)} of these were drilled before, and nothing that they depend on has changed", flush=True)
+    todo = [(name, faults.get(name), start, weeks) for name in names if there[name] is None]
+    for name, done in in_processes(todo, partial(_one, of=of)) if todo else ():
         if isinstance(done, BaseException):
             broken.append(name)
             told(done)
@@ -200,16 +226,20 @@ def in_processes(jobs: Sequence[Job], work: Callable[[Job], Done]) -> Iterator[t
             yield drills[done], done.exception() or done.result()
 
 
-def _one(job: Job, talk: bool = False) -> "Score":
-    return drilled(job, talk).score
+def _one(job: Job, of: Mapping[str, str], talk: bool = False) -> "Score":
+    return drilled(job, of[job[0]], talk).score
 
 
-def drilled(job: Job, talk: bool = False) -> "Drilled":
-    """Run one drill, and keep what was said each week; every process has its own sandbox."""
+def drilled(job: Job, of: str, talk: bool = False) -> "Drilled":
+    """Run one drill, and keep its score (`of`: what it was made of) and what was said each week.
+
+    Every process has its own sandbox.
+    """
     import warnings
 
     import pandas as pd
 
+    from drills.kept_scores import keep
     from drills.run import check_start, drill, middle, natural_year, weeks_of
 
     warnings.simplefilter("ignore")
@@ -228,6 +258,7 @@ def drilled(job: Job, talk: bool = False) -> "Drilled":
     folder = made.keep.parent / "why"
     folder.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(weeks_of_why).to_csv(folder / f"{done.score.name}.csv", index=False)
+    keep(done.score, made.scores, of)
     return done
 
 
@@ -264,6 +295,8 @@ def finish(scores: "list[Score]", broken: Sequence[str] = ()) -> None:
 
     folder = home() / "drill"
     folder.mkdir(parents=True, exist_ok=True)
+    order = {kind: place for place, kind in enumerate(("quality", "pipeline", "covariate", "concept", "benign"))}
+    scores = sorted(scores, key=lambda score: (order[score.kind], score.name))
     name = scores[0].name if len(scores) == 1 and not broken else "scores"
     table = pd.DataFrame([score.row() for score in scores])
     table.to_csv(folder / f"{name}.csv", index=False)

@@ -233,7 +233,7 @@ def _judged(warehouse: Any) -> str:
     return f"judged {str(row.cutoff_date)[:10]} AUC {row.auc:.3f} loss {row.log_loss:.3f}"
 
 
-def _drift(result: dg.ExecuteInProcessResult) -> str:
+def _drift(result: dg.JobExecutionResult) -> str:
     statuses = [
         str(check.metadata["status"].value)
         for check in result.get_asset_check_evaluations()

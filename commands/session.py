@@ -15,17 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 from commands.alone import UNFINISHED, alone, wait_for_daemon
+from commands.own_run import run_here
 from resources.backup import BackupError
 from resources.profiles import PROFILES, ROOT, ProfileError, claim_home, resources_for
 from sensors.failed_runs import sentence_of
-
-PID_TAG = "baton/pid"
-BEGAN_TAG = "baton/process_began"
-"""Mark a run that a command executes in its own process, so that a later start can tell a dead one: a process id alone
-is given to another process after a restart of the machine."""
-
+from sensors.patience import BEGAN_TAG, PID_TAG, RUN_TAG, is_of_command
 
 LAUNCH = ".venv/bin/dagster job launch --workspace deploy/compose/workspace.yaml --location baton --job"
 """How a run is asked for in production, where its variables (DAGSTER_HOME among them) are set; a job's name follows."""
@@ -153,7 +150,7 @@ def reap(
     dead = []
     for record in opened.get_run_records(dg.RunsFilter(statuses=[*UNFINISHED, dg.DagsterRunStatus.NOT_STARTED])):
         run = record.dagster_run
-        pid = run.tags.get(PID_TAG)
+        pid = run.tags[PID_TAG] if is_of_command(run) else None
         if only is not None and run.run_id not in only:
             continue
         if pid is None and run.status is dg.DagsterRunStatus.NOT_STARTED:
@@ -165,9 +162,17 @@ def reap(
     return dead
 
 
-def _process_tags() -> dict[str, str]:
-    """Return the tags that identify this process."""
-    return {PID_TAG: str(os.getpid()), BEGAN_TAG: _began(os.getpid()) or ""}
+def _process_tags(run_id: str) -> dict[str, str]:
+    """Return the tags of a run that this process executes.
+
+    The daemon tries a run whose process was killed once more; a command is for whoever gave it to try again.
+    """
+    return {
+        PID_TAG: str(os.getpid()),
+        BEGAN_TAG: _began(os.getpid()) or "",
+        RUN_TAG: run_id,
+        MAX_RETRIES_TAG: "0",
+    }
 
 
 def _alive(pid: int, began: str) -> bool:
@@ -300,8 +305,8 @@ def execute(
     run_config: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
     console: str = "DEBUG",
-) -> dg.ExecuteInProcessResult:
-    """Run one job in this process; its events are in the web UI like any other run's.
+) -> dg.JobExecutionResult:
+    """Run one job in this process; the web UI shows the run and its events like any other's.
 
     `console` is the least level that the terminal shows.
     """
@@ -310,12 +315,12 @@ def execute(
         _event_log_open(Path(opened.root_directory), run_id),
         _spoken.never_silent() if console == "DEBUG" else contextlib.nullcontext(),
     ):
-        return definitions.resolve_job_def(job).execute_in_process(
-            instance=opened,
-            run_config={**(run_config or {}), "loggers": {"console": {"config": {"log_level": console}}}},
-            tags={**_process_tags(), **(tags or {})},
+        return run_here(
+            opened,
+            definitions.resolve_job_def(job),
             run_id=run_id,
-            raise_on_error=False,
+            run_config={**(run_config or {}), "loggers": {"console": {"config": {"log_level": console}}}},
+            tags={**_process_tags(run_id), **(tags or {})},
         )
 
 
@@ -335,7 +340,7 @@ def _event_log_open(folder: Path, run_id: str) -> Iterator[None]:
         yield
 
 
-def first_failure(result: dg.ExecuteInProcessResult) -> str:
+def first_failure(result: dg.JobExecutionResult | dg.ExecuteInProcessResult) -> str:
     """Say in a sentence what failed first in a run."""
     for event in result.all_events:
         if event.is_step_failure:

@@ -5,7 +5,7 @@ there says which evidence is missing and how many rows it would need; a drill th
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from ml_models.monitoring.data_quality.thresholds import (
 
 if TYPE_CHECKING:
     from drills.faults import Fault
-    from drills.scenario import Recording
+    from drills.recording import Recording
     from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
     from ml_models.monitoring.types import Perturbation
 
@@ -49,10 +49,10 @@ def measured_weeks(recording: "Recording") -> dict[str, dict[date, float]]:
     }
 
 
-def healthy_weeks(recording: "Recording", asset: str, day: date) -> list[date]:
-    """Return the first days of a table's measured weeks before a Monday that had no anomaly, ascending."""
+def healthy_weeks(recording: "Recording", weeks: Iterable[date], asset: str, day: date) -> list[date]:
+    """Return those of a table's measured `weeks` before a Monday that had no anomaly, in their order."""
     bad = (recording.bad_weeks or {}).get(asset, {})
-    return [week for week in measured_weeks(recording).get(asset, {}) if week < day and week not in bad]
+    return [week for week in weeks if week < day and week not in bad]
 
 
 def missing(fault: "Fault", recording: "Recording", start: date) -> str:
@@ -71,11 +71,12 @@ def missing(fault: "Fault", recording: "Recording", start: date) -> str:
 
 
 def _reasons(one: "Perturbation", table: "MonitoredTable", recording: "Recording", start: date) -> Iterator[str]:
-    asset, healthy = table.asset, healthy_weeks(recording, table.asset, start)
+    asset = table.asset
+    rows = measured_weeks(recording).get(asset, {})
+    healthy = healthy_weeks(recording, rows, asset, start)
     if len(healthy) < MINIMUM_WINDOWS:
         yield f"{asset} has {len(healthy)} healthy weeks before {start}, and {MINIMUM_WINDOWS} are needed."
         return
-    rows = measured_weeks(recording)[asset]
     recent = sorted(rows[week] for week in healthy[-RECENT:])
     usual = recent[len(recent) // 2]
     size = f"{asset} has some {usual:,.0f} rows a week"

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from statistics import median
@@ -13,13 +13,14 @@ import pandas as pd
 from drills.description import refuse_mistakes
 from drills.evidence import healthy_weeks, measured_weeks, missing
 from drills.faults import Expected, Fault, Kind
-from drills.scenario import DrilledHistory, Recording
+from drills.recording import Recording
+from drills.scenario import DrilledHistory
+from drills.shared import Sharing, recipe
 from ml_models.cutoffs import first_judgeable
 from ml_models.monitoring.data_quality.thresholds import RECENT, WEEK
 from ml_models.monitoring.types import Action, Cause
-from ml_models.policy_backtest import Never, Oracle, Ours, SimulationResult, simulate
+from ml_models.policy_backtest import Never, Oracle, SimulationResult, simulate
 from ml_models.problems.contract import Problem
-from ml_models.training.search import simplest_recipe
 from resources.sandbox import Sandbox
 
 WEEKS = {"quality": 9, "pipeline": 9, "covariate": 12, "concept": 16, "benign": 9}
@@ -99,14 +100,15 @@ def middle(recording: Recording, problem: Problem, kind: Kind = "quality") -> da
     cutoffs, first = recording.cutoffs, earliest(recording, problem, kind)
     latest = cutoffs[-1] - timedelta(days=7 * WEEKS_LEFT)
     wanted = max(first, min(cutoffs[len(cutoffs) // 2], latest))
-    possible = [day for day in cutoffs if first <= day <= latest and _quiet_before(recording, day)]
+    measured = measured_weeks(recording)
+    possible = [day for day in cutoffs if first <= day <= latest and _quiet_before(recording, measured, day)]
     return min(possible, key=lambda day: (abs(day - wanted), day), default=wanted)
 
 
-def _quiet_before(recording: Recording, day: date) -> bool:
+def _quiet_before(recording: Recording, measured: Mapping[str, Collection[date]], day: date) -> bool:
     """Whether each table that rows arrive in has healthy weeks enough before a Monday, the last one among them."""
-    for asset in measured_weeks(recording):
-        healthy = healthy_weeks(recording, asset, day)
+    for asset, weeks in measured.items():
+        healthy = healthy_weeks(recording, weeks, asset, day)
         if len(healthy) < RECENT or healthy[-1] != day - timedelta(days=WEEK):
             return False
     return True
@@ -186,11 +188,11 @@ def drill(
             "notice it. Look at the `where`, `value` and `rate` of its perturbations; a value becomes its column's "
             "type, so '007' in a number is 7."
         )
-    fit = simplest_recipe(problem)
+    fit = recipe(problem)
     forced: dict[date, Action] = {}
     if fault.promoted_after is not None:
         forced[start + timedelta(days=fault.promoted_after)] = "improve"
-    ours = simulate(history, Ours(), start, end, fit, forced=forced, gate=not forced, log=log)
+    ours = simulate(history, Sharing(history), start, end, fit, forced=forced, gate=not forced, log=log)
     best = best_loss(fault, history, start, end, fit)
     scored = score(fault, start, weeks, ours, ours.log_loss - best, time.monotonic() - began)
     if not (scored.detected and scored.cause_right):

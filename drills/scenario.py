@@ -7,176 +7,50 @@ week's measures. Nothing that was served or measured before is touched, so late 
 on a Tuesday look as they would have looked.
 """
 
-import hashlib
-import json
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
 
 from drills.faults import Fault
+from drills.recording import (
+    Recording,
+    at,
+    early_in,
+    features_in,
+    has_time,
+    joined,
+    measure,
+    outcomes_in,
+    types_of,
+    up_to,
+)
 from ml_models.cutoffs import cutoff_dates
-from ml_models.monitoring import data_quality, drift
-from ml_models.monitoring.data_quality import judge_arrival, judge_quality, judge_schema
-from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable, fitted
-from ml_models.monitoring.data_quality.profile_sql import as_profile, measure_sql
-from ml_models.monitoring.data_quality.thresholds import KEPT_WEEKS, WEEK
+from ml_models.monitoring import data_quality
+from ml_models.monitoring.data_quality import judge_arrival, judge_schema
+from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
+from ml_models.monitoring.data_quality.thresholds import WEEK
 from ml_models.monitoring.data_quality.verdict import BadWeeks
 from ml_models.monitoring.diagnosis import NotReplayable
-from ml_models.monitoring.drift.weekly import measure_drift
 from ml_models.monitoring.types import Anomaly, Perturbation, Reach
 from ml_models.problems.contract import Problem
-from resources.folders import to_disk
-from resources.sandbox import Sandbox, SandboxError, Scenario
+from resources.sandbox import Sandbox, SandboxError
 from steps.as_of import built_again, reaching
 
-EARLY = "early_outcomes"
 # As many show how distributions and mean losses would be.
 REBUILT_CUSTOMERS = 5000
+# What changes rows where they stand: no row leaves its day, and no day gets one of another.
+_IN_PLACE = frozenset(
+    {
+        *("drop", "freeze", "null", "set", "scale", "add", "negate", "swap", "shuffle", "map_values", "collapse"),
+        *("rekey", "merge", "duplicate", "add_entities", "thin", "quit"),
+    }
+)
 # Cutoffs that did not come by then (a feed that stood still) are given up; labels are not before they could be there.
 _PATIENCE_DAYS = 63
 _PATIENCE_AFTER_DUE_DAYS = 35
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A year in which nothing happens: `features`, `outcomes`, `early` by cutoff, `measures` by week.
-
-    `types` are the columns of every monitored table; `tables` what is monitored. `drift` (of the features, by cutoff)
-    and `bad_weeks` are what judging it found; None: not judged.
-    """
-
-    features: pd.DataFrame
-    outcomes: pd.DataFrame
-    early: pd.DataFrame
-    measures: pd.DataFrame
-    tables: tuple[MonitoredTable, ...]
-    types: Mapping[str, Mapping[str, str]]
-    drift: pd.DataFrame | None = None
-    bad_weeks: BadWeeks | None = None
-
-    @property
-    def cutoffs(self) -> list[date]:
-        """The cutoffs, ascending."""
-        return sorted(stamp.date() for stamp in cutoff_dates(self.features["cutoff_date"].unique()))
-
-
-def record(
-    sandbox: Sandbox,
-    problem: Problem,
-    tables: Sequence[MonitoredTable],
-    perturbations: Sequence[Perturbation] = (),
-    keep: Path | None = None,
-) -> Recording:
-    """Build the year as it was (`perturbations`: as it always was), or read what an earlier call kept under `keep`.
-
-    Raises:
-        SandboxError: it cannot be built.
-    """
-    folder = keep / _digest(sandbox, tables, perturbations) if keep else None
-    names = ("features", "outcomes", "early", "measures")
-    if folder is not None and (folder / "types.json").exists():
-        features, outcomes, early, measures = (pd.read_parquet(folder / f"{name}.parquet") for name in names)
-        types = json.loads((folder / "types.json").read_text())
-        kept = Recording(features, outcomes, early, measures, tuple(tables), types)
-        return _judged(kept, problem, folder)
-    with sandbox.scenario(perturbations) as scenario:
-        types = _types(scenario, tables)
-        features = _dated(scenario.read("select * from features.customer_features order by cutoff_date, customer_id"))
-        outcomes = _outcomes(scenario, problem)
-        early = _early(scenario, problem)
-        first = min(cutoff_dates(features[problem.cutoff])).date()
-        last = max(cutoff_dates(features[problem.cutoff])).date()
-        begin = first - timedelta(days=WEEK * (int(sandbox.setting("window_days")) // WEEK))
-        weeks = [begin + timedelta(days=days) for days in range(0, (last - begin).days, WEEK)]
-        parts = [measure(scenario, tables, types, begin, last, [table.asset for table in tables if table.time_sql])]
-        # A list without a time is the same each week: measured once, dated by every Monday.
-        snapshots = [table.asset for table in tables if not table.time_sql]
-        growing = [asset for asset in snapshots if _has_time(types.get(asset, {})) and asset.startswith("raw/")]
-        still = measure(scenario, tables, types, begin, last, [asset for asset in snapshots if asset not in growing])
-        parts += [still.assign(period_start=pd.Timestamp(week).as_unit("us")) for week in weeks]
-    for week in weeks if growing else ():
-        # With dates in it (campaigns), it grows.
-        with sandbox.scenario(perturbations, until=week + timedelta(days=WEEK), build=[]) as scenario:
-            parts.append(measure(scenario, tables, types, week, week + timedelta(days=WEEK), growing))
-    measures = _joined(parts)
-    made = Recording(features, outcomes, early, measures, tuple(tables), types)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            getattr(made, name).to_parquet(folder / f"{name}.parquet")
-            to_disk(folder / f"{name}.parquet")
-        # Last, so that an interrupted call leaves nothing that looks whole.
-        (folder / "types.json").write_text(json.dumps({asset: dict(kinds) for asset, kinds in types.items()}))
-        return _judged(made, problem, folder)
-    return made
-
-
-def _judged(recording: Recording, problem: Problem, folder: Path) -> Recording:
-    """Judge the clean weeks once, or read what that found: every drill has the same past.
-
-    Measured as long as the code that measures stays as it is; the rows are kept longer.
-    """
-    last = recording.cutoffs[-1]
-    columns = hashlib.sha256(repr(problem.features).encode()).hexdigest()[:6]
-    drift_at = folder / f"drift-{columns}-{_code(*_files(drift))}.parquet"
-    if not drift_at.exists():
-        found = measure_drift(problem, recording.features, last, None, "")
-        _kept(drift_at, lambda path: found.to_parquet(path))
-    weeks_at = folder / f"bad_weeks-{_code(*_files(data_quality))}.json"
-    if not weeks_at.exists():
-        first = recording.measures["period_start"].min().date()
-        # As far as the first judgement sees; from there on week by week, as in life.
-        day = min(first + timedelta(days=WEEK * KEPT_WEEKS), last)
-        bad: BadWeeks | None = None
-        while day <= last:
-            bad = judge_quality(recording.measures, recording.tables, day, bad).bad_weeks
-            day += timedelta(days=WEEK)
-        text = {asset: {str(day): kinds for day, kinds in weeks.items()} for asset, weeks in (bad or {}).items()}
-        _kept(weeks_at, lambda path: path.write_text(json.dumps(text)))
-    read = json.loads(weeks_at.read_text())
-    bad_weeks = {
-        asset: {date.fromisoformat(day): tuple(kinds) for day, kinds in weeks.items()} for asset, weeks in read.items()
-    }
-    return replace(recording, drift=pd.read_parquet(drift_at), bad_weeks=bad_weeks)
-
-
-def _kept(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file that is whole or not there, whoever else writes it meanwhile."""
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-    write(part)
-    to_disk(part).replace(path)
-
-
-def _files(package: ModuleType) -> list[Path]:
-    return sorted(Path(str(package.__file__)).parent.glob("*.py"))
-
-
-def _code(*files: Path) -> str:
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
-
-
-def measure(
-    scenario: Scenario,
-    tables: Sequence[MonitoredTable],
-    types: Mapping[str, Mapping[str, str]],
-    first: date,
-    end: date,
-    present: Sequence[str] | None = None,
-) -> pd.DataFrame:
-    """Return the measures of the weeks from `first` to the day before `end`, of the tables that are there."""
-    parts = []
-    for monitored in tables:
-        if present is not None and monitored.asset not in present:
-            continue
-        table = fitted(monitored, types.get(monitored.asset, {}))
-        parts += [scenario.read(sql) for sql in measure_sql(table, first, end - timedelta(days=1))]
-    return as_profile(parts)
 
 
 @dataclass
@@ -222,6 +96,29 @@ class DrilledHistory:
         """The perturbations of this drill, those that were always there included."""
         return self.fault.on(self.start)
 
+    def untouched(self, day: date) -> bool:
+        """Whether all that happened before `day` is as it was recorded, whenever one looks.
+
+        Told by the descriptions alone, so that what is the same in every drill need not be built in each of them. False
+        where that would take more: rows that come late or under other days, lists that change as a whole, edited SQL.
+        """
+        if self.quiet:
+            return True
+        tables = {table.asset: table for table in self.recording.tables if table.asset.startswith("raw/")}
+
+        def later(one: Perturbation) -> bool:
+            table = tables.get(one.table)
+            if table is None or not table.time_sql or one.operation not in _IN_PLACE or one.first_day is None:
+                return False
+            moved = {one.column, *(str(one.value).split() if one.operation == "swap" else ())}
+            if table.time_column in moved or (one.operation == "duplicate" and one.value):
+                return False
+            return one.first_day >= day
+
+        return not self.fault.rebuild and all(
+            dated.always or later(one) for dated, one in zip(self.fault.perturbations, self.perturbations, strict=True)
+        )
+
     @property
     def quiet(self) -> bool:
         """Whether nothing changes at FROM: a window of the calendar, or a scenario that was always so."""
@@ -241,16 +138,16 @@ class DrilledHistory:
         if self.quiet or cutoff < self.start:
             return measures[measures["period_start"] < pd.Timestamp(cutoff)]
         clean = measures[measures["period_start"] < pd.Timestamp(self.start - timedelta(days=WEEK))]
-        return _joined([clean, *(morning.measures for morning in self._until(cutoff))])
+        return joined([clean, *(morning.measures for morning in self._until(cutoff))])
 
     def frame(self, cutoff: date) -> pd.DataFrame:
         """Return the feature rows of the cutoffs up to this one, as served."""
         if self.quiet or cutoff < self.start:
-            return _to(self.recording.features, cutoff, self.problem)
+            return up_to(self.recording.features, cutoff, self.problem)
         mornings = self._until(cutoff)
         served = self._history if self._history is not None else self.recording.features
         clean = served[cutoff_dates(served[self.problem.cutoff]) < pd.Timestamp(self.start)]
-        return _joined([clean, *(morning.features for morning in mornings)])
+        return joined([clean, *(morning.features for morning in mornings)])
 
     def audit(self, cutoff: date) -> data_quality.Audit | None:
         """Return how the cutoff a horizon back comes out when today's SQL builds it again."""
@@ -262,7 +159,7 @@ class DrilledHistory:
         day = cutoff - timedelta(days=self.problem.horizon_days)
         if day not in self.cutoffs():
             return None
-        if self.quiet or cutoff < self.start:
+        if cutoff < self.start or self.untouched(day):
             rows = self.recording.features
             now = rows[cutoff_dates(rows[self.problem.cutoff]) == pd.Timestamp(day)]
             return data_quality.Audit(now, lambda: now)
@@ -312,7 +209,7 @@ class DrilledHistory:
                 with self.sandbox.scenario(
                     self.perturbations, cutoffs=later, build=["outcomes/customer_outcomes"]
                 ) as scenario:
-                    self._truth = _outcomes(scenario, self.problem)
+                    self._truth = outcomes_in(scenario, self.problem)
                 # Without `until` every cutoff is there, also one whose label lies beyond the recording.
                 recorded = set(rows[self.problem.cutoff])
                 self._truth = self._truth[self._truth[self.problem.cutoff].isin(recorded)]
@@ -337,9 +234,10 @@ class DrilledHistory:
         """Return what the profile does not show: columns that are gone or have another type, days that did not come."""
         profile = self.profile(cutoff)
         anomalies = [] if self.quiet or cutoff < self.start else list(self._until(cutoff)[-1].anomalies)
-        days = (
-            profile[(profile["measure"] == "day_rows") & (profile["value"] > 0)].groupby("asset")["period_start"].max()
-        )
+        # All that is asked for, of a hundred thousand measures.
+        profile = profile[profile["measure"].isin(["rows", "day_rows", "again_rows"])]
+        there = (profile["measure"] == "day_rows") & (profile["value"] > 0)
+        days = profile[there].groupby("asset")["period_start"].max()
         for table in self.recording.tables:
             if table.time_sql and table.asset in days:
                 anomalies += judge_arrival(profile, table, cutoff, days[table.asset].date())
@@ -370,7 +268,7 @@ class DrilledHistory:
         if self.quiet or cutoff < self.start:
             return rows[mature <= pd.Timestamp(cutoff)]
         clean = rows[mature < pd.Timestamp(self.start)]
-        return _joined([clean, *(getattr(morning, name) for morning in self._until(cutoff))])
+        return joined([clean, *(getattr(morning, name) for morning in self._until(cutoff))])
 
     def _until(self, cutoff: date) -> list[_Morning]:
         mornings = [day for day in self.cutoffs() if self.start <= day <= cutoff]
@@ -395,29 +293,67 @@ class DrilledHistory:
         new["early"] = missing("early", problem.early_days)
         wanted = sorted({day for days in new.values() for day in days} | {morning})
         week = morning - timedelta(days=WEEK)
+        if self.untouched(morning):
+            return self._recorded(new, week, morning)
         try:
             if self.fault.rebuild and morning == self.start:
                 with self.sandbox.scenario(perturbations, until=morning) as scenario:
-                    self._history = _features(scenario, None)
+                    self._history = features_in(scenario, None)
             with self.sandbox.scenario(perturbations, cutoffs=wanted, until=morning) as scenario:
-                types = _types(scenario, self.recording.tables)
+                types = types_of(scenario, self.recording.tables)
+                known, changed = self._measured(week, morning, types)
                 return _Morning(
-                    features=_features(scenario, new["features"]),
-                    outcomes=_of(_outcomes(scenario, problem), new["outcomes"], cutoff),
-                    early=_of(_early(scenario, problem), new["early"], cutoff),
-                    measures=measure(scenario, self.recording.tables, types, week, morning),
+                    features=features_in(scenario, new["features"]),
+                    outcomes=at(outcomes_in(scenario, problem), new["outcomes"], cutoff),
+                    early=at(early_in(scenario, problem), new["early"], cutoff),
+                    measures=joined([known, measure(scenario, self.recording.tables, types, week, morning, changed)]),
                     types=types,
                     anomalies=self._schema(types, morning),
                 )
         except SandboxError as error:
             return self._broken(morning, week, str(error))
 
+    def _recorded(self, new: Mapping[str, Sequence[date]], week: date, morning: date) -> _Morning:
+        """Return a Monday before which nothing happened yet: what was recorded of it."""
+        recorded, cutoff = self.recording, self.problem.cutoff
+        return _Morning(
+            features=at(recorded.features, new["features"], cutoff),
+            outcomes=at(recorded.outcomes, new["outcomes"], cutoff),
+            early=at(recorded.early, new["early"], cutoff),
+            measures=self._measures_of(week, morning),
+            types=recorded.types,
+            anomalies=(),
+        )
+
+    def _measures_of(self, week: date, morning: date) -> pd.DataFrame:
+        """Return what was recorded of the days from `week` on, before a morning."""
+        measures = self.recording.measures
+        days = measures["period_start"]
+        return measures[(days >= pd.Timestamp(week)) & (days < pd.Timestamp(morning))]
+
+    def _measured(
+        self, week: date, morning: date, types: Mapping[str, Mapping[str, str]]
+    ) -> tuple[pd.DataFrame, list[str]]:
+        """Return the week's measures of tables in which nothing that is perturbed ends, and the other tables."""
+        reached = {one.table for one in self.perturbations}
+        while more := {asset for asset, reads in self.lineage.items() if reached & set(reads)} - reached:
+            reached |= more
+        changed = []
+        for table in self.recording.tables:
+            looked_up = {one.relation.replace(".", "/") for one in table.references}
+            # A list of which a model made a table, with days in it, was recorded as it stood at the end.
+            grows = not table.time_sql and not table.asset.startswith("raw/") and has_time(types.get(table.asset, {}))
+            if grows or {table.asset, *looked_up} & reached or not self.lineage:
+                changed.append(table.asset)
+        known = self._measures_of(week, morning)
+        return known[~known["asset"].isin(changed)], changed
+
     def _broken(self, morning: date, week: date, reason: str) -> _Morning:
         """Build a Monday on which the graph failed: what arrived is there to be measured, nothing else is new."""
         with self.sandbox.scenario(
             self.perturbations, until=morning, first_day=week - timedelta(days=self.problem.window_days), build=[]
         ) as scenario:
-            there = _types(scenario, self.recording.tables)
+            there = types_of(scenario, self.recording.tables)
             types = {asset: columns for asset, columns in there.items() if asset.startswith("raw/")}
             return _Morning(
                 features=self.recording.features.iloc[:0],
@@ -435,66 +371,3 @@ class DrilledHistory:
             for asset, found in types.items()
             for anomaly in judge_schema(asset, self.recording.types.get(asset, {}), found, morning)
         )
-
-
-def _types(scenario: Scenario, tables: Sequence[MonitoredTable]) -> dict[str, dict[str, str]]:
-    """Return the columns of the monitored tables that are there."""
-    found: dict[str, dict[str, str]] = {}
-    rows = scenario.read(
-        "select schema_name || '/' || table_name as asset, column_name, data_type from duckdb_columns() "
-        "where database_name = 'memory' order by schema_name, table_name, column_index"
-    )
-    monitored = {table.asset for table in tables}
-    for asset, name, kind in rows.itertuples(index=False):
-        if asset in monitored:
-            found.setdefault(asset, {})[name] = kind
-    return found
-
-
-def _has_time(types: Mapping[str, str]) -> bool:
-    return any(kind.startswith(("TIMESTAMP", "DATE")) and not name.startswith("_") for name, kind in types.items())
-
-
-def _features(scenario: Scenario, cutoffs: Sequence[date] | None) -> pd.DataFrame:
-    frame = _dated(scenario.read("select * from features.customer_features order by cutoff_date, customer_id"))
-    # A count with nulls in it (a model gone wrong) comes as pandas' nullable integer, which not every fit understands.
-    nullable = [name for name, kind in frame.dtypes.items() if str(kind) == "Int64"]
-    frame = frame.astype(dict.fromkeys(nullable, "float64"))
-    return frame if cutoffs is None else _of(frame, cutoffs, "cutoff_date")
-
-
-def _outcomes(scenario: Scenario, problem: Problem) -> pd.DataFrame:
-    columns = ", ".join([*problem.keys, problem.label])
-    return _dated(scenario.read(f"select {columns} from outcomes.customer_outcomes order by cutoff_date, customer_id"))
-
-
-def _early(scenario: Scenario, problem: Problem) -> pd.DataFrame:
-    columns = ", ".join([*problem.keys, problem.early_label])
-    return _dated(scenario.read(f"select {columns} from outcomes.{EARLY} order by cutoff_date, customer_id"))
-
-
-def _dated(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(cutoff_date=pd.to_datetime(frame["cutoff_date"]).astype("datetime64[us]"))
-
-
-def _of(frame: pd.DataFrame, cutoffs: Sequence[date], column: str) -> pd.DataFrame:
-    return frame[frame[column].isin([pd.Timestamp(day) for day in cutoffs])]
-
-
-def _to(frame: pd.DataFrame, cutoff: date, problem: Problem) -> pd.DataFrame:
-    return frame[cutoff_dates(frame[problem.cutoff]) <= pd.Timestamp(cutoff)]
-
-
-def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat([part for part in parts if len(part)] or [parts[0]], ignore_index=True)
-
-
-def _digest(sandbox: Sandbox, tables: Sequence[MonitoredTable], perturbations: Sequence[Perturbation]) -> str:
-    """Return what a recording depends on, in twelve digits."""
-    stat = Path(sandbox.warehouse_path).stat()
-    # Any week will do: the statements say how a week is measured.
-    monday = date(2024, 1, 1)
-    statements = [measure_sql(table, monday, monday + timedelta(days=WEEK - 1)) for table in tables]
-    code = _code(Path(__file__))
-    basis = (sandbox.dbt.digest(), stat.st_size, stat.st_mtime_ns, repr(tables), repr(perturbations), statements, code)
-    return hashlib.sha256(repr(basis).encode()).hexdigest()[:12]

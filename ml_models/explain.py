@@ -30,6 +30,7 @@ from sklearn.pipeline import Pipeline
 from ml_models.metrics import band_labels, bands
 from ml_models.odds import log_odds
 from ml_models.problems.contract import REASONS, Feature, Problem
+from ml_models.reasons import sentence
 from ml_models.rows import features_of, missing_features, require_features
 
 # Contributions below this many log-odds (about 1 % of the odds) and facts nearer to typical than this many standard
@@ -45,12 +46,14 @@ Array = npt.NDArray[np.float64]
 def reference_values(frame: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     """Return typical value (median) and spread (standard deviation) of each column, nulls left out; index = column.
 
-    Beside the columns `typical` and `spread` of all rows stand `typical <band>` and `spread <band>` for each band of
-    the problem's peers that has at least MINIMUM_PEERS rows. A typical value of peers is null where most of them have
-    none: then the model is asked what it says without it.
+    `least` and `most` are the smallest and the largest value (null where there is none): what a model of these rows has
+    seen. Beside the columns `typical` and `spread` of all rows stand `typical <band>` and `spread <band>` for each band
+    of the problem's peers that has at least MINIMUM_PEERS rows. A typical value of peers is null where most of them
+    have none: then the model is asked what it says without it.
     """
     numbers = frame.astype("float64")
     found = pd.DataFrame({"typical": numbers.median(), "spread": _spread(numbers)}).fillna(0.0)
+    found = found.assign(least=numbers.min(), most=numbers.max())
     for band, inside in _by_band(frame, problem).items():
         if inside.sum() >= MINIMUM_PEERS:
             peers = numbers[inside]
@@ -98,8 +101,8 @@ def top_reasons(pipeline: Pipeline, rows: pd.DataFrame, reference: pd.DataFrame,
     for band, inside in _by_band(rows, problem).items():
         if problem.peers and f"typical {band}" in reference and inside.any():
             alone &= ~inside
-            among = f" among {problem.peers.named(band)}"
-            result[inside] = _reasons(pipeline, rows[inside], _of_band(reference.loc[features], band), problem, among)
+            peers = problem.peers.named(band)
+            result[inside] = _reasons(pipeline, rows[inside], _of_band(reference.loc[features], band), problem, peers)
     if alone.any():
         result[alone] = _reasons(pipeline, rows[alone], reference.loc[features], problem, "")
     return pd.DataFrame(result, index=rows.index, columns=list(REASONS))
@@ -110,9 +113,9 @@ def _of_band(reference: pd.DataFrame, band: str) -> pd.DataFrame:
 
 
 def _reasons(
-    pipeline: Pipeline, rows: pd.DataFrame, reference: pd.DataFrame, problem: Problem, among: str
+    pipeline: Pipeline, rows: pd.DataFrame, reference: pd.DataFrame, problem: Problem, peers: str
 ) -> npt.NDArray[np.object_]:
-    """Return the reasons of rows that have one reference, (rows, 3); `among`: whose typical values these are."""
+    """Return the reasons of rows that have one reference, (rows, 3); `peers`: whose typical values these are."""
     features = list(reference.index)
     values = rows[features].to_numpy(dtype="float64", na_value=np.nan)
     contributions = family_contributions(pipeline, rows, reference, problem)
@@ -129,7 +132,7 @@ def _reasons(
         # Adding zero makes one zero of the two that there are.
         different, which = np.unique(values[at[here], column] + 0.0, return_inverse=True)
         feature, typical = problem.catalogue[features[column]], reference["typical"].iloc[column]
-        sentences = np.array([_sentence(feature, value, typical, among) for value in different], dtype=object)
+        sentences = np.array([_sentence(feature, value, typical, peers) for value in different], dtype=object)
         result[at[here], position[here]] = sentences[which]
     return result
 
@@ -218,8 +221,8 @@ def _quoted_columns(
     return quoted, unusual
 
 
-def _sentence(feature: Feature, value: float, typical: float, among: str) -> str:
-    return f"{feature.phrase.format(value=_text(feature, value))} (typical {_text(feature, typical)}{among})"
+def _sentence(feature: Feature, value: float, typical: float, peers: str) -> str:
+    return sentence(feature.phrase.format(value=_text(feature, value)), _text(feature, typical), peers)
 
 
 def _text(feature: Feature, value: float) -> str:

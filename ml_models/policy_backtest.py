@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
@@ -91,9 +91,14 @@ class History(Protocol):
 
 
 class Policy(Protocol):
-    """What decides, each week."""
+    """What decides, each week.
+
+    `looks`: whether it reads what arrived. For one that does not, tables, checks and audit of a week are not gathered,
+    which cost more than the rest of it.
+    """
 
     name: str
+    looks: ClassVar[bool]
 
     def decide(self, evidence: WeekEvidence) -> tuple[Decision, WeekJudgement | None]:
         """Return the week's decision, and the judgement behind it if there was one."""
@@ -157,6 +162,7 @@ class Never:
     """The model of the first day, for ever."""
 
     name: str = "never"
+    looks: ClassVar[bool] = False
 
     def decide(self, evidence: WeekEvidence) -> tuple[Decision, WeekJudgement | None]:
         """Return continue."""
@@ -168,6 +174,7 @@ class Every:
     """Retrain every `weeks` weeks, look at nothing."""
 
     weeks: int = 4
+    looks: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -190,6 +197,7 @@ class AnyFeaturePsi:
 
     threshold: float = 0.2
     name: str = "any feature's PSI > .2"
+    looks: ClassVar[bool] = False
 
     def decide(self, evidence: WeekEvidence) -> tuple[Decision, WeekJudgement | None]:
         """Return improve when a feature is above the threshold, except when the champion is of this very week."""
@@ -223,6 +231,7 @@ class Ours:
     """The judgement of this project; hands each week what the week before had measured."""
 
     name = "ours"
+    looks: ClassVar[bool] = True
 
     def __init__(self, settings: Settings = SETTINGS) -> None:
         self.settings = settings
@@ -241,6 +250,10 @@ class Ours:
             ),
             self.settings,
         )
+        return self.go_on(judgement)
+
+    def go_on(self, judgement: WeekJudgement) -> tuple[Decision, WeekJudgement]:
+        """Return a judgement and its decision, and keep what next week is to be handed of it."""
         self._drift, self._performance = judgement.drift_history, judgement.performance_history
         self._bad_weeks = judgement.quality.bad_weeks
         return judgement.decision, judgement
@@ -256,6 +269,7 @@ class Oracle:
     actions: Mapping[date, tuple[Action, Window]]
     excluded: Sequence[date] = ()
     name: str = "oracle"
+    looks: ClassVar[bool] = False
 
     def decide(self, evidence: WeekEvidence) -> tuple[Decision, WeekJudgement | None]:
         """Return the known right action."""
@@ -302,7 +316,7 @@ def simulate(
     served: list[pd.DataFrame] = []
     for cutoff in [day for day in history.cutoffs() if start <= day <= end]:
         frame = history.frame(cutoff)
-        evidence = _evidence(history, cutoff, frame, stack, ledger, refit)
+        evidence = _evidence(history, cutoff, frame, stack, ledger, refit, looks=policy.looks)
         decision, judgement = policy.decide(evidence)
         if judgement is not None:
             judgements[cutoff] = judgement
@@ -350,12 +364,15 @@ def _evidence(
     stack: Sequence[Deployed],
     ledger: pd.DataFrame,
     refit: Callable[[pd.DataFrame], Any],
+    *,
+    looks: bool,
 ) -> WeekEvidence:
+    """Return what a policy may know; for one that does not look, what it may retrain on."""
     drift, bad_weeks = history.measured(cutoff)
     return WeekEvidence(
         cutoff=cutoff,
         problem=history.problem,
-        profile=history.profile(cutoff),
+        profile=history.profile(cutoff) if looks else pd.DataFrame(),
         tables=history.tables(),
         frame=frame,
         outcomes=history.outcomes(cutoff),
@@ -367,10 +384,10 @@ def _evidence(
         owners=history.owners,
         rebuild=history.rebuild(cutoff),
         refit=refit,
-        audit=history.audit(cutoff),
+        audit=history.audit(cutoff) if looks else None,
         drift_history=drift,
         bad_weeks=bad_weeks,
-        active_checks=tuple(history.anomalies(cutoff)),
+        active_checks=tuple(history.anomalies(cutoff)) if looks else (),
         reach=history.reach,
     )
 

@@ -79,3 +79,25 @@ def scored(model: Any, rows: pd.DataFrame, problem: Problem, name: str = "the mo
     """
     features = require_features(model, rows.columns, problem, name)
     return np.asarray(model.predict_proba(rows[features])[:, 1], dtype="float64")
+
+
+class Scorer:
+    """Gives a model's scores of rows (`scored`); two are equal where they ask the same model.
+
+    So what is made of scores can be told to be the same without asking the model again.
+    """
+
+    def __init__(self, model: Any, problem: Problem) -> None:
+        self.model, self.problem = model, problem
+
+    def __call__(self, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """Return the model's probability (0 to 1) for each row, (n,)."""
+        return scored(self.model, rows, self.problem)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same model is asked about the same problem."""
+        return isinstance(other, Scorer) and self.model is other.model and self.problem is other.problem
+
+    def __hash__(self) -> int:
+        """Return what equal ones have in common."""
+        return hash((id(self.model), id(self.problem)))

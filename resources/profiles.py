@@ -19,6 +19,8 @@ from resources.company import company
 from resources.company.choice import BUNDLED, chosen, folder_of_homes
 from resources.dbt import DbtRunner
 from resources.folders import make_private, write_whole
+from resources.model_page import SETTING as MLFLOW_UI
+from resources.model_page import ModelPageError, checked_address
 from resources.registry import ModelRegistry
 from resources.warehouse import DuckDBWarehouse, LocalCopy
 from resources.warehouse.bigquery import BigQueryWarehouse
@@ -195,6 +197,7 @@ def embedded(home: Path) -> dict[str, Any]:
             artifact_root=(home / "mlartifacts").as_uri(),
             # One run at a time works in a home: no other training is going on.
             orphan_after=0.0,
+            ui=_mlflow_ui(),
         ),
         "alerts": _alerts(home),
         "report": _report(home),
@@ -230,6 +233,7 @@ def production(home: Path) -> dict[str, Any]:
                 "MLFLOW_TRACKING_URI", "the MLflow server that registers models, or a file that stays"
             ),
             artifact_root=_required("BATON_ARTIFACT_ROOT", "the bucket or folder that holds the models"),
+            ui=_mlflow_ui(),
         ),
         "alerts": _alerts(home),
         "report": _report(home),
@@ -241,6 +245,13 @@ def _alerts(home: Path) -> Alerts:
     alerts = Alerts(path=str(home / "alerts.jsonl"), report=_report(home))
     alerts.routes()
     return alerts
+
+
+def _mlflow_ui() -> str:
+    try:
+        return checked_address(os.environ.get(MLFLOW_UI, ""))
+    except ModelPageError as error:
+        raise SettingError(str(error)) from None
 
 
 def _report(home: Path) -> WeekReport:

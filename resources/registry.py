@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from resources.model_page import page_of
 from resources.model_signature import signature_in_words, signature_of
 from resources.registry_artefacts import artefacts, delete, keep, write_text
 from resources.registry_file import PREFIX, begin_database, follow, upgrade
@@ -117,7 +118,8 @@ def _untrusted(**stored: Any) -> list[str]:
 class ModelRegistry(dg.ConfigurableResource[None]):
     """MLflow tracking and registry for one registered model.
 
-    A run without a version is what a killed training left, once it is `orphan_after` seconds old.
+    A run without a version is what a killed training left, once it is `orphan_after` seconds old. `ui` is the address
+    at which people open MLflow, where it is another than the tracking server's.
     """
 
     tracking_uri: str
@@ -125,6 +127,11 @@ class ModelRegistry(dg.ConfigurableResource[None]):
     model_name: str = "lapse"
     experiment: str = "lapse"
     orphan_after: float = 7200.0
+    ui: str = ""
+
+    def page(self, version: int) -> str:
+        """Return the address of a version's page for people; empty where nobody is known to serve it."""
+        return page_of(self.model_name, version, self.ui, self.tracking_uri)
 
     def _client(self) -> "MlflowClient":
         # Telemetry off; no git, no environment capture: both look outside the project and cost seconds. No bars.

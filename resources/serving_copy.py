@@ -166,7 +166,8 @@ def _unreadable(file: Path, error: Exception, again: str) -> str:
 def _layout(connection: "duckdb.DuckDBPyConnection") -> int | None:
     """Return a copy's layout; None where no run published it."""
     connection.execute("set enable_progress_bar = false")
-    names = connection.execute("select table_schema, table_name from information_schema.tables").fetchall()
+    # The same from information_schema takes seven times as long, and each page opens the copy anew.
+    names = connection.execute("select schema_name, table_name from duckdb_tables()").fetchall()
     if PUBLISHED not in names:
         return None
     [(layout,)] = connection.execute(f"select max(layout) from {'.'.join(PUBLISHED)}").fetchall()

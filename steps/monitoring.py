@@ -141,12 +141,16 @@ def judge_champion(
 
 
 class LabelGrowth(NamedTuple):
-    """The labelled cutoffs, how many of them the champion learned from, and whether they outgrew it; also in words."""
+    """The labelled cutoffs, how many of them the champion learned from, and whether they outgrew it; also in words.
+
+    `bound`: at how many labelled cutoffs they do; None where nothing has to be learned again yet.
+    """
 
     matured: int
     learned_from: int
     outgrown: bool
     sentence: str
+    bound: float | None
 
 
 def compare_labels(warehouse: Warehouse, registry: ModelRegistry) -> LabelGrowth:
@@ -170,7 +174,8 @@ def compare_labels(warehouse: Warehouse, registry: ModelRegistry) -> LabelGrowth
         sentence = f"{matured} labelled cutoffs and no champion yet."
     else:
         sentence = f"{matured} labelled cutoffs; version {champion.version} learned from {learned}."
-    return LabelGrowth(matured, learned, outgrown, sentence)
+    bound = SETTINGS.growth * learned if enough and champion is not None else None
+    return LabelGrowth(matured, learned, outgrown, sentence, bound)
 
 
 def _live_rows(warehouse: Warehouse, horizon_days: int, share: float) -> "pd.DataFrame":

@@ -27,11 +27,17 @@ PROVED_ON = 20_000
 
 
 class Publication(NamedTuple):
-    """Whether SQL's champion is right or rightly absent, why, and how bad it is if not."""
+    """Whether SQL's champion is right or rightly absent, why, and how bad it is if not.
+
+    `differs_by`: the largest difference of a score from scikit-learn's, None where nothing was compared just now;
+    `bound`: from which difference on it is not published.
+    """
 
     passed: bool
     sentence: str
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN
+    differs_by: float | None = None
+    bound: float | None = None
 
 
 def keep_published(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion) -> Publication:
@@ -69,6 +75,7 @@ def _kept(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion)
         )
     from ml_models.rows import MissingFeaturesError, features_of, require_features
     from ml_models.scoring_sql import UnsupportedPipelineError, compile_pipeline, function_name, parity
+    from ml_models.scoring_sql.parity import TOLERANCE
 
     pipeline = registry.load(champion)
     features = features_of(pipeline, problem())
@@ -87,7 +94,12 @@ def _kept(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion)
     proof = parity(pipeline, local, rows[features], score_in_memory)
     if not proof.passed:
         withdraw_alias(warehouse, problem().name)
-        return Publication(False, f"Version {champion.version} is not published. {proof.sentence}")
+        return Publication(
+            False,
+            f"Version {champion.version} is not published. {proof.sentence}",
+            differs_by=proof.max_difference,
+            bound=TOLERANCE,
+        )
     publish(warehouse, problem().name, champion.version, compiled)
     called = ""
     if compiled.dialect != local.dialect:
@@ -99,7 +111,12 @@ def _kept(warehouse: Warehouse, registry: ModelRegistry, champion: ModelVersion)
             return Publication(False, f"Version {champion.version} is not published: called in the warehouse, {error}.")
     move_alias(warehouse, problem().name, champion.version)
     name = function_name(problem().name, "champion")
-    return Publication(True, f"Published as {name}, {compiled.bytes:,} bytes of SQL. {proof.sentence}{called}")
+    return Publication(
+        True,
+        f"Published as {name}, {compiled.bytes:,} bytes of SQL. {proof.sentence}{called}",
+        differs_by=proof.max_difference,
+        bound=TOLERANCE,
+    )
 
 
 def _proved_there(warehouse: Warehouse, pipeline: Any, champion: ModelVersion) -> str:

@@ -106,6 +106,18 @@ def newest_anomalies(warehouse: Warehouse) -> "pd.DataFrame":
     )
 
 
+def measures_of_newest_week(warehouse: Warehouse) -> dict[str, int]:
+    """Return how many measures the newest profiled week of each monitored table has, by asset (`schema/name`)."""
+    if not warehouse.exists("monitoring", "profile"):
+        return {}
+    counted = warehouse.read(
+        "select asset, count(*) as n from monitoring.profile p "
+        "where period_start >= (select max(period_start) from monitoring.profile where measure = 'rows') "
+        "group by asset"
+    )
+    return {str(asset): int(n) for asset, n in zip(counted["asset"], counted["n"], strict=True)}
+
+
 def bad_weeks(
     warehouse: Warehouse, cutoff: date, judged_at: Collection[date]
 ) -> dict[str, dict[date, tuple[str, ...]]] | None:

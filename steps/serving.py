@@ -45,6 +45,7 @@ from steps.tables import (
     SERVING_COPY,
     SHADOW_PREDICTIONS,
     TABLES,
+    TRAINING_SET,
     WHY,
     store,
     typed,
@@ -69,6 +70,10 @@ YEAR = Rows(f"select max(cutoff_date) - {KEPT_DAYS} from {{source}}", f"cutoffs 
 SCORED = Rows(
     "select min(cutoff_date) from predictions.lapse_predictions", "cutoffs from the first on whose predictions are here"
 )
+KNOWN = Rows(
+    "cutoff_date >= (select max(cutoff_date) from {source})",
+    "the newest cutoff of it: customers of whom it is known what came of them",
+)
 NEWEST = Rows(
     "select max(cutoff_date) from predictions.lapse_predictions",
     "the newest scored cutoff, and what is built beyond it",
@@ -88,6 +93,8 @@ SERVED: Mapping[dg.AssetKey, Rows] = {
     CUTOFFS: ALL,
     # What the champion's function takes: one row a customer that can be scored today.
     FEATURE_FRAME: NEWEST,
+    # With whom a customer is compared where somebody asks what if: rows whose outcome is known.
+    TRAINING_SET: KNOWN,
     OUTCOMES: SCORED,
     CHAMPION: ALL,
     CANDIDATE: ALL,

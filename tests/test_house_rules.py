@@ -22,14 +22,15 @@ MAY_IMPORT = {
     "steps": {"ml_models", "resources"},
     "assets": {"ml_models", "resources", "steps"},
     "app": {"ml_models", "resources", "steps"},
+    "endpoint": {"ml_models", "resources", "steps"},
     "drills": {"ml_models", "resources", "steps"},
-    "sensors": {"ml_models", "resources", "steps", "app", "assets", "drills"},
-    "definitions": {"ml_models", "resources", "steps", "app", "assets", "drills", "sensors"},
-    "component": {"ml_models", "resources", "steps", "app", "assets", "drills", "sensors", "definitions"},
-    "commands": {"ml_models", "resources", "steps", "app", "assets", "drills", "sensors", "definitions"},
+    "sensors": {"ml_models", "resources", "steps", "app", "endpoint", "assets", "drills"},
+    "definitions": {"ml_models", "resources", "steps", "app", "endpoint", "assets", "drills", "sensors"},
+    "component": {"ml_models", "resources", "steps", "app", "endpoint", "assets", "drills", "sensors", "definitions"},
+    "commands": {"ml_models", "resources", "steps", "app", "endpoint", "assets", "drills", "sensors", "definitions"},
     "tools": {
-        *("ml_models", "resources", "steps", "app", "assets", "drills", "sensors", "definitions", "component"),
-        "commands",
+        *("ml_models", "resources", "steps", "app", "endpoint", "assets", "drills", "sensors", "definitions"),
+        *("component", "commands"),
     },
 }
 """Each room, from the lowest floor to the highest, and the rooms below it that it may use. Nothing uses tests."""
@@ -48,6 +49,7 @@ NOT_IN_ROOM = {
     "steps": {"duckdb", "mlflow", "os"},
     "assets": {"duckdb", "mlflow", "os"},
     "app": {"dagster", "duckdb", "mlflow", "os"},
+    "endpoint": {"dagster", "duckdb", "mlflow", "os"},
     "drills": {"dagster", "duckdb", "mlflow", "os"},
     "sensors": {"pandas", "sklearn", "numpy"},
 }

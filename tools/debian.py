@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(sys.prefix) / "debian"
@@ -30,10 +31,11 @@ def program(package: str, binary: str) -> Path:
     )
 
 
-def fetch(package: str, binary: str) -> None:
+def fetch(package: str, binary: str, also: Sequence[str] = ()) -> None:
     """Download a package, with the libraries that this machine lacks for it, and unpack it into the environment.
 
-    Nothing is installed on the machine, and no service of the package starts by itself.
+    Nothing is installed on the machine, and no service of the package starts by itself. `also` are packages beside its
+    libraries without which it does not start; they are taken whether or not the machine has them.
 
     Raises:
         RuntimeError: this is no Debian machine, or the package cannot be had; the message says what to install.
@@ -44,11 +46,11 @@ def fetch(package: str, binary: str) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (folder / binary).exists():
             return
-        got = _download(package, folder)
+        got = _download(package, folder, also)
         if got.returncode != 0:
             # A fresh machine has no list of packages yet, and an old list names versions that are gone.
             refresh()
-            got = _download(package, folder)
+            got = _download(package, folder, also)
         if got.returncode == 0:
             # The package last: where it is, its libraries are.
             for archive in sorted(folder.glob("*.deb"), key=lambda one: one.name.startswith(f"{package}_")):
@@ -69,13 +71,14 @@ def refresh() -> None:
 def libraries(program: Path) -> dict[str, str]:
     """Return the variables with which a program that was fetched finds the libraries that were fetched with it."""
     root = next((one for one in program.parents if one.parent == HERE), None)
-    folders = sorted({str(one.parent) for one in root.rglob("*.so.*")}) if root else []
+    # Some libraries have their version before the ending: libpulsecommon-16.1.so.
+    folders = sorted({str(one.parent) for one in root.rglob("*.so*")}) if root else []
     return {"LD_LIBRARY_PATH": ":".join(folders)} if folders else {}
 
 
-def _download(package: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    simulated = _run(["apt-get", "install", "--simulate", "--no-install-recommends", package]).stdout
-    return _run(["apt-get", "download", package, *lacking(simulated)], folder)
+def _download(package: str, folder: Path, also: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    simulated = _run(["apt-get", "install", "--simulate", "--no-install-recommends", package, *also]).stdout
+    return _run(["apt-get", "download", package, *also, *lacking(simulated)], folder)
 
 
 def lacking(simulated: str) -> list[str]:

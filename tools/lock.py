@@ -45,6 +45,7 @@ LOCKS = (
     Lock(ROOT, ("--group", "dev", "--group", "build", "pyproject.toml")),
     Lock(CONNECTOR, options=("--no-deps",)),
     Lock(CONNECTOR, ("requirements-cdk.in",), "requirements-cdk.lock"),
+    Lock(ENVIRONMENTS / "browser"),
     Lock(ENVIRONMENTS / "bigquery_emulator"),
     # The emulator names a newer Python than ours; its repairs make it run on this one.
     Lock(ENVIRONMENTS / "bigquery_emulator", ("any-python.in",), "any-python.lock", ("--no-deps",), "3.13"),

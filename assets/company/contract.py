@@ -9,6 +9,7 @@ from resources.clock import Clock
 from resources.company.choice import place_of
 from resources.company.model import Company
 from resources.company.reading import dialect_of
+from resources.figures import figures
 from resources.warehouse.contract import Warehouse
 from steps.contract import Finding, raw_findings
 from steps.ownership import owner_of
@@ -49,4 +50,5 @@ def result(findings: list[Finding]) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.ERROR if fatal else dg.AssetCheckSeverity.WARN,
         description=" ".join(one.sentence for one in [*fatal, *(one for one in findings if not one.fatal)])
         or "All that company.toml says of the order lines holds.",
+        metadata=figures(len(findings), 0, "findings, at most"),
     )

@@ -13,11 +13,15 @@ from resources.company.choice import chosen, folder_of, place_of
 from resources.company.dbt_project import file_of
 from resources.company.reading import dialect_of
 from resources.dbt import DbtError, DbtRunner
+from resources.figures import figures
 from resources.warehouse.contract import Warehouse, WarehouseError
 from steps.contract import canonical_findings
 from steps.ownership import owner_of
 
 Shapes = Mapping[tuple[str, str], tuple[list[dg.TableColumn], int | None]]
+
+COULD_NOT_RUN = frozenset({"error", "runtime error"})
+"""What dbt calls the status of a test that said nothing."""
 
 
 class Translator(DagsterDbtTranslator):
@@ -45,8 +49,7 @@ class Translator(DagsterDbtTranslator):
         return spec.replace_attributes(
             key=key,
             metadata=metadata,
-            # What is built after the model is a group of its own, or the picture of the groups would run in a circle.
-            group_name="serving" if "serving" in props.get("tags", []) else props["schema"],
+            group_name=props["schema"],
             owners=[owner_of(key)] if props["resource_type"] == "model" else [],
             kinds={"dbt", "duckdb"} if props["resource_type"] == "model" else set(),
         )
@@ -114,7 +117,8 @@ def build(
         message = DbtCoreCliEventMessage(raw_event=event, event_history_metadata={})
         for result in message.to_default_asset_events(manifest, translator, context, project=project):
             if isinstance(result, dg.AssetCheckResult):
-                result = told_apart(result, event)
+                test = manifest["nodes"].get(event["data"]["node_info"]["unique_id"], {})
+                result = with_figures(told_apart(result, event), event, test)
             yield _with_shape(context, result, shape, costs, lineages) if isinstance(result, dg.Output) else result
     if failure is not None:
         # Retrying a failed test or a broken model cannot help; only its repair can.
@@ -123,12 +127,28 @@ def build(
 
 def told_apart(check: dg.AssetCheckResult, event: Mapping[str, Any]) -> dg.AssetCheckResult:
     """Say of a test that could not be run that it found nothing: an engine out of memory is no fault of the data."""
-    if event["data"].get("status") not in {"error", "runtime error"}:
+    if event["data"].get("status") not in COULD_NOT_RUN:
         return check
     return check._replace(
         description=(
             "The test could not be run, so it says nothing of the data. The run's error says why, and what to do."
         )
+    )
+
+
+def with_figures(check: dg.AssetCheckResult, event: Mapping[str, Any], test: Mapping[str, Any]) -> dg.AssetCheckResult:
+    """Say how many rows a test found, and how many it may; `test` is its node of the manifest."""
+    config = test.get("config", {})
+    # dbt's own limit, of either severity, is that there is no row at all.
+    limit = config.get("error_if" if config.get("severity", "error").lower() == "error" else "warn_if") or "!= 0"
+    unit = "failing rows, at most" if limit == "!= 0" else f"failing rows; too many where they are {limit}"
+    ran = event["data"].get("status") not in COULD_NOT_RUN
+    # An event leaves a zero out.
+    found = int(event["data"].get("num_failures") or 0) if ran else None
+    said = "1 row fails." if found == 1 else f"{f'{found:,}' if found else 'No'} row{'s fail' if found else ' fails'}."
+    return check._replace(
+        description=check.description or said,
+        metadata={**(check.metadata or {}), **figures(found, 0, unit)},
     )
 
 

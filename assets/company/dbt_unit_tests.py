@@ -8,6 +8,7 @@ from dagster_dbt import DbtProject
 
 from assets.company.dbt_nodes import Translator
 from resources.dbt import DbtError, DbtRunner
+from resources.figures import figures
 from steps.ownership import owner_of
 
 UNIT_TEST_PREFIX = "unit_"
@@ -63,7 +64,21 @@ def unit_tests(
                 check_name=spec.name,
                 passed=status == "pass",
                 severity=dg.AssetCheckSeverity.ERROR,
-                metadata={"status": status, "unique_id": unique_id},
+                description=_said(status),
+                metadata={
+                    "status": status,
+                    "unique_id": unique_id,
+                    **figures(int(status != "pass"), 0, "tests that do not come out as expected, at most"),
+                },
             )
 
     return [dbt_unit_tests]
+
+
+def _said(status: str) -> str:
+    """Say what came of a unit test; `status` is dbt's word."""
+    if status == "pass":
+        return "The rows that are given come out as the rows that are expected."
+    if status == "fail":
+        return "The rows that are given come out otherwise; the run's log shows expected and actual rows."
+    return f"The test says nothing of the SQL: dbt's status is `{status}`. The run's log says why."

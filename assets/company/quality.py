@@ -11,10 +11,11 @@ from assets.reporting import Materialized, table
 from resources.airbyte import RawWorkspace
 from resources.clock import Clock
 from resources.dbt import DbtRunner
+from resources.figures import figures
 from resources.warehouse.contract import Warehouse
 from steps.ownership import owner_of
 from steps.profiling import MEASURED_ROWS, profile_new_weeks
-from steps.quality import judge_arrivals, newest_anomalies
+from steps.quality import judge_arrivals, measures_of_newest_week, newest_anomalies
 from steps.tables import ANOMALIES, CANONICAL, CENSUS, DELIVERIES, FEATURE_FRAME, OUTCOMES, PROFILE, described
 
 FAMILIES: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -153,8 +154,9 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
     def quality(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
         """Show the newest anomalies on the tables that they are about."""
         found = newest_anomalies(warehouse)
+        measures = measures_of_newest_week(warehouse)
         # A judged week has a row at least, its verdict.
-        nothing = "As its own past leads to expect." if len(found) else "Nothing was judged yet."
+        judged = len(found) > 0
         for key in keys:
             if key not in context.selected_asset_check_keys:
                 continue
@@ -165,10 +167,24 @@ def quality_assets(raw: Sequence[dg.AssetKey]) -> list[dg.AssetsDefinition]:
                 check_name=key.name,
                 passed=failing.empty,
                 severity=dg.AssetCheckSeverity.WARN,
-                description=" ".join(failing["sentence"]) or nothing,
-                metadata={"anomalies": table(failing), "repair_starts_at": key.asset_key.to_user_string()}
-                if len(failing)
-                else {},
+                description=" ".join(failing["sentence"])
+                or _nothing(measures.get(key.asset_key.to_user_string()), judged),
+                metadata={
+                    **figures(len(failing) if judged else None, 0, "observations outside their limits, at most"),
+                    **(
+                        {"anomalies": table(failing), "repair_starts_at": key.asset_key.to_user_string()}
+                        if len(failing)
+                        else {}
+                    ),
+                },
             )
 
     return [profile, anomalies, quality]
+
+
+def _nothing(measures: int | None, judged: bool) -> str:
+    """Say that a table has no anomaly; `measures` is how many numbers of its newest week are held against its past."""
+    if not judged:
+        return "Nothing was judged yet."
+    counted = f" Its newest week has {measures:,} measures." if measures else ""
+    return f"As its own past leads to expect.{counted}"

@@ -5,6 +5,7 @@ import dagster as dg
 from assets.reporting import Materialized, picture, table, without_retries
 from resources.clock import Clock
 from resources.company import company
+from resources.figures import figures
 from resources.warehouse.contract import Warehouse
 from steps.ownership import owner_of
 from steps.readiness import judge_readiness
@@ -49,5 +50,12 @@ def readiness(context: dg.AssetExecutionContext, warehouse: Warehouse, clock: Cl
             "picture": picture(judged.png, "lapse by horizon, coming again, orders by week and weekday"),
             "lapse_by_horizon": table(verdict.curve),
         },
-        check_results=[dg.AssetCheckResult(check_name=CAN_BE_ASKED, passed=verdict.can_be_asked, description=said)],
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=CAN_BE_ASKED,
+                passed=verdict.can_be_asked,
+                description=said,
+                metadata=figures(len(verdict.against), 0, "reasons against it, at most"),
+            )
+        ],
     )

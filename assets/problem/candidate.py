@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from assets.reporting import Materialized, picture, table
+from assets.reporting import Materialized, at_a_glance, in_mlflow, picture, table
 from ml_models.training.gates import COMPARISONS, GATES
+from resources.figures import figures
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
 from steps.candidates import RETRAIN, find_candidate
@@ -89,6 +90,7 @@ def candidate(
         metadata={
             **described(warehouse, CANDIDATE),
             "model_version": version.version,
+            **in_mlflow(registry, version.version),
             "algorithm": version.algorithm,
             "selection": evidence["selection"],
             "trained_from": evidence.get("trained_from", "not recorded"),
@@ -103,6 +105,10 @@ def candidate(
             "models_on_the_holdout": table(comparison),
             "slices": table(slices[slices["slice_name"] != "cutoff"]),
             "search": table(trials),
+            **at_a_glance(
+                [calibration["mean_score"], calibration["observed_rate"]],
+                "By tenths of the score: predicted, and in grey observed.",
+            ),
             "calibration": picture(
                 reliability_plot(calibration, f"Version {version.version} on its holdout"), "predicted against observed"
             ),
@@ -116,5 +122,8 @@ def candidate(
             passed=gate["passed"],
             severity=dg.AssetCheckSeverity.WARN if gate["name"] in COMPARISONS else dg.AssetCheckSeverity.ERROR,
             description=gate["sentence"],
-            metadata={"observed": gate["observed"], "bound": gate["bound"], "model_version": version.version},
+            metadata={
+                **figures(gate["observed"], gate["bound"], "as the sentence says"),
+                "model_version": version.version,
+            },
         )

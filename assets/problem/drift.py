@@ -1,13 +1,20 @@
 """The first sign that customers changed: how far features and scores moved, and whether labels outgrew the model."""
 
+import math
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from assets.reporting import Materialized, picture, table, unjudged
+from resources.figures import figures
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
 from steps.monitoring import Layer, compare_labels, judge_newest_drift, measure_new_drift
 from steps.ownership import owner_of
 from steps.tables import CHAMPION, DRIFT, FEATURE_FRAME, PREDICTIONS, described
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dg.asset(
@@ -75,7 +82,10 @@ def labels_outgrew_model(warehouse: Warehouse, registry: ModelRegistry) -> dg.As
         passed=not found.outgrown,
         severity=dg.AssetCheckSeverity.WARN,
         description=found.sentence,
-        metadata={"labelled_cutoffs": found.matured, "champion_knew": found.learned_from},
+        metadata={
+            "champion_knew": found.learned_from,
+            **figures(found.matured, found.bound, "labelled cutoffs, fewer than"),
+        },
     )
 
 
@@ -94,11 +104,21 @@ def _judge(warehouse: Warehouse, registry: ModelRegistry, layer: Layer) -> dg.As
             "status": verdict.status,
             "cutoff": str(verdict.cutoff),
             "worst_column": verdict.columns[0] if verdict.columns else "none",
-            "columns_drifted": len(verdict.columns),
+            **figures(len(verdict.columns), 0, "columns that left their own range in two of three weeks, at most"),
+            **_furthest(verdict.table),
             "at_a_glance": picture(drift_plot(verdict), "distance of each column against its own threshold"),
             "columns": table(verdict.table),
         },
     )
+
+
+def _furthest(judged: "pd.DataFrame") -> dict[str, float]:
+    """Return distance and threshold of the column that came furthest; `judged` is the table of a verdict."""
+    if judged.empty:
+        return {}
+    first = judged.iloc[0]
+    told = {"furthest_distance": float(first["statistic"]), "its_threshold": float(first["threshold"])}
+    return {name: round(number, 4) for name, number in told.items() if math.isfinite(number)}
 
 
 DRIFT_ASSETS = [drift, feature_drift, score_drift, labels_outgrew_model]

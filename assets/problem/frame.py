@@ -8,6 +8,7 @@ import dagster as dg
 from assets.company.dbt import RebuildConfig
 from assets.reporting import Materialized, column_schema, copied, table
 from resources.clock import Clock
+from resources.figures import figures
 from resources.warehouse import Warehouse
 from steps.frame import FRAME_ROWS, InvalidFrameError, extend_frame, newest_rows
 from steps.ownership import owner_of
@@ -62,7 +63,7 @@ def feature_frame(
         made = extend_frame(warehouse, config.rebuild_from, config.most_rows)
     except InvalidFrameError as error:
         failures = {"failures": table(error.report.failures)}
-        yield _verdict(False, str(error), rows=error.rows, cutoffs=error.cutoffs, **failures)
+        yield _verdict(len(error.report.failures), str(error), rows=error.rows, cutoffs=error.cutoffs, **failures)
         raise dg.Failure(
             f"{error} Nothing was written; the frame keeps its previous cutoffs. The table of failures is on the check "
             f"`{FRAME_IS_VALID.name}`.",
@@ -79,7 +80,7 @@ def feature_frame(
     if made.removed:
         went = len(made.removed)
         context.log.warning(f"feature frame: {went} cutoff(s) are none any more and were taken out: {made.removed}")
-    yield _verdict(True, sentence, rows=made.rows, cutoffs=len(made.added))
+    yield _verdict(0, sentence, rows=made.rows, cutoffs=len(made.added))
     newest = newest_rows(warehouse, 5)
     yield dg.MaterializeResult(
         asset_key=FEATURE_FRAME,
@@ -97,15 +98,20 @@ def feature_frame(
 
 
 def _verdict(
-    passed: bool, sentence: str, *, rows: int, cutoffs: int, **failures: dg.MetadataValue[Any]
+    failed: int, sentence: str, *, rows: int, cutoffs: int, **failures: dg.MetadataValue[Any]
 ) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=FEATURE_FRAME,
         check_name=FRAME_IS_VALID.name,
-        passed=passed,
+        passed=not failed,
         severity=dg.AssetCheckSeverity.ERROR,
         description=sentence,
-        metadata={"rows_validated": rows, "cutoffs_validated": cutoffs, **failures},
+        metadata={
+            "rows_validated": rows,
+            "cutoffs_validated": cutoffs,
+            **figures(failed, 0, "kinds of failures among these rows, at most"),
+            **failures,
+        },
     )
 
 
@@ -121,7 +127,7 @@ def _verdict(
 def data_is_recent(warehouse: Warehouse, clock: Clock) -> dg.AssetCheckResult:
     """Compare the watermark with the clock."""
     found = warehouse.read("select max(watermark_date) as watermark from features.cutoffs")["watermark"].iloc[0]
-    now = clock.now()
+    now, unit = clock.now(), "days behind the clock, at most"
     if found != found:
         return dg.AssetCheckResult(
             passed=False,
@@ -130,7 +136,7 @@ def data_is_recent(warehouse: Warehouse, clock: Clock) -> dg.AssetCheckResult:
                 "There is no cutoff yet, so nothing tells how recent the data is: a whole look-back of orders is "
                 "needed, and fewer were delivered."
             ),
-            metadata={"clock": now.isoformat()},
+            metadata={"clock": now.isoformat(), **figures(None, OLDEST_DATA_DAYS, unit)},
         )
     watermark = found.date()
     # The watermark's day ended at the next midnight; the clock is compared with that, by calendar day.
@@ -143,7 +149,11 @@ def data_is_recent(warehouse: Warehouse, clock: Clock) -> dg.AssetCheckResult:
             f"Data is whole through {watermark}, {age_days} day(s) behind the clock ({day}); at most "
             f"{OLDEST_DATA_DAYS} are expected."
         ),
-        metadata={"watermark": str(watermark), "clock": now.isoformat(), "age_days": age_days},
+        metadata={
+            "watermark": str(watermark),
+            "clock": now.isoformat(),
+            **figures(age_days, OLDEST_DATA_DAYS, unit),
+        },
     )
 
 

@@ -13,6 +13,7 @@ from assets.reporting import Materialized, table, without_retries
 from resources.airbyte import RawWorkspace
 from resources.clock import Clock
 from resources.dbt import DbtRunner
+from resources.figures import figures
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
 from steps.decisions import judge_due_week, what_is_due
@@ -77,13 +78,22 @@ _DESCRIPTIONS: Mapping[dg.AssetKey, str] = {
     ),
 }
 
+_MADE_OF = {
+    DIAGNOSIS: (ANOMALIES, DELIVERIES, DRIFT, PERFORMANCE, PREDICTIONS, CHAMPION, OUTCOMES, EARLY_OUTCOMES),
+    DECISIONS: (DIAGNOSIS,),
+    RESTATEMENTS: (DELIVERIES, PREDICTIONS),
+    WHY: (DECISIONS, RESTATEMENTS),
+}
+"""What each is made of. One step makes all four of the same evidence; drawn from all of it to each, nobody could read
+the group's picture."""
+
 
 @dg.multi_asset(
     name="judgement",
     specs=[
         dg.AssetSpec(
             key,
-            deps=[ANOMALIES, DELIVERIES, DRIFT, PERFORMANCE, PREDICTIONS, CHAMPION, OUTCOMES, EARLY_OUTCOMES],
+            deps=_MADE_OF[key],
             group_name="monitoring",
             owners=[owner_of(key)],
             kinds={"scikitlearn", "duckdb"},
@@ -177,7 +187,11 @@ def _report(warehouse: Warehouse, newest: date | None) -> Iterator[Materialized 
         passed=due.decision == "continue",
         severity=dg.AssetCheckSeverity.WARN,
         description=due.sentence,
-        metadata={"decision": due.decision, **due.evidence},
+        metadata={
+            "decision": due.decision,
+            **due.evidence,
+            **figures(int(due.decision != "continue"), 0, "weeks that ask for something, at most"),
+        },
     )
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from assets.reporting import Materialized, table
+from assets.reporting import Materialized, in_mlflow, table
+from resources.figures import figures
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
 from steps.model_cards import COMPLETE, FILES, keep_cards
@@ -47,17 +48,21 @@ def model_card(context: dg.AssetExecutionContext, warehouse: Warehouse, registry
     # The champion's first; before there is one, the newest candidate's.
     for card in done.cards[:1]:
         metadata["card"] = dg.MetadataValue.md(to_markdown(card))
-        metadata |= {"model_version": card.version, "in_mlflow": ", ".join(FILES)}
+        metadata |= {"model_version": card.version, "files": ", ".join(FILES), **in_mlflow(registry, card.version)}
     metadata["cards"] = table(
         warehouse.read("select model_version, standing, complete, missing from training.model_card order by 1 desc")
     )
     missing = done.missing
+    lacking = list(dict.fromkeys(key for card in done.cards for key in card.missing))
     result = dg.AssetCheckResult(
         asset_key=MODEL_CARD,
         check_name=COMPLETE.name,
         passed=not missing and not done.away,
         severity=dg.AssetCheckSeverity.WARN if done.away else dg.AssetCheckSeverity.ERROR,
         description="; ".join(missing) or done.away or done.what,
-        metadata={"missing": ", ".join(dict.fromkeys(key for card in done.cards for key in card.missing)) or "nothing"},
+        metadata={
+            "missing": ", ".join(lacking) or "nothing",
+            **figures(len(lacking), 0, "sections of cards that lack something, at most"),
+        },
     )
     return dg.MaterializeResult(metadata=metadata, check_results=[result])

@@ -1,11 +1,12 @@
 """The proof that predictions held: each matured cutoff judged, and the champion against its own past."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.reporting import Materialized, picture, table, unjudged
+from assets.reporting import Materialized, at_a_glance, picture, table, unjudged
 from resources.company import company
+from resources.figures import figures
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
 from steps.monitoring import judge_champion, measure_performance
@@ -20,6 +21,9 @@ from steps.tables import (
     PREDICTIONS,
     described,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dg.asset(
@@ -52,6 +56,7 @@ def performance(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Mate
     if len(over_time):
         from ml_models.plots import accuracy_over_time_plot
 
+        metadata |= _over_time_inline(over_time[over_time["evidence"] == "live"])
         metadata["accuracy_over_time"] = picture(accuracy_over_time_plot(over_time), "accuracy over time")
     return dg.MaterializeResult(metadata=metadata)
 
@@ -81,10 +86,23 @@ def predictions_hold(warehouse: Warehouse, registry: ModelRegistry) -> dg.AssetC
         metadata={
             "status": verdict.status,
             "decided_by": verdict.kind,
+            **figures(len(verdict.segments), 0, "segments in which customers lapse otherwise than predicted, at most"),
             "over_time": picture(performance_plot(history, verdict), "observed against predicted"),
             "newest": table(verdict.table),
         },
     )
+
+
+def _over_time_inline(live: "pd.DataFrame") -> dict[str, dg.MarkdownMetadataValue]:
+    """Return the AUC of the weeks that were served, in short; nothing before one has a known outcome."""
+    known = live["auc"].dropna()
+    if known.empty:
+        return {}
+    words = (
+        f"AUC {known.min():.2f} to {known.max():.2f} over {len(known)} served cutoffs, newest {known.iloc[-1]:.3f}. "
+        "Grey: the recency rule."
+    )
+    return at_a_glance([live["auc"], live["recency_rule_auc"]], words)
 
 
 def _number(value: float) -> float | None:

@@ -6,10 +6,11 @@ from typing import Any
 
 import dagster as dg
 
-from assets.reporting import Materialized, predicted, table, without_retries
+from assets.reporting import Materialized, in_mlflow, predicted, table, without_retries
 from ml_models.problems.contract import REASONS
 from resources.clock import Clock
 from resources.company import company
+from resources.figures import figures
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
 from steps.champions import POOL
@@ -88,8 +89,10 @@ def lapse_predictions(
         "dagster/column_lineage": predicted(problem()),
         "what_happened": done.what,
     }
-    if done.scored and done.version and done.cutoff:
-        metadata |= done.scored.metadata | {"model_version": done.version.version, **_shown(warehouse, done.cutoff)}
+    if done.scored:
+        metadata |= done.scored.metadata
+    # Also where the newest cutoff was scored before: the page shows the newest materialisation.
+    metadata |= _newest(warehouse, registry)
     yield dg.MaterializeResult(asset_key=PREDICTIONS, metadata=metadata)
     passed, sentence, newest = current_cutoff(warehouse, registry, clock)
     yield dg.AssetCheckResult(
@@ -98,7 +101,11 @@ def lapse_predictions(
         passed=passed,
         severity=dg.AssetCheckSeverity.WARN,
         description=sentence,
-        metadata={"newest_cutoff": str(newest) if newest else "none", "owner": owner_of(FEED)},
+        metadata={
+            "newest_cutoff": str(newest) if newest else "none",
+            "owner": owner_of(FEED),
+            **figures(int(not passed), 0, "cutoffs that are due and not scored, at most"),
+        },
     )
 
 
@@ -122,20 +129,32 @@ def shadow_predictions(
     metadata: dict[str, Any] = {**described(warehouse, SHADOW_PREDICTIONS), "what_happened": done.what}
     if done.scored and done.cutoff:
         metadata |= {**done.scored.metadata, **_agreement(warehouse, done.cutoff)}
+    if done.version:
+        metadata |= {"model_version": done.version.version, **in_mlflow(registry, done.version.version)}
     return dg.MaterializeResult(metadata=metadata)
 
 
-def _shown(warehouse: Warehouse, cutoff: date) -> dict[str, Any]:
-    """Return what a person looks at first: the mean score and who is most at risk."""
-    mean = warehouse.read(
-        "select avg(score) as mean from predictions.lapse_predictions where cutoff_date = ?", [cutoff]
+def _newest(warehouse: Warehouse, registry: ModelRegistry) -> dict[str, Any]:
+    """Return what a person looks at first of the newest cutoff: who scored it, the mean score, who is most at risk."""
+    newest = warehouse.read(
+        "select cutoff_date, max(model_version) as version, avg(score) as mean from predictions.lapse_predictions "
+        "group by cutoff_date order by cutoff_date desc limit 1"
     )
+    if newest.empty:
+        return {}
+    cutoff, version = newest["cutoff_date"].iloc[0].date(), int(newest["version"].iloc[0])
     highest = warehouse.read(
         f"select customer_id, score, {', '.join(REASONS)} from predictions.lapse_predictions where cutoff_date = ? "
         "order by score desc, customer_id limit 10",
         [cutoff],
     )
-    return {"mean_score": round(float(mean["mean"].iloc[0]), 4), "ten_most_at_risk": table(highest)}
+    return {
+        "newest_cutoff": str(cutoff),
+        "model_version": version,
+        **in_mlflow(registry, version),
+        "mean_score": round(float(newest["mean"].iloc[0]), 4),
+        "ten_most_at_risk": table(highest),
+    }
 
 
 def _agreement(warehouse: Warehouse, cutoff: date) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from assets.reporting import Materialized, without_retries
+from assets.reporting import Materialized, in_mlflow, without_retries
+from resources.figures import figures
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry
 from resources.warehouse.contract import Warehouse
@@ -83,6 +84,7 @@ def champion(
     if serving is not None:
         metadata |= {
             "model_version": serving.version,
+            **in_mlflow(registry, serving.version),
             "algorithm": serving.algorithm,
             "trained_through": serving.trained_through.isoformat(),
         }
@@ -93,5 +95,6 @@ def champion(
         passed=published.passed,
         severity=published.severity,
         description=published.sentence,
+        metadata=figures(published.differs_by, published.bound, "largest difference of two scores, at most"),
     )
     return dg.MaterializeResult(metadata=metadata, check_results=[parity])

@@ -59,7 +59,7 @@ from ml_models.monitoring.types import (
     Situation,
 )
 from ml_models.problems.contract import Problem
-from ml_models.rows import features_of, labelled_rows, missing_features, require_features, scored
+from ml_models.rows import Scorer, features_of, labelled_rows, missing_features, require_features
 
 
 @dataclass(frozen=True)
@@ -285,7 +285,7 @@ def _made_of_it(evidence: WeekEvidence, past: pd.DataFrame, arrived: Sequence[An
 
 
 def _predict(evidence: WeekEvidence, champion: Deployed) -> Callable[[pd.DataFrame], Any]:
-    return lambda rows: scored(champion.pipeline, rows, evidence.problem)
+    return Scorer(champion.pipeline, evidence.problem)
 
 
 def _drift(evidence: WeekEvidence, spoilt: Sequence[date]) -> tuple[pd.DataFrame, DriftVerdict, DriftVerdict | None]:

@@ -163,6 +163,31 @@ class Behaviour:
             )
 
 
+Values = Mapping[str, float]
+"""What is known of one row: feature names, and values that are nan where there is none."""
+
+
+@dataclass(frozen=True)
+class Lever:
+    """A feature that people may move where they ask what the model would say; `step`: by how much, in its unit."""
+
+    feature: str
+    step: float
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """What people may move of a row, and what has to move along.
+
+    `follow(row, moved)` returns the whole row after the levers in `moved` were set, such that features which tell the
+    same fact still do. `follows`: in words, what it works out. What it leaves alone is held.
+    """
+
+    levers: tuple[Lever, ...]
+    follow: Callable[[Values, Values], dict[str, float]]
+    follows: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Texts:
     """What a reader must know of a problem beside numbers: whole sentences, each true of every company that asks it.
@@ -186,7 +211,7 @@ class Problem:
     """Everything that training, evaluation, gate, reasons and card need to know about one problem.
 
     `recipe_version` counts the recipes that the problem has had; see `training.recipe.recipe_fingerprint`. `peers`:
-    with whom a customer is compared in reasons, None for everybody.
+    with whom a customer is compared in reasons, None for everybody. `what_if`: what may be moved of a customer.
     """
 
     name: str
@@ -205,6 +230,7 @@ class Problem:
     behaviour: Behaviour
     texts: Texts = Texts()
     peers: Peers | None = None
+    what_if: WhatIf | None = None
 
     @property
     def horizon_days(self) -> int:

@@ -13,6 +13,7 @@ from resources.airbyte.server import SNAPSHOT_CHECK, RemoteAirbyteWorkspace
 from resources.airbyte.snapshot import Change, OneTableError
 from resources.airbyte.workspace import EmbeddedAirbyteWorkspace
 from resources.company import company
+from resources.figures import figures
 
 CATALOG_CHECK = "as_in_catalog"
 
@@ -137,12 +138,16 @@ def _result(
     found: list[Change],
 ) -> dg.AssetCheckResult:
     new = [one.sentence for one in found if not one.breaking]
-    metadata: Mapping[str, str] = {"new": " ".join(new)} if new else {}
+    # What could not be compared has no number.
+    gone = None if severity is dg.AssetCheckSeverity.WARN else max(len(found) - len(new), int(not passed))
+    told = figures(gone, 0, "changes that break what is built on it, at most")
+    if new:
+        told["new"] = dg.MetadataValue.text(" ".join(new))
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=kept.check,
         passed=passed,
         severity=severity,
         description=description,
-        metadata=metadata,
+        metadata=told,
     )

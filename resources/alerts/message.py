@@ -12,6 +12,21 @@ State = Literal["began", "ended", "digest"]
 
 NOTHING_TO_DO = "Nothing has to be done."
 
+PAGE = "docs/when_red.md"
+"""Says of each kind of alert what it means, the first command, and whose it is."""
+
+PLACES: Mapping[str, str] = {
+    "run": "a-run-failed",
+    "red": "a-check-turned-red",
+    "green": "a-check-turned-red",
+    "stale": "a-table-is-stale",
+    "fresh": "a-table-is-stale",
+    "week": "a-week-was-judged",
+    "away": "alerts-do-not-reach-somebody",
+    "back": "alerts-do-not-reach-somebody",
+}
+"""Each kind of alert, which is what its id begins with, and the place on that page."""
+
 LONGEST = 10_000
 """Characters of one field. An error may quote a whole table, and an alert waits in a cursor until it is delivered."""
 
@@ -59,6 +74,12 @@ class Alert:
             at=at or _now(),
         )
 
+    @property
+    def read(self) -> str:
+        """Where in the project's documentation this kind of alert is told of; empty for a kind that is not there."""
+        place = PLACES.get(self.id.partition(":")[0])
+        return f"{PAGE}#{place}" if place else ""
+
     def fields(self) -> dict[str, str]:
         """Return what a line of the file, a webhook and a cursor hold."""
         return {
@@ -71,13 +92,14 @@ class Alert:
             "cause": self.cause,
             "first_bad_asset": self.first_bad_asset,
             "link": self.link,
+            "read": self.read,
             "id": self.id,
         }
 
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> "Alert":
         """Return the alert of such fields."""
-        named = {name: text for name, text in fields.items() if name not in ("next", "state")}
+        named = {name: text for name, text in fields.items() if name not in ("next", "state", "read")}
         return cls(**named, next_step=fields["next"], state=cast(State, fields["state"]))
 
     def lines(self) -> list[str]:
@@ -89,5 +111,6 @@ class Alert:
             "Owner": self.owner,
             "Next": self.next_step,
             "See": self.link,
+            "Read": self.read,
         }
         return [f"{name}: {text}" for name, text in told.items() if text]

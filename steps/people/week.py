@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml_models.problems.contract import REASONS
+from ml_models.reasons import together
 from steps.people import words
 from steps.people.copy import Copy, Row
 
@@ -35,8 +35,10 @@ def environment(currency: str, *folders: Path) -> "jinja2.Environment":
         "count": words.count,
         "pairs": words.pairs,
         "money": words.money_in(currency),
+        "whole_money": words.whole_money_in(currency),
+        "lower_first": words.lower_first,
     }
-    made.globals |= {"reasons": REASONS}
+    made.globals |= {"between": words.between, "together": together}
     return made
 
 
@@ -55,6 +57,7 @@ def this_week(copy: Copy, now: datetime) -> dict[str, Any]:
         "said": words.decision(weeks[0]) if weeks else None,
         "changed": copy.since_last_week(),
         "tenth": copy.highest_tenth(),
+        "stake": copy.at_stake(),
         "held": words.held(live[-1]) if live else None,
         "tested": _tested(accuracy),
         "judged": bool(live),

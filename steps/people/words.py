@@ -34,9 +34,27 @@ def count(value: float | None) -> str:
     return "not known" if value is None or math.isnan(value) else f"{value:,.0f}"
 
 
+def lower_first(text: str) -> str:
+    """Return a text as it goes on in a sentence."""
+    return text[:1].lower() + text[1:]
+
+
 def money_in(currency: str) -> Callable[[float | None], str]:
     """Return what writes an amount, given in the smallest unit, in whole units of a currency."""
     return lambda cents: "not known" if cents is None or math.isnan(cents) else f"{currency} {cents / 100:,.0f}"
+
+
+def whole_money_in(currency: str) -> Callable[[float | None], str]:
+    """Return what writes an amount, given in whole units of a currency."""
+    cents = money_in(currency)
+    return lambda amount: cents(None if amount is None else 100 * amount)
+
+
+def between(value: float | None, least: float | None, most: float | None) -> str:
+    """Return a share in percent with its interval."""
+    if value is None or least is None or most is None:
+        return share(value)
+    return f"{100 * value:.0f} % ({100 * least:.0f} to {100 * most:.0f})"
 
 
 def decision(week: Mapping[str, Any]) -> Said:
@@ -79,6 +97,25 @@ class Held(NamedTuple):
     expected: float
 
 
+class Interval(NamedTuple):
+    """A share of 0 to 1, and where it would lie in 95 of 100 such samples."""
+
+    share: float
+    least: float
+    most: float
+
+
+def interval(share: float, size: int) -> Interval:
+    """Return the share of so many customers with Wilson's 95 % interval (JASA 22, 1927).
+
+    It stays within 0 and 1 also where hardly anybody stayed away.
+    """
+    spread = 1.96**2 / size
+    middle = (share + spread / 2) / (1 + spread)
+    half = 1.96 * math.sqrt(share * (1 - share) / size + spread / (4 * size)) / (1 + spread)
+    return Interval(share, middle - half, middle + half)
+
+
 ENOUGH = 100
 """Customers in a highest tenth below which a share of them says too little."""
 
@@ -92,13 +129,8 @@ def held(row: Mapping[str, Any]) -> Held | None:
     if size < ENOUGH or row["lift_at_10pct"] is None:
         return None
     top = row["lift_at_10pct"] * row["base_rate"]
-    # Wilson's interval: it stays within 0 and 1 also where hardly anybody stayed away.
-    spread = 1.96**2 / size
-    middle = (top + spread / 2) / (1 + spread)
-    half = 1.96 * math.sqrt(top * (1 - top) / size + spread / (4 * size)) / (1 + spread)
-    return Held(
-        row["cutoff_date"], row["customers"], top, middle - half, middle + half, row["base_rate"], row["mean_score"]
-    )
+    _, least, most = interval(top, size)
+    return Held(row["cutoff_date"], row["customers"], top, least, most, row["base_rate"], row["mean_score"])
 
 
 BAND_WORDS = {
@@ -107,7 +139,10 @@ BAND_WORDS = {
     "low": "low: everybody else",
 }
 
-SLICES = {"activity": "Shopping days in the last {look_back} days"}
+SLICES = {
+    "activity": "Shopping days in the last {look_back} days",
+    "segment": "New customers, first seen within {look_back} days, and known ones",
+}
 """What kinds of customers are called; one that is not here is called by its column's name."""
 
 

@@ -1,166 +1,18 @@
 """Who uses the predictions finds whom to call, why, and whether it can be trusted, whatever the copy holds or lacks."""
 
 import base64
-import csv
-import functools
 import hashlib
 import html
-import io
 import json
 import re
-import shutil
-from datetime import UTC, date, datetime, timedelta
-from html.parser import HTMLParser
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 
-import duckdb
 import pytest
-from starlette.testclient import TestClient
+from support.shown_pages import CUSTOMERS, NASTY, NEWEST, ODD_ID, Page, browser, listed, page_of, quoted, rows_of
 
-from app.pages import Reader, make_app
 from resources.profiles import ROOT
 from resources.serving_copy import FILE, LAYOUT
 from steps.people.copy import ROWS_A_PAGE
-
-NEWEST = date(2024, 5, 6)
-NOW = datetime(2024, 5, 6, 12, tzinfo=UTC)
-CUSTOMERS = 1040
-NASTY = "<script>alert('x')</script> & \"more\" 'quoted' = ☃"
-ODD_ID = "a/b?c=1&d=é #%<b>"
-
-TABLES = f"""
-create schema published; create schema marts; create schema features; create schema monitoring;
-create schema predictions; create schema training; create schema outcomes;
-create table published.serving_copy as select {LAYOUT} as layout, timestamptz '2024-05-06 12:00:00+00' as published_at,
-  'shop' as company, 'lapse' as problem, date '{NEWEST}' as newest_cutoff, 2 as champion_version;
-create table features.cutoffs as select date '{NEWEST}' - 1 as watermark_date;
-create table predictions.lapse_predictions as
-  select case when i = 1 then $odd else 'c' || i end as customer_id, date '{NEWEST}' - (7 * week)::int as cutoff_date,
-    0.9 - i / 2000 - week / 1000 as score, 2 as model_version,
-    case when i = 2 then $nasty when i < 700 then 'a visit in ' || i || ' of 12 weeks' end as reason_1,
-    case when i = 3 then '=1+1' end as reason_2, null::varchar as reason_3
-  from range(1, {CUSTOMERS + 1}) as one(i), range(0, 6) as weeks(week) where week < 5 or i <> 1;
-create table outcomes.customer_outcomes as select customer_id, cutoff_date, (score > 0.8e0)::int as lapsed
-  from predictions.lapse_predictions where cutoff_date < date '{NEWEST}' - 27;
-create table marts.customers_at_risk as
-  select row_number() over (order by score desc, customer_id) as risk_rank, customer_id, cutoff_date, score,
-    case when risk_rank <= 104 then 'high' when risk_rank <= 312 then 'medium' else 'low' end as risk_band,
-    reason_1, reason_2, reason_3, date '{NEWEST}' - (risk_rank % 30)::int as last_order_on,
-    risk_rank % 30 as recency_days, 100 * risk_rank as spend_cents_90d
-  from predictions.lapse_predictions where cutoff_date = date '{NEWEST}';
-create table marts.customers as select customer_id, date '2023-01-02' as first_order_on, last_order_on, 7 as orders,
-  12345 as amount_cents from marts.customers_at_risk
-  union all select 'never scored', date '2023-01-02', date '2023-02-03', 1, 500;
-create table marts.accuracy_over_time as
-  select case when week < 2 then 'live' else 'holdout' end as evidence, 2 as model_version,
-    date '{NEWEST}' - 28 - (7 * week)::int as cutoff_date, {CUSTOMERS} as customers, 0.1e0 as base_rate,
-    0.12e0 as mean_score, 0.85e0 as auc, 0.7e0 as recency_rule_auc, 4.0e0 as lift_at_10pct
-  from range(0, 8) as weeks(week)
-  union all select 'holdout', 1, date '{NEWEST}' - 28, 999, 0.1e0, 0.12e0, 0.85e0, 0.7e0, 4.0e0;
-create table monitoring.performance as select 'activity' as slice_name, '1-2' as slice_value, 40 as n,
-  0.4e0 as base_rate,
-  0.38e0 as mean_score, null::double as auc, 'live' as evidence, 2 as model_version;
-create table monitoring.why as select date '{NEWEST}' - (7 * week)::int as cutoff,
-  case week when 0 then 'continue' when 1 then 'inspect' when 2 then 'improve' else 'rollback' end as decision,
-  case week when 2 then 'recalibrate' else '' end as remedy, 'reason ' || week || $nasty as reason,
-  'seen ' || week as what_happened, 'team:data' as owner, '' as restated from range(0, 4) as weeks(week);
-create table monitoring.decisions as select cutoff, null::varchar as week_released, 'held: ' || cutoff as grade
-  from monitoring.why;
-create table training.champion as select 2 as model_version, timestamptz '2024-03-04 12:00:00+00' as promoted_at,
-  date '2024-02-05' as trained_through, 'passed the gate' as reason;
-"""
-
-
-def quoted(text):
-    """Return a text as SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A copy as a run publishes it."""
-    file = tmp_path_factory.mktemp("made") / FILE
-    with duckdb.connect(file) as copy:
-        copy.execute(TABLES.replace("$odd", quoted(ODD_ID)).replace("$nasty", quoted(NASTY)))
-    return file
-
-
-@pytest.fixture
-def shop(made, tmp_path):
-    """Return a browser of the pages on that copy, changed by some SQL."""
-    return functools.partial(changed, made, tmp_path / FILE)
-
-
-def changed(made, file, *changes, now=NOW):
-    shutil.copyfile(made, file)
-    with duckdb.connect(file) as copy:
-        for change in changes:
-            copy.execute(change)
-    return browser(file, now)
-
-
-def browser(file, now=NOW):
-    reader = Reader(Path(file), f"Shop {NASTY}", "EUR", horizon_days=28, look_back_days=90, now=lambda: now)
-    return TestClient(make_app(reader), base_url="http://127.0.0.1", raise_server_exceptions=False)
-
-
-class Page(HTMLParser):
-    """A page as a browser without scripts sees it; whatever is not closed, or has no label, is an error."""
-
-    VOID = frozenset({"meta", "link", "input", "br", "img"})
-
-    def __init__(self, html):
-        super().__init__()
-        self.open, self.headings, self.fields, self.labels, self.links, self.texts = [], 0, [], [], [], []
-        self.ids, self.used = [], set()
-        self.feed(html)
-        self.close()
-        assert self.open == []
-        assert self.headings == 1
-        assert set(self.fields) <= set(self.labels)
-        assert len(self.ids) == len(set(self.ids)), "two elements of one name"
-        assert self.used <= set(self.ids), "named after what is not there"
-        self.text = re.sub(r"\s+", " ", " ".join(self.texts))
-
-    def handle_starttag(self, tag, attrs):
-        given = dict(attrs)
-        assert tag != "script"
-        assert not any(name.startswith("on") or name == "style" for name in given)
-        self.headings += tag == "h1"
-        if tag in {"input", "select"}:
-            self.fields.append(given["id"])
-        self.labels += [given["for"]] if tag == "label" else []
-        self.links += [given["href"]] if tag == "a" else []
-        self.ids += [given["id"]] if "id" in given else []
-        self.used |= {given["aria-labelledby"]} if "aria-labelledby" in given else set()
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        assert "svg" in self.open
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-
-def page_of(answer, status=200):
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    return Page(answer.text)
-
-
-@pytest.fixture(scope="module")
-def ours(made):
-    return browser(made)
-
-
-def listed(answer, status=200):
-    """Return the customers of a page's list in their order."""
-    page_of(answer, status)
-    return re.findall(r'href="/customer\?id=[^"]*">([^<]*)</a>', answer.text)
 
 
 def test_the_page_of_the_week_says_what_to_do_how_fresh_how_sure_and_whom_to_call(ours):
@@ -190,12 +42,6 @@ def test_a_list_is_searched_filtered_ordered_and_paged_without_a_script(ours):
     links = [link for link in Page(second.text).links if "page=3" in link]
     assert listed(ours.get(links[0]))[0] == "c54", "the next page is of the same list"
     assert "Nobody fits." in page_of(ours.get("/", params={"find": "nobody"})).text
-
-
-def rows_of(answer):
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
 
 
 def test_the_file_holds_all_rows_of_the_filtered_list_in_its_order(ours):
@@ -261,6 +107,11 @@ def test_a_customer_who_was_never_scored_is_known_all_the_same(ours):
     assert "Orders so far 1" in text
 
 
+def test_a_page_that_names_no_icon_has_one_all_the_same(ours):
+    answer = ours.get("/favicon.ico")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+
+
 def test_who_is_nobody_or_nothing_is_said_in_a_sentence(ours):
     assert "There is no customer 'x\"y'." in page_of(ours.get("/customer", params={"id": 'x"y'}), 404).text
     assert "No customer was named." in page_of(ours.get("/customer"), 404).text
@@ -314,39 +165,6 @@ def test_a_week_that_a_person_released_can_be_used(shop):
 def test_scores_that_are_old_are_called_late(shop):
     late = shop(now=datetime.combine(NEWEST + timedelta(days=9), datetime.min.time(), UTC))
     assert "A newer week should be here by now." in page_of(late.get("/")).text
-
-
-def test_where_money_is_expected_to_be_lost_the_list_begins_with_the_most(shop):
-    priced = shop(
-        "alter table marts.customers_at_risk add column expected_loss double",
-        "update marts.customers_at_risk set expected_loss = risk_rank where risk_rank < 500",
-    )
-    answer = priced.get("/")
-    assert listed(answer)[0] == "c499"
-    assert "Expected loss" in answer.text
-    assert "EUR 499" in answer.text
-    assert "Worth a call" not in answer.text, "prices are not known"
-
-
-def test_where_prices_are_known_the_list_says_who_is_worth_a_call_and_by_what(shop):
-    priced = shop(
-        "alter table marts.customers_at_risk add column worth_calling boolean",
-        "alter table marts.customers_at_risk add column worth_calling_by varchar default 'a contact costs EUR 2'",
-        "update marts.customers_at_risk set worth_calling = risk_rank < 3 where risk_rank <> 3",
-    )
-    answer = priced.get("/")
-    assert re.findall(r"<td>(yes|no|not known)</td>", answer.text)[:4] == ["yes", "yes", "not known", "no"]
-    assert "Worth a call: a contact costs EUR 2" in page_of(answer).text
-
-
-def test_a_company_without_money_is_shown_none(shop):
-    poor = shop(
-        "alter table marts.customers_at_risk drop column spend_cents_90d",
-        "alter table marts.customers drop column amount_cents",
-    )
-    for path in ("/", "/trust", "/customer?id=c2"):
-        assert "EUR" not in page_of(poor.get(path)).text
-    assert "biggest spenders" not in poor.get("/").text
 
 
 def test_too_few_customers_are_no_figure(shop):
@@ -435,6 +253,7 @@ def test_nothing_comes_from_elsewhere_and_no_other_name_is_answered(ours):
         loaded = re.findall(r'(?:src|href)="([^"]*)"', ours.get(path).text)
         assert all(address.startswith(("/", "#")) for address in loaded)
     assert ours.get("/static/style.css").headers["content-type"].startswith("text/css")
+    assert ours.get("/favicon.ico").headers["content-type"] == "image/svg+xml", "asked for by a card, which names none"
     assert ours.get("/", headers={"host": "elsewhere.example"}).status_code == 400
 
 

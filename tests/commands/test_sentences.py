@@ -42,8 +42,8 @@ COMMANDS = {
 }
 """Every command of the Makefile that stands on a home or a company, with arguments that it takes."""
 
-READS_LATER = {"app"}
-"""Commands that need nothing as they begin: their pages say what a home lacks (tests/app)."""
+READS_LATER = {"app", "endpoint"}
+"""Commands that need nothing as they begin: their answers say what a home lacks (tests/app, tests/endpoint)."""
 
 
 def test_every_command_is_tried():

@@ -4,7 +4,7 @@ import pytest
 from support.bundled import PROBLEM, RECORDING_ENDS
 from support.sample import load_raw_sample
 
-from drills.scenario import record
+from drills.recording import record
 from resources.airbyte import EmbeddedAirbyteWorkspace
 from resources.clock import Clock
 from resources.dbt import DbtRunner

@@ -1,5 +1,6 @@
 """Where a drill begins, and which evidence data of a size lack: nobody is blamed for what so few rows cannot show."""
 
+import math
 from dataclasses import replace
 from datetime import date, timedelta
 from types import SimpleNamespace
@@ -10,8 +11,9 @@ from support.bundled import PROBLEM
 
 from drills.evidence import missing
 from drills.faults import Dated, Expected, Fault
+from drills.kept_scores import keep, kept, made_of
+from drills.recording import Recording
 from drills.run import bar, check_start, middle, score
-from drills.scenario import Recording
 from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
 from ml_models.monitoring.types import Diagnosis, Perturbation
 from ml_models.policy_backtest import SimulationResult
@@ -161,3 +163,34 @@ def test_a_fault_that_is_repaired_must_be_over_from_then_on(loud, right):
     one = fault("scale", column="paid", value=100.0)
     repaired = replace(one, expected=replace(one.expected, decision=("inspect",), quiet_after=14))
     assert score(repaired, START, 5, result, 0.0, 0.0).decision_right == right
+
+
+def test_a_drill_is_read_again_until_what_it_was_made_of_changes(tmp_path):
+    weeks = pd.DataFrame(
+        [{"cutoff_date": pd.Timestamp(START), "action": "continue", "scheduled": False, "cause": "none"}]
+    )
+    nothing = SimulationResult("ours", weeks, pd.DataFrame(), {}, {}, pd.DataFrame())
+    found = score(fault("merge", column="buyer"), START, 1, nothing, math.nan, 12.0)
+    keep(found, tmp_path, "a")
+    # A delay that there is not and a harm that nobody can tell are nan, which equals nothing.
+    assert repr(kept("one", tmp_path, "a")) == repr(found)
+    assert kept("one", tmp_path, "b") is None
+    assert kept("another", tmp_path, "a") is None
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_drill_depends_on_its_description_its_days_and_what_all_drills_depend_on():
+    one, other = fault("merge", column="buyer"), fault("null", column="buyer")
+    made = [
+        made_of(on, name, of, start, weeks)
+        for on, name, of, start, weeks in (
+            ("a", "one", one, None, None),
+            ("b", "one", one, None, None),
+            ("a", "two", one, None, None),
+            ("a", "one", other, None, None),
+            ("a", "one", one, MONDAY, None),
+            ("a", "one", one, None, 4),
+        )
+    ]
+    assert len(set(made)) == len(made)
+    assert made[0] == made_of("a", "one", one, None, None)

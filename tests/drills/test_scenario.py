@@ -8,11 +8,16 @@ import pytest
 from support.bundled import PROBLEM
 
 from drills.faults import Dated, Expected, Fault, known
+from drills.recording import record
 from drills.run import check_start, drill, middle
-from drills.scenario import DrilledHistory, record
+from drills.scenario import DrilledHistory
+from drills.shared import Sharing, recipe
 from ml_models.monitoring.data_quality import audited
 from ml_models.monitoring.diagnosis import NotReplayable
 from ml_models.monitoring.types import Perturbation
+from ml_models.policy_backtest import simulate
+from ml_models.rows import labelled_rows, scored
+from ml_models.training.search import simplest_recipe
 
 START = date(2017, 8, 14)
 WEEK = timedelta(days=7)
@@ -64,6 +69,92 @@ def test_a_fault_that_changes_nothing_is_refused_because_nobody_could_notice_it(
     with pytest.raises(ValueError, match="ids_padded changes nothing .* '007' in a number is 7"):
         drill(fault, recording, sandbox, PROBLEM, {}, {}, START, weeks=1)
     assert drilled(year, "amounts_times_100").differs(START + WEEK)
+
+
+SCALED = Perturbation("raw/transactions", "scale", "sales_value", value=100.0)
+# Comes to nothing, but moves rows to other days, so that nobody can tell it by its description.
+MOVED = Perturbation("raw/transactions", "shift_time", "transaction_timestamp", value=0.0)
+
+
+def test_a_morning_before_which_nothing_happened_is_read_and_is_what_would_have_been_built(year):
+    read, built = history(year, SCALED), history(year, SCALED, MOVED)
+    assert read.untouched(START)
+    assert not read.untouched(START + WEEK)
+    assert not built.untouched(START)
+    assert at(read.frame(START), START).equals(at(built.frame(START), START))
+    for found, whole in ((read.outcomes(START), built.outcomes(START)), (read.early(START), built.early(START))):
+        assert found.reset_index(drop=True).equals(whole.reset_index(drop=True))
+    both = read.profile(START).merge(built.profile(START), on=MEASURE, how="outer", indicator=True)
+    assert (both._merge == "both").all()
+    assert both.value_x.fillna(-1).sub(both.value_y.fillna(-1)).abs().max() < 1e-6
+    assert {asset: dict(kinds) for asset, kinds in read.columns(START).items()} == built.columns(START)
+
+
+def test_a_cutoff_that_looks_back_on_untouched_days_alone_is_audited_by_what_was_recorded(year):
+    read, built = (history(year, *made).audit(START + 3 * WEEK) for made in ((SCALED,), (SCALED, MOVED)))
+    names = ["customer_id", *PROBLEM.features]
+    one, other = (part.before_only.sort_values("customer_id")[names] for part in (read, built))
+    pd.testing.assert_frame_equal(
+        one.reset_index(drop=True), other.reset_index(drop=True), check_dtype=False, check_exact=True
+    )
+
+
+@pytest.mark.parametrize(
+    "perturbation",
+    [
+        Perturbation("raw/transactions", "delay", value=3),
+        Perturbation("raw/transactions", "replay_days", "basket_id", value=7),
+        Perturbation("raw/transactions", "set", "transaction_timestamp", value=None),
+        Perturbation("raw/transactions", "swap", "extracted_at", value="transaction_timestamp"),
+        Perturbation("raw/transactions", "duplicate", "basket_id", value={"transaction_timestamp": "now()"}),
+        Perturbation("raw/products", "collapse", "department", value="ALL"),
+        Perturbation("raw/transactions", "drop_column", "store_id"),
+        Perturbation("marts/orders", "scale", "amount_cents", value=2.0),
+        Perturbation("features/customer_features", "edit_model", value={"find": "a", "replace": "a"}),
+    ],
+)
+def test_what_may_reach_back_is_never_taken_for_untouched(year, perturbation):
+    assert not history(year, perturbation).untouched(START)
+    assert history(year, perturbation).untouched(START) == history(year, SCALED, perturbation).untouched(START)
+    assert not history(year, SCALED, rebuild=True).untouched(START)
+
+
+def test_tables_that_a_fault_does_not_reach_keep_what_was_measured_of_them(year):
+    sandbox, recording = year
+    broken = Perturbation("raw/products", "collapse", "department", value="ALL")
+    lineage = sandbox.lineage()
+    fault = Fault("one", "", "quality", (Dated(broken, 0, None),), RIGHT)
+    every, some = (DrilledHistory(fault, START, recording, sandbox, PROBLEM, graph) for graph in ({}, lineage))
+    both = every.profile(START).merge(some.profile(START), on=MEASURE, how="outer", indicator=True)
+    assert (both._merge == "both").all()
+    assert both.value_x.fillna(-1).sub(both.value_y.fillna(-1)).abs().max() < 1e-6
+    moved = both[both.value_x.round(6) != both.value_y.round(6)].dropna(subset=["value_x"])
+    assert moved.empty
+
+
+def test_a_recipe_gives_the_same_model_for_the_same_rows_and_another_for_others(year):
+    recording = year[1]
+    rows = labelled_rows(recording.features, recording.outcomes, PROBLEM)
+    fit = recipe(PROBLEM)
+    model = fit(rows)
+    assert recipe(PROBLEM)(rows.copy()) is model
+    other = fit(rows.assign(spend_cents_7d=rows["spend_cents_7d"] + 1))
+    assert other is not model
+    again = simplest_recipe(PROBLEM)(rows)
+    assert (scored(again, rows, PROBLEM) == scored(model, rows, PROBLEM)).all()
+
+
+def test_the_first_week_of_two_drills_is_judged_once_where_nothing_has_happened_by_then(year):
+    sandbox, recording = year
+    recording = replace(recording, first_weeks={})
+    fit = recipe(PROBLEM)
+    told = []
+    for one in (SCALED, replace(SCALED, operation="null", value=None), MOVED):
+        scenario = DrilledHistory(history(year, one).fault, START, recording, sandbox, PROBLEM)
+        told.append(simulate(scenario, Sharing(scenario), START, START, fit).judgements[START])
+    assert told[0] is told[1]
+    assert told[0] is not told[2]
+    assert told[0].why == told[2].why
 
 
 def test_rows_go_wrong_from_the_first_day_on_and_the_truth_stays(year):

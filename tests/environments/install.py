@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from resources.profiles import ROOT
-from tools import bootstrap, debian, postgres
+from tools import bootstrap, browser, debian, postgres
 from tools.bootstrap import Environment
 
 HERE = Path(__file__).resolve().parent
@@ -51,6 +51,7 @@ ENVIRONMENTS = {
         ["requirements.lock", "any-python.lock", "repairs.py"],
         _fill_emulator,
     ),
+    "browser": browser.DRIVER,
     "source_declarative": Environment(
         str(HERE / "source_declarative"),
         "source_declarative",
@@ -100,6 +101,7 @@ def main() -> None:
             pool.submit(bootstrap.bring_up_to_date, list(ENVIRONMENTS.values())),
             pool.submit(_nginx),
             pool.submit(postgres.fetch),
+            pool.submit(browser.fetch),
         ]
     for one in at_work:
         try:

@@ -90,6 +90,7 @@ def test_slack_gets_one_message_that_says_all(sender, web):
         "Owner: team:ml-engineering",
         "Next: make rebuild FROM=2017-11-06",
         "See: https://baton.example.com/runs/1",
+        "Read: docs/when_red.md#a-run-failed",
     ]
 
 

@@ -11,7 +11,8 @@ import dagster as dg
 import pytest
 from support.processes import end_group
 
-from commands.session import BEGAN_TAG, PID_TAG, reap
+from commands.session import reap
+from sensors.patience import BEGAN_TAG, PID_TAG
 
 NEXT_START = """
 import json

@@ -12,7 +12,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from commands.drill import ground
 from commands.sentences import sentences
@@ -39,6 +39,7 @@ class Timed:
     """Our policy, with a stopwatch."""
 
     name: str = "ours"
+    looks: ClassVar[bool] = True
     weeks: list[tuple[str, float, float]] = field(default_factory=list)
     """Cause, wall seconds and CPU seconds of each judged week."""
 

@@ -304,8 +304,8 @@ def publish_score() -> dict[str, Any]:
     champion = resources["registry"].by_alias("champion")
     if champion is None:
         raise ScaleError("Expected a champion in the home's registry, and there is none. Run `make run` first.")
-    passed, sentence, _ = keep_published(resources["warehouse"], resources["registry"], champion)
-    return {"passed": passed, "sentence": sentence}
+    done = keep_published(resources["warehouse"], resources["registry"], champion)
+    return {"passed": done.passed, "sentence": done.sentence}
 
 
 def materialize(assets: Sequence[str]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The drill as a benchmark: write faulted weeks, truth and scorer into a folder, let entries answer, print the table.
 
 The worlds are made once, by the drills themselves, and every entry reads the same. What is written whole is not made
-again, so the command goes on where it was stopped. Exit code 1: a drill broke off.
+again, so the command goes on where it was stopped. Below the table stand the rows of `make drill-all`, which need not
+be drilled again for it. Exit code 1: a drill broke off.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from commands.alone import DRILLS, alone
-from commands.drill import NATURAL
+from commands.drill import COLUMNS, NATURAL, cells, line
 from commands.sentences import sentences
 from commands.session import quiet
 from drills.faults import known, lacking
@@ -19,7 +20,7 @@ from resources.folders import make_private
 from resources.profiles import home, stay_embedded
 from resources.sandbox import SandboxError
 from tools.benchmark.entries import ENTRIES, EntryError, answered, scored
-from tools.benchmark.folder_of_worlds import make_worlds
+from tools.benchmark.folder_of_worlds import drill_scores, make_worlds
 
 
 def main() -> None:
@@ -46,6 +47,10 @@ def main() -> None:
         print(f"\n{scored(folder)}")
     except EntryError as error:
         sys.exit(f"error: {error}")
+    scores = drill_scores(names)
+    print("\nwhat the drill of each came to:")
+    for row in (COLUMNS, *(cells(score) for score in scores)):
+        print(line(row))
     for entry, note in notes.items():
         print(f"{entry}: {note}")
     print(f"\n{folder}: {told_size(folder)}; README.md says how to enter. {time.monotonic() - began:.0f} s")

@@ -1,6 +1,5 @@
 """The folder of the benchmark: which worlds it holds, what is made again, and what lies beside them."""
 
-import hashlib
 import json
 import shutil
 import time
@@ -9,16 +8,17 @@ from functools import partial
 from pathlib import Path
 
 from commands.drill import Job, drilled, ground, in_processes, told
-from drills.faults import Fault, known
+from drills.faults import known
+from drills.kept_scores import CODE, basis, kept, made_of
+from drills.run import Score
 from resources.folders import make_private, write_whole
-from resources.profiles import ROOT
 
 READERS = Path(__file__).resolve().parent / "folder"
 """What reads the worlds without baton, and describes them; copied into each folder."""
 
 OURS = "this_judgement"
 
-CODE = ("ml_models", "drills", "steps", "resources", "commands/drill.py", "tools/benchmark/worlds.py")
+WORLD_CODE = (*CODE, "tools/benchmark/worlds.py")
 """What a world and the judgement's answers depend on beside the tables: when it changes, they are made again."""
 
 
@@ -33,9 +33,10 @@ def make_worlds(folder: Path, names: Sequence[str], entries: Collection[str]) ->
     faults = known()
     make_private(folder / "worlds")
     _sweep(folder)
-    basis = _basis()
-    made_of = {name: _digest(basis, name, faults.get(name)) for name in names}
-    todo = [name for name in names if _written(folder, name) != made_of[name]]
+    sandbox = ground().sandbox
+    drill, world = basis(sandbox), basis(sandbox, WORLD_CODE)
+    of = {name: (made_of(drill, name, faults.get(name)), made_of(world, name, faults.get(name))) for name in names}
+    todo = [name for name in names if _written(folder, name) != of[name][1]]
     for name in todo:
         if _written(folder, name):
             print(f"  {name}: written by other code or from other tables, so it is made again", flush=True)
@@ -43,7 +44,7 @@ def make_worlds(folder: Path, names: Sequence[str], entries: Collection[str]) ->
             shutil.rmtree(folder / "worlds" / name)
     jobs: list[Job] = [(name, faults.get(name), None, None) for name in todo]
     broken = []
-    for name, done in in_processes(jobs, partial(_world, folder=folder, made_of=made_of)) if jobs else ():
+    for name, done in in_processes(jobs, partial(_world, folder=folder, of=of)) if jobs else ():
         if isinstance(done, BaseException):
             broken.append(name)
             told(done)
@@ -63,31 +64,27 @@ def copy_readers(folder: Path) -> None:
             shutil.copyfile(file, folder / file.name)
 
 
-def _world(job: Job, folder: Path, made_of: Mapping[str, str]) -> float:
-    """Drill and write one world, in a process of its own; return the seconds."""
-    from ml_models.training.search import simplest_recipe
+def drill_scores(names: Sequence[str]) -> list[Score]:
+    """Return what the drills of these worlds came to, as far as they are kept."""
+    stood, faults = ground(), known()
+    on = basis(stood.sandbox)
+    found = (kept(name, stood.scores, made_of(on, name, faults.get(name))) for name in names)
+    return [score for score in found if score is not None]
+
+
+def _world(job: Job, folder: Path, of: Mapping[str, tuple[str, str]]) -> float:
+    """Drill and write one world, in a process of its own; return the seconds.
+
+    `of`: what the drill and the world are made of, by name.
+    """
+    from drills.shared import recipe
     from steps.problem import problem
     from tools.benchmark.worlds import write_world
 
     began = time.monotonic()
-    write_world(drilled(job), simplest_recipe(problem()), folder, made_of[job[0]])
+    drill, world = of[job[0]]
+    write_world(drilled(job, drill), recipe(problem()), folder, world)
     return time.monotonic() - began
-
-
-def _basis() -> str:
-    """Return what all worlds depend on: the tables as they are, and the code."""
-    stood = ground()
-    stat = Path(stood.sandbox.warehouse_path).stat()
-    digest = hashlib.sha256(repr((stood.sandbox.dbt.digest(), stat.st_size, stat.st_mtime_ns)).encode())
-    for name in CODE:
-        place = ROOT / name
-        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def _digest(basis: str, name: str, fault: Fault | None) -> str:
-    return hashlib.sha256(f"{basis}{name}{fault!r}".encode()).hexdigest()[:12]
 
 
 def _written(folder: Path, name: str) -> str:

@@ -16,8 +16,9 @@ from typing import Any
 
 import pandas as pd
 
+from drills.recording import Recording
 from drills.run import SILENT, Drilled
-from drills.scenario import DrilledHistory, Recording
+from drills.scenario import DrilledHistory
 from ml_models.cutoffs import cutoff_dates
 from ml_models.metrics import score_metrics
 from ml_models.model_version import Deployed

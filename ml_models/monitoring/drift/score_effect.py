@@ -5,8 +5,11 @@ amount for ever, and matter to no score.
 """
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from hashlib import sha256
 from typing import TypeAlias
 
 import numpy as np
@@ -35,6 +38,13 @@ Predict: TypeAlias = Callable[[pd.DataFrame], Array]
 
 _Rows: TypeAlias = "tuple[pd.DataFrame, pd.Series | None]"
 """A window's rows and, when the effect is asked for within groups, each row's group."""
+
+_Undone: TypeAlias = tuple[float, float, float]
+"""Loss, change of the mean score and expected log-loss of one cutoff."""
+
+_KEPT = 512
+_known: OrderedDict[object, _Undone] = OrderedDict()
+# What undoing came to, by model and content of the rows: all but one of a week's past cutoffs were asked a week ago.
 
 
 def weigh_drift(
@@ -140,13 +150,44 @@ def score_effect(
         rows[day] = (frame.iloc[at], named)
     oldest = (reference_cutoffs(days, stamp) or [stamp])[0]
     natural = [day for day in days if day <= oldest and len(reference_cutoffs(days, day))][-PAST_EFFECTS:]
-    effects = np.array([_undo(predict, rows, days, day, columns)[0] for day in natural])
-    loss, change, entropy = _undo(predict, rows, days, stamp, columns)
+    undo = _undo if groups is not None else partial(_undone_once, contents={})
+    effects = np.array([undo(predict, rows, days, day, columns)[0] for day in natural])
+    loss, change, entropy = undo(predict, rows, days, stamp, columns)
     usual = 0.0
     if len(effects) >= MINIMUM_WINDOWS:
         middle = float(np.median(effects))
         usual = middle + USUAL_DEVIATIONS * DEVIATION_OF_MAD * float(np.median(np.abs(effects - middle)))
     return ScoreEffect(loss, max(NEGLIGIBLE * entropy, usual), change)
+
+
+def _undone_once(
+    predict: Predict,
+    rows: Mapping[pd.Timestamp, _Rows],
+    days: Sequence[pd.Timestamp],
+    cutoff: pd.Timestamp,
+    columns: Sequence[str],
+    contents: dict[pd.Timestamp, bytes],
+) -> _Undone:
+    """Return `_undo`, or what it came to for the same model and rows. `contents`: the digests of windows so far."""
+    for day in (*reference_cutoffs(days, cutoff), cutoff):
+        if day not in contents:
+            contents[day] = _content(rows[day][0])
+    asked = (predict, tuple(columns), *(contents[day] for day in (*reference_cutoffs(days, cutoff), cutoff)))
+    if asked not in _known:
+        _known[asked] = _undo(predict, rows, days, cutoff, columns)
+        while len(_known) > _KEPT:
+            _known.popitem(last=False)
+    _known.move_to_end(asked)
+    return _known[asked]
+
+
+def _content(rows: pd.DataFrame) -> bytes:
+    """Return a digest of all values of some rows."""
+    digest = sha256(repr(list(zip(rows.columns, rows.dtypes.astype(str), strict=True))).encode())
+    numbers = [name for name in rows.columns if is_number(rows[name])]
+    digest.update(rows[numbers].to_numpy(dtype="float64", na_value=np.nan).tobytes())
+    digest.update(pd.util.hash_pandas_object(rows.drop(columns=numbers), index=False).to_numpy().tobytes())
+    return digest.digest()
 
 
 def _undo(
@@ -155,7 +196,7 @@ def _undo(
     days: Sequence[pd.Timestamp],
     cutoff: pd.Timestamp,
     columns: Sequence[str],
-) -> tuple[float, float, float]:
+) -> _Undone:
     """Return loss, change of the mean score and expected log-loss of one cutoff."""
     current, named = rows[cutoff]
     references = [rows[day] for day in reference_cutoffs(days, cutoff)]
@@ -181,29 +222,45 @@ def _undo(
 
 
 def _mapped_all(current: pd.DataFrame, reference: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    return current.assign(**{name: _mapped(current[name], reference[name]) for name in columns})
+    """Return the rows with each value of `columns` replaced by its counterpart in the reference.
 
-
-def _mapped(values: pd.Series, reference: pd.Series) -> pd.Series:
-    """Return each value's counterpart of equal rank in the reference; nulls beyond the usual become its median.
-
-    Categories have no rank: those unknown to the reference become its most frequent one.
+    Numbers become the value of equal rank, nulls beyond the usual the reference's median. Categories have no rank:
+    those unknown to the reference become its most frequent one.
     """
-    if not is_number(reference) or not is_number(values):
-        usual = values.isin(reference.unique()) | values.isna()
-        return values.where(usual, reference.mode().iloc[0]) if len(reference.mode()) else values
-    old = np.sort(reference.to_numpy(dtype="float64", na_value=np.nan))
-    old = old[: int((~np.isnan(old)).sum())]
+    numbers = [name for name in columns if is_number(reference[name]) and is_number(current[name])]
+    # All columns at once, each a row of its own: to take them one by one from a frame costs more than to map them.
+    new, old = (
+        np.ascontiguousarray(part[numbers].to_numpy(dtype="float64", na_value=np.nan).T)
+        for part in (current, reference)
+    )
+    ordered, learned = np.sort(new, axis=1), np.sort(old, axis=1)  # nulls last
+    for at in range(len(numbers)):
+        new[at] = _mapped(new[at], _present(ordered[at]), _present(learned[at]), old.shape[1])
+    mapped = pd.DataFrame(new.T, columns=numbers, index=current.index)
+    kept = {name: _usual(current[name], reference[name]) for name in columns if name not in set(numbers)}
+    others = current.drop(columns=numbers).assign(**kept)
+    return pd.concat([others, mapped], axis=1)[list(current.columns)]
+
+
+def _present(ordered: Array) -> Array:
+    return ordered[: len(ordered) - int(np.isnan(ordered).sum())]
+
+
+def _mapped(values: Array, ordered: Array, old: Array, rows: int) -> Array:
+    """Return numbers mapped onto those of `old`, which is sorted and without the nulls of its `rows`."""
     if not len(old):
         return values
-    new = values.to_numpy(dtype="float64", na_value=np.nan)
-    ordered = np.sort(new)
-    ordered = ordered[: int((~np.isnan(ordered)).sum())]
     # Equal values share the middle of their ranks.
-    rank = np.searchsorted(ordered, new, side="left") + np.searchsorted(ordered, new, side="right")
+    rank = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
     at = np.minimum((rank / max(2 * len(ordered), 1) * len(old)).astype("int64"), len(old) - 1)
-    missing = np.isnan(new)
-    mapped = np.where(missing, float(np.median(old)), old[at])
-    if missing.any() and missing.mean() - float(reference.isna().mean()) <= NULL_FLOOR:
-        mapped = np.where(missing, np.nan, mapped)
-    return pd.Series(mapped, index=values.index)
+    missing = np.isnan(values)
+    if not missing.any():
+        return np.asarray(old[at])
+    unusual = missing.mean() - (rows - len(old)) / rows > NULL_FLOOR
+    return np.where(missing, float(np.median(old)) if unusual else np.nan, old[at])
+
+
+def _usual(values: pd.Series, reference: pd.Series) -> pd.Series:
+    """Return categories, those that the reference does not know replaced by its most frequent one."""
+    usual = values.isin(reference.unique()) | values.isna()
+    return values.where(usual, reference.mode().iloc[0]) if len(reference.mode()) else values

@@ -1,7 +1,6 @@
-"""The feature frame's contract: the schema that a frame is validated with, and the rules between its columns."""
+"""The feature frame's contract: the schema that a frame is validated with."""
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import numpy as np
@@ -9,99 +8,9 @@ import pandas as pd
 import pandera.pandas as pa
 
 from ml_models.problems.contract import Feature
-from ml_models.problems.lapse.features import KEYS, period_word
+from ml_models.problems.lapse.features import KEYS
+from ml_models.problems.lapse.rules import Rule, rules_of
 from ml_models.problems.question import Question
-
-_Rule = Callable[[pd.DataFrame], pd.Series]
-
-
-def _ordered(*columns: str) -> _Rule:
-    def holds(frame: pd.DataFrame) -> pd.Series:
-        result = pd.Series(True, index=frame.index)
-        for smaller, larger in itertools.pairwise(columns):
-            # A null on either side is the nullability check's business, not an order violation.
-            result &= ~(frame[smaller] > frame[larger])
-        return result
-
-    return holds
-
-
-# Means and maxima come from different float divisions: allow rounding, not more.
-_ROUNDING = 1e-9
-
-
-def cross_column_rules(question: Question) -> dict[str, tuple[str, _Rule]]:
-    """Return the rules that tie columns together, by name: each catches a window, a join or a unit that slipped.
-
-    A rule of columns that a company does not have is left out by who applies it (`frame_schema`).
-    """
-    whole, month, first, word = (
-        question.look_back_days,
-        question.month_days,
-        question.windows[0],
-        period_word(question),
-    )
-    trips = [f"trips_{days}d" for days in question.windows]
-    spend = [f"spend_cents_{days}d" for days in question.windows if days != question.windows[1]]
-    numbered = [f"active_days_{word}_{k}" for k in (1, 2, 3, 4)]
-    active, largest, mean_gap = f"active_days_{whole}d", f"max_basket_cents_{whole}d", f"gap_mean_days_{whole}d"
-
-    def agree(f: pd.DataFrame) -> pd.Series:
-        return ((f["recency_days"] <= first) == (f[f"trips_{first}d"] > 0)) & (
-            f["recency_days"] <= f[f"days_since_first_seen_{whole}d"]
-        )
-
-    def gaps_nest(f: pd.DataFrame) -> pd.Series:
-        longest = f[f"gap_max_days_{whole}d"]
-        return ~(f[mean_gap] > longest + _ROUNDING) & ~(f[f"gap_median_days_{whole}d"] > longest)
-
-    return {
-        "trip windows nest": (" <= ".join(trips), _ordered(*trips)),
-        "spend windows nest": (" <= ".join(spend), _ordered(*spend)),
-        "shopping days nest": (
-            f"active_{word}s_{whole}d <= {active} <= trips_{whole}d and active_days_{month}d <= {active}",
-            lambda f: (
-                (f[f"active_{word}s_{whole}d"] <= f[active])
-                & (f[active] <= f[f"trips_{whole}d"])
-                & (f[f"active_days_{month}d"] <= f[active])
-                & (f[f"active_days_{month}d"] <= f[f"trips_{month}d"])
-            ),
-        ),
-        f"{word}s add up": (
-            f"{numbered[0]} + … + {numbered[-1]} = active_days_{month}d",
-            lambda f: f[numbered].sum(axis=1) == f[f"active_days_{month}d"],
-        ),
-        "recency agrees with trips": (
-            f"recency_days <= {first} exactly when trips_{first}d > 0, and recency_days <= "
-            f"days_since_first_seen_{whole}d",
-            agree,
-        ),
-        "baskets nest": (
-            f"mean_basket_cents_{whole}d and max_basket_cents_{month}d <= {largest} <= spend_cents_{whole}d",
-            lambda f: (
-                (f[f"mean_basket_cents_{whole}d"] <= f[largest] + _ROUNDING)
-                & ~(f[f"max_basket_cents_{month}d"] > f[largest])
-                & (f[largest] <= f[f"spend_cents_{whole}d"])
-            ),
-        ),
-        "categories nest": (
-            f"categories_{month}d <= categories_{whole}d",
-            lambda f: f[f"categories_{month}d"] <= f[f"categories_{whole}d"],
-        ),
-        "stores nest": (
-            f"stores_{whole}d <= trips_{whole}d",
-            lambda f: f[f"stores_{whole}d"] <= f[f"trips_{whole}d"],
-        ),
-        "gaps nest": (f"{mean_gap} and gap_median_days_{whole}d <= gap_max_days_{whole}d", gaps_nest),
-        "gaps exist": (
-            f"{mean_gap} is null exactly when {active} = 1",
-            lambda f: f[mean_gap].isna() == (f[active] == 1),
-        ),
-    }
-
-
-_NEEDED_BY_RULE = {"categories nest": "categories_", "stores nest": "stores_"}
-"""Rules of optional parts: the rule is applied where a feature begins like this."""
 
 
 def _range_sentence(feature: Feature) -> str:
@@ -134,7 +43,7 @@ def _column(feature: Feature) -> pa.Column:
     )
 
 
-def _check(name: str, sentence: str, rule: _Rule) -> pa.Check:
+def _check(name: str, sentence: str, rule: Rule) -> pa.Check:
     # Few failure cases: pandera repeats a failing row once for each of 60 columns.
     return pa.Check(rule, name=name, error=sentence, n_failure_cases=5)
 
@@ -195,11 +104,7 @@ def frame_schema(
             ),
             **{name: _column(feature) for name, feature in features.items()},
         },
-        checks=[
-            _check(name, sentence, rule)
-            for name, (sentence, rule) in cross_column_rules(question).items()
-            if any(feature.startswith(_NEEDED_BY_RULE.get(name, "")) for feature in features)
-        ],
+        checks=[_check(name, sentence, rule) for name, (sentence, rule) in rules_of(features, question).items()],
         unique=KEYS,
         strict=True,
         name="feature_frame",

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -20,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ml_models.problems.contract import Behaviour, Candidate, Expectation, Feature, Peers, Problem, SliceRule
 from ml_models.problems.lapse.features import FAMILIES, KEYS, catalogue
+from ml_models.problems.lapse.moves import what_if
 from ml_models.problems.lapse.texts import texts
 from ml_models.problems.question import DepartmentShare, Question
 from ml_models.training.baselines import baseline_candidates
@@ -60,6 +60,9 @@ def _logistic_parameters(_generator: np.random.Generator, trials: int) -> list[d
 
 
 def _boosting(parameters: Mapping[str, Any], seed: int) -> Pipeline:
+    # Where nothing is fitted, a problem is read without trees: the pages hold 6 MB less.
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     return Pipeline([("model", HistGradientBoostingClassifier(early_stopping=False, random_state=seed, **parameters))])
 
 
@@ -107,6 +110,7 @@ def lapse(question: Question, parts: Collection[str], departments: Iterable[Depa
     whose shares of the spend are features. A slice or an expectation of which the company lacks the columns is
     left out.
     """
+    departments = tuple(departments)
     features, back = catalogue(question, parts, departments), question.look_back_days
     # Light and heavy shoppers differ tenfold in lapse rate: a headline metric mostly separates these bands from each
     # other.
@@ -130,6 +134,7 @@ def lapse(question: Question, parts: Collection[str], departments: Iterable[Depa
         texts=texts(question, parts),
         # Against everybody, nearly all of those most at risk have the same first reason: they come rarely.
         peers=Peers(activity, "customers with {band} shopping days", "customers with 1 shopping day"),
+        what_if=what_if(question, features, [one.name for one in departments]),
     )
 
 

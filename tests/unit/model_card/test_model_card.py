@@ -17,6 +17,7 @@ from ml_models.model_card.rendering import to_html, to_markdown
 from ml_models.model_card.writing import write_card
 from ml_models.model_version import promoted_by
 from ml_models.problems.contract import Texts
+from resources.profiles import ROOT
 
 METRICS = {
     "n": 900.0,
@@ -277,7 +278,10 @@ def test_every_heading_of_annex_iv_is_answered_by_a_section_that_is_there_or_say
     keys = {one.key for one in write_card(FACTS).sections}
     assert {key for point in POINTS for key in point.sections} <= keys
     assert [point.point for point in POINTS if not point.sections and not point.not_here] == []
-    assert [point.point[0] for point in POINTS if len(point.point) == 1] == list("3456789")
+    of_two = [f"{number}({letter})" for number in "12" for letter in "abcdefgh"]
+    assert [point.point for point in POINTS] == [*of_two, *"3456789"], "as the annex has them"
+    named = {page for point in POINTS for page in re.findall(r"docs/[\w.]+", point.not_here.rstrip("."))}
+    assert [page for page in named if not (ROOT / page.removesuffix(" of")).exists()] == []
 
 
 HOSTILE = '<script>alert(1)</script> | [x](javascript:1) `y`\n# heading\n"quoted" & \\'

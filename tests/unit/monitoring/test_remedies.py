@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -220,6 +221,7 @@ class RecalibratesOnce:
 
     on: date
     name: str = "recalibrates once"
+    looks: ClassVar[bool] = False
 
     def decide(self, evidence: WeekEvidence) -> tuple[Decision, None]:
         due = evidence.cutoff == self.on

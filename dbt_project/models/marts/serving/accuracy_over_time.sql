@@ -116,9 +116,49 @@ counted as (
         count(last_month_cents) as customers_with_value,
         {{ big_sum('lost_cents') }} as lost_cents,
         sum(lost_cents * called_by_risk) as lost_cents_called_by_risk,
-        sum(lost_cents * called_by_loss) as lost_cents_called_by_loss
+        sum(lost_cents * called_by_loss) as lost_cents_called_by_loss,
+        -- What the noise of both shares is made of, see below.
+        sum(cast(lost_cents as {{ type_double() }}) * lost_cents) as squares,
+        {% for way in ['risk', 'loss'] -%}
+        sum(cast(lost_cents as {{ type_double() }}) * lost_cents * called_by_{{ way }}) as squares_by_{{ way }},
+        sum(cast(lost_cents as {{ type_double() }}) * lost_cents * called_by_{{ way }} * called_by_{{ way }}) as squares_twice_by_{{ way }}{{ ',' if not loop.last }}
+        {% endfor -%}
     from in_the_tenth
     group by evidence, model_version, cutoff_date
+
+),
+
+shares as (
+
+    select
+        *,
+        {% for way in ['risk', 'loss'] -%}
+        {{ ratio('lost_cents_called_by_' ~ way, 'lost_cents') }} as covered_by_{{ way }}{{ ',' if not loop.last }}
+        {% endfor -%}
+    from counted
+
+),
+
+-- A ratio of two sums over customers: its standard error by the residuals of each customer's part (Cochran, Sampling
+-- Techniques, 6.4). Of a single lapse nothing can be said.
+with_noise as (
+
+    select
+        *,
+        {% for way in ['risk', 'loss'] -%}
+        case
+            when lapsed > 1 and lost_cents > 0
+                then 1.96 * sqrt(
+                    greatest(
+                        squares_twice_by_{{ way }} - 2 * covered_by_{{ way }} * squares_by_{{ way }}
+                        + covered_by_{{ way }} * covered_by_{{ way }} * squares,
+                        0
+                    )
+                    * lapsed / (lapsed - 1)
+                ) / lost_cents
+        end as noise_by_{{ way }}{{ ',' if not loop.last }}
+        {% endfor -%}
+    from shares
 
 )
 
@@ -140,6 +180,11 @@ select
     end as recency_rule_auc,
     {%- set all_valued = 'case when customers_with_value = customers then ' %}
     {{ all_valued }}lost_cents / 100 end as spend_lost,
-    {{ all_valued }}{{ ratio('lost_cents_called_by_risk', 'lost_cents') }} end as spend_covered_by_risk,
-    {{ all_valued }}{{ ratio('lost_cents_called_by_loss', 'lost_cents') }} end as spend_covered_by_loss
-from counted
+    {% for way in ['risk', 'loss'] -%}
+    {#- DuckDB passes over a null in greatest, BigQuery does not. -#}
+    {%- set noisy = 'case when customers_with_value = customers and noise_by_' ~ way ~ ' is not null then ' %}
+    {{ all_valued }}covered_by_{{ way }} end as spend_covered_by_{{ way }},
+    {{ noisy }}round(greatest(0, covered_by_{{ way }} - noise_by_{{ way }}), 4) end as spend_covered_by_{{ way }}_low,
+    {{ noisy }}round(least(1, covered_by_{{ way }} + noise_by_{{ way }}), 4) end as spend_covered_by_{{ way }}_high{{ ',' if not loop.last }}
+    {%- endfor %}
+from with_noise
