@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from test_pages import NEWEST, ODD_ID, changed, made, page_of, rows_of  # noqa: F401 the fixture of the pages' copy
+from support.shown_pages import NEWEST, ODD_ID, changed, page_of, rows_of
 
 from resources.serving_copy import FILE
 
@@ -28,7 +28,7 @@ create table campaigns.effect as select null::date as cutoff_date, 900 as called
 
 
 @pytest.fixture
-def pages(made, tmp_path):  # noqa: F811
+def pages(made, tmp_path):
     """A browser of a copy in which a campaign runs."""
     return changed(made, tmp_path / FILE, DRAWN)
 
@@ -71,12 +71,12 @@ def test_what_calls_changed_is_told_in_words_and_by_week(pages):
     assert "8 April 2024 900 100 20.0 % 30.0 % not known" in text
 
 
-def test_before_a_campaign_has_met_its_outcome_the_page_says_when_it_will(made, tmp_path):  # noqa: F811
+def test_before_a_campaign_has_met_its_outcome_the_page_says_when_it_will(made, tmp_path):
     early = changed(made, tmp_path / FILE, DRAWN, "delete from campaigns.effect")
     assert "Chance holds 3 of 300 customers out this week." in page_of(early.get("/trust")).text
 
 
-def test_without_a_campaign_nothing_is_said_of_one(made, tmp_path):  # noqa: F811
+def test_without_a_campaign_nothing_is_said_of_one(made, tmp_path):
     for change in ("", DRAWN + "delete from campaigns.assignment; delete from campaigns.effect"):
         plain = changed(made, tmp_path / FILE, change)
         assert "held out" not in page_of(plain.get("/")).text

@@ -11,8 +11,8 @@ from html.parser import HTMLParser
 
 import duckdb
 import pytest
+from support.shown_pages import NASTY, NEWEST, NOW, ODD_ID
 from test_campaign_pages import DRAWN
-from test_pages import NASTY, NEWEST, NOW, ODD_ID, made  # noqa: F401 the fixture of the pages' copy
 
 from resources.profiles import ROOT
 from resources.serving_copy import FILE
@@ -55,7 +55,7 @@ class Parsed(HTMLParser):
 
 
 @pytest.fixture
-def written(made, tmp_path):  # noqa: F811
+def written(made, tmp_path):
     """Write the report of the pages' copy, changed by some SQL; return the page and the rows of the file."""
 
     def write(*changes, now=NOW):
@@ -133,7 +133,7 @@ def test_before_anything_was_scored_it_says_so_and_the_file_is_empty(written, la
     assert rows == []
 
 
-def test_the_tables_themselves_say_the_same_where_they_serve(made, tmp_path):  # noqa: F811
+def test_the_tables_themselves_say_the_same_where_they_serve(made, tmp_path):
     """On an engine that many may read at a time no copy is published; the report is of the warehouse then."""
     file = tmp_path / "warehouse.duckdb"
     file.write_bytes(made.read_bytes())
