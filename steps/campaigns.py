@@ -75,11 +75,12 @@ def assign(warehouse: Warehouse, ours: Company | None = None) -> Assigned:
     horizon = timedelta(days=problem().horizon_days)
     running = warehouse.read(
         f"select customer_id, arm, drawn_on, draw, share from {TABLE} "
-        "where drawn_on = cutoff_date and cutoff_date > ? and cutoff_date < ?",
+        "where drawn_on = cutoff_date and cutoff_date > ? and cutoff_date < ? order by cutoff_date",
         [cutoff - horizon, cutoff],
-    ).set_index("customer_id")
+    )
     ours_now, rows = ours.calls.held_out, []
-    parts = running.to_dict("index")
+    # The newest draw, where a home that somebody mended has two of one customer.
+    parts = running.drop_duplicates("customer_id", keep="last").set_index("customer_id").to_dict("index")
     for row in new.to_dict("records"):
         part = parts.get(row["customer_id"])
         if part is None:
