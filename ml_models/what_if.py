@@ -20,8 +20,8 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from ml_models.explain import REASONS, top_reasons
-from ml_models.problems.contract import Problem, Values
+from ml_models.explain import top_reasons
+from ml_models.problems.contract import REASONS, Problem, Values
 from ml_models.rows import require_features
 
 NEAR = 100
