@@ -162,11 +162,11 @@ def _moved_visits(question: Question, names: _Names, before: _Story, row: Values
             newest[reached - 1] = 1
     elif not any(newest):
         older = max(older, 1)
-    found = next((at for at, days in enumerate(newest) if days), None)
-    if found is None:
+    came = next((number for number, days in enumerate(newest) if days), None)
+    if came is None:
         recency = min(max(recency, len(newest) * length + 1), most)
     else:
-        recency = min(max(recency, found * length + 1), (found + 1) * length - newest[found] + 1, most)
+        recency = min(max(recency, came * length + 1), (came + 1) * length - newest[came] + 1, most)
     seen = _first_seen(names, length, before, recency, newest, older)
     return _Story(recency, newest, older, seen, *_orders(names, before, newest, older, row))
 
@@ -288,14 +288,14 @@ def _write_trend(
     divisor = periods * (periods * periods - 1) // 6
     changed = [now - was for was, now in zip(before.newest, after.newest, strict=True)]
     back = weight[len(NUMBERED) :]
-    moved: float = sum(one * days for one, days in zip(weight, changed, strict=False))
-    moved += (after.older - before.older) * (sum(back) / len(back) if back else 0)
+    visited: float = sum(one * days for one, days in zip(weight, changed, strict=False))
+    visited += (after.older - before.older) * (sum(back) / len(back) if back else 0)
     visits, spent = f"active_days_slope_{names.whole}d", f"spend_slope_{names.whole}d"
-    new[visits] = row[visits] + moved / divisor
+    new[visits] = row[visits] + visited / divisor
     bounds = [0, *(days // question.period_days for days in question.windows)]
     inside = [weight[start:end] for start, end in itertools.pairwise(bounds)]
-    moved = sum(cents * sum(these) / len(these) for cents, these in zip(after.added, inside, strict=True))
-    new[spent] = price * (row[spent] + moved / divisor)
+    paid = sum(cents * sum(these) / len(these) for cents, these in zip(after.added, inside, strict=True))
+    new[spent] = price * (row[spent] + paid / divisor)
     trips, spend = (dict(zip(question.windows, _sums(one), strict=True)) for one in (after.trips, after.spend))
     if names.month:
         pace = names.whole // names.month
