@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.pages import Reader, make_app
+from ml_models.reasons import together
 from resources.company import company
 from resources.serving_copy import FILE
 
@@ -55,4 +56,6 @@ def test_the_customer_most_at_risk_can_be_opened_with_the_reasons(baton, pages):
     page = pages.get("/customer", params={"id": customer})
     assert page.status_code == 200
     assert f"{100 * score:.1f} % chance to stay away" in page.text
-    assert html.escape(reason) in page.text
+    told = together([reason])
+    assert html.escape(told.reasons[0]) in page.text
+    assert html.escape(told.peers) in page.text
