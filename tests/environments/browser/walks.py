@@ -253,6 +253,40 @@ def open_a_customer(visit: Visit) -> None:
     assert visit.page.locator("dl dd").count() >= 3
 
 
+def says(visit: Visit) -> str:
+    """Return what the model says, where the sliders are."""
+    return visit.page.locator("#says").inner_text()
+
+
+@task
+def move_a_slider(visit: Visit) -> None:
+    """What would the model say if: by the keys of one slider, with the answer, what moves along, and the way back."""
+    visit.open(f"/customer?id={visit.facts['first']}")
+    # The first who comes waits until the model is read; the page says so.
+    again = visit.page.get_by_role("link", name="Open this page again")
+    for _ in range(60):
+        if not again.count():
+            break
+        visit.page.wait_for_timeout(2000)
+        again.click()
+    assert "Nothing is moved" in says(visit)
+    slider = visit.page.locator("#moves input[type=range]").first
+    own = slider.input_value()
+    # Without a script the number beside the slider is that of the page; the button asks.
+    slider.focus()
+    for _ in range(5):
+        visit.page.keyboard.press("ArrowUp" if own == slider.get_attribute("min") else "ArrowDown")
+    moved = slider.input_value()
+    assert moved != own
+    visit.page.get_by_role("button", name="What would it say?").click()
+    expect(visit.page.locator("#says")).to_contain_text("instead of")
+    expect(visit.page.locator("#answer")).to_contain_text("The model would say")
+    expect(slider).to_have_value(moved)
+    expect(visit.page.get_by_role("heading", name="The nearest real customer")).to_be_visible()
+    visit.page.get_by_role("link", name="Take everything back").click()
+    expect(visit.page.locator("#says")).to_contain_text("Nothing is moved")
+
+
 @task
 def ask_for_a_customer_who_is_not_there(visit: Visit) -> None:
     """A sentence, and the way to the list."""
