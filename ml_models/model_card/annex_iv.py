@@ -1,7 +1,8 @@
 """Which section of a card answers which heading of Annex IV of Regulation (EU) 2024/1689 (technical documentation).
 
-The annex belongs to Article 11(1). It has nine points; the first two have (a) to (h). They were read in the text of the
-regulation, and are told in our own words. The mapping helps whoever has to write that documentation; it claims neither
+The annex belongs to Article 11(1). It has nine points; the first two have (a) to (h). The first, and (a), (b) and
+(g) of the second, were compared with reprints of the text, the others with summaries of it; what counts is the Official
+Journal. They are told in our own words. The mapping helps whoever has to write that documentation; it claims neither
 that a system is of high risk nor that it conforms. What no card can know is named, with who does.
 """
 
