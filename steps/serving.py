@@ -71,7 +71,7 @@ SCORED = Rows(
     "select min(cutoff_date) from predictions.lapse_predictions", "cutoffs from the first on whose predictions are here"
 )
 KNOWN = Rows(
-    "cutoff_date >= (select max(cutoff_date) from {source})",
+    "select max(cutoff_date) from {source}",
     "the newest cutoff of it: customers of whom it is known what came of them",
 )
 NEWEST = Rows(
