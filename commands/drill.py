@@ -277,7 +277,7 @@ def cells(score: "Score") -> list[str]:
         judged(score.owner or "-", score.owner_right),
         judged(score.decision, score.decision_right),
         str(score.false_alarms),
-        "-" if score.harm != score.harm else f"{score.harm:+.4f}",
+        "-" if score.harm != score.harm else f"{round(score.harm, 4) + 0.0:+.4f}",
         f"{score.seconds:.0f}",
     ]
 

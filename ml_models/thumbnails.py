@@ -16,7 +16,7 @@ PALETTE = ((255, 255, 255), (47, 109, 181), (138, 143, 152), (217, 138, 31))
 MOST_BYTES = 660
 """What leaves room for words, when it is written as base64 among a thousand characters."""
 
-SIZES = ((280, 56), (220, 48), (160, 40), (100, 32), (60, 20))
+SIZES = ((280, 54), (220, 48), (160, 40), (100, 32), (60, 20))
 """Pixels, width and height, from the largest on: the first one that is small enough is taken."""
 
 

@@ -35,12 +35,21 @@ class Assigned(NamedTuple):
     parts: Mapping[str, int] | None = None
 
 
+ODDS = "probability that chance holds out such a share, 0 to 1, at least"
+
+
 class Finding(NamedTuple):
-    """Whether what was looked at is as it must be, and a sentence; `judged` is False where there was nothing."""
+    """Whether what was looked at is as it must be, and a sentence; `judged` is False where there was nothing.
+
+    `measured` stands against `bound`, in `unit`; None: there was nothing to measure.
+    """
 
     passed: bool
     sentence: str
     judged: bool = True
+    measured: float | None = None
+    bound: float = 0
+    unit: str = "draws that are not what chance gave, at most"
 
 
 def seed() -> str:
@@ -110,7 +119,7 @@ def drawn_by_chance(warehouse: Warehouse) -> Finding:
         f"from {TABLE} where drawn_on = cutoff_date group by cutoff_date, share order by cutoff_date desc"
     )
     if weeks.empty:
-        return Finding(True, "nobody was drawn yet", judged=False)
+        return Finding(True, "nobody was drawn yet", judged=False, measured=0)
     since = sorted(set(weeks["cutoff_date"]), reverse=True)[:CHECKED][-1].date()
     rows = warehouse.read(
         f"select cutoff_date, customer_id, arm, share, draw from {TABLE} "
@@ -130,6 +139,7 @@ def drawn_by_chance(warehouse: Warehouse) -> Finding:
             f"since {since} have another, such as {one['customer_id']} at {one['cutoff_date'].date()}: {one['arm']}. "
             "Somebody changed the table by hand. Bring it back from a backup; until then the effect is not to be "
             "trusted.",
+            measured=len(other),
         )
     chance = _chance(weeks)
     held, all_drawn = int(weeks["held_out"].sum()), int(weeks["n"].sum())
@@ -140,8 +150,11 @@ def drawn_by_chance(warehouse: Warehouse) -> Finding:
             f"Expected a share held out as asked for, and {said}: chance would do that once in {1 / chance:,.0f} "
             f"times. Rows of {TABLE} are missing. Look who deleted some, and bring them back from a backup; until then "
             "the effect is not to be trusted.",
+            measured=chance,
+            bound=FAULTY,
+            unit=ODDS,
         )
-    return Finding(True, f"{said}; each is where chance put them.")
+    return Finding(True, f"{said}; each is where chance put them.", measured=0)
 
 
 def measure(warehouse: Warehouse, ours: Company | None = None) -> "pd.DataFrame":
@@ -165,9 +178,9 @@ def shares_hold(effect: "pd.DataFrame") -> Finding:
 
     whole = effect[effect["cutoff_date"].isna()]
     if whole.empty:
-        return Finding(True, "no draw has met its outcome yet", judged=False)
+        return Finding(True, "no draw has met its outcome yet", judged=False, bound=FAULTY, unit=ODDS)
     chance, sentence = float(whole["chance"].iloc[0]), str(whole["sentence"].iloc[0])
-    return Finding(chance >= FAULTY, sentence)
+    return Finding(chance >= FAULTY, sentence, measured=chance, bound=FAULTY, unit=ODDS)
 
 
 def _newest(warehouse: Warehouse) -> date | None:

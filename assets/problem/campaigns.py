@@ -6,6 +6,7 @@ import dagster as dg
 
 from assets.reporting import Materialized, table
 from resources.company import company
+from resources.figures import figures
 from resources.warehouse import Warehouse
 from steps.campaigns import CALLS, Finding, assign, drawn_by_chance, measure, shares_hold
 from steps.ownership import owner_of
@@ -99,7 +100,10 @@ def _checked(key: dg.AssetKey, name: str, found: Finding) -> dg.AssetCheckResult
         passed=found.passed,
         severity=dg.AssetCheckSeverity.ERROR if found.judged else dg.AssetCheckSeverity.WARN,
         description=found.sentence if found.judged else f"insufficient evidence: {found.sentence}",
-        metadata={} if found.judged else {"status": "insufficient evidence"},
+        metadata={
+            **figures(found.measured, found.bound, found.unit),
+            **({} if found.judged else {"status": "insufficient evidence"}),
+        },
     )
 
 

@@ -106,5 +106,5 @@ def test_ci_keeps_to_its_schema_and_has_the_servers_that_the_tests_start():
     workflow = {"on" if key is True else key: value for key, value in WORKFLOW.items()}
     jsonschema.validate(workflow, json.loads(schema.read_text()))
     steps = WORKFLOW["jobs"]["ci"]["steps"]
-    assert any(step.get("run", "").rstrip().endswith(" postgresql nginx") for step in steps)
+    assert any(step.get("run", "").rstrip().endswith(" postgresql nginx chromium fonts-dejavu-core") for step in steps)
     assert all(re.search(r"@[0-9a-f]{40}$", step["uses"]) for step in steps if "uses" in step)

@@ -119,7 +119,7 @@ def test_the_scorer_says_of_our_answers_what_the_drill_said(folder, drilled):
         share(score.asset_right),
         share(score.decision_right),
         "0",
-        "-" if math.isnan(score.harm) else f"{score.harm:+.4f}",
+        "-" if math.isnan(score.harm) else f"{round(score.harm, 4) + 0.0:+.4f}",
         # Nobody trained on cents.
         "+0.0000",
     ]

@@ -142,7 +142,7 @@ def test_duplicate_keys_stop_before_the_marts_and_the_check_is_named(make_baton,
     [
         ("ingest_and_build", "airbyte_complete_journey"),
         ("weekly_score", "predictions__lapse_predictions"),
-        ("weekly_judge", "dbt_serving"),
+        ("weekly_judge", "campaigns__effect"),
     ],
 )
 def test_a_warehouse_that_another_process_holds_is_left_to_it(make_baton, home, job, step):

@@ -47,7 +47,7 @@ def synced(warehouse, name, as_of, status="succeeded"):
     instant = datetime.fromisoformat(as_of)
     with duckdb.connect(str(warehouse)) as connection:
         landing.prepare(connection)
-        landing.record_sync(connection, [name, instant, instant, instant, 10, 1000, 0.1, status, None])
+        landing.record_sync(connection, [name, instant, instant, instant, 10, 1000, 0.1, status, None, None])
 
 
 def test_a_source_that_was_never_synced_is_news(tick):

@@ -234,6 +234,10 @@ OTHERS: tuple[tuple[str, Fate], ...] = (
 
 SQL_ELSEWHERE: tuple[tuple[str, Fate], ...] = (
     (r"select \* from copied\.tables", Not("only where the local copy is another file than the warehouse")),
+    (
+        r"select r\.\* from marts\.customers_at_risk r join campaigns\..*",
+        Not("nobody is drawn where no campaign is set"),
+    ),
     (r"select cutoff_date, count\(\*\)", Not("half of a statement, in a decision")),
 )
 """SQL that a finished home cannot answer; all other is asked of one."""

@@ -304,9 +304,14 @@ def row(entry: str, outcomes: list[Outcome]) -> tuple[str, ...]:
         _share([one.asset for one in outcomes]),
         _share([one.decision for one in outcomes if one.kind != "benign"]),
         str(sum(one.false_alarms for one in outcomes)),
-        f"{np.mean(harms):+.4f}" if harms else "-",
-        f"{np.mean(later):+.4f}" if later else "-",
+        f"{_rounded(harms):+.4f}" if harms else "-",
+        f"{_rounded(later):+.4f}" if later else "-",
     )
+
+
+def _rounded(differences: list[float]) -> float:
+    """Return the mean to four digits; what is nothing has no sign."""
+    return round(float(np.mean(differences)), 4) + 0.0
 
 
 def _share(answers: "list[bool | None]") -> str:
