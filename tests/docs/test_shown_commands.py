@@ -61,7 +61,7 @@ def python_lines(command):
     said = subprocess.run(
         ["make", "--no-print-directory", "--dry-run", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    lines = [words_of(line) for line in said.splitlines() if " -m " in line and "pytest" not in line]
+    lines = [words_of(line) for line in said.splitlines() if " -m " in line and ".venv/bin/pytest" not in line]
     return [line[1:] for line in lines if line and line[0].endswith("python")]
 
 
