@@ -233,11 +233,9 @@ def test_a_run_that_an_analyst_kept_from_the_warehouse_goes_on_from_the_failed_s
     wait_for("a retry that goes through", lambda: runs()[0].status == dg.DagsterRunStatus.SUCCESS, process, home)
     last = runs()[0]
     assert last.root_run_id == first.run_id
-    assert steps(last, "STEP_SUCCESS") == [
-        "dbt_serving",
-        "predictions__shadow_predictions",
-        "published__serving_copy",
-    ], "from what failed on"
+    begun, *between, published = steps(last, "STEP_SUCCESS")
+    assert (begun, published) == ("dbt_serving", "published__serving_copy"), "from what failed on"
+    assert set(between) == {"campaigns__assignment", "predictions__shadow_predictions"}
     assert len(runs()) <= 4
 
 
