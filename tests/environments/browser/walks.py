@@ -49,11 +49,12 @@ class Visit:
         return self.page.get_by_role("region", name=region, exact=True).locator("tbody tr")
 
     def column(self, heading: str, region: str = "The list") -> list[str]:
-        """Return the texts of a table's column."""
+        """Return the texts of a table's column; of a cell with a link only the link's, without a mark beside it."""
         table = self.page.get_by_role("region", name=region, exact=True)
         headings = table.locator("thead th").all_inner_texts()
         at = headings.index(heading)
-        return [row.locator("th, td").nth(at).inner_text() for row in table.locator("tbody tr").all()]
+        cells = [row.locator("th, td").nth(at) for row in table.locator("tbody tr").all()]
+        return [(cell.locator("a").first if cell.locator("a").count() else cell).inner_text() for cell in cells]
 
     def found(self) -> int:
         """Return how many customers the page says that it found."""
