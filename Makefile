@@ -16,7 +16,7 @@ PYTEST = env $(UNSET) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --
 ##@ Use
 
 run: setup ## everything from sync to predictions for the newest cutoff, then a summary
-	@$(BIN)/python -m commands.run
+	@$(BIN)/python -m commands.run $(if $(FORCE),--force)
 
 app: setup ## pages for people: whom to call this week, one customer, can it be trusted: make app [PORT=8600]
 	@$(BIN)/python -m commands.app $(if $(PORT),--port $(PORT))

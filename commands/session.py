@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import shutil
-import sqlite3
 import threading
 import time
 import uuid
@@ -311,10 +310,7 @@ def execute(
     `console` is the least level that the terminal shows.
     """
     run_id = str(uuid.uuid4())
-    with (
-        _event_log_open(Path(opened.root_directory), run_id),
-        _spoken.never_silent() if console == "DEBUG" else contextlib.nullcontext(),
-    ):
+    with _spoken.never_silent() if console == "DEBUG" else contextlib.nullcontext():
         return run_here(
             opened,
             definitions.resolve_job_def(job),
@@ -322,22 +318,6 @@ def execute(
             run_config={**(run_config or {}), "loggers": {"console": {"config": {"log_level": console}}}},
             tags={**_process_tags(run_id), **(tags or {})},
         )
-
-
-@contextlib.contextmanager
-def _event_log_open(folder: Path, run_id: str) -> Iterator[None]:
-    """Keep SQLite's files of a run's events open meanwhile, where the instance in this folder has such files.
-
-    Dagster opens and closes them for each of some six hundred events, and whoever closes a file as the last one moves
-    its log into it and waits for the disk.
-    """
-    runs, index = folder / "history" / "runs.db", folder / "history" / "runs" / "index.db"
-    with contextlib.ExitStack() as files:
-        for file in (runs, index, index.with_name(f"{run_id}.db")) if index.exists() else ():
-            connection = files.enter_context(contextlib.closing(sqlite3.connect(file)))
-            # SQLite opens a file when it is first read.
-            connection.execute("select count(*) from sqlite_master").fetchone()
-        yield
 
 
 def first_failure(result: dg.JobExecutionResult | dg.ExecuteInProcessResult) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from resources.airbyte.checks import CATALOG_CHECK
 from sensors.patience import try_again_when_held
 from steps.tables import (
     ACCURACY_OVER_TIME,
@@ -25,6 +26,7 @@ from steps.tables import (
 )
 
 EVERYTHING = "everything"
+SYNC = "sync"
 INGEST_AND_BUILD = "ingest_and_build"
 WEEKLY_SCORE = "weekly_score"
 WEEKLY_JUDGE = "weekly_judge"
@@ -74,6 +76,12 @@ def build_jobs(
             hooks=PATIENT,
             selection=select.all() - unit_tests - readiness,
             description="The whole graph once: sync, build, validate, train, score, judge, with all checks of data.",
+        ),
+        dg.define_asset_job(
+            SYNC,
+            hooks=PATIENT,
+            selection=select.groups("raw").without_checks() | select.checks(*_of_catalogs(assets)),
+            description="Sync what the sources have, and compare what they offer with the catalog. Nothing is built.",
         ),
         dg.define_asset_job(
             CHECK,
@@ -146,6 +154,11 @@ def judgement_checks(assets: Sequence[dg.AssetsDefinition | dg.AssetChecksDefini
         for check in one.check_specs
         if judging & {dep.asset_key for dep in check.additional_deps}
     ]
+
+
+def _of_catalogs(assets: Sequence[dg.AssetsDefinition | dg.AssetChecksDefinition]) -> list[dg.AssetCheckKey]:
+    """Return the checks that ask the sources, and not the tables."""
+    return [spec.key for one in assets for spec in one.check_specs if spec.name == CATALOG_CHECK]
 
 
 def rescore_newest() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dagster_airbyte import AirbyteWorkspace
 from dagster_dbt import DbtProject, dbt_assets
 from pydantic import Field
 
-from assets.company.dbt_nodes import Translator, build
+from assets.company.dbt_nodes import SERVING, Translator, build, part_of
 from assets.company.dbt_tests import lost
 from assets.company.dbt_unit_tests import unit_tests
 from assets.reporting import table
@@ -27,9 +27,6 @@ POOL = "dbt"
 
 LISTED = 20
 """So many customers are shown on the page of the list."""
-
-SERVING = "tag:serving"
-"""Models that read the predictions, and so are built after the model."""
 
 
 class RebuildConfig(dg.Config):
@@ -59,13 +56,13 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
     translator = Translator()
     manifest_path = dbt.ensure_manifest()
     folder = dbt.project()
+    manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
     project = DbtProject(project_dir=folder, target_path=manifest_path.parent, profiles_dir=folder)
 
     @dbt_assets(
-        manifest=manifest_path,
+        manifest=part_of(manifest, serving=False),
         project=project,
         dagster_dbt_translator=translator,
-        exclude=SERVING,
         name="dbt_build",
         pool=POOL,
     )
@@ -78,13 +75,12 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
     ) -> Iterator[Any]:
         hold_for_snapshot(airbyte)
         how = {"BATON_REBUILD_FROM": config.rebuild_from, "BATON_LINES_AT_ONCE": str(config.lines_at_once)}
-        yield from build(context, dbt, warehouse, how)
+        yield from build(context, dbt, warehouse, how, ["--exclude", SERVING])
 
     @dbt_assets(
-        manifest=manifest_path,
+        manifest=part_of(manifest, serving=True),
         project=project,
         dagster_dbt_translator=translator,
-        select=SERVING,
         name="dbt_serving",
         pool=POOL,
     )
@@ -92,10 +88,9 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
         # What Python writes and the serving models read. Before the first model there are no predictions, and a weekly
         # job must still run through.
         ensure(warehouse, PREDICTIONS, HOLDOUT)
-        for made in build(context, dbt, warehouse, {}):
+        for made in build(context, dbt, warehouse, {}, ["--select", SERVING]):
             yield _with_customers(made, warehouse) if _is_list(context, made) else made
 
-    manifest = json.loads(manifest_path.read_text())
     without_check = lost(manifest, [*dbt_build.check_specs, *dbt_serving.check_specs])
     if without_check:
         raise DbtError(" ".join(without_check))

@@ -1,6 +1,6 @@
 """How dbt's nodes and events become Dagster's: keys and owners by schema, and columns, rows and costs as built."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from resources.figures import figures
 from resources.warehouse.contract import Warehouse, WarehouseError
 from steps.contract import canonical_findings
 from steps.ownership import owner_of
+
+SERVING = "tag:serving"
+"""Models that read the predictions, and so are built after the model."""
 
 Shapes = Mapping[tuple[str, str], tuple[list[dg.TableColumn], int | None]]
 
@@ -71,16 +74,45 @@ class Translator(DagsterDbtTranslator):
         )
 
 
+def part_of(manifest: Mapping[str, Any], *, serving: bool) -> dict[str, Any]:
+    """Return a manifest with those of its nodes that are built after the model, or with the others.
+
+    A test belongs to the former as soon as one of the tables that it reads does.
+    """
+    tag = SERVING.partition(":")[2]
+    nodes = manifest["nodes"]
+    after = {name for name, node in nodes.items() if tag in node["tags"]}
+    after |= {name for name, node in nodes.items() if node["resource_type"] == "test" and after & _read_by(node)}
+    dropped = {name for name in nodes if (name in after) is not serving}
+    return {
+        **manifest,
+        "nodes": {name: node for name, node in nodes.items() if name not in dropped},
+        # What the nodes read is looked up, also where it is of the other part; dagster-dbt builds no functions.
+        "functions": {**manifest.get("functions", {}), **{name: nodes[name] for name in dropped}},
+        "child_map": {
+            name: [child for child in children if child not in dropped]
+            for name, children in manifest["child_map"].items()
+            if name not in dropped
+        },
+    }
+
+
+def _read_by(node: Mapping[str, Any]) -> set[str]:
+    return set(node["depends_on"]["nodes"])
+
+
 def build(
     context: dg.AssetExecutionContext,
     dbt: DbtRunner,
     warehouse: Warehouse,
     environment: Mapping[str, str],
+    everything: Sequence[str],
 ) -> Iterator[Any]:
-    """Build the selected models and run their tests; yield dagster-dbt's own events, with row counts and columns."""
+    """Build the selected models and run their tests; yield dagster-dbt's own events, with row counts and columns.
+
+    `everything`: dbt's own selection of all that these assets are, where no part of them is asked for.
+    """
     from dagster_dbt.asset_utils import (
-        DAGSTER_DBT_EXCLUDE_METADATA_KEY,
-        DAGSTER_DBT_SELECT_METADATA_KEY,
         get_manifest_and_translator_from_dbt_assets,
         get_subset_selection_for_context,
     )
@@ -90,8 +122,8 @@ def build(
     selection, indirect = get_subset_selection_for_context(
         context=context,
         manifest=manifest,
-        select=context.op.tags.get(DAGSTER_DBT_SELECT_METADATA_KEY),
-        exclude=context.op.tags.get(DAGSTER_DBT_EXCLUDE_METADATA_KEY),
+        select=None,
+        exclude=None,
         selector=None,
         dagster_dbt_translator=translator,
         current_dbt_indirect_selection_env=None,
@@ -101,7 +133,7 @@ def build(
     failure: DbtError | None = None
     try:
         # Unit tests are checks of their own, see dbt_unit_tests.
-        events = dbt.invoke(["build", "--exclude-resource-type", "unit_test", *selection], environment)
+        events = dbt.invoke(["build", "--exclude-resource-type", "unit_test", *(selection or everything)], environment)
     except DbtError as error:
         failure, events = error, error.events
     models = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]

@@ -19,7 +19,8 @@ from ml_models.cutoffs import MINIMUM_CUTOFFS, cutoff_dates, cutoffs_needed, dis
 from ml_models.problems.contract import Problem
 from ml_models.rows import customer_folds
 
-KEPT_OUT = ("quarantined", "before window")
+QUARANTINED = "quarantined"
+KEPT_OUT = (QUARANTINED, "before window")
 """The values of `split` of rows that nothing is learned from: known bad, or older than a recent window."""
 
 

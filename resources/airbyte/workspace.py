@@ -24,6 +24,7 @@ from resources.airbyte.sync import Job, Reporter, StreamResult, SyncFailedError,
 from resources.company import company
 from resources.folders import write_whole
 from resources.warehouse import WarehouseError, open_duckdb
+from resources.warehouse.contents import DATA_VERSION, contents_of
 
 CONNECTION_IDS = uuid.UUID("5b1f3e0e-3a53-4a39-9a0c-2f6a8f0f7f5e")
 DESTINATION = {"destinationId": "duckdb", "destinationType": "duckdb"}
@@ -301,9 +302,13 @@ class EmbeddedClient:
         if result is None or self._result is None:
             return event
         metadata = {**(event.metadata or {}), **_metadata(result, self._result)}
+        with open_duckdb(self._workspace.warehouse_path, read_only=True) as connection:
+            held = contents_of(connection, SCHEMA, result.plan.table)
         if isinstance(event, dg.MaterializeResult):
-            return event._replace(metadata=metadata)
-        return dg.AssetMaterialization(asset_key=event.asset_key, description=event.description, metadata=metadata)
+            return event._replace(metadata=metadata, data_version=dg.DataVersion(held))
+        return dg.AssetMaterialization(
+            asset_key=event.asset_key, description=event.description, metadata=metadata, tags={DATA_VERSION: held}
+        )
 
     def report_partial(self, context: dg.AssetExecutionContext, error: SyncFailedError) -> Iterator[Any]:
         """Report what a failed sync committed: complete tables as materialised, half-read ones as observed.

@@ -18,6 +18,7 @@ from resources.tables.read import STAGED, Staged, staged
 from resources.tables.times import event_column, instant, local_time, time_column
 from resources.warehouse import DuckDBWarehouse, Warehouse, quoted
 from resources.warehouse.bigquery import BigQueryWarehouse
+from resources.warehouse.contents import contents_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,7 +33,7 @@ class Loaded:
 
     `read_as_of` is the instant up to which the source is known. `newest` is the newest event by the shops' clock, None
     where the table has no time or no row. `hidden` rows lie after the clock; of `unreadable` ones the time cannot be
-    read.
+    read. `contents`: what the table holds by now, in short; empty on BigQuery, which bills for the reading.
     """
 
     landed: Landed
@@ -40,6 +41,7 @@ class Loaded:
     newest: datetime | None
     hidden: int
     unreadable: int
+    contents: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ def _to_duckdb(
     with warehouse.connect(read_only=False) as connection:
         landed = land(connection, offer)
         ingestions.record_in(connection, [name], as_of)
-    return Loaded(landed, as_of, newest, hidden, seen.unreadable)
+        held = contents_of(connection, "raw", name)
+    return Loaded(landed, as_of, newest, hidden, seen.unreadable, held)
 
 
 def _expression(company: Company, name: str, read: Staged) -> str:
