@@ -70,8 +70,8 @@ def _is_up_to_date(opened: dg.DagsterInstance, definitions: dg.Definitions, stan
     standing.keep(last)
     print(last.summary, end="")
     print(
-        f"\nnothing new: sources, code, settings and day are those of the run {last.run_id} of {last.ended}, and all is "
-        "as it left it. To make everything again all the same: make run FORCE=1"
+        f"\nnothing new: sources, code, settings and day are those of the run {last.run_id} of {last.ended}, and all "
+        "is as it left it. To make everything again all the same: make run FORCE=1"
     )
     return True
 

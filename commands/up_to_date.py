@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,7 +83,7 @@ class Standing:
 
     def _followed(self) -> dict[str, str]:
         return {
-            "code": _code(),
+            "code": code_of(list(dict.fromkeys([ROOT, folder_of(chosen())]))),
             "packages": _packages(),
             "settings": _settings(),
             "day": str(today(self._resources["clock"])),
@@ -181,9 +181,10 @@ def _lies(path: Path) -> list[int]:
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
-def _code() -> str:
+def code_of(places: Sequence[Path]) -> str:
+    """Return a digest of all files in some folders that a run may read, with their names."""
     digest = hashlib.sha256()
-    for folder in dict.fromkeys([ROOT, folder_of(chosen())]):
+    for folder in places:
         for place, folders, names in os.walk(folder):
             beside = Path(place) == ROOT
             folders[:] = sorted(one for one in folders if one[0] != "." and not (beside and one in NOT_THE_TABLES))
