@@ -1,5 +1,7 @@
 """Programs get scores with version and age, a sentence for what is wrong with a row, and no dropped request."""
 
+import contextlib
+import http.client
 import itertools
 import json
 import threading
@@ -123,6 +125,22 @@ def client(shop):
     shop.promote(1)
     shop.keeper.look()
     return shop.client()
+
+
+@contextlib.contextmanager
+def serving(shop):
+    """The endpoint on loopback, as `make serve` runs it; yields its port."""
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(make_endpoint(shop.keeper, shop.settings()), port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.05)
+        yield port
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def vectors(frame):
@@ -266,6 +284,36 @@ def test_a_body_of_fifty_megabytes_is_refused_before_it_is_read(client):
         assert f"at most {MOST_BYTES // 1024**2} MiB" in answer.json()["error"]
 
 
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize("megabytes", [17, 50])
+def test_whoever_sends_too_much_on_a_connection_that_then_ends_reads_the_answer(shop, announced, megabytes):
+    """Not a broken pipe: a server that closes while somebody still sends takes its own answer away."""
+    part = b"x" * 1024**2
+    shop.promote(1)
+    with serving(shop) as port:
+        while shop.keeper.held is None:
+            time.sleep(0.05)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        headers = {"Connection": "close"} | ({"Content-Length": str(megabytes * len(part))} if announced else {})
+        body = (part for _ in range(megabytes))
+        connection.request("POST", "/problems/lapse/score", body, headers, encode_chunked=not announced)
+        answer = connection.getresponse()
+        assert answer.status == 413
+        assert f"at most {MOST_BYTES // 1024**2} MiB" in json.loads(answer.read())["error"]
+        assert json.loads(urllib.request.urlopen(f"http://127.0.0.1:{port}/health").read()) == {"status": "ok"}
+
+
+def test_an_answer_that_needs_no_body_is_read_by_whoever_still_sends_one(shop):
+    body = b"x" * (8 * 1024**2)
+    with serving(shop) as port:
+        for path, status in (("/problems/lapse/score", 503), ("/nowhere", 404), ("/health", 405)):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.request("POST", path, body, {"Connection": "close"})
+            answer = connection.getresponse()
+            assert answer.status == status
+            assert json.loads(answer.read())["error"]
+
+
 def test_before_anything_is_published_it_lives_and_says_what_is_missing(shop):
     client = shop.client()
     shop.keeper.look()
@@ -305,16 +353,10 @@ def test_a_damaged_copy_leaves_what_is_held_and_is_told(client, shop):
 def test_no_request_is_dropped_or_mixes_versions_while_versions_are_promoted(shop):
     shop.promote(1)
     shop.keeper.look()
-    port, row, wrong = free_port(), vectors(shop.newest[:1]), []
+    row, wrong, done = vectors(shop.newest[:1]), [], threading.Event()
     wanted = {number: shop.scored(number)[row[0]["customer_id"]] for number in (1, 2)}
-    server = uvicorn.Server(uvicorn.Config(make_endpoint(shop.keeper, shop.settings()), port=port, log_level="warning"))
-    serving = threading.Thread(target=server.run)
-    serving.start()
-    while not server.started:
-        time.sleep(0.05)
-    done = threading.Event()
 
-    def ask():
+    def ask(port):
         body = json.dumps({"rows": row}).encode()
         while not done.is_set():
             try:
@@ -326,19 +368,18 @@ def test_no_request_is_dropped_or_mixes_versions_while_versions_are_promoted(sho
             if abs(answer["rows"][0]["score"] - wanted[answer["model_version"]]) > 1e-9:
                 wrong.append(answer)
 
-    askers = [threading.Thread(target=ask) for _ in range(2)]
-    try:
-        for one in askers:
-            one.start()
-        for number in (2, 1, 2):
-            shop.promote(number)
-            shop.keeper.look()
-    finally:
-        done.set()
-        for one in askers:
-            one.join()
-        server.should_exit = True
-        serving.join()
+    with serving(shop) as port:
+        askers = [threading.Thread(target=ask, args=(port,)) for _ in range(2)]
+        try:
+            for one in askers:
+                one.start()
+            for number in (2, 1, 2):
+                shop.promote(number)
+                shop.keeper.look()
+        finally:
+            done.set()
+            for one in askers:
+                one.join()
     assert wrong == []
 
 
