@@ -94,7 +94,7 @@ benchmark: setup ## faulted weeks, truth and scorer in a folder for everybody, a
 losses: setup ## lose every table and file of a small home one at a time, run again, see that it heals: make losses [SHARE=10] [SEED=1] [ONLY=<regular expression>]
 	@$(BIN)/python -m tools.losses $(if $(SHARE),--share "$(SHARE)") $(if $(SEED),--seed "$(SEED)") $(if $(ONLY),--only "$(ONLY)")
 
-bench: setup ## ratios to a bare script, a weekly judgement, scoring in SQL and in Python; beside a former build: BESIDE=<commit>
+bench: setup ## ratios to a bare script, a weekly judgement, scoring in SQL and in Python; the endpoint beside MLflow's and Feast's servers; beside a former build: BESIDE=<commit>
 	$(if $(BESIDE),@$(BIN)/python -m tools.bench.beside --commit "$(BESIDE)")
 	@$(BIN)/python -m tools.bench.whole
 	@$(BIN)/python -m tools.bench.sync
@@ -102,6 +102,7 @@ bench: setup ## ratios to a bare script, a weekly judgement, scoring in SQL and 
 	@$(BIN)/python -m tools.bench.judgement --times 8 --runs 1
 	@$(BIN)/python -m tools.bench.postgres
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m tools.bench.scoring
+	@$(BIN)/python -m tools.bench.endpoint
 
 crash: setup ## kill whole runs at random moments, run once more, compare every cell: make crash [KILLS=50] [SEED=…] [STAGES=first,weekly] [POWER=1 | FULL=1] [KEEP=<folder>]
 	@$(BIN)/python -m tools.crash $(if $(KILLS),--kills "$(KILLS)") $(if $(SEED),--seed "$(SEED)") $(if $(STAGES),--stages "$(STAGES)") $(if $(POWER),--power) $(if $(FULL),--full) $(if $(KEEP),--keep "$(KEEP)")

@@ -1,5 +1,7 @@
 """What stands around the endpoint: how large a request may be, and the counting of all that are answered."""
 
+import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
 MOST_BYTES = 16 * 1024**2
 """Of a request's body: ten thousand vectors of a hundred features take some 15 MB."""
 
+LINGERS = 5.0
+"""Seconds for which the rest of a body is still taken, and thrown away, where the answer does not need it.
+
+Whoever is cut off while he sends reads no answer: his system tells him of a broken connection in its place.
+"""
+
 
 class Guarded:
     """Refuses what is too large before it is in memory, and counts and times each answer by its route."""
@@ -25,12 +33,14 @@ class Guarded:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, came, status = time.perf_counter(), 0, 500
+        announced = _announced(scope)
+        began, came, status, whole = time.perf_counter(), 0, 500, announced == 0
 
         async def counted() -> Message:
-            nonlocal came
+            nonlocal came, whole
             message = await receive()
             came += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if came > self.most_bytes:
                 # Where more comes than was announced, whoever reads it is told, and answers that.
                 raise HTTPException(413, self._says)
@@ -40,10 +50,14 @@ class Guarded:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+            elif not whole and not message.get("more_body", False):
+                await send({**message, "more_body": True})
+                await _thrown_away(receive)
+                message = {"type": "http.response.body"}
             await send(message)
 
         try:
-            if _announced(scope) > self.most_bytes:
+            if announced > self.most_bytes:
                 await self._refuse(sent)
             else:
                 await self.app(scope, counted, sent)
@@ -58,15 +72,27 @@ class Guarded:
 
     async def _refuse(self, send: Send) -> None:
         body = orjson.dumps({"status": "refused", "error": self._says})
-        # The rest is not read: the connection ends with this answer.
-        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
 
+async def _thrown_away(receive: Receive) -> None:
+    """Take the rest of a body part by part, so that none of it is kept."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGERS):
+            while (await receive()).get("more_body", False):
+                pass
+
+
 def _announced(scope: Scope) -> int:
-    """Return how long a request says that it is; 0: it does not say."""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit():
-            return int(value)
-    return 0
+    """Return how many bytes of a body a request announces; -1: a body of which it does not say how long it is."""
+    headers = dict(scope["headers"])
+    length = headers.get(b"content-length", b"")
+    if length.isdigit():
+        return int(length)
+    return -1 if b"transfer-encoding" in headers else 0

@@ -18,6 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from resources.fetched_copy import LOCK as FETCHING
 from resources.folders import make_private, name_to_disk, of_disk, to_disk
 from resources.serving_copy import FILE as SERVING_COPY
 from resources.warehouse import WarehouseError, open_duckdb, quoted
@@ -31,7 +32,7 @@ NOTE = "backup.json"
 
 MADE_ANEW = frozenset(
     {"dbt", "dbt-production", "local_copy.duckdb", SERVING_COPY, REPORT, "drill", "scale", "coverage"}
-    | {"runs.lock", "ui.lock", "drills.lock", NOTE}
+    | {"runs.lock", "ui.lock", "drills.lock", FETCHING, NOTE}
 )
 """What of a home is no state: the next run makes it again."""
 

@@ -8,11 +8,14 @@ What is fetched is of one moment. Descriptions of tables are free: they tell whe
 whether a run is writing just now, in which case the former file stays until that run has published.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import fcntl
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resources.folders import make_private
 from resources.private_folder import private_folder
 from resources.serving_copy import FILE, LAYOUT, PUBLISHED, Part, list_held, open_copy, put_in_place, put_rows
 from resources.warehouse import Source, SourceTable, WarehouseError, all_or_nothing, insert_batches, quoted
@@ -24,11 +27,16 @@ if TYPE_CHECKING:
 FETCHED = ("published", "fetched")
 """The table of a fetched copy that says of which publication it is, as the warehouse describes it."""
 
+LOCK = "fetching.lock"
+"""The file beside the copy that whoever fetches holds: pages and endpoint of one home fetch once for both."""
+
 Described = Mapping[tuple[str, str], SourceTable | None]
 
 
 def fetch(source: Source, parts: Sequence[Part], file: Path) -> bool:
     """Bring the copy to what the warehouse published last; return whether there was something new.
+
+    Of several processes with one home one fetches, and the others wait and find it done.
 
     While a run writes, the copy stays as it is; where there is none yet, what is there is taken. What changes in the
     middle of it is left for the next call.
@@ -37,6 +45,19 @@ def fetch(source: Source, parts: Sequence[Part], file: Path) -> bool:
         WarehouseError: nothing was published yet, it is of another layout, or a table cannot be read. The former copy
             is as it was.
     """
+    with _one_at_a_time(file.parent):
+        return _fetch(source, parts, file)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    make_private(folder)
+    with (folder / LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _fetch(source: Source, parts: Sequence[Part], file: Path) -> bool:
     published = source.describe(*PUBLISHED)
     if published is None:
         raise WarehouseError(

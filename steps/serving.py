@@ -5,17 +5,19 @@ writes, the tables themselves serve, and only `published.serving_copy` is writte
 them (`resources.fetched_copy`).
 """
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import dagster as dg
 
 from resources.clock import Clock
 from resources.company.choice import chosen
 from resources.fetched_copy import fetch
-from resources.serving_copy import LAYOUT, Part, publish
+from resources.private_folder import scratch_folder
+from resources.serving_copy import FILE, LAYOUT, Part, publish
 from resources.sql_functions import SCHEMA, published
 from resources.warehouse import DuckDBWarehouse, Source, Warehouse
 from resources.week_report import WeekReport
@@ -161,6 +163,28 @@ def _publish(warehouse: Warehouse, run_id: str) -> Publication:
     return Publication(
         f"Published {len(rows)} tables with {sum(rows.values()):,} rows, {calls}: {copied.file}", copied.file, rows
     )
+
+
+@contextlib.contextmanager
+def published_copy(warehouse: Warehouse | Source, done: Publication) -> Iterator[Path | None]:
+    """Yield the file that programs are answered from after a publication; where none is made, one that is fetched.
+
+    That one is gone afterwards, and holds what scores need. None: what was published changed while it was fetched.
+
+    Raises:
+        WarehouseError: it cannot be fetched.
+    """
+    if done.file is not None:
+        yield done.file
+        return
+    scores = [part for part in _parts() if (part.schema, part.table) in _SCORES]
+    with scratch_folder("baton-published-") as folder:
+        # A folder within: whoever fetches locks the file's own, and this one is held for as long as it is there.
+        file = folder / "home" / FILE
+        yield file if fetch(cast("Source", warehouse), scores, file) else None
+
+
+_SCORES = {tuple(key.path) for key in (PREDICTIONS, CHAMPION, FEATURE_FRAME)}
 
 
 def fetch_for_readers(source: Source, file: Path) -> bool:

@@ -20,6 +20,7 @@ from tools.bootstrap import plain
 CONNECTOR = ROOT / "connectors" / "source-complete-journey"
 ENVIRONMENTS = ROOT / "tests" / "environments"
 EVIDENTLY = ROOT / "tools" / "benchmark" / "evidently"
+FEAST = ROOT / "tools" / "bench" / "feast"
 
 EVERYTHING = ("all", "1")
 """What UPGRADE says when nothing shall stay only because it was locked."""
@@ -53,6 +54,7 @@ LOCKS = (
     Lock(ENVIRONMENTS / "source_faker"),
     Lock(ENVIRONMENTS / "sql_analyzer"),
     Lock(EVIDENTLY),
+    Lock(FEAST),
 )
 
 

@@ -17,7 +17,7 @@ from resources.profiles import ROOT
 from tools.debian import libraries, program
 from tools.postgres import free_port
 
-PEOPLE = {"editors": "eve:edits", "viewers": "vic:views", "readers": "rae:reads"}
+PEOPLE = {"editors": "eve:edits", "viewers": "vic:views", "readers": "rae:reads", "programs": "pro:asks"}
 
 
 class Proxy(NamedTuple):
@@ -26,6 +26,7 @@ class Proxy(NamedTuple):
     editors: int
     viewers: int
     readers: int
+    programs: int
     folder: Path
 
     def ask(self, door: str, who: str = "", path: str = "/", question: dict[str, Any] | None = None) -> tuple[int, str]:
@@ -50,7 +51,7 @@ class Proxy(NamedTuple):
 def proxying(folder: Path, place: str) -> Iterator[Proxy]:
     """Run nginx with this place.conf, from a folder that is made for it."""
     (folder / "logs").mkdir(parents=True)
-    doors = {8080: free_port(), 8081: free_port(), 8082: free_port()}
+    doors = {8080: free_port(), 8081: free_port(), 8082: free_port(), 8083: free_port()}
     text = (ROOT / "deploy" / "proxy" / "nginx.conf").read_text()
     for door, port in doors.items():
         text = text.replace(f"listen {door};", f"listen 127.0.0.1:{port};")
@@ -59,7 +60,7 @@ def proxying(folder: Path, place: str) -> Iterator[Proxy]:
     text = text.replace("http {", "http {\n" + "".join(f"  {kind}_temp_path {folder}/{kind};\n" for kind in kinds))
     (folder / "nginx.conf").write_text(f"pid {folder}/nginx.pid;\nerror_log {folder}/logs/error.log;\n{text}")
     # A test of one door need not name what is behind the others.
-    unnamed = [name for name in ("webserver", "viewer", "app") if f"${name} " not in place]
+    unnamed = [name for name in ("webserver", "viewer", "app", "endpoint") if f"${name} " not in place]
     nowhere = "".join(f"map $host ${name} {{ default 127.0.0.1:{free_port()}; }}\n" for name in unnamed)
     (folder / "place.conf").write_text(f"{nowhere}{place}")
     for group, person in PEOPLE.items():

@@ -131,7 +131,8 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         connection = Connection.of_snapshot(kept)
         theirs = Connection(connection.name, connection.streams)
         airbyte = stack.enter_context(AirbyteServer(theirs, script=["succeeded"], on_success=landed))
-        ports = ("CODE_PORT", "WEB_PORT", "VIEWER_PORT", "APP_PORT", "PORT", "VIEW_PORT", "READ_PORT")
+        behind = ("CODE_PORT", "WEB_PORT", "VIEWER_PORT", "APP_PORT", "ENDPOINT_PORT")
+        ports = (*behind, "PORT", "VIEW_PORT", "READ_PORT", "SCORE_PORT")
         given = {
             **{f"BATON_{name}": str(free_port()) for name in ports},
             **database.variables,
@@ -149,6 +150,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
             "BATON_EDITOR_PASSWORD": "edits",
             "BATON_VIEWER_PASSWORD": "views",
             "BATON_READER_PASSWORD": "reads",
+            "BATON_PROGRAM_PASSWORD": "asks",
             "BATON_NOW": RECORDING_ENDS,
         }
         given["BATON_UI"] = f"http://127.0.0.1:{given['BATON_PORT']}"

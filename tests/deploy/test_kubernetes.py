@@ -19,7 +19,7 @@ LAUNCHER = HELM["runLauncher"]["config"]["k8sRunLauncher"]
 [CODE] = HELM["dagster-user-deployments"]["deployments"]
 PROXY = {
     (one["kind"], one["metadata"]["name"]): one
-    for file in ("proxy", "app")
+    for file in ("proxy", "app", "endpoint")
     for one in yaml.safe_load_all((DEPLOY / "helm" / f"{file}.yaml").read_text())
 }
 NGINX = (DEPLOY / "proxy" / "nginx.conf").read_text()
@@ -164,8 +164,9 @@ def test_the_proxy_has_the_doors_the_names_and_the_files_that_it_needs():
     for variable, name in names.items():
         address = f"{name}.baton.svc.cluster.local:{WEB['service']['port']}"
         assert f"map $host ${variable} {{ default {address}; }}" in place
-    [port] = PROXY["Service", "baton-app"]["spec"]["ports"]
-    assert f"map $host $app {{ default baton-app.baton.svc.cluster.local:{port['port']}; }}" in place
+    for mine in ("app", "endpoint"):
+        [port] = PROXY["Service", f"baton-{mine}"]["spec"]["ports"]
+        assert f"map $host ${mine} {{ default baton-{mine}.baton.svc.cluster.local:{port['port']}; }}" in place
     # The page makes what the pod mounts.
     assert nginx["command"][:3] == ["nginx", "-c", "/etc/baton/nginx.conf"]
     [configuration] = [one for one in deployment["template"]["spec"]["volumes"] if "projected" in one]
@@ -191,21 +192,46 @@ def test_only_the_proxy_reaches_a_webserver_and_only_dagster_the_code():
     assert rule["ports"] == [{"port": CODE["port"]}]
 
 
-def test_the_pages_for_people_may_read_what_was_published_and_only_the_proxy_reaches_them():
-    deployment = PROXY["Deployment", "baton-app"]["spec"]
+@pytest.mark.parametrize("mine", ["app", "endpoint"])
+def test_pages_and_endpoint_may_read_what_was_published_and_only_the_proxy_reaches_them(mine):
+    deployment = PROXY["Deployment", f"baton-{mine}"]["spec"]
     spec = deployment["template"]["spec"]
     [app] = spec["containers"]
     proxy = PROXY["Deployment", "baton-proxy"]["spec"]["selector"]
-    policy = PROXY["NetworkPolicy", "baton-app"]["spec"]
+    policy = PROXY["NetworkPolicy", f"baton-{mine}"]["spec"]
     assert policy["podSelector"] == deployment["selector"]
-    assert PROXY["Service", "baton-app"]["spec"]["selector"] == deployment["selector"]["matchLabels"]
+    assert PROXY["Service", f"baton-{mine}"]["spec"]["selector"] == deployment["selector"]["matchLabels"]
     [listened] = app["ports"]
     assert app["args"][app["args"].index("--port") + 1] == str(listened["containerPort"])
     assert policy["ingress"] == [{"from": [{"podSelector": proxy}], "ports": [{"port": listened["containerPort"]}]}]
-    # The name that the proxy asks for is one that the pages answer to.
-    assert f"proxy_set_header Host {app['args'][app['args'].index('--name') + 1]};" in NGINX
+    assert app["args"][:3] == ["python", "-m", f"commands.{mine}"]
+    if mine == "app":
+        # The name that the proxy asks for is one that the pages answer to.
+        assert f"proxy_set_header Host {app['args'][app['args'].index('--name') + 1]};" in NGINX
+    assert f"--filename deploy/helm/{mine}.yaml" in PAGE
     assert spec["serviceAccountName"] == "baton-reader" != HELM["global"]["serviceAccountName"]
     assert {one["secretRef"]["name"] for one in app["envFrom"]} == {"baton-warehouse", "baton-mlflow"}
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert WEB["securityContext"].items() <= app["securityContext"].items()
     assert app["image"] == f"{WEB['image']['repository']}:{WEB['image']['tag']}"
+
+
+def test_a_pod_of_the_endpoint_is_asked_once_it_has_something_and_another_is_there_while_it_is_replaced():
+    spec = PROXY["Deployment", "baton-endpoint"]["spec"]
+    [container] = spec["template"]["spec"]["containers"]
+    asked = {container[probe]["httpGet"]["path"] for probe in ("readinessProbe", "livenessProbe")}
+    assert asked == {"/ready", "/health"} < {route.path for route in _routes()}
+    # A pod that cannot be ready yet, because nothing was published, is no reason to end it.
+    assert container["livenessProbe"]["httpGet"]["path"] == "/health"
+    assert spec["replicas"] > 1
+    assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+
+def _routes():
+    from support.bundled import PROBLEM
+
+    from endpoint.api import Settings, make_endpoint
+    from endpoint.held import Keeper
+
+    keeper = Keeper(ROOT / "none", "lapse", models=None)
+    return make_endpoint(keeper, Settings(problem=PROBLEM, rules={}, now=lambda: None)).app.routes

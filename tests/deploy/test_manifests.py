@@ -10,6 +10,7 @@ import pytest
 import yaml
 from dagster._core.instance.ref import InstanceRef
 
+from endpoint.limits import MOST_BYTES
 from resources.airbyte import RemoteAirbyteWorkspace
 from resources.profiles import ROOT
 
@@ -18,7 +19,7 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())
 HELM = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())
 NGINX = (DEPLOY / "proxy" / "nginx.conf").read_text()
 PAGE = (ROOT / "docs" / "deployment.md").read_text()
-OURS = ("code", "daemon", "webserver", "viewer", "app")
+OURS = ("code", "daemon", "webserver", "viewer", "app", "endpoint")
 
 
 def version_of(package):
@@ -32,7 +33,7 @@ def test_the_compose_file_keeps_to_the_compose_specification():
 
 
 def test_every_file_that_a_service_mounts_is_there_or_made_by_the_reader():
-    made_by_the_reader = {"editors.htpasswd", "viewers.htpasswd", "readers.htpasswd"}
+    made_by_the_reader = {f"{group}.htpasswd" for group in ("editors", "viewers", "readers", "programs")}
     for name, service in COMPOSE["services"].items():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
@@ -71,9 +72,10 @@ def test_the_door_of_viewers_cannot_lead_to_the_webserver_that_acts():
     assert networks["proxy"] & networks["webserver"] == {"editors"}
     # Whatever address the proxy still holds of that side, nobody else can ever have it there.
     assert [name for name, joined in networks.items() if "viewers" in joined] == ["viewer", "proxy"]
-    # Who reads the pages for people sees no webserver, no database and no code.
-    assert [name for name, joined in networks.items() if "readers" in joined] == ["app", "proxy"]
-    assert networks["app"] == {"readers"}
+    # Who reads the pages for people sees no webserver, no database and no code; nor does a program.
+    for mine, door in (("app", "readers"), ("endpoint", "programs")):
+        assert [name for name, joined in networks.items() if door in joined] == [mine, "proxy"]
+        assert networks[mine] == {door}
     assert set(COMPOSE["networks"]) == set().union(*networks.values())
 
 
@@ -99,8 +101,9 @@ def test_where_alerts_go_is_told_to_the_code_location_alone_and_may_be_left_out(
     code = HELM["dagster-user-deployments"]["deployments"][0]["envSecrets"]
     assert code == [*runs, {"name": "baton-alerts", "optional": True}]
     told = {name: one["env_file"][0]["path"] for name, one in COMPOSE["services"].items() if "env_file" in one}
-    assert told == {"code": ".env.secrets", "app": ".env.app"}
-    assert set(COMPOSE["services"]["app"]["environment"]) == {"BATON_PROFILE"}, "no password of Postgres"
+    assert told == {"code": ".env.secrets", "app": ".env.app", "endpoint": ".env.app"}
+    for name in ("app", "endpoint"):
+        assert set(COMPOSE["services"][name]["environment"]) == {"BATON_PROFILE"}, "no password of Postgres"
 
 
 def test_the_chart_is_that_of_the_locked_dagster():
@@ -136,11 +139,22 @@ def test_what_must_not_run_twice_at_once_is_in_a_pool(pool):
 
 
 def test_the_proxy_lets_nobody_through_unasked_and_nothing_unrecorded():
-    assert NGINX.count("auth_basic_user_file") == NGINX.count("    listen ") == 3
-    assert re.findall(r"proxy_pass (\S+);", NGINX) == ["http://$webserver", "http://$viewer", "http://$app"]
+    assert NGINX.count("auth_basic_user_file") == NGINX.count("    listen ") == 4
+    behind = ["http://$webserver", "http://$viewer", "http://$app", "http://$endpoint"]
+    assert re.findall(r"proxy_pass (\S+);", NGINX) == behind
+    # A password goes no further than here.
+    assert NGINX.count('proxy_set_header Authorization "";') == len(behind)
     assert "$remote_user" in re.search(r"log_format people '(.*)';", NGINX)[1]
     for place in ("compose", "kubernetes"):
         assert "\naccess_log /dev/stdout people;\n" in (DEPLOY / "proxy" / f"{place}.conf").read_text()
+
+
+def test_the_proxy_takes_the_bodies_that_the_endpoint_takes():
+    door = NGINX.partition("listen 8083;")[2]
+    [megabytes] = re.findall(r"client_max_body_size (\d+)m;", door)
+    # The endpoint says itself what is too much, up to a megabyte beyond it; the proxy says the same of what is more.
+    assert int(megabytes) * 1024**2 == MOST_BYTES + 1024**2
+    assert f"at most {MOST_BYTES // 1024**2} MiB" in door
 
 
 def test_on_one_machine_every_process_comes_again_by_itself():
@@ -153,4 +167,4 @@ def test_on_one_machine_every_process_comes_again_by_itself():
     assert [name for name in (*OURS, "proxy") if f"baton@{name}" not in page] == []
     refused = subprocess.run([script, "nobody"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
-    assert refused.stderr == "Expected code, daemon, webserver, viewer, app or proxy, not nobody.\n"
+    assert refused.stderr == "Expected code, daemon, webserver, viewer, app, endpoint or proxy, not nobody.\n"

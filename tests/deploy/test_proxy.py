@@ -1,11 +1,14 @@
 """The proxy follows a webserver that has moved, and records who asked."""
 
 import contextlib
+import http.client
+import json
 import re
 import socket
 import struct
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,10 +16,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import uvicorn
 from proxying import PEOPLE, proxying
+from support.bundled import PROBLEM
 
 from app.pages import Reader, make_app
+from endpoint.api import Settings, make_endpoint
+from endpoint.held import Keeper
 from resources.profiles import ROOT
 from resources.serving_copy import FILE
+from steps.what_if import Models
 from tools.postgres import free_port
 
 pytestmark = pytest.mark.slow(minutes=1)
@@ -94,10 +101,10 @@ def until(condition: Callable[[], bool], seconds: float = 30) -> None:
 def test_after_an_upgrade_each_door_leads_to_the_webserver_that_has_its_name_now(tmp_path, names, port, where):
     place = (ROOT / "deploy" / "proxy" / f"{where}.conf").read_text()
     named = dict(re.findall(r"map \$host \$(\w+) { default ([\w-]+)[\w.-]*:\d+; }", place))
-    assert set(named) == {"webserver", "viewer", "app"}
+    assert set(named) == {"webserver", "viewer", "app", "endpoint"}
     # Of the place only what is not here: its name server, its port, its standard output.
     place = re.sub(r"resolver \S+", f"resolver 127.0.0.1:{names.port}", place)
-    place = re.sub(r":(3000|8600);", f":{port};", place).replace("/dev/stdout", "logs/access.log")
+    place = re.sub(r":(3000|8600|8700);", f":{port};", place).replace("/dev/stdout", "logs/access.log")
     with proxying(tmp_path / "proxy", place) as proxy:
 
         def seen(door: str) -> str:
@@ -110,6 +117,8 @@ def test_after_an_upgrade_each_door_leads_to_the_webserver_that_has_its_name_now
         until(lambda: (seen("viewers"), seen("editors")) == MACHINES)
         names.addresses[named["app"]] = MACHINES[0]
         until(lambda: seen("readers") == MACHINES[0])
+        names.addresses[named["endpoint"]] = MACHINES[1]
+        until(lambda: seen("programs") == MACHINES[1])
 
 
 def test_who_asked_for_what_is_recorded_and_no_password_is(tmp_path, port):
@@ -144,3 +153,49 @@ def test_readers_alone_get_the_pages_for_people_and_can_only_read(tmp_path):
     finally:
         pages.should_exit = True
         thread.join()
+
+
+def test_programs_alone_get_scores_and_what_the_proxy_refuses_is_a_sentence_as_the_endpoint_s_are(tmp_path):
+    port = free_port()
+    keeper = Keeper(tmp_path / FILE, PROBLEM.name, Models(lambda number: None))
+    settings = Settings(PROBLEM, {}, lambda: datetime(2024, 5, 6, tzinfo=UTC))
+    scores = uvicorn.Server(uvicorn.Config(make_endpoint(keeper, settings), port=port, log_level="warning"))
+    thread = threading.Thread(target=scores.run)
+    thread.start()
+    place = f"map $host $endpoint {{ default 127.0.0.1:{port}; }}\naccess_log logs/access.log people;\n"
+    program = PEOPLE["programs"]
+    try:
+        with proxying(tmp_path / "proxy", place) as proxy:
+            until(lambda: proxy.ask("programs", program, "/health") == (200, '{"status":"ok"}'))
+            # Nothing is published here, and the endpoint says so: an answer of its own.
+            status, said = proxy.ask("programs", program, "/ready")
+            assert (status, "none was published yet" in json.loads(said)["error"]) == (503, True)
+            for stranger in ("", PEOPLE["editors"], PEOPLE["readers"], "pro:guess"):
+                status, said = proxy.ask("programs", stranger, "/health")
+                assert (status, json.loads(said)["status"]) == (401, "refused"), stranger
+                assert "basic authentication" in json.loads(said)["error"]
+            assert proxy.ask("readers", program)[0] == 401
+            # What is too large is refused in the same words, by the endpoint a little beyond its bound, and before it
+            # is sent by the proxy.
+            for megabytes in (16.5, 50):
+                refused = too_large(proxy.programs, program, int(megabytes * 1024**2))
+                assert refused.status == 413
+                assert "at most 16 MiB" in json.loads(refused.read())["error"]
+    finally:
+        scores.should_exit = True
+        thread.join()
+    with proxying(tmp_path / "alone", place) as proxy:
+        until(lambda: proxy.ask("programs", program, "/health")[0] == 503)
+        assert "does not answer" in json.loads(proxy.ask("programs", program, "/health")[1])["error"]
+
+
+def too_large(port: int, who: str, length: int) -> http.client.HTTPResponse:
+    """Post a body of so many bytes; a part of it is enough where it is refused by what it announces."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.putrequest("POST", "/problems/lapse/score")
+    connection.putheader("Authorization", f"Basic {b64encode(who.encode()).decode()}")
+    connection.putheader("Content-Length", str(length))
+    connection.endheaders()
+    if length < 17 * 1024**2:
+        connection.send(b" " * length)
+    return connection.getresponse()

@@ -1,5 +1,6 @@
 """Programs get scores with version and age, a sentence for what is wrong with a row, and no dropped request."""
 
+import http.client
 import itertools
 import json
 import threading
@@ -7,126 +8,16 @@ import time
 import urllib.error
 import urllib.request
 from datetime import UTC, date, datetime
-from types import SimpleNamespace
 
-import pandas as pd
 import pytest
-import uvicorn
-from starlette.testclient import TestClient
+from shops import RULES, serving, vectors
 from support.bundled import CATALOGUE, FEATURES, PROBLEM
-from support.simulated_shop import make_frame
 
-from endpoint.api import MOST_ROWS, Settings, make_endpoint
-from endpoint.held import Keeper
+from endpoint.api import MOST_ROWS
 from endpoint.limits import MOST_BYTES
-from ml_models.explain import reference_values
 from ml_models.problems.lapse.frame import frame_schema
-from ml_models.problems.lapse.rules import rules_of
 from ml_models.validation import validate_frame
 from ml_models.vectors import judged
-from resources.registry import RegistryError
-from resources.registry_apart import ReadVersion
-from resources.serving_copy import FILE, LAYOUT, Part, publish
-from resources.warehouse import DuckDBWarehouse
-from steps.what_if import Models
-from tools.postgres import free_port
-
-NOW = datetime(2017, 4, 13, 12, tzinfo=UTC)
-PARTS = [Part("predictions", "lapse_predictions"), Part("training", "champion")]
-RULES = rules_of(CATALOGUE, PROBLEM.question)
-
-
-@pytest.fixture(scope="module")
-def frame():
-    return make_frame(customers=300, cutoffs=3)
-
-
-@pytest.fixture(scope="module")
-def pipelines(frame):
-    """Two versions of a model."""
-    logistic = next(one for one in PROBLEM.candidates if one.name == "logistic")
-    return {
-        number: logistic.build({"C": c}, 0).fit(frame[FEATURES], frame["lapsed"]) for number, c in ((1, 0.1), (2, 10.0))
-    }
-
-
-class Shop:
-    """A home whose serving copy and registry a test changes as runs would."""
-
-    def __init__(self, folder, frame, pipelines):
-        self.frame, self.pipelines, self.now = frame, pipelines, NOW
-        self.warehouse = DuckDBWarehouse(path=str(folder / "warehouse.duckdb"))
-        self.newest = frame[frame["cutoff_date"] == frame["cutoff_date"].max()].reset_index(drop=True)
-        self.lost: set[int] = set()
-        self.said: list[str] = []
-        self.keeper = Keeper(folder / FILE, "lapse", Models(self.read, clock=lambda: 0.0), self.said.append)
-
-    def read(self, number):
-        if number in self.lost:
-            raise RegistryError(f"Expected the files of version {number}, and they are gone.")
-        reference = reference_values(self.frame[FEATURES], PROBLEM).assign(
-            least=self.frame[FEATURES].min(), most=self.frame[FEATURES].max()
-        )
-        return ReadVersion(SimpleNamespace(version=number), self.pipelines[number], reference.to_csv())
-
-    def scored(self, number):
-        return dict(
-            zip(
-                self.newest["customer_id"],
-                self.pipelines[number].predict_proba(self.newest[FEATURES])[:, 1],
-                strict=True,
-            )
-        )
-
-    def promote(self, number):
-        """Score the newest cutoff by a version and publish it."""
-        scores = self.newest[["customer_id", "cutoff_date"]].assign(
-            score=self.scored(number).values(),
-            model_version=number,
-            trained_through=pd.Timestamp("2017-03-27"),
-            reason_1="away for long",
-            reason_2=None,
-            reason_3=None,
-        )
-        promoted = {"model_version": number, "trained_through": pd.Timestamp("2017-03-27")}
-        self.warehouse.replace_table("predictions", "lapse_predictions", scores)
-        self.warehouse.replace_table(
-            "training",
-            "champion",
-            pd.DataFrame([{**promoted, "promoted_at": pd.Timestamp(number, unit="D", tz="UTC")}]),
-        )
-        publish(self.warehouse, "lapse", PARTS, lambda *_: pd.DataFrame([self.about(number)]))
-
-    def about(self, number):
-        return {
-            "layout": LAYOUT,
-            "published_at": pd.Timestamp("2017-04-10 06:00", tz="UTC"),
-            "problem": "lapse",
-            "newest_cutoff": self.newest["cutoff_date"].iloc[0],
-            "champion_version": number,
-        }
-
-    def settings(self, **other):
-        return Settings(problem=PROBLEM, rules=RULES, now=lambda: self.now, **other)
-
-    def client(self, **other):
-        return TestClient(make_endpoint(self.keeper, self.settings(**other)))
-
-
-@pytest.fixture
-def shop(tmp_path, frame, pipelines):
-    return Shop(tmp_path, frame, pipelines)
-
-
-@pytest.fixture
-def client(shop):
-    shop.promote(1)
-    shop.keeper.look()
-    return shop.client()
-
-
-def vectors(frame):
-    return json.loads(frame[["customer_id", *FEATURES]].to_json(orient="records", double_precision=15))
 
 
 def test_a_customer_s_score_comes_with_its_reasons_its_version_and_its_age(client, shop):
@@ -266,6 +157,36 @@ def test_a_body_of_fifty_megabytes_is_refused_before_it_is_read(client):
         assert f"at most {MOST_BYTES // 1024**2} MiB" in answer.json()["error"]
 
 
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize("megabytes", [17, 50])
+def test_whoever_sends_too_much_on_a_connection_that_then_ends_reads_the_answer(shop, announced, megabytes):
+    """Not a broken pipe: a server that closes while somebody still sends takes its own answer away."""
+    part = b"x" * 1024**2
+    shop.promote(1)
+    with serving(shop) as port:
+        while shop.keeper.held is None:
+            time.sleep(0.05)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        headers = {"Connection": "close"} | ({"Content-Length": str(megabytes * len(part))} if announced else {})
+        body = (part for _ in range(megabytes))
+        connection.request("POST", "/problems/lapse/score", body, headers, encode_chunked=not announced)
+        answer = connection.getresponse()
+        assert answer.status == 413
+        assert f"at most {MOST_BYTES // 1024**2} MiB" in json.loads(answer.read())["error"]
+        assert json.loads(urllib.request.urlopen(f"http://127.0.0.1:{port}/health").read()) == {"status": "ok"}
+
+
+def test_an_answer_that_needs_no_body_is_read_by_whoever_still_sends_one(shop):
+    body = b"x" * (8 * 1024**2)
+    with serving(shop) as port:
+        for path, status in (("/problems/lapse/score", 503), ("/nowhere", 404), ("/health", 405)):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.request("POST", path, body, {"Connection": "close"})
+            answer = connection.getresponse()
+            assert answer.status == status
+            assert json.loads(answer.read())["error"]
+
+
 def test_before_anything_is_published_it_lives_and_says_what_is_missing(shop):
     client = shop.client()
     shop.keeper.look()
@@ -305,16 +226,10 @@ def test_a_damaged_copy_leaves_what_is_held_and_is_told(client, shop):
 def test_no_request_is_dropped_or_mixes_versions_while_versions_are_promoted(shop):
     shop.promote(1)
     shop.keeper.look()
-    port, row, wrong = free_port(), vectors(shop.newest[:1]), []
+    row, wrong, done = vectors(shop.newest[:1]), [], threading.Event()
     wanted = {number: shop.scored(number)[row[0]["customer_id"]] for number in (1, 2)}
-    server = uvicorn.Server(uvicorn.Config(make_endpoint(shop.keeper, shop.settings()), port=port, log_level="warning"))
-    serving = threading.Thread(target=server.run)
-    serving.start()
-    while not server.started:
-        time.sleep(0.05)
-    done = threading.Event()
 
-    def ask():
+    def ask(port):
         body = json.dumps({"rows": row}).encode()
         while not done.is_set():
             try:
@@ -326,19 +241,18 @@ def test_no_request_is_dropped_or_mixes_versions_while_versions_are_promoted(sho
             if abs(answer["rows"][0]["score"] - wanted[answer["model_version"]]) > 1e-9:
                 wrong.append(answer)
 
-    askers = [threading.Thread(target=ask) for _ in range(2)]
-    try:
-        for one in askers:
-            one.start()
-        for number in (2, 1, 2):
-            shop.promote(number)
-            shop.keeper.look()
-    finally:
-        done.set()
-        for one in askers:
-            one.join()
-        server.should_exit = True
-        serving.join()
+    with serving(shop) as port:
+        askers = [threading.Thread(target=ask, args=(port,)) for _ in range(2)]
+        try:
+            for one in askers:
+                one.start()
+            for number in (2, 1, 2):
+                shop.promote(number)
+                shop.keeper.look()
+        finally:
+            done.set()
+            for one in askers:
+                one.join()
     assert wrong == []
 
 

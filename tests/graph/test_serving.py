@@ -4,8 +4,9 @@ import pandas as pd
 
 from resources.serving_copy import FILE, open_copy
 from resources.warehouse import Warehouse
+from resources.warehouse.duckdb_source import DuckDBSource
 from steps.closed_days import say_closed
-from steps.serving import SERVED, publish_for_readers
+from steps.serving import SERVED, Publication, publish_for_readers, published_copy
 from steps.tables import CLOSED_DAYS, SERVING_COPY
 
 LEFT_OUT = {
@@ -144,3 +145,37 @@ def test_where_many_may_read_at_a_time_the_tables_serve_and_it_is_said(mine):
     assert (done.file, done.rows) == (None, None)
     assert not copy_of(mine).exists()
     assert mine.read("select run_id, champion_version from published.serving_copy") == [("a run", 1)]
+
+
+def test_after_a_run_programs_get_what_the_tables_say_and_another_score_is_told(mine):
+    [told] = answered(mine.run("weekly_score"))
+    assert told.passed
+    assert told.metadata["measured"].value <= told.metadata["bound"].value == 1e-9
+    assert told.metadata["look_ups"].value == told.metadata["vectors"].value > 200
+    with mine.resources["warehouse"].transaction() as connection:
+        connection.execute("update predictions.lapse_predictions set score = score / 2 where score > 0.5")
+    result = mine.run("weekly_score")
+    # It stops nothing: the tables are published, and whoever owns them hears of it.
+    assert result.success
+    [told] = answered(result)
+    assert not told.passed
+    assert told.metadata["measured"].value > 0.25 - 1e-9
+    assert "vectors differ from the prediction table" in told.description
+    assert "was scored" in told.description
+
+
+def answered(result):
+    return [one for one in result.get_asset_check_evaluations() if one.check_name == "answers_as_scored"]
+
+
+def test_where_the_tables_themselves_serve_the_endpoint_is_asked_on_a_copy_that_is_gone_afterwards(mine):
+    warehouse = mine.resources["warehouse"]
+    with published_copy(DuckDBSource(warehouse), Publication("")) as file:
+        with open_copy(file) as copy:
+            held = copy.execute("select schema_name || '.' || table_name from published.tables order by 1").fetchall()
+            newest = copy.execute("select distinct cutoff_date::varchar from predictions.lapse_predictions").fetchall()
+        assert [name for (name,) in held] == [
+            *("features.feature_frame", "predictions.lapse_predictions", "training.champion")
+        ]
+        assert ("2018-01-01",) in newest
+    assert not file.exists()

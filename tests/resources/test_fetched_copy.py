@@ -1,12 +1,13 @@
 """The copy that pages fetch from a warehouse elsewhere: whole, of one publication, and once for each."""
 
+import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
 
-from resources.fetched_copy import fetch
+from resources.fetched_copy import LOCK, fetch
 from resources.serving_copy import FILE, HELD, LAYOUT, PUBLISHED, Part, open_copy
 from resources.warehouse import DuckDBWarehouse, WarehouseError
 from resources.warehouse.duckdb_source import DuckDBSource
@@ -87,7 +88,7 @@ def test_it_holds_what_was_published_from_the_cutoffs_on_that_are_kept(source, f
         assert weeks == [("2024-01-08",), ("2024-01-15",)]
         # The function is the warehouse's own, and cannot be called here.
         assert copy.execute(f"select champion_function from {'.'.join(PUBLISHED)}").fetchall() == [(None,)]
-    assert sorted(one.name for one in file.parent.iterdir()) == [FILE]
+    assert sorted(one.name for one in file.parent.iterdir()) == [LOCK, FILE]
 
 
 def test_what_is_here_already_is_not_read_again(source, file):
@@ -99,6 +100,21 @@ def test_what_is_here_already_is_not_read_again(source, file):
     source.publish()
     assert fetch(source, PARTS, file)
     assert numbers(file) == [[(2,)], [(2,)]]
+
+
+def test_two_processes_with_one_home_fetch_once_for_both(source, file):
+    second, found = threading.Thread(target=lambda: found.append(fetch(source, PARTS, file))), []
+
+    def both():
+        source.in_the_middle = lambda: None
+        second.start()
+
+    source.in_the_middle = both
+    assert fetch(source, PARTS, file)
+    second.join()
+    assert found == [False]
+    # The two tables, read once: the one that does not exist yet is not read.
+    assert source.asked["tables"] == 2
 
 
 def test_while_a_run_writes_the_copy_stays_of_the_publication_before(source, file):
