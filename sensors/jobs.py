@@ -57,11 +57,12 @@ def build_jobs(
     assets: Sequence[dg.AssetsDefinition | dg.AssetChecksDefinition],
     further: Sequence[str] = (),
 ) -> list[UnresolvedAssetJobDefinition]:
-    """Return the jobs over `assets`. `unit_tests` are the checks that prove SQL, not data; `further`: the problems
-    beside the first, each a group. They are scored and judged in the same weekly jobs, and retrained in jobs of their
-    own.
+    """Return the jobs over `assets`. `unit_tests` are the checks that prove SQL, not data.
 
-    They need to run when the code changes, not when data arrives: they have a job of their own, for which
+    `further`: the problems beside the first, each a group. They are scored and judged in the same weekly jobs, and
+    retrained in jobs of their own.
+
+    Unit tests need to run when the code changes, not when data arrives: they have a job of their own, for which
     `unit_tests_sensor` asks. CI and `--select '*'` run them, too.
 
     What arrived is judged with what was built, before anything is scored: of the monitoring group, what reads neither
@@ -82,7 +83,7 @@ def build_jobs(
     cards = select.assets(MODEL_CARD)
     # Each run that changes what people read publishes it, last.
     published = select.assets(SERVING_COPY)
-    # A further problem stands beside the first: what it predicts is read where customers are valued, and so comes before.
+    # What a further problem predicts is read where customers are valued, and so is made with it.
     tables = [tables_of(name) for name in further]
     others = select.assets(*(spec.key for one in assets for spec in one.specs if spec.group_name in further))
     for of in tables:
@@ -161,21 +162,21 @@ def _of_further(
 ) -> list[UnresolvedAssetJobDefinition]:
     """Return the jobs of a problem beside the first: its retraining, and its way back."""
     select = dg.AssetSelection
-    read = select.assets(of.predictions, CUSTOMER_VALUE, CUSTOMERS_AT_RISK, of.model_card)
+    read = select.assets(of.predictions, CUSTOMER_VALUE, CUSTOMERS_AT_RISK, CAMPAIGN_ASSIGNMENT, of.model_card)
     trained = select.assets(of.training_set, of.candidate, of.holdout, of.champion)
     return [
         dg.define_asset_job(
             job_of(RETRAIN, of.name),
             hooks=PATIENT,
             selection=(trained | read | published) - elsewhere,
-            description=f"The same of {of.name}: training set, candidate, gate, champion, the newest predictions again.",
+            description=f"The same of {of.name}: training set, candidate, gate, champion, predictions again.",
         ),
         dg.define_asset_job(
             job_of(ROLLBACK, of.name),
             hooks=PATIENT,
             selection=(select.assets(of.champion) | read | published) - elsewhere,
             config=roll_back(of=of),
-            description=f"Return to the champion of {of.name} before the present one, and predict the newest cutoff again.",
+            description=f"Return to the champion of {of.name} before the present one, and predict again.",
         ),
     ]
 

@@ -97,8 +97,9 @@ def roll_back(
 ) -> str:
     """Return to the champion before the present one, which then stays away; return what happened, in words.
 
-    `of`: the tables of the problem, whose `registry` it is. `bad` are the first and last cutoff that the champion to return to must not have learned from. `retries`: runs that
-    this one repeats, because they were killed; what they began is brought to its end, and never done twice.
+    `of`: the tables of the problem, whose `registry` it is. `bad` are the first and last cutoff that the champion to
+    return to must not have learned from. `retries`: runs that this one repeats, because they were killed; what they
+    began is brought to its end, and never done twice.
 
     Raises:
         StepRefusedError: there is no champion to return to.

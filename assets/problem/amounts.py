@@ -198,7 +198,7 @@ def _champion(about: About, of: ProblemTables) -> dg.AssetsDefinition:
         pool=f"{about.name}_champion",
         description=(
             "One row a promotion: which version serves from when, through which cutoff it was trained, and why. A "
-            f"challenger that failed a gate is not promoted. The job `rollback_{about.name}` goes back to the one before."
+            f"challenger that failed a gate is not promoted. The job `rollback_{about.name}` goes back."
         ),
     )
     def champion(

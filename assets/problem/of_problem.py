@@ -50,6 +50,7 @@ def problem_assets(problem: About) -> list[Asset]:
     if problem.kind not in _OF_KIND:
         raise ValueError(
             f"Expected the problem {problem.name} to be of a kind whose assets can be made "
-            f"({', '.join(sorted(_OF_KIND))}), got {problem.kind!r}; add what makes them to assets/problem/of_problem.py."
+            f"({', '.join(sorted(_OF_KIND))}), got {problem.kind!r}; add what makes them to "
+            "assets/problem/of_problem.py."
         )
     return _OF_KIND[problem.kind](problem)

@@ -40,8 +40,8 @@ def amount_card(facts: AmountCardFacts) -> Card:
     lead = [f"Model: {facts.algorithm}; trained through {found.get('trained_through', 'not recorded')}."]
     if metrics:
         lead.append(
-            f"Off by {metrics['absolute_error'] / 100:,.2f} a row on average on weeks that it had not seen; its total was "
-            f"{metrics['total_ratio']:.3f} of what was seen."
+            f"Off by {metrics['absolute_error'] / 100:,.2f} a row on average on weeks that it had not seen; its "
+            f"total was {metrics['total_ratio']:.3f} of what was seen."
         )
     lacks = facts.unreadable
     return Card(
@@ -137,13 +137,13 @@ def _since(facts: AmountCardFacts) -> tuple[Fact, ...]:
     said = [
         Fact(f"{week['action']}: {week['reason']}", "decisions", f"{week['cutoff']:%Y-%m-%d}") for week in facts.weeks
     ]
-    for row in facts.live[-1:]:
-        said.append(
-            Fact(
-                f"off by {row['absolute_error'] / 100:,.2f} a row, the best plain rule by {row['rule_error'] / 100:,.2f}; "
-                f"total {row['total_ratio']:.3f} of what was seen",
-                "performance",
-                f"newest judged cutoff, {row['slice_value']}",
-            )
+    said += [
+        Fact(
+            f"off by {row['absolute_error'] / 100:,.2f} a row, the best plain rule by {row['rule_error'] / 100:,.2f}; "
+            f"total {row['total_ratio']:.3f} of what was seen",
+            "performance",
+            f"newest judged cutoff, {row['slice_value']}",
         )
+        for row in facts.live[-1:]
+    ]
     return tuple(said)

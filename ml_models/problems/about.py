@@ -1,4 +1,4 @@
-"""What is known of a problem before anything is fitted, and which problems there are: each is a folder beside this file.
+"""What is known of a problem before anything is fitted, and which problems there are: each is a folder here.
 
 A folder counts by `ABOUT` in its `__init__`, which imports nothing heavy: keys, jobs and tables are named where
 scikit-learn is not loaded. A folder without it is passed over, so that one may be begun before it is asked.

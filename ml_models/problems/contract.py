@@ -175,8 +175,8 @@ class Rule:
     """A way to predict an amount without learning: what a candidate has to be worth more than.
 
     `predict` takes rows of the feature frame and returns amounts, (n,). `told`: what it is called in a sentence.
-    `beaten`: whether a candidate must have the smaller absolute error beyond noise; else it must not have the larger
-    one beyond noise, and the smaller squared error.
+    `beaten`: whether a candidate must have the smaller absolute error beyond noise; else its squared error may not be
+    the larger beyond noise.
     """
 
     name: str

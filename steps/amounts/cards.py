@@ -1,4 +1,4 @@
-"""Cards of the versions of a problem that predicts an amount: written to its `model_card` and put beside the version."""
+"""Cards of the versions of a problem that predicts an amount: in its `model_card`, and beside the version."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -123,7 +123,8 @@ def _facts(
             version.version,
         ),
         weeks=rows(
-            f"select cutoff, action, cause, reason from {'.'.join(of.decisions.path)} where model_version = ? order by 1",
+            f"select cutoff, action, cause, reason from {'.'.join(of.decisions.path)} where model_version = ? "
+            "order by 1",
             str(version.version),
         ),
         owner=owner_of(of.champion),

@@ -24,7 +24,6 @@ from steps.migrations import ensure
 from steps.tables import ProblemTables, typed
 
 if TYPE_CHECKING:
-
     from ml_models.problems.contract import Problem
     from ml_models.training.amounts.gate import AmountComparison
     from ml_models.training.amounts.search import AmountResult
@@ -43,7 +42,7 @@ def make_amount_set(
     repaired: bool = False,
     most_rows: int,
 ) -> TrainingSet:
-    """Join matured outcomes to the frame's rows, keep out what is known to be bad, split, and write which rows those are.
+    """Join matured outcomes to the frame, keep out what is known to be bad, split, and write which rows those are.
 
     The features stay in the frame: the table holds keys, outcome and split. The ledger of decisions keeps out the same
     cutoffs as for every other problem, because the data are the same. Parameters as of `steps.candidates`.

@@ -1,4 +1,4 @@
-"""Do predicted amounts hold on the newest outcomes that are known?"""
+"""Whether predicted amounts hold on the newest outcomes that are known."""
 
 from dataclasses import dataclass
 

@@ -20,12 +20,14 @@ TENTHS = 10
 
 
 def amount_metrics(seen: npt.ArrayLike, predicted: npt.ArrayLike) -> dict[str, float]:
-    """Return n and AMOUNT_METRICS: means, total predicted over total seen, mean absolute and root mean squared error,
-    and `order`, Spearman's rank correlation; what cannot be said is nan.
+    """Return n and AMOUNT_METRICS.
 
-    >>> {name: round(value, 2) for name, value in amount_metrics([0, 100, 300], [50, 100, 250]).items()}
-    {'n': 3.0, 'mean_seen': 133.33, 'mean_predicted': 133.33, 'total_ratio': 1.0, 'absolute_error': 33.33, \
-'root_squared_error': 40.82, 'order': 1.0}
+    Means, total predicted over total seen, mean absolute and root mean squared error, and `order`, Spearman's rank
+    correlation; what cannot be said is nan.
+
+    >>> found = amount_metrics([0, 100, 300], [50, 100, 250])
+    >>> found["n"], found["total_ratio"], round(found["absolute_error"], 2), found["order"]
+    (3.0, 1.0, 33.33, 1.0)
     """
     y, p = np.asarray(seen, dtype="float64"), np.asarray(predicted, dtype="float64")
     if not len(y):
@@ -83,8 +85,9 @@ def movement(seen: npt.ArrayLike, cutoffs: npt.ArrayLike) -> float:
 
 
 def tenths(seen: npt.ArrayLike, predicted: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> pd.DataFrame:
-    """Return one row a tenth of the predictions, the smallest first: n, mean_predicted, mean_seen; with `groups` also
-    `low` and `high`, the interval of the mean difference, predicted minus seen.
+    """Return one row a tenth of the predictions, the smallest first: n, mean_predicted, mean_seen.
+
+    With `groups` also `low` and `high`, the interval of the mean difference, predicted minus seen.
     """
     frame = pd.DataFrame({"seen": np.asarray(seen, dtype="float64"), "predicted": np.asarray(predicted, "float64")})
     order = frame["predicted"].rank(method="first")

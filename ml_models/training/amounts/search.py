@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from ml_models.cutoffs import cutoff_dates
-from ml_models.metrics import slices_of
+from ml_models.metrics import grouped_mean, slices_of
 from ml_models.problems.contract import Amounts, Candidate, Problem
 from ml_models.rows import features_of, scored
 from ml_models.training.amounts.measures import amount_metrics, by_slice, movement, tenths
@@ -60,7 +60,12 @@ class AmountResult:
 class _Tried:
     candidate: Candidate
     parameters: dict[str, Any]
-    error: float
+    squares: np.ndarray
+
+    @property
+    def error(self) -> float:
+        """The root of the mean squared error."""
+        return float(np.sqrt(self.squares.mean()))
 
 
 def asked(problem: Problem) -> Amounts:
@@ -81,7 +86,7 @@ def train_amounts(training_set: pd.DataFrame, problem: Problem, seed: int = 0, l
     """Choose, judge and fit a model of an amount on a training set with keys, features, label and `split`.
 
     The family whose best parameters have the smallest root of the mean squared error inside the training part is
-    chosen: squared, because what is asked for is the mean. The simpler one wins where it is within 1 % of it.
+    chosen: squared, because what is asked for is the mean. A simpler one wins that is within one standard error of it.
 
     Raises:
         ValueError: train or holdout has no row; no family has a feature to learn from (NothingToLearnError).
@@ -153,8 +158,8 @@ def train_amounts(training_set: pd.DataFrame, problem: Problem, seed: int = 0, l
     )
 
 
-NEAR = 1.01
-"""A simpler family wins within so many times the error of the best one: less than what a season moves it by."""
+ONE_ERROR = 0.68
+"""The share of an interval that spans one standard error to each side."""
 
 
 def _chosen(
@@ -171,8 +176,7 @@ def _chosen(
         try:
             for parameters in candidate.sample(generator, candidate.trials):
                 predicted = scored(fitted(candidate, parameters, seed, fit_rows, problem), rows, problem)
-                error = amount_metrics(rows[problem.label], predicted)["root_squared_error"]
-                tried.append(_Tried(candidate, parameters, error))
+                tried.append(_Tried(candidate, parameters, (rows[problem.label].to_numpy("float64") - predicted) ** 2))
         except NothingToLearnError as error:
             say(f"{candidate.name} does not compete. {error}")
             nothing = error
@@ -182,12 +186,15 @@ def _chosen(
     for one in sorted(tried, key=lambda trial: (trial.error, trial.candidate.complexity)):
         best.setdefault(one.candidate.name, one)
     least = min(best.values(), key=lambda one: one.error)
-    simplest = min(
-        (one for one in best.values() if one.error <= NEAR * least.error), key=lambda one: one.candidate.complexity
-    )
+    groups = rows[problem.entity].to_numpy()
+
+    def as_good(one: _Tried) -> bool:
+        return one is least or grouped_mean(one.squares - least.squares, groups, level=ONE_ERROR).low <= 0
+
+    simplest = next(one for one in sorted(best.values(), key=lambda one: one.candidate.complexity) if as_good(one))
     why = "smallest squared error on the inner validation rows"
     if simplest is not least:
-        why = f"simpler than {least.candidate.name}, and within 1 % of its error on the inner validation rows"
+        why = f"simpler than {least.candidate.name}, and within one standard error of it on the inner validation rows"
     trials = pd.DataFrame(
         [
             {
