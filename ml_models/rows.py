@@ -80,7 +80,7 @@ def scored(model: Any, rows: pd.DataFrame, problem: Problem, name: str = "the mo
     features = require_features(model, rows.columns, problem, name)
     if problem.kind == "regression":
         # A regression may end below nothing, and nobody spends that.
-        return np.maximum(np.asarray(model.predict(rows[features]), dtype="float64"), 0.0)
+        return np.asarray(np.maximum(model.predict(rows[features]), 0.0), dtype="float64")
     return np.asarray(model.predict_proba(rows[features])[:, 1], dtype="float64")
 
 

@@ -78,9 +78,9 @@ def build_jobs(
     judged |= select.assets(CAMPAIGN_EFFECT)
     judgements = select.checks(*judgement_checks(assets))
     to_champion = (model_and_beyond & select.assets(CHAMPION).upstream()).required_multi_asset_neighbors()
-    scored = select.assets(PREDICTIONS, CUSTOMER_VALUE, CUSTOMERS_AT_RISK, CAMPAIGN_ASSIGNMENT)
+    scored: dg.AssetSelection = select.assets(PREDICTIONS, CUSTOMER_VALUE, CUSTOMERS_AT_RISK, CAMPAIGN_ASSIGNMENT)
     # Whoever changes which versions there are, what serves, or what was judged, renews the cards.
-    cards = select.assets(MODEL_CARD)
+    cards: dg.AssetSelection = select.assets(MODEL_CARD)
     # Each run that changes what people read publishes it, last.
     published = select.assets(SERVING_COPY)
     # What a further problem predicts is read where customers are valued, and so is made with it.

@@ -241,7 +241,8 @@ def record_promotion(
             "run_id": pd.Series([run_id], dtype=object),
         }
     )
-    warehouse.replace_partitions(*of.champion.path, row, column="promoted_at", values=[pd.Timestamp(at)])
+    schema, table = of.champion.path
+    warehouse.replace_partitions(schema, table, row, column="promoted_at", values=[pd.Timestamp(at)])
 
 
 def training_span(evidence: Mapping[str, Any]) -> tuple[date | None, tuple[date, ...]]:

@@ -477,6 +477,12 @@ def store(warehouse: Warehouse, key: dg.AssetKey, rows: "pd.DataFrame") -> None:
     warehouse.replace_table(schema, table, typed(rows, key))
 
 
+def store_part(warehouse: Warehouse, key: dg.AssetKey, rows: "pd.DataFrame", column: str, value: object) -> None:
+    """Replace the rows of a table whose column has this value by `rows`, typed as this module promises."""
+    schema, table = key.path
+    warehouse.replace_partitions(schema, table, typed(rows, key), column=column, values=[value])
+
+
 def typed(frame: "pd.DataFrame", key: dg.AssetKey) -> "pd.DataFrame":
     """Return a frame with the columns and types that this module promises for a table; missing columns are null."""
     import pandas as pd

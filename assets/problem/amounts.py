@@ -54,17 +54,16 @@ def amount_assets(about: About) -> list[Asset]:
     ]
 
 
-def _spec(key: dg.AssetKey, kinds: set[str]) -> Mapping[str, Any]:
-    return {"key": key, "group_name": key.path[0], "owners": [owner_of(key)], "kinds": kinds}
-
-
 def _registry(registry: ModelRegistry, about: About) -> ModelRegistry:
     return registry.of(about.name)
 
 
 def _training_set(about: About, of: ProblemTables) -> dg.AssetsDefinition:
     @dg.asset(
-        **_spec(of.training_set, {"pandas", "duckdb"}),
+        key=of.training_set,
+        group_name=about.name,
+        owners=[owner_of(of.training_set)],
+        kinds={"pandas", "duckdb"},
         deps=[FEATURE_FRAME, OUTCOMES],
         description=(
             "Which rows of the feature frame are learned from, with what came of them: `train`, a `gap` as long as the "
@@ -109,7 +108,10 @@ def _candidate(about: About, of: ProblemTables) -> dg.AssetsDefinition:
         name=f"{about.name}_candidate",
         specs=[
             dg.AssetSpec(
-                **_spec(of.candidate, {"scikitlearn", "mlflow"}),
+                key=of.candidate,
+                group_name=about.name,
+                owners=[owner_of(of.candidate)],
+                kinds={"scikitlearn", "mlflow"},
                 deps=[of.training_set, FEATURE_FRAME],
                 description=(
                     "One row a registered version: the family of models that a small seeded search speaks for, its "
@@ -118,7 +120,10 @@ def _candidate(about: About, of: ProblemTables) -> dg.AssetsDefinition:
                 ),
             ),
             dg.AssetSpec(
-                **_spec(of.holdout, {"scikitlearn", "duckdb"}),
+                key=of.holdout,
+                group_name=about.name,
+                owners=[owner_of(of.holdout)],
+                kinds={"scikitlearn", "duckdb"},
                 deps=[of.training_set, FEATURE_FRAME],
                 description="What each version predicted on the holdout, by the fit that had not seen it.",
             ),
@@ -193,7 +198,10 @@ def _candidate(about: About, of: ProblemTables) -> dg.AssetsDefinition:
 
 def _champion(about: About, of: ProblemTables) -> dg.AssetsDefinition:
     @dg.asset(
-        **_spec(of.champion, {"mlflow"}),
+        key=of.champion,
+        group_name=about.name,
+        owners=[owner_of(of.champion)],
+        kinds={"mlflow"},
         deps=[of.candidate],
         pool=f"{about.name}_champion",
         description=(
@@ -238,7 +246,10 @@ def _predictions(about: About, of: ProblemTables) -> dg.AssetsDefinition:
         pool=f"{about.name}_champion",
         specs=[
             dg.AssetSpec(
-                **_spec(of.predictions, {"scikitlearn", "duckdb"}),
+                key=of.predictions,
+                group_name=about.name,
+                owners=[owner_of(of.predictions)],
+                kinds={"scikitlearn", "duckdb"},
                 deps=[FEATURE_FRAME, of.champion],
                 description=(
                     f"One row a customer and cutoff: {about.predicts}, in {about.unit}, with the model version that "
@@ -303,7 +314,10 @@ def _predictions(about: About, of: ProblemTables) -> dg.AssetsDefinition:
 
 def _performance(about: About, of: ProblemTables) -> list[Asset]:
     @dg.asset(
-        **_spec(of.performance, {"pandas", "duckdb"}),
+        key=of.performance,
+        group_name=about.name,
+        owners=[owner_of(of.performance)],
+        kinds={"pandas", "duckdb"},
         deps=[of.predictions, OUTCOMES, FEATURE_FRAME, of.holdout, CUSTOMER_VALUE],
         description=(
             "Realised performance: each cutoff whose outcome is known, as a whole, by activity band and for new "
@@ -355,7 +369,10 @@ def _performance(about: About, of: ProblemTables) -> list[Asset]:
 
 def _drift(about: About, of: ProblemTables) -> list[Asset]:
     @dg.asset(
-        **_spec(of.drift, {"scipy", "duckdb"}),
+        key=of.drift,
+        group_name=about.name,
+        owners=[owner_of(of.drift)],
+        kinds={"scipy", "duckdb"},
         deps=[FEATURE_FRAME, of.champion, of.predictions],
         description=(
             "One row a cutoff: how far the champion's predictions moved against the weeks before. How the features "
@@ -402,7 +419,10 @@ def _decisions(about: About, of: ProblemTables) -> dg.AssetsDefinition:
     check = of.no_action_due.name
 
     @dg.asset(
-        **_spec(of.decisions, {"pandas", "duckdb"}),
+        key=of.decisions,
+        group_name=about.name,
+        owners=[owner_of(of.decisions)],
+        kinds={"pandas", "duckdb"},
         deps=[DECISIONS, of.performance, of.drift, of.champion],
         check_specs=[
             dg.AssetCheckSpec(
@@ -469,7 +489,10 @@ def _model_card(about: About, of: ProblemTables) -> dg.AssetsDefinition:
     check = "model_card_complete"
 
     @dg.asset(
-        **_spec(of.model_card, {"mlflow", "markdown"}),
+        key=of.model_card,
+        group_name=about.name,
+        owners=[owner_of(of.model_card)],
+        kinds={"mlflow", "markdown"},
         deps=[of.candidate, of.champion, of.performance, of.decisions],
         check_specs=[
             dg.AssetCheckSpec(

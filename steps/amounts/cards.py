@@ -9,7 +9,7 @@ from resources.warehouse import Warehouse
 from steps.champions import ROLLED_BACK
 from steps.migrations import ensure
 from steps.ownership import owner_of
-from steps.tables import ProblemTables, typed
+from steps.tables import ProblemTables, store_part
 
 if TYPE_CHECKING:
     from ml_models.model_card.amounts import AmountCardFacts
@@ -65,8 +65,7 @@ def keep_amount_cards(
             "markdown": markdown,
             "card": card.to_json(),
         }
-        rows = typed(pd.DataFrame([row]), of.model_card)
-        warehouse.replace_partitions(*of.model_card.path, rows, column="model_version", values=[version.version])
+        store_part(warehouse, of.model_card, pd.DataFrame([row]), "model_version", version.version)
         texts = {"model_card.md": markdown, "model_card.html": to_html(card), "model_card.json": card.to_json()}
         description = "\n\n".join([f"{card.title}, {card.company}. {card.standing}", *card.lead])
         registry.attach(

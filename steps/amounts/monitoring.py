@@ -8,7 +8,7 @@ from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
 from steps.as_of import frame_until, judged_share, newest_cutoff
 from steps.migrations import ensure
-from steps.tables import ProblemTables, typed
+from steps.tables import ProblemTables, store, typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,9 +64,10 @@ def measure_amounts(warehouse: Warehouse, problem: "Problem", of: ProblemTables)
                     if rule.beaten
                 }
             ).abs()
-            best = errors.mean().idxmin()
+            total = {str(name): float(errors[name].mean()) for name in errors}
+            best = errors[min(total, key=total.__getitem__)].to_numpy()
             means = {
-                (name, str(value)): float(errors.loc[(texts == value).to_numpy(), best].mean())
+                (name, str(value)): float(best[(texts == value).to_numpy()].mean())
                 for name, texts in cut.items()
                 for value in texts.dropna().unique()
             }
@@ -77,7 +78,7 @@ def measure_amounts(warehouse: Warehouse, problem: "Problem", of: ProblemTables)
             parts.append(found.assign(evidence=evidence, model_version=int(str(version))))
     nothing = pd.DataFrame(columns=["slice_name", "slice_value", *amount_metrics([], [])])
     result = typed(pd.concat(parts, ignore_index=True) if parts else nothing, of.performance)
-    warehouse.replace_table(*of.performance.path, result)
+    store(warehouse, of.performance, result)
     return result
 
 
@@ -134,7 +135,7 @@ def measure_amount_drift(warehouse: Warehouse, registry: ModelRegistry, problem:
         )
         new = drift_statistics(values, missing, [SCORE]).assign(layer="scores", model_version=version)
         kept = pd.concat([kept, new], ignore_index=True) if len(kept) else new
-    warehouse.replace_table(*of.drift.path, typed(kept.sort_values("cutoff_date"), of.drift))
+    store(warehouse, of.drift, kept.sort_values("cutoff_date"))
     return len(missing)
 
 

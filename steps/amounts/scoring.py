@@ -95,9 +95,10 @@ def predict_cutoff(
             )
             yield typed(rows, of.predictions)
 
+    schema, table = of.predictions.path
     sql = "select * from features.feature_frame where cutoff_date = ?"
     with contextlib.closing(warehouse.batches(sql, [cutoff])) as frames:
-        warehouse.replace_partitions_by(*of.predictions.path, made(frames), column="cutoff_date", values=[cutoff])
+        warehouse.replace_partitions_by(schema, table, made(frames), column="cutoff_date", values=[cutoff])
 
 
 def is_predicted(warehouse: Warehouse, cutoff: date, of: ProblemTables) -> bool:

@@ -21,7 +21,7 @@ from steps.candidates import (
 from steps.champions import current_champion
 from steps.errors import StepRefusedError
 from steps.migrations import ensure
-from steps.tables import ProblemTables, typed
+from steps.tables import ProblemTables, store, store_part
 
 if TYPE_CHECKING:
     from ml_models.problems.contract import Problem
@@ -74,7 +74,7 @@ def make_amount_set(
     bad |= {day for day in cutoffs if exclude and exclude[0] <= day <= exclude[1]}
     newest = RECENT_CUTOFFS if window == "recent" else None
     frame, split = split_training_set(labelled, problem, newest=newest, quarantined=sorted(bad))
-    warehouse.replace_table(*of.training_set.path, typed(frame, of.training_set))
+    store(warehouse, of.training_set, frame)
     return TrainingSet(frame, split, share, sorted(bad), expected)
 
 
@@ -191,9 +191,8 @@ def _record(
     holdout = result.holdout[[*problem.keys, problem.label]].assign(
         predicted=result.predictions[result.candidate], model_version=version.version
     )
-    where: dict[str, Any] = {"column": "model_version", "values": [version.version]}
-    warehouse.replace_partitions(*of.holdout.path, typed(holdout, of.holdout), **where)
-    warehouse.replace_partitions(*of.candidate.path, typed(pd.DataFrame([row]), of.candidate), **where)
+    store_part(warehouse, of.holdout, holdout, "model_version", version.version)
+    store_part(warehouse, of.candidate, pd.DataFrame([row]), "model_version", version.version)
 
 
 def _evidence(

@@ -225,7 +225,7 @@ def _tenths(seen: Array, predicted: Array, groups: npt.NDArray[np.object_], move
     # Of the smallest tenth a share of its own would be a share of nearly nothing: shares are of everybody's mean.
     difference = (table["mean_predicted"] - table["mean_seen"]) / mean
     noise = (table["high"] - table["low"]) / 2 / mean
-    own = np.maximum(table["mean_predicted"] / mean, 1.0)
+    own = (table["mean_predicted"] / mean).clip(lower=1.0)
     beyond = difference.abs() - noise - own * (room + moves)
     worst = int(beyond.to_numpy().argmax())
     bound = float(noise.iloc[worst] + own.iloc[worst] * (room + moves))
