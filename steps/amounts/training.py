@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from resources.registry import CHALLENGER, ModelRegistry, ModelVersion, RegistryError
+from resources.registry import CHALLENGER, REFERENCE, ModelRegistry, ModelVersion, RegistryError
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse import Warehouse
 from steps.candidates import (
@@ -93,6 +93,7 @@ def find_amount_candidate(
     Raises:
         StepRefusedError: a candidate could not be stored. Nothing was trained.
     """
+    from ml_models.explain import reference_values
     from ml_models.training.amounts.gate import evaluate_amounts
     from ml_models.training.recipe import library_versions, recipe_fingerprint
 
@@ -126,7 +127,10 @@ def find_amount_candidate(
             fingerprint=fingerprint,
             parameters={**result.parameters, "seed": result.seed, "selection": result.selection},
             metrics=result.metrics,
-            files={"evidence.json": json.dumps(evidence, default=_plain)},
+            files={
+                "evidence.json": json.dumps(evidence, default=_plain),
+                REFERENCE: reference_values(result.used[list(problem.features)], problem).to_csv(),
+            },
             example=result.holdout[evidence["features"]].head(ROWS_OF_A_TRIAL),
             tags={"dagster.run_id": run_id, "window": result.window},
             above=_highest_recorded(warehouse, of),
