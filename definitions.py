@@ -32,17 +32,8 @@ from assets.company.quality import quality_assets
 from assets.company.readiness import readiness
 from assets.company.tables import table_assets
 from assets.problem.backtest import backtest
-from assets.problem.campaigns import CAMPAIGN_ASSETS
-from assets.problem.candidate import candidate
-from assets.problem.drift import DRIFT_ASSETS
-from assets.problem.frame import FEATURE_ASSETS
-from assets.problem.judgement import judgement
-from assets.problem.model_card import model_card
-from assets.problem.performance import PERFORMANCE_ASSETS
-from assets.problem.predictions import PREDICTION_ASSETS
-from assets.problem.promotion import champion
-from assets.problem.serving import serving_copy
-from assets.problem.training_set import training_set
+from assets.problem.of_problem import problem_assets
+from ml_models.problems.about import FIRST, found
 from resources.company import company
 from resources.company.choice import chosen, folder_of
 from resources.company.reading import dialect_of
@@ -84,22 +75,12 @@ def build_definitions(
         *quality_assets(sorted(key for one in landed for key in one.keys)),
         readiness,
     ]
-    # The problem's, in the order in which its data flows.
-    problem = [
-        *FEATURE_ASSETS,
-        training_set,
-        candidate,
-        champion,
-        *PREDICTION_ASSETS,
-        *CAMPAIGN_ASSETS,
-        *PERFORMANCE_ASSETS,
-        *DRIFT_ASSETS,
-        judgement,
-        model_card,
-        serving_copy,
-    ]
-    assets = [*of_company, *problem]
-    jobs = build_jobs(unit_test_checks(assets), assets)
+    # The problems', each in the order in which its data flows.
+    problems = [one for one in found() if one.name == FIRST or one.needs <= ours.parts]
+    of_problems = [asset for one in problems for asset in problem_assets(one)]
+    assets = [*of_company, *of_problems]
+    further = [one.name for one in problems if one.name != FIRST]
+    jobs = build_jobs(unit_test_checks(assets), assets, further)
     return dg.Definitions(
         # A checks definition is an assets definition too.
         assets=dg.with_source_code_references(
@@ -110,7 +91,7 @@ def build_definitions(
         schedules=SCHEDULES,
         sensors=[
             build_arrivals_sensor(ours, folder),
-            build_drift_sensor(jobs),
+            *(build_drift_sensor(jobs, one.name) for one in problems),
             build_late_sensor(jobs),
             build_unit_tests_sensor(jobs),
             alerts_sensor,

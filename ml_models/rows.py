@@ -69,15 +69,18 @@ def require_features(model: Any, columns: Iterable[str], problem: Problem, name:
 
 
 def scored(model: Any, rows: pd.DataFrame, problem: Problem, name: str = "the model") -> npt.NDArray[np.float64]:
-    """Return the model's probability (0 to 1) for each row, (n,).
+    """Return what the model predicts of each row, (n,): a probability (0 to 1), or an amount of at least 0.
 
-    `model` is fitted and has `predict_proba`; other columns of `rows` than its own features are left alone. `name` says
-    in a message which model it is.
+    `model` is fitted and has `predict_proba`, for a problem of kind `regression` `predict`; other columns of `rows`
+    than its own features are left alone. `name` says in a message which model it is.
 
     Raises:
         MissingFeaturesError: the rows lack a feature that the model was fitted on.
     """
     features = require_features(model, rows.columns, problem, name)
+    if problem.kind == "regression":
+        # A regression may end below nothing, and nobody spends that.
+        return np.asarray(np.maximum(model.predict(rows[features]), 0.0), dtype="float64")
     return np.asarray(model.predict_proba(rows[features])[:, 1], dtype="float64")
 
 

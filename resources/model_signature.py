@@ -17,7 +17,8 @@ def signature_of(pipeline: "Pipeline", example: "pd.DataFrame | None") -> Any:
     with warnings.catch_warnings():
         # Whole numbers without nulls stay so: the feature frame's schema promises it.
         warnings.filterwarnings("ignore", message=".*integer column.*")
-        return infer_signature(example, pipeline.predict_proba(example))
+        predict = pipeline.predict_proba if hasattr(pipeline, "predict_proba") else pipeline.predict
+        return infer_signature(example, predict(example))
 
 
 def signature_in_words(uri: str) -> str:
@@ -27,4 +28,7 @@ def signature_in_words(uri: str) -> str:
     signature = get_model_info(uri).signature
     if signature is None or signature.inputs is None:
         return ""
-    return f"takes {len(signature.inputs.inputs)} columns; gives the probabilities of both outcomes, a row each"
+    # An amount is one number a row; of probabilities there are two.
+    both = signature.outputs is not None and signature.outputs.inputs[0].shape == (-1, 2)
+    gives = "the probabilities of both outcomes" if both else "an amount"
+    return f"takes {len(signature.inputs.inputs)} columns; gives {gives}, a row each"

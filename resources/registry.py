@@ -129,6 +129,10 @@ class ModelRegistry(dg.ConfigurableResource[None]):
     orphan_after: float = 7200.0
     ui: str = ""
 
+    def of(self, problem: str) -> "ModelRegistry":
+        """Return the registry of another problem's model: in the same MLflow, under the problem's name."""
+        return self.model_copy(update={"model_name": problem, "experiment": problem})
+
     def page(self, version: int) -> str:
         """Return the address of a version's page for people; empty where nobody is known to serve it."""
         return page_of(self.model_name, version, self.ui, self.tracking_uri)
@@ -224,7 +228,7 @@ class ModelRegistry(dg.ConfigurableResource[None]):
                 pip_requirements=["scikit-learn", "skops"],
                 signature=signature_of(pipeline, example),
                 # What it is for: a class without a probability would serve nobody.
-                pyfunc_predict_fn="predict_proba",
+                pyfunc_predict_fn="predict_proba" if hasattr(pipeline, "predict_proba") else "predict",
             )
         # Before a version is registered whose files a power loss could empty.
         for address in (run.info.artifact_uri, client.get_logged_model(info.model_id).artifact_location):

@@ -8,9 +8,9 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from sensors.history import completed_evaluations, text
-from sensors.jobs import RETRAIN, ROLLBACK, learn_from, roll_back
+from sensors.jobs import RETRAIN, ROLLBACK, job_of, learn_from, roll_back
 from steps.decisions import CUTOFF_TAG, EVENT_TAG, REMEDY_TAG
-from steps.tables import NO_ACTION_DUE
+from steps.tables import LAPSE, ProblemTables, tables_of
 
 JOB_OF_DECISION = {"improve": RETRAIN, "rollback": ROLLBACK}
 """`inspect` has no run: retraining on what is broken makes it worse. The alert of the red check tells the owner."""
@@ -22,11 +22,17 @@ OLDEST = timedelta(days=7)
 """A decision that nobody acted on for a week is no news; the next weekly judgement is."""
 
 
-def build_drift_sensor(jobs: Iterable[UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
-    """Return the sensor that acts on decisions, over those of the code location's jobs that it may ask for."""
+def build_drift_sensor(jobs: Iterable[UnresolvedAssetJobDefinition], problem: str = LAPSE.name) -> dg.SensorDefinition:
+    """Return the sensor that acts on a problem's decisions, over those of the location's jobs that it may ask for."""
+    of = tables_of(problem)
+    asked = {job_of(job, problem) for job in JOB_OF_DECISION.values()}
+
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        return act(context, of)
+
     return dg.SensorDefinition(
-        name=DRIFT_SENSOR,
-        jobs=[job for job in jobs if job.name in JOB_OF_DECISION.values()],
+        name=DRIFT_SENSOR if of == LAPSE else f"{DRIFT_SENSOR}_{problem}",
+        jobs=[job for job in jobs if job.name in asked],
         minimum_interval_seconds=EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
@@ -34,14 +40,14 @@ def build_drift_sensor(jobs: Iterable[UnresolvedAssetJobDefinition]) -> dg.Senso
             "by the judgement. The tick keeps no cursor: Dagster launches a run key once, so a restart at any point "
             "neither doubles nor loses a run."
         ),
-        evaluation_fn=act,
+        evaluation_fn=evaluate,
     )
 
 
-def act(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+def act(context: dg.SensorEvaluationContext, of: ProblemTables = LAPSE) -> dg.SensorResult | dg.SkipReason:
     """Request one run per judgement that asks for one."""
-    records = completed_evaluations(context.instance, NO_ACTION_DUE)
-    requests = requests_of(records, now=datetime.now(UTC))
+    records = completed_evaluations(context.instance, of.no_action_due)
+    requests = requests_of(records, now=datetime.now(UTC), of=of)
     if requests:
         return dg.SensorResult(run_requests=requests)
     return dg.SkipReason(
@@ -51,8 +57,8 @@ def act(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     )
 
 
-def requests_of(records: Sequence[Any], now: datetime) -> list[dg.RunRequest]:
-    """Return the runs that these completed evaluations of NO_ACTION_DUE ask for, one a judgement."""
+def requests_of(records: Sequence[Any], now: datetime, of: ProblemTables = LAPSE) -> list[dg.RunRequest]:
+    """Return the runs that these completed evaluations of a problem's `no_action_due` ask for, one a judgement."""
     horizon = (now - OLDEST).timestamp()
     seen: set[tuple[str, ...]] = set()
     requests = []
@@ -76,12 +82,12 @@ def requests_of(records: Sequence[Any], now: datetime) -> list[dg.RunRequest]:
         reason = text(evaluation, "reason") or evaluation.description or f"{decision} was decided"
         # A judgement of a former build names no remedy.
         remedy = text(evaluation, "remedy", "retrain")
-        config = learn_from(text(evaluation, "window", "expanding"), *bad, reason, remedy)
+        config = learn_from(text(evaluation, "window", "expanding"), *bad, reason, remedy, of)
         requests.append(
             dg.RunRequest(
-                run_key=f"drift-{judged_in}",
-                job_name=job,
-                run_config=config if job == RETRAIN else roll_back(*bad, reason),
+                run_key=f"{job_of('drift', of.name)}-{judged_in}",
+                job_name=job_of(job, of.name),
+                run_config=config if job == RETRAIN else roll_back(*bad, reason, of=of),
                 tags={
                     "baton/cause": reason,
                     "baton/decision": decision,

@@ -17,12 +17,15 @@ from steps.tables import (
     CUSTOMER_VALUE,
     CUSTOMERS_AT_RISK,
     EXPECTED_SPEND_ACCURACY,
+    LAPSE,
     MODEL_CARD,
     PREDICTIONS,
     READINESS,
     SERVING_COPY,
     SHADOW_PREDICTIONS,
     TRAINING_SET,
+    ProblemTables,
+    tables_of,
 )
 
 EVERYTHING = "everything"
@@ -38,15 +41,30 @@ UNIT_TESTS = "unit_tests"
 
 JUDGEMENT_GROUP = "monitoring"
 
+
+def job_of(job: str, problem: str) -> str:
+    """Return what a problem's job is called: `retrain` of the first one, `retrain_spend` of another.
+
+    >>> job_of(RETRAIN, "lapse"), job_of(RETRAIN, "spend")
+    ('retrain', 'retrain_spend')
+    """
+    return job if problem == LAPSE.name else f"{job}_{problem}"
+
+
 PATIENT = frozenset({try_again_when_held})
 
 
 def build_jobs(
-    unit_tests: dg.AssetSelection, assets: Sequence[dg.AssetsDefinition | dg.AssetChecksDefinition]
+    unit_tests: dg.AssetSelection,
+    assets: Sequence[dg.AssetsDefinition | dg.AssetChecksDefinition],
+    further: Sequence[str] = (),
 ) -> list[UnresolvedAssetJobDefinition]:
     """Return the jobs over `assets`. `unit_tests` are the checks that prove SQL, not data.
 
-    They need to run when the code changes, not when data arrives: they have a job of their own, for which
+    `further`: the problems beside the first, each a group. They are scored and judged in the same weekly jobs, and
+    retrained in jobs of their own.
+
+    Unit tests need to run when the code changes, not when data arrives: they have a job of their own, for which
     `unit_tests_sensor` asks. CI and `--select '*'` run them, too.
 
     What arrived is judged with what was built, before anything is scored: of the monitoring group, what reads neither
@@ -62,11 +80,18 @@ def build_jobs(
     judged |= select.assets(CAMPAIGN_EFFECT)
     judgements = select.checks(*judgement_checks(assets))
     to_champion = (model_and_beyond & select.assets(CHAMPION).upstream()).required_multi_asset_neighbors()
-    scored = select.assets(PREDICTIONS, CUSTOMER_VALUE, CUSTOMERS_AT_RISK, CAMPAIGN_ASSIGNMENT)
+    scored: dg.AssetSelection = select.assets(PREDICTIONS, CUSTOMER_VALUE, CUSTOMERS_AT_RISK, CAMPAIGN_ASSIGNMENT)
     # Whoever changes which versions there are, what serves, or what was judged, renews the cards.
-    cards = select.assets(MODEL_CARD)
+    cards: dg.AssetSelection = select.assets(MODEL_CARD)
     # Each run that changes what people read publishes it, last.
     published = select.assets(SERVING_COPY)
+    # What a further problem predicts is read where customers are valued, and so is made with it.
+    tables = [tables_of(name) for name in further]
+    others = select.assets(*(spec.key for one in assets for spec in one.specs if spec.group_name in further))
+    for of in tables:
+        scored |= select.assets(of.predictions)
+        judged |= select.assets(of.performance, of.drift, of.decisions)
+        cards |= select.assets(of.model_card)
     # The verdict on the data is for a person who asks for it.
     readiness = select.assets(READINESS)
     elsewhere = unit_tests | judgements | readiness
@@ -98,7 +123,7 @@ def build_jobs(
         dg.define_asset_job(
             INGEST_AND_BUILD,
             hooks=PATIENT,
-            selection=(select.all() - model_and_beyond - valued - elsewhere) | published,
+            selection=(select.all() - model_and_beyond - others - valued - elsewhere) | published,
             description=(
                 "Sync what the sources have, build marts, features and outcomes, validate the feature frame, and judge "
                 "the quality of what arrived."
@@ -136,6 +161,31 @@ def build_jobs(
             config=roll_back(),
             description="Return to the champion before the present one, and score the newest cutoff again with it.",
         ),
+        *(job for of in tables for job in _of_further(of, published, elsewhere)),
+    ]
+
+
+def _of_further(
+    of: ProblemTables, published: dg.AssetSelection, elsewhere: dg.AssetSelection
+) -> list[UnresolvedAssetJobDefinition]:
+    """Return the jobs of a problem beside the first: its retraining, and its way back."""
+    select = dg.AssetSelection
+    read = select.assets(of.predictions, CUSTOMER_VALUE, CUSTOMERS_AT_RISK, CAMPAIGN_ASSIGNMENT, of.model_card)
+    trained = select.assets(of.training_set, of.candidate, of.holdout, of.champion)
+    return [
+        dg.define_asset_job(
+            job_of(RETRAIN, of.name),
+            hooks=PATIENT,
+            selection=(trained | read | published) - elsewhere,
+            description=f"The same of {of.name}: training set, candidate, gate, champion, predictions again.",
+        ),
+        dg.define_asset_job(
+            job_of(ROLLBACK, of.name),
+            hooks=PATIENT,
+            selection=(select.assets(of.champion) | read | published) - elsewhere,
+            config=roll_back(of=of),
+            description=f"Return to the champion of {of.name} before the present one, and predict again.",
+        ),
     ]
 
 
@@ -161,29 +211,35 @@ def _of_catalogs(assets: Sequence[dg.AssetsDefinition | dg.AssetChecksDefinition
     return [spec.key for one in assets for spec in one.check_specs if spec.name == CATALOG_CHECK]
 
 
-def rescore_newest() -> dict[str, Any]:
+def rescore_newest(of: ProblemTables = LAPSE) -> dict[str, Any]:
     """Run configuration that lets a new champion replace the newest, not yet judged, predictions."""
     # Dagster names the step of an asset after its whole key.
-    return {"ops": {PREDICTIONS.to_python_identifier(): {"config": {"rescore": True}}}}
+    return {"ops": {of.predictions.to_python_identifier(): {"config": {"rescore": True}}}}
 
 
-def learn_from(window: str, exclude_from: str, exclude_to: str, reason: str, remedy: str = "retrain") -> dict[str, Any]:
+def learn_from(
+    window: str,
+    exclude_from: str,
+    exclude_to: str,
+    reason: str,
+    remedy: str = "retrain",
+    of: ProblemTables = LAPSE,
+) -> dict[str, Any]:
     """Run configuration of `retrain`: what to learn from, how, and why; the newest predictions are made again."""
     config = {"window": window, "exclude_from": exclude_from, "exclude_to": exclude_to, "reason": reason}
-    return {
-        "ops": {
-            **rescore_newest()["ops"],
-            TRAINING_SET.to_python_identifier(): {"config": config},
-            # The step of an asset with several outputs has a name of its own.
-            CANDIDATE.path[-1]: {"config": {"remedy": remedy}},
-        }
-    }
+    ops = {**rescore_newest(of)["ops"], of.training_set.to_python_identifier(): {"config": config}}
+    if of == LAPSE:
+        # The step of an asset with several outputs has a name of its own.
+        ops[CANDIDATE.path[-1]] = {"config": {"remedy": remedy}}
+    return {"ops": ops}
 
 
-def roll_back(exclude_from: str = "", exclude_to: str = "", reason: str = "") -> dict[str, Any]:
+def roll_back(
+    exclude_from: str = "", exclude_to: str = "", reason: str = "", of: ProblemTables = LAPSE
+) -> dict[str, Any]:
     """Run configuration of `rollback`: which cutoffs the champion to return to must not have learned from, and why."""
     config = {"rollback": True, "exclude_from": exclude_from, "exclude_to": exclude_to, "reason": reason}
-    return {"ops": {**rescore_newest()["ops"], CHAMPION.to_python_identifier(): {"config": config}}}
+    return {"ops": {**rescore_newest(of)["ops"], of.champion.to_python_identifier(): {"config": config}}}
 
 
 def promote_after_shadow() -> dict[str, Any]:

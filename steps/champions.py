@@ -10,8 +10,8 @@ from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse.contract import Warehouse
 from steps.errors import StepRefusedError
 from steps.migrations import ensure
-from steps.problem import problem
-from steps.tables import SHADOW_PREDICTIONS
+from steps.problem import problem_named
+from steps.tables import LAPSE, SHADOW_PREDICTIONS, ProblemTables
 
 if TYPE_CHECKING:
     from ml_models.training.champion_challenge import Champion
@@ -46,11 +46,18 @@ def current_champion(registry: ModelRegistry) -> "Champion | None":
 
 
 def promote_challenger(
-    registry: ModelRegistry, warehouse: Warehouse, *, after_shadow: bool = False, reason: str, run_id: str
+    registry: ModelRegistry,
+    warehouse: Warehouse,
+    *,
+    after_shadow: bool = False,
+    reason: str,
+    run_id: str,
+    of: ProblemTables = LAPSE,
 ) -> str:
     """Make the challenger the champion unless something stands against it; return what happened, in words.
 
-    `after_shadow`: only one that has scored a cutoff in `predictions.shadow_predictions`.
+    `after_shadow`: only one that has scored a cutoff in `predictions.shadow_predictions`. `of`: the tables of the
+    problem, whose `registry` it is.
 
     Raises:
         StepRefusedError: there is no challenger.
@@ -58,22 +65,23 @@ def promote_challenger(
     before, challenger = registry.by_alias(CHAMPION_ALIAS), registry.by_alias(CHALLENGER)
     if challenger is None:
         raise StepRefusedError(
-            "Expected a challenger in the model registry and found none. Materialise training/candidate first."
+            "Expected a challenger in the model registry and found none. Materialise "
+            f"{of.candidate.to_user_string()} first."
         )
-    obstacle = obstacle_of(registry, challenger)
+    obstacle = obstacle_of(registry, challenger, of)
     if not obstacle and after_shadow and not _scored_as_shadow(warehouse, challenger):
         obstacle = "it has not scored a cutoff as a shadow yet; the next weekly scoring does that"
-    last = _last_recorded(warehouse)
+    last = _last_recorded(warehouse, of)
     if before == challenger and last and last.version == challenger.version:
         return f"version {challenger.version} is the champion already"
     recorded = before is None or (last is not None and last.version == before.version)
     if before is not None and not recorded and (obstacle or before != challenger):
         # The record was lost with the table, or by a kill behind the alias. A way back needs it.
         again = "recorded again: it serves, and its record was lost"
-        record_promotion(warehouse, before, None, reason=again, at=datetime.now(UTC), run_id=run_id)
+        record_promotion(warehouse, before, None, reason=again, at=datetime.now(UTC), run_id=run_id, of=of)
     if obstacle:
         return f"version {challenger.version} is not promoted: {obstacle}"
-    make_champion(registry, warehouse, challenger, reason=reason, run_id=run_id)
+    make_champion(registry, warehouse, challenger, reason=reason, run_id=run_id, of=of)
     return f"champion: {before.version if before else 'none'} -> {challenger.version}"
 
 
@@ -85,24 +93,26 @@ def roll_back(
     reason: str,
     run_id: str,
     retries: Collection[str] = (),
+    of: ProblemTables = LAPSE,
 ) -> str:
     """Return to the champion before the present one, which then stays away; return what happened, in words.
 
-    `bad` are the first and last cutoff that the champion to return to must not have learned from. `retries`: runs that
-    this one repeats, because they were killed; what they began is brought to its end, and never done twice.
+    `of`: the tables of the problem, whose `registry` it is. `bad` are the first and last cutoff that the champion to
+    return to must not have learned from. `retries`: runs that this one repeats, because they were killed; what they
+    began is brought to its end, and never done twice.
 
     Raises:
         StepRefusedError: there is no champion to return to.
     """
-    last, serving = _last_recorded(warehouse), registry.by_alias(CHAMPION_ALIAS)
+    last, serving = _last_recorded(warehouse, of), registry.by_alias(CHAMPION_ALIAS)
     if last and serving and last.version == serving.version and last.run_id in retries:
         return f"rolled back to version {serving.version} already, by the run that this one repeats"
     begun = _served_before(registry, last, serving)
     cause = registry.tag(begun, ROLLED_BACK) if begun else ""
     if serving and begun and cause:
-        make_champion(registry, warehouse, serving, reason=cause, run_id=run_id)
+        make_champion(registry, warehouse, serving, reason=cause, run_id=run_id, of=of)
         return f"rolled back from version {begun.version} to version {serving.version}, as a killed run had begun to"
-    before, target = serving, previous_champion(registry, warehouse, bad)
+    before, target = serving, previous_champion(registry, warehouse, bad, of)
     if target is None or before is None:
         raise StepRefusedError(
             "Expected an earlier champion to return to and found none that did not fail itself"
@@ -111,10 +121,10 @@ def roll_back(
             "`make promote VERSION=<number>`."
         )
     cause = f"rollback: {reason}"
-    _prove(registry, target)
+    _prove(registry, target, of)
     # First: if the run is killed before the rest is done, this is what tells a later one which way to go.
     registry.set_tag(before, ROLLED_BACK, cause)
-    make_champion(registry, warehouse, target, reason=cause, run_id=run_id)
+    make_champion(registry, warehouse, target, reason=cause, run_id=run_id, of=of)
     return f"rolled back from version {before.version} to version {target.version}"
 
 
@@ -125,6 +135,7 @@ def make_champion(
     *,
     reason: str,
     run_id: str | None = None,
+    of: ProblemTables = LAPSE,
 ) -> ModelVersion | None:
     """Point the champion's alias to a version and record it; return the version before.
 
@@ -136,30 +147,31 @@ def make_champion(
         StepRefusedError: the version was fitted on a feature that there is no longer.
     """
     before = registry.by_alias(CHAMPION_ALIAS)
-    _prove(registry, version)
-    last = _last_recorded(warehouse)
+    _prove(registry, version, of)
+    last = _last_recorded(warehouse, of)
     if before == version and (last is None or last.version != version.version):
         before = _served_before(registry, last, version)
     registry.set_alias(CHAMPION_ALIAS, version.version)
     if registry.tag(version, ROLLED_BACK):
         # Somebody wants it back: what it was sent away for is history.
         registry.set_tag(version, ROLLED_BACK, "")
-    record_promotion(warehouse, version, before, reason=reason, at=datetime.now(UTC), run_id=run_id)
+    record_promotion(warehouse, version, before, reason=reason, at=datetime.now(UTC), run_id=run_id, of=of)
     return before
 
 
-def _prove(registry: ModelRegistry, version: ModelVersion) -> None:
+def _prove(registry: ModelRegistry, version: ModelVersion, of: ProblemTables) -> None:
     """Load a version, and refuse one that was fitted on a feature that there is no longer."""
     from ml_models.rows import MissingFeaturesError, require_features
 
     try:
-        require_features(registry.load(version), problem().features, problem(), f"version {version.version}")
+        asked = problem_named(of.name)
+        require_features(registry.load(version), asked.features, asked, f"version {version.version}")
     except MissingFeaturesError as error:
         raise StepRefusedError(f"{error} The champion stays.") from None
 
 
 def previous_champion(
-    registry: ModelRegistry, warehouse: Warehouse, bad: tuple[date, date] | None = None
+    registry: ModelRegistry, warehouse: Warehouse, bad: tuple[date, date] | None = None, of: ProblemTables = LAPSE
 ) -> ModelVersion | None:
     """Return the newest earlier champion to return to, or None.
 
@@ -167,9 +179,10 @@ def previous_champion(
     those whose files are lost.
     """
     serving = registry.by_alias(CHAMPION_ALIAS)
-    if serving is None or not warehouse.exists("training", "champion"):
+    schema, table = of.champion.path
+    if serving is None or not warehouse.exists(schema, table):
         return None
-    history = warehouse.read("select model_version from training.champion order by promoted_at desc")["model_version"]
+    history = warehouse.read(f"select model_version from {schema}.{table} order by promoted_at desc")["model_version"]
     for number in dict.fromkeys(int(version) for version in history):
         if number == serving.version:
             continue
@@ -185,7 +198,7 @@ def previous_champion(
     return None
 
 
-def obstacle_of(registry: ModelRegistry, challenger: ModelVersion) -> str:
+def obstacle_of(registry: ModelRegistry, challenger: ModelVersion, of: ProblemTables = LAPSE) -> str:
     """Return why a challenger must not be promoted, in words; empty when nothing speaks against it."""
     lost = registry.lost(challenger)
     if lost:
@@ -198,7 +211,8 @@ def obstacle_of(registry: ModelRegistry, challenger: ModelVersion) -> str:
         return f"it was rolled back ({sent_away})"
     from ml_models.rows import missing_features
 
-    gone = missing_features(registry.load(challenger), problem().features, problem())
+    asked = problem_named(of.name)
+    gone = missing_features(registry.load(challenger), asked.features, asked)
     return f"it was fitted on {', '.join(gone)}, which there is no longer" if gone else ""
 
 
@@ -210,8 +224,9 @@ def record_promotion(
     reason: str,
     at: datetime,
     run_id: str | None,
+    of: ProblemTables = LAPSE,
 ) -> None:
-    """Append a row to `training.champion`."""
+    """Append a row to the champions of a problem."""
     import pandas as pd
 
     row = pd.DataFrame(
@@ -226,7 +241,8 @@ def record_promotion(
             "run_id": pd.Series([run_id], dtype=object),
         }
     )
-    warehouse.replace_partitions("training", "champion", row, column="promoted_at", values=[pd.Timestamp(at)])
+    schema, table = of.champion.path
+    warehouse.replace_partitions(schema, table, row, column="promoted_at", values=[pd.Timestamp(at)])
 
 
 def training_span(evidence: Mapping[str, Any]) -> tuple[date | None, tuple[date, ...]]:
@@ -260,10 +276,11 @@ class _Recorded(NamedTuple):
     run_id: str | None
 
 
-def _last_recorded(warehouse: Warehouse) -> _Recorded | None:
-    if not warehouse.exists("training", "champion"):
+def _last_recorded(warehouse: Warehouse, of: ProblemTables) -> _Recorded | None:
+    schema, table = of.champion.path
+    if not warehouse.exists(schema, table):
         return None
-    found = warehouse.read("select model_version, run_id from training.champion order by promoted_at desc limit 1")
+    found = warehouse.read(f"select model_version, run_id from {schema}.{table} order by promoted_at desc limit 1")
     return _Recorded(int(found["model_version"].iloc[0]), found["run_id"].iloc[0]) if len(found) else None
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 import dagster as dg
 
+from ml_models.problems.about import further
 from resources.company import company
 from resources.identifiers import identifier
 
@@ -29,6 +30,8 @@ OWNER_BY_SCHEMA: Mapping[str, Role] = {
     "monitoring": "models",
     "campaigns": "models",
     "published": "models",
+    # Each further problem has a schema of its own.
+    **{about.name: "models" for about in further(company().parts)},
 }
 
 OWNER_BY_KEY: Mapping[tuple[str, str], Role] = {
@@ -96,6 +99,11 @@ FRESHNESS: Mapping[tuple[str, str], dg.FreshnessPolicy] = {
     ("campaigns", "effect"): WEEKLY,
     # Published daily; what it holds for people is made weekly.
     ("published", "serving_copy"): WEEKLY,
+    **{
+        (about.name, table): MONTHLY if table == "champion" else WEEKLY
+        for about in further(company().parts)
+        for table in ("champion", "predictions", "performance", "drift", "decisions")
+    },
 }
 
 

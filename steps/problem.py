@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from ml_models.problems.about import FIRST, further
 from ml_models.problems.question import DepartmentShare, Question
 from resources.company import Company, company
 
@@ -19,6 +20,15 @@ def problem() -> "Problem":
         CompanyError: the company's file cannot be read.
     """
     return problem_of(company())
+
+
+def problem_named(name: str) -> "Problem":
+    """Return a problem of the company of this process by its name; the same object for the same question and parts.
+
+    Raises:
+        KeyError: there is none of this name, or the company lacks what it needs.
+    """
+    return _other(name, *_asked(company())) if name != FIRST else problem()
 
 
 def settings() -> "Settings":
@@ -44,7 +54,22 @@ def settings_of(asking: Company) -> "Settings":
 
 def problem_of(asking: Company) -> "Problem":
     """Return the problem of a company."""
-    return _made(asking.question.asked, asking.parts, asking.department_shares)
+    return _made(*_asked(asking))
+
+
+def _asked(asking: Company) -> tuple[Question, frozenset[str], tuple[DepartmentShare, ...]]:
+    return asking.question.asked, asking.parts, asking.department_shares
+
+
+@cache
+def _other(name: str, question: Question, parts: frozenset[str], departments: tuple[DepartmentShare, ...]) -> "Problem":
+    there = {about.name: about for about in further(parts)}
+    if name not in there:
+        raise KeyError(
+            f"Expected a problem of this company ({', '.join([FIRST, *there])}), got {name!r}; each is a folder of "
+            "ml_models/problems/."
+        )
+    return there[name].made(question, parts, departments)
 
 
 @cache

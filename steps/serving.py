@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import dagster as dg
 
+from ml_models.problems.about import further
 from resources.clock import Clock
+from resources.company import company
 from resources.company.choice import chosen
 from resources.fetched_copy import fetch
 from resources.private_folder import scratch_folder
@@ -50,6 +52,7 @@ from steps.tables import (
     TRAINING_SET,
     WHY,
     store,
+    tables_of,
     typed,
 )
 
@@ -109,6 +112,14 @@ SERVED: Mapping[dg.AssetKey, Rows] = {
     PERFORMANCE: ALL,
     DRIFT: ALL,
     CLOSED_DAYS: ALL,
+    **{
+        key: rows
+        for of in (tables_of(about.name) for about in further(company().parts))
+        for key, rows in (
+            (of.predictions, YEAR),
+            *((key, ALL) for key in (of.champion, of.candidate, of.model_card, of.performance, of.drift, of.decisions)),
+        )
+    },
 }
 """The tables that people read, by name and whole: a column more comes along by itself."""
 

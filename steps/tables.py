@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
 
+from ml_models.problems.about import FIRST, About, further
 from resources.company import company
 from resources.warehouse import Warehouse
 
@@ -65,6 +66,40 @@ REBUILDS = dg.AssetKey(["monitoring", "rebuilds"])
 
 NO_ACTION_DUE = dg.AssetCheckKey(DECISIONS, "no_action_due")
 """The one check that triggers runs. Drift, performance and growth of labels are evidence that its judgement weighs."""
+
+
+class ProblemTables(NamedTuple):
+    """The tables of one problem; the first one has those above, each further one a schema of its own name."""
+
+    name: str
+    training_set: dg.AssetKey
+    candidate: dg.AssetKey
+    holdout: dg.AssetKey
+    champion: dg.AssetKey
+    predictions: dg.AssetKey
+    performance: dg.AssetKey
+    drift: dg.AssetKey
+    decisions: dg.AssetKey
+    model_card: dg.AssetKey
+
+    @property
+    def no_action_due(self) -> dg.AssetCheckKey:
+        """The check of its decisions that triggers its runs."""
+        return dg.AssetCheckKey(self.decisions, NO_ACTION_DUE.name)
+
+
+LAPSE = ProblemTables(
+    FIRST, TRAINING_SET, CANDIDATE, HOLDOUT, CHAMPION, PREDICTIONS, PERFORMANCE, DRIFT, DECISIONS, MODEL_CARD
+)
+
+
+def tables_of(problem: str) -> ProblemTables:
+    """Return the tables of a problem."""
+    if problem == FIRST:
+        return LAPSE
+    names = ProblemTables._fields[1:]
+    called = {"holdout": "holdout_predictions"}
+    return ProblemTables(problem, *(dg.AssetKey([problem, called.get(name, name)]) for name in names))
 
 
 class Column(NamedTuple):
@@ -341,6 +376,89 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
 }
 
 
+_AMOUNT_METRICS = {
+    "n": Column("double", "Rows judged."),
+    "mean_seen": Column("double", "Mean of what was seen."),
+    "mean_predicted": Column("double", "Mean of what was predicted."),
+    "total_ratio": Column("double", "Total predicted over total seen."),
+    "absolute_error": Column("double", "Mean absolute error."),
+    "root_squared_error": Column("double", "Root of the mean squared error."),
+    "order": Column("double", "Spearman's rank correlation of predicted and seen."),
+}
+
+
+def amount_tables(about: About) -> Mapping[tuple[str, str], Mapping[str, Column]]:
+    """Return the columns of a further problem's tables, as TABLES holds them; amounts are in its unit."""
+    label, unit = about.label(company().question.horizon_days), about.unit
+    keys = {"customer_id": Column("varchar", "Customer."), "cutoff_date": Column("date", "Cutoff.")}
+    seen = {label: Column("double", f"What came of it, {unit}.")}
+    predicted = {"predicted": Column("double", f"What was predicted, {unit}.")}
+    version = {"model_version": Column("bigint", "Version of the registered model.")}
+    made: dict[str, Mapping[str, Column]] = {
+        "training_set": {
+            **keys,
+            **seen,
+            "split": Column("varchar", "train, gap, holdout, quarantined, before window."),
+        },
+        "candidate": {
+            **{name: one for name, one in TABLES["training", "candidate"].items() if name not in _METRICS},
+            **_AMOUNT_METRICS,
+        },
+        "holdout_predictions": {**keys, **predicted, **seen, **version},
+        "champion": TABLES["training", "champion"],
+        "model_card": TABLES["training", "model_card"],
+        "predictions": {
+            **keys,
+            **predicted,
+            "model_name": Column("varchar", "Registered model."),
+            **version,
+            "trained_through": Column("date", "Newest cutoff whose outcomes the version saw in training."),
+            "scored_at": Column("timestamp with time zone", "When the row was computed."),
+        },
+        "performance": {
+            "slice_name": Column("varchar", "`all`, `cutoff`, `activity`, `segment` (new or known) …"),
+            "slice_value": Column("varchar", "Which slice: a cutoff, a band of shopping days in the window, `new`."),
+            **_AMOUNT_METRICS,
+            "rule_error": Column("double", "Mean absolute error of the best plain rule on the same rows."),
+            "note": Column("varchar", "Why a metric is missing, where it is."),
+            "evidence": Column(
+                "varchar", "`live`: predicted before the outcome was known; `holdout`: what the gate saw."
+            ),
+            **version,
+        },
+        "drift": {**TABLES["monitoring", "drift"]},
+        "decisions": {
+            "cutoff": Column("date", "The judged week."),
+            "event_id": Column("varchar", "The same while one cause goes on."),
+            "action": Column("varchar", "continue, improve, inspect or rollback: exactly one a week."),
+            "cause": Column("varchar", "data quality, totals, error, labels or none."),
+            "reason": Column("varchar", "Why this action."),
+            "first_bad_asset": Column("varchar", "Where a repair starts; empty: nothing is bad."),
+            "owner": Column("varchar", "Who holds the baton."),
+            "next_command": Column("varchar", "What to run next."),
+            "window": Column("varchar", "What a retraining learns from: expanding or recent."),
+            "off_by": Column("double", "Total predicted above total seen on the newest matured cutoffs, a share."),
+            "absolute_error": Column("double", "Mean absolute error there."),
+            "rule_error": Column("double", "That of the best plain rule there."),
+            "model_version": Column("varchar", "Version that served this week."),
+            "run_id": Column("varchar", "The run that was launched; null: none."),
+            "promoted": Column("varchar", "Whether a retraining ended in a promotion; null: nothing was trained."),
+        },
+    }
+    return {(about.name, table): columns for table, columns in made.items()}
+
+
+TABLES = {
+    **TABLES,
+    **{
+        table: columns
+        for about in further(company().parts)
+        if about.kind == "regression"
+        for table, columns in amount_tables(about).items()
+    },
+}
+
+
 def described(warehouse: Warehouse, key: dg.AssetKey) -> dict[str, dg.MetadataValue | int | str | dg.TableSchema]:
     """Return row count, table name and columns of a table of this module, as metadata of its materialisation."""
     schema, table = key.path
@@ -357,6 +475,12 @@ def store(warehouse: Warehouse, key: dg.AssetKey, rows: "pd.DataFrame") -> None:
     """Replace a table by rows, with the columns and types that this module promises for it."""
     schema, table = key.path
     warehouse.replace_table(schema, table, typed(rows, key))
+
+
+def store_part(warehouse: Warehouse, key: dg.AssetKey, rows: "pd.DataFrame", column: str, value: object) -> None:
+    """Replace the rows of a table whose column has this value by `rows`, typed as this module promises."""
+    schema, table = key.path
+    warehouse.replace_partitions(schema, table, typed(rows, key), column=column, values=[value])
 
 
 def typed(frame: "pd.DataFrame", key: dg.AssetKey) -> "pd.DataFrame":

@@ -20,7 +20,7 @@ from resources.airbyte.checks import hold_for_snapshot
 from resources.dbt import DbtError, DbtRunner
 from resources.warehouse.contract import Warehouse
 from steps.migrations import ensure
-from steps.tables import CUSTOMERS_AT_RISK, HOLDOUT, PREDICTIONS
+from steps.tables import CUSTOMERS_AT_RISK, HOLDOUT, PREDICTIONS, tables_of
 
 POOL = "dbt"
 """One build of the tables at a time, where several runs may go at once."""
@@ -87,7 +87,7 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
     def dbt_serving(context: dg.AssetExecutionContext, dbt: DbtRunner, warehouse: Warehouse) -> Iterator[Any]:
         # What Python writes and the serving models read. Before the first model there are no predictions, and a weekly
         # job must still run through.
-        ensure(warehouse, PREDICTIONS, HOLDOUT)
+        ensure(warehouse, PREDICTIONS, HOLDOUT, tables_of("spend").predictions)
         for made in build(context, dbt, warehouse, {}, ["--select", SERVING]):
             yield _with_customers(made, warehouse) if _is_list(context, made) else made
 

@@ -5,11 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from ml_models.problems.about import Kind
 from ml_models.problems.question import Question
 
 if TYPE_CHECKING:
     # A catalogue is read where models are not loaded.
     import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
     from sklearn.pipeline import Pipeline
 
 Risk = Literal["high", "low", "either"]
@@ -163,6 +166,56 @@ class Behaviour:
             )
 
 
+UNASKED = Behaviour((), price_factor=1.2, price_tolerance=LARGEST_STEP, extremes=1.01)
+"""Of a problem whose predictions are no probabilities: nothing is asked of odds."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A way to predict an amount without learning: what a candidate has to be worth more than.
+
+    `predict` takes rows of the feature frame and returns amounts, (n,). `told`: what it is called in a sentence.
+    `beaten`: whether a candidate must have the smaller absolute error beyond noise; else its squared error may not be
+    the larger beyond noise.
+    """
+
+    name: str
+    told: str
+    predict: "Callable[[pd.DataFrame], npt.NDArray[np.float64]]"
+    beaten: bool = True
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """What a problem of kind `regression` states beside the rest.
+
+    `rules`: see there. `off_by`: by which share the total of the predictions may be off the total that was seen, beyond
+    chance and the season; and, of each slice, how much worse than the champion's its absolute error may be.
+    `prices`: features that are money, and so scale with prices; `price_factor`: prices times so much, `price_room`: how
+    far the total of the predictions may then be from times as much, as a share. `slip`: features whose fall makes a
+    customer slip away, all halved together; predictions must fall by the share `slip_falls` at least.
+
+    Raises:
+        ValueError: a bound that no model can meet, or that every model meets.
+    """
+
+    rules: tuple[Rule, ...]
+    off_by: float
+    prices: tuple[str, ...]
+    price_factor: float
+    price_room: float
+    slip: tuple[str, ...]
+    slip_falls: float
+
+    def __post_init__(self) -> None:
+        if not any(rule.beaten for rule in self.rules):
+            raise ValueError("Expected a rule that a candidate must beat, got none; a gate without one proves nothing.")
+        for name in ("off_by", "price_room", "slip_falls"):
+            value = getattr(self, name)
+            if not 0 < value < 1:
+                raise ValueError(f"Expected `{name}` to be a share above 0 and below 1, got {value!r}.")
+
+
 Values = Mapping[str, float]
 """What is known of one row: feature names, and values that are nan where there is none."""
 
@@ -211,7 +264,8 @@ class Problem:
     """Everything that training, evaluation, gate, reasons and card need to know about one problem.
 
     `recipe_version` counts the recipes that the problem has had; see `training.recipe.recipe_fingerprint`. `peers`:
-    with whom a customer is compared in reasons, None for everybody. `what_if`: what may be moved of a customer.
+    with whom a customer is compared in reasons, None for everybody. `what_if`: what may be moved of a customer. `kind`:
+    what a prediction is; `behaviour` is asked of kind `binary`, `amounts` of kind `regression`.
     """
 
     name: str
@@ -227,10 +281,12 @@ class Problem:
     rfm_features: tuple[str, ...]
     slices: tuple[SliceRule, ...]
     candidates: tuple[Candidate, ...]
-    behaviour: Behaviour
+    behaviour: Behaviour = UNASKED
     texts: Texts = Texts()
     peers: Peers | None = None
     what_if: WhatIf | None = None
+    kind: Kind = "binary"
+    amounts: Amounts | None = None
 
     @property
     def horizon_days(self) -> int:

@@ -44,7 +44,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_its_teams_own_the_graph_and_the_drills(told: dict[str, Any]) -> None:
-    ours = ("training", "predictions", "monitoring", "campaigns", "published")
+    ours = ("training", "predictions", "monitoring", "campaigns", "published", "spend")
     roles = {"raw": "raw", **dict.fromkeys(ours, "models")}
     for asset, owner in told["assets"].items():
         role = "models" if asset == "features/feature_frame" else roles.get(asset.split("/")[0], "tables")

@@ -22,13 +22,18 @@ LEFT_OUT = {
     "monitoring/profile": "what anomalies are judged from, some hundred thousand numbers",
     "monitoring/readiness": "a person's command makes it and shows it",
     "outcomes/early_outcomes": "a proxy that the judgement reads",
+    "spend/holdout_predictions": "spend/performance tells what came of them",
+    "spend/training_set": "keys and outcomes; the frame holds the rest",
     "training/holdout_predictions": "accuracy_over_time tells what came of them",
 }
 """The tables that no copy holds, each with the reason: whoever wants them asks the warehouse, or a backup."""
 
 MADE_OF = {"raw", "staging"}
 
-HORIZON = {"ingest_and_build", "weekly_score", "weekly_judge", "retrain", "promote", "rollback", "everything"}
+HORIZON = {
+    *("ingest_and_build", "weekly_score", "weekly_judge", "retrain", "promote", "rollback", "everything"),
+    *("retrain_spend", "rollback_spend"),
+}
 
 
 def copy_of(baton):

@@ -9,6 +9,8 @@
 {%- set months = (window_days / month) | int -%}
 {%- set pull = period_days * months -%}
 {%- set horizon = var('horizon_days') -%}
+{#- Who almost surely stays away is not told to be worth a fortune if they do not. -#}
+{%- set least_stay = 0.1 -%}
 
 -- All that is read here was known at the cutoff.
 with data as (
@@ -65,20 +67,52 @@ means as (
     from weighted
     group by cutoff_date
 
+),
+
+decayed as (
+
+    select
+        weighted.customer_id,
+        weighted.cutoff_date,
+        weighted.days_of_data,
+        weighted.days_known,
+        cast(round(
+            {{ horizon }} * (weighted.weighted_cents + {{ pull }} * means.mean_cents_a_day) / (weighted.weighted_days + {{ pull }})
+        ) as {{ type_bigint() }}) as decayed_mean_cents,
+        cast(round({{ horizon }} * weighted.spend_cents_{{ month }}d / {{ month }}) as {{ type_bigint() }}) as last_month_cents
+    from weighted
+    inner join means on means.cutoff_date = weighted.cutoff_date
+
+),
+
+-- The model's amount counts zeros of those who stay away; what is wanted is of those who stay.
+modelled as (
+
+    select
+        spend.customer_id,
+        spend.cutoff_date,
+        cast(round(spend.predicted / greatest(1 - lapse.score, {{ least_stay }})) as {{ type_bigint() }}) as cents
+    from {{ source('spend', 'predictions') }} as spend
+    inner join {{ source('predictions', 'lapse_predictions') }} as lapse
+        on lapse.customer_id = spend.customer_id
+        and lapse.cutoff_date = spend.cutoff_date
+
 )
 
 select
-    weighted.customer_id,
-    weighted.cutoff_date,
+    decayed.customer_id,
+    decayed.cutoff_date,
     case
         -- Who is seen for the first time may have come for years, where the data begin shortly before.
-        when weighted.days_of_data < {{ 2 * window_days }} then null
-        when weighted.days_known <= {{ window_days }} then 'new'
+        when decayed.days_of_data < {{ 2 * window_days }} then null
+        when decayed.days_known <= {{ window_days }} then 'new'
         else 'known'
     end as segment,
-    cast(round(
-        {{ horizon }} * (weighted.weighted_cents + {{ pull }} * means.mean_cents_a_day) / (weighted.weighted_days + {{ pull }})
-    ) as {{ type_bigint() }}) as expected_spend_cents,
-    cast(round({{ horizon }} * weighted.spend_cents_{{ month }}d / {{ month }}) as {{ type_bigint() }}) as last_month_cents
-from weighted
-inner join means on means.cutoff_date = weighted.cutoff_date
+    coalesce(modelled.cents, decayed.decayed_mean_cents) as expected_spend_cents,
+    case when modelled.customer_id is null then 'decayed mean' else 'model' end as expected_by,
+    decayed.decayed_mean_cents,
+    decayed.last_month_cents
+from decayed
+left join modelled
+    on modelled.customer_id = decayed.customer_id
+    and modelled.cutoff_date = decayed.cutoff_date

@@ -1,0 +1,530 @@
+"""The assets of a further problem that predicts an amount: keys, group, registered model and checks carry its name."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from assets.problem.predictions import ScoreConfig
+from assets.problem.promotion import PromotionConfig
+from assets.problem.training_set import TrainingConfig
+from assets.reporting import Materialized, at_a_glance, in_mlflow, table, unjudged, without_retries
+from ml_models.problems.about import About
+from ml_models.training.amounts.gates import AMOUNT_COMPARISONS, AMOUNT_GATES
+from resources.clock import Clock
+from resources.figures import figures
+from resources.registry import CHAMPION as CHAMPION_ALIAS
+from resources.registry import ModelRegistry
+from resources.warehouse import Warehouse
+from steps.amounts.cards import keep_amount_cards
+from steps.amounts.decisions import amount_due, judge_amount_week
+from steps.amounts.monitoring import judge_amount_drift, judge_amounts, measure_amount_drift, measure_amounts
+from steps.amounts.scoring import current, predict_due_cutoff
+from steps.amounts.training import find_amount_candidate, make_amount_set
+from steps.candidates import span_of
+from steps.champions import promote_challenger, roll_back
+from steps.migrations import ensure
+from steps.ownership import owner_of
+from steps.problem import problem_named
+from steps.tables import CUSTOMER_VALUE, DECISIONS, FEATURE_FRAME, FEED, OUTCOMES, ProblemTables, described, tables_of
+
+Asset = dg.AssetsDefinition | dg.AssetChecksDefinition
+
+WEEKS = 8
+
+
+class DecideConfig(dg.Config):
+    """`again`: decide a week anew that was decided before; otherwise its decision stands."""
+
+    again: bool = False
+
+
+def amount_assets(about: About) -> list[Asset]:
+    """Return the assets and checks of a problem that predicts an amount, in the order in which its data flows."""
+    of = tables_of(about.name)
+    return [
+        _training_set(about, of),
+        _candidate(about, of),
+        _champion(about, of),
+        _predictions(about, of),
+        *_performance(about, of),
+        *_drift(about, of),
+        _decisions(about, of),
+        _model_card(about, of),
+    ]
+
+
+def _registry(registry: ModelRegistry, about: About) -> ModelRegistry:
+    return registry.of(about.name)
+
+
+def _training_set(about: About, of: ProblemTables) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=of.training_set,
+        group_name=about.name,
+        owners=[owner_of(of.training_set)],
+        kinds={"pandas", "duckdb"},
+        deps=[FEATURE_FRAME, OUTCOMES],
+        description=(
+            "Which rows of the feature frame are learned from, with what came of them: `train`, a `gap` as long as the "
+            "label's horizon, `holdout`; `quarantined` and `before window` are kept out. The features stand in "
+            "features/feature_frame, under the same customer and cutoff."
+        ),
+    )
+    def training_set(context: dg.AssetExecutionContext, config: TrainingConfig, warehouse: Warehouse) -> Materialized:
+        """Join, keep out what is known bad, split."""
+        asked = problem_named(about.name)
+        with without_retries():
+            made = make_amount_set(
+                warehouse,
+                asked,
+                of,
+                window=config.window,
+                exclude=span_of(config.exclude_from, config.exclude_to),
+                repaired=config.repaired,
+                most_rows=config.most_rows,
+            )
+        rows, split = made.learned_from, made.split
+        return dg.MaterializeResult(
+            metadata={
+                **described(warehouse, of.training_set),
+                "mean_outcome": round(float(rows[asked.label].mean()), 2),
+                "rows_learned_from": len(rows),
+                "share_of_customers": made.share,
+                "window": config.window,
+                "quarantined_cutoffs": ", ".join(str(day) for day in made.quarantined) or "none",
+                "reason": config.reason or context.run.tags.get("baton/cause", "none given"),
+                "train": f"{split.train[0]} to {split.train[-1]}",
+                "holdout": f"{split.holdout[0]} to {split.holdout[-1]}",
+                **made.expected_cost,
+            }
+        )
+
+    return training_set
+
+
+def _candidate(about: About, of: ProblemTables) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=f"{about.name}_candidate",
+        specs=[
+            dg.AssetSpec(
+                key=of.candidate,
+                group_name=about.name,
+                owners=[owner_of(of.candidate)],
+                kinds={"scikitlearn", "mlflow"},
+                deps=[of.training_set, FEATURE_FRAME],
+                description=(
+                    "One row a registered version: the family of models that a small seeded search speaks for, its "
+                    "errors and totals, its parameters and the fingerprint of its data. The version is in MLflow, "
+                    f"model `{about.name}`, as `challenger`. The gate's checks decide on it."
+                ),
+            ),
+            dg.AssetSpec(
+                key=of.holdout,
+                group_name=about.name,
+                owners=[owner_of(of.holdout)],
+                kinds={"scikitlearn", "duckdb"},
+                deps=[of.training_set, FEATURE_FRAME],
+                description="What each version predicted on the holdout, by the fit that had not seen it.",
+            ),
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(
+                name,
+                asset=of.candidate,
+                blocking=False,
+                description=text,
+                metadata={"owner": owner_of(of.candidate)},
+            )
+            for name, text in AMOUNT_GATES.items()
+        ],
+    )
+    def candidate(
+        context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry
+    ) -> Iterator[Materialized | dg.AssetCheckResult]:
+        """Search, evaluate, compare, fit, register; the same data and recipe are not judged twice."""
+        import pandas as pd
+
+        ours = _registry(registry, about)
+        with without_retries():
+            version = find_amount_candidate(
+                warehouse,
+                ours,
+                problem_named(about.name),
+                of,
+                log=context.log.info,
+                run_id=context.run_id,
+                cause=context.run.tags.get("baton/cause", ""),
+            )
+        evidence = ours.evidence(version)
+        calibration, slices = pd.DataFrame(evidence["calibration"]), pd.DataFrame(evidence["slices"])
+        yield dg.MaterializeResult(
+            asset_key=of.candidate,
+            metadata={
+                **described(warehouse, of.candidate),
+                "model_version": version.version,
+                **in_mlflow(ours, version.version),
+                "algorithm": version.algorithm,
+                "selection": evidence["selection"],
+                "trained_through": version.trained_through.isoformat(),
+                **{name: round(value, 4) for name, value in evidence["metrics"].items()},
+                "models_on_the_holdout": table(pd.DataFrame(evidence["comparison"])),
+                "slices": table(slices[slices["slice_name"] != "cutoff"]),
+                "search": table(pd.DataFrame(evidence["trials"])),
+                "tenths": table(calibration),
+                **at_a_glance(
+                    [calibration["mean_predicted"], calibration["mean_seen"]],
+                    "By tenths of the prediction: predicted, and in grey seen.",
+                ),
+            },
+        )
+        yield dg.MaterializeResult(asset_key=of.holdout, metadata=described(warehouse, of.holdout))
+        for gate in evidence["gates"]:
+            warn = gate["name"] in AMOUNT_COMPARISONS
+            yield dg.AssetCheckResult(
+                asset_key=of.candidate,
+                check_name=gate["name"],
+                passed=gate["passed"],
+                severity=dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR,
+                description=gate["sentence"],
+                metadata={
+                    **figures(gate["observed"], gate["bound"], "as the sentence says"),
+                    "model_version": version.version,
+                },
+            )
+
+    return candidate
+
+
+def _champion(about: About, of: ProblemTables) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=of.champion,
+        group_name=about.name,
+        owners=[owner_of(of.champion)],
+        kinds={"mlflow"},
+        deps=[of.candidate],
+        pool=f"{about.name}_champion",
+        description=(
+            "One row a promotion: which version serves from when, through which cutoff it was trained, and why. A "
+            f"challenger that failed a gate is not promoted. The job `rollback_{about.name}` goes back."
+        ),
+    )
+    def champion(
+        context: dg.AssetExecutionContext, config: PromotionConfig, warehouse: Warehouse, registry: ModelRegistry
+    ) -> Materialized:
+        """Promote the challenger if its gates passed, or return to the champion before."""
+        ours, cause = _registry(registry, about), config.reason or context.run.tags.get("baton/cause", "")
+        with without_retries():
+            if config.rollback:
+                bad = span_of(config.exclude_from, config.exclude_to)
+                _, runs = context.instance.get_run_group(context.run_id) or ("", ())
+                repeats = {run.run_id for run in runs}
+                reason = cause or "a person asked for it"
+                what = roll_back(ours, warehouse, bad, reason=reason, run_id=context.run_id, retries=repeats, of=of)
+            else:
+                reason = cause or "passed the gate"
+                what = promote_challenger(ours, warehouse, reason=reason, run_id=context.run_id, of=of)
+        context.log.info(what)
+        ensure(warehouse, of.champion)
+        metadata: dict[str, Any] = {**described(warehouse, of.champion), "what_happened": what}
+        serving = ours.by_alias(CHAMPION_ALIAS)
+        if serving is not None:
+            metadata |= {
+                "model_version": serving.version,
+                **in_mlflow(ours, serving.version),
+                "algorithm": serving.algorithm,
+                "trained_through": serving.trained_through.isoformat(),
+            }
+        return dg.MaterializeResult(metadata=metadata)
+
+    return champion
+
+
+def _predictions(about: About, of: ProblemTables) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=of.predictions.to_python_identifier(),
+        pool=f"{about.name}_champion",
+        specs=[
+            dg.AssetSpec(
+                key=of.predictions,
+                group_name=about.name,
+                owners=[owner_of(of.predictions)],
+                kinds={"scikitlearn", "duckdb"},
+                deps=[FEATURE_FRAME, of.champion],
+                description=(
+                    f"One row a customer and cutoff: {about.predicts}, in {about.unit}, with the model version that "
+                    "said so. Written by the champion, a cutoff at a time and once."
+                ),
+            )
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(
+                "scored_current_cutoff",
+                asset=of.predictions,
+                description="The newest cutoff that the clock allows is there and has predictions.",
+                metadata={"owner": owner_of(FEED)},
+            )
+        ],
+    )
+    def predictions(
+        context: dg.AssetExecutionContext,
+        config: ScoreConfig,
+        warehouse: Warehouse,
+        registry: ModelRegistry,
+        clock: Clock,
+    ) -> Iterator[Materialized | dg.AssetCheckResult]:
+        """Predict one cutoff by the champion; a cutoff that is already there stays as it is."""
+        ours = _registry(registry, about)
+        with without_retries():
+            what = predict_due_cutoff(
+                warehouse,
+                ours,
+                clock,
+                problem_named(about.name),
+                of,
+                cutoff=config.cutoff,
+                rescore=config.rescore,
+            )
+        context.log.info(what)
+        newest = warehouse.read(
+            "select cutoff_date, count(*) as n, max(model_version) as version, avg(predicted) as mean "
+            f"from {'.'.join(of.predictions.path)} group by cutoff_date order by cutoff_date desc limit 1"
+        )
+        metadata: dict[str, Any] = {**described(warehouse, of.predictions), "what_happened": what}
+        for row in newest.to_dict("records"):
+            metadata |= {"newest_cutoff": f"{row['cutoff_date']:%Y-%m-%d}", "model_version": int(row["version"])}
+            metadata |= {"mean_predicted": round(float(row["mean"]), 2), "customers": int(row["n"])}
+        yield dg.MaterializeResult(asset_key=of.predictions, metadata=metadata)
+        passed, sentence, day = current(warehouse, ours, clock, of)
+        yield dg.AssetCheckResult(
+            asset_key=of.predictions,
+            check_name="scored_current_cutoff",
+            passed=passed,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=sentence,
+            metadata={
+                "newest_cutoff": str(day) if day else "none",
+                "owner": owner_of(FEED),
+                **figures(int(not passed), 0, "cutoffs that are due and not predicted, at most"),
+            },
+        )
+
+    return predictions
+
+
+def _performance(about: About, of: ProblemTables) -> list[Asset]:
+    @dg.asset(
+        key=of.performance,
+        group_name=about.name,
+        owners=[owner_of(of.performance)],
+        kinds={"pandas", "duckdb"},
+        deps=[of.predictions, OUTCOMES, FEATURE_FRAME, of.holdout, CUSTOMER_VALUE],
+        description=(
+            "Realised performance: each cutoff whose outcome is known, as a whole, by activity band and for new "
+            "customers, beside the best plain rule. Only predictions made outside their model's training window count "
+            "(`live`); `holdout` rows tell what the gate saw."
+        ),
+    )
+    def performance(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Materialized:
+        """Judge every matured live prediction, and each version's holdout."""
+        result = measure_amounts(warehouse, problem_named(about.name), of)
+        live = result[(result["slice_name"] == "cutoff") & (result["evidence"] == "live")]
+        context.log.info(f"judged {len(live)} matured cutoff(s) of live predictions")
+        return dg.MaterializeResult(
+            metadata={
+                **described(warehouse, of.performance),
+                "live_cutoffs_judged": len(live),
+                "by_slice": table(result[result["slice_name"] != "cutoff"]),
+            }
+        )
+
+    @dg.asset_check(
+        asset=of.predictions,
+        name="amounts_hold",
+        additional_deps=[of.performance],
+        description=(
+            "The newest matured predictions agree in their total with what was seen, and no plain rule has the smaller "
+            "error. Evidence for the week's decision."
+        ),
+        metadata={"owner": owner_of(of.predictions)},
+    )
+    def amounts_hold(warehouse: Warehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
+        """Judge the champion by the newest outcomes."""
+        verdict = judge_amounts(warehouse, _registry(registry, about), problem_named(about.name), of)
+        if verdict.off is None:
+            return unjudged(verdict.sentence)
+        return dg.AssetCheckResult(
+            passed=verdict.status != "fail",
+            severity=dg.AssetCheckSeverity.WARN,
+            description=verdict.sentence,
+            metadata={
+                "status": verdict.status,
+                "cause": verdict.cause or "none",
+                **figures(abs(verdict.off.value), verdict.room, "share by which the total is off, at most"),
+            },
+        )
+
+    return [performance, amounts_hold]
+
+
+def _drift(about: About, of: ProblemTables) -> list[Asset]:
+    @dg.asset(
+        key=of.drift,
+        group_name=about.name,
+        owners=[owner_of(of.drift)],
+        kinds={"scipy", "duckdb"},
+        deps=[FEATURE_FRAME, of.champion, of.predictions],
+        description=(
+            "One row a cutoff: how far the champion's predictions moved against the weeks before. How the features "
+            "moved stands in monitoring/drift: they are shared."
+        ),
+    )
+    def drift(context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry) -> Materialized:
+        """Measure the cutoffs that were not measured yet."""
+        new = measure_amount_drift(warehouse, _registry(registry, about), problem_named(about.name), of)
+        context.log.info(f"drift measured for {new} new cutoff(s)")
+        return dg.MaterializeResult(metadata={**described(warehouse, of.drift), "cutoffs_measured": new})
+
+    @dg.asset_check(
+        asset=of.predictions,
+        name="score_drift",
+        additional_deps=[of.drift],
+        description=(
+            "The champion's predictions at the newest cutoff did not leave the range of their own past in two of the "
+            "last three weeks."
+        ),
+        metadata={"owner": owner_of(of.predictions)},
+    )
+    def score_drift(warehouse: Warehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
+        """Judge the predictions of the newest cutoff."""
+        verdict = judge_amount_drift(warehouse, _registry(registry, about), problem_named(about.name), of)
+        if verdict is None:
+            return unjudged("no predictions were measured yet")
+        return dg.AssetCheckResult(
+            passed=verdict.status != "fail",
+            severity=dg.AssetCheckSeverity.WARN,
+            description=verdict.sentence,
+            metadata={
+                "status": verdict.status,
+                "cutoff": str(verdict.cutoff),
+                **figures(len(verdict.columns), 0, "columns that left their own range in two of three weeks, at most"),
+                "columns": table(verdict.table),
+            },
+        )
+
+    return [drift, score_drift]
+
+
+def _decisions(about: About, of: ProblemTables) -> dg.AssetsDefinition:
+    check = of.no_action_due.name
+
+    @dg.asset(
+        key=of.decisions,
+        group_name=about.name,
+        owners=[owner_of(of.decisions)],
+        kinds={"pandas", "duckdb"},
+        deps=[DECISIONS, of.performance, of.drift, of.champion],
+        check_specs=[
+            dg.AssetCheckSpec(
+                check,
+                asset=of.decisions,
+                description=(
+                    "The newest week asks for nothing. Failed, its metadata says what is due: improve, rollback, or "
+                    "inspect (the data are broken, nothing is trained)."
+                ),
+                metadata={"owner": owner_of(of.decisions)},
+            )
+        ],
+        description=(
+            "The ledger: exactly one of continue, improve, inspect, rollback a week, and why. Whether the data are "
+            "sound is read of monitoring/decisions, which is judged once for all problems: broken data veto a "
+            "training here too."
+        ),
+    )
+    def decisions(
+        context: dg.AssetExecutionContext,
+        config: DecideConfig,
+        warehouse: Warehouse,
+        registry: ModelRegistry,
+        clock: Clock,
+    ) -> Materialized:
+        """Decide the week that is due once."""
+
+        def finished_run(tags: Mapping[str, str]) -> str | None:
+            runs = context.instance.get_runs(dg.RunsFilter(tags=tags), limit=1)
+            return runs[0].run_id if runs and runs[0].is_finished else None
+
+        judge_amount_week(
+            warehouse,
+            _registry(registry, about),
+            clock,
+            problem_named(about.name),
+            of,
+            finished_run=finished_run,
+            log=context.log.info,
+            again=config.again,
+        )
+        ledger = warehouse.read(f"select * from {'.'.join(of.decisions.path)} order by cutoff desc limit ?", [WEEKS])
+        due = amount_due(ledger)
+        result = dg.AssetCheckResult(
+            asset_key=of.decisions,
+            check_name=check,
+            passed=due.decision == "continue",
+            severity=dg.AssetCheckSeverity.WARN,
+            description=due.sentence,
+            metadata={
+                "decision": due.decision,
+                **due.evidence,
+                **figures(int(due.decision != "continue"), 0, "weeks that ask for something, at most"),
+            },
+        )
+        return dg.MaterializeResult(
+            metadata={**described(warehouse, of.decisions), "newest": table(ledger)}, check_results=[result]
+        )
+
+    return decisions
+
+
+def _model_card(about: About, of: ProblemTables) -> dg.AssetsDefinition:
+    check = "model_card_complete"
+
+    @dg.asset(
+        key=of.model_card,
+        group_name=about.name,
+        owners=[owner_of(of.model_card)],
+        kinds={"mlflow", "markdown"},
+        deps=[of.candidate, of.champion, of.performance, of.decisions],
+        check_specs=[
+            dg.AssetCheckSpec(
+                check,
+                asset=of.model_card,
+                blocking=False,
+                description="No section of a card lacks anything. Failed, it names version and section.",
+                metadata={"owner": owner_of(of.model_card)},
+            )
+        ],
+        description=(
+            "One row a registered version: its card, also beside the version in MLflow. What it is for, how good it is "
+            "beside plain rules, what the gate said, and what became of it."
+        ),
+    )
+    def model_card(context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry) -> Materialized:
+        """Write the cards that are due, and say whether they are complete."""
+        ours = _registry(registry, about)
+        done = keep_amount_cards(warehouse, ours, problem_named(about.name), of)
+        context.log.info(done.what)
+        metadata: dict[str, Any] = {**described(warehouse, of.model_card), "what_happened": done.what}
+        if done.version is not None:
+            metadata |= {"card": dg.MetadataValue.md(done.markdown), "model_version": done.version}
+            metadata |= in_mlflow(ours, done.version)
+        result = dg.AssetCheckResult(
+            asset_key=of.model_card,
+            check_name=check,
+            passed=not done.missing and not done.away,
+            severity=dg.AssetCheckSeverity.WARN if done.away else dg.AssetCheckSeverity.ERROR,
+            description="; ".join(done.missing) or done.what,
+            metadata=figures(len(done.missing), 0, "sections of cards that lack something, at most"),
+        )
+        return dg.MaterializeResult(metadata=metadata, check_results=[result])
+
+    return model_card
