@@ -24,6 +24,8 @@ OWNER_BY_SCHEMA: Mapping[str, Role] = {
     "marts": "tables",
     "features": "tables",
     "outcomes": "tables",
+    # What dbt shapes of it; OWNER_BY_KEY has what is made of that.
+    "next_product": "tables",
     "training": "models",
     "predictions": "models",
     "monitoring": "models",
