@@ -9,10 +9,10 @@
 
 -- Of how many shares the table is made is asked of this one. depends_on: {{ ref('customer_days') }}
 
-{#-
+{#
   What a customer may buy next: the types that the customer bought in the look-back, the strongest habits first, and the
   types that most customers buy. Never customers times all types: a statement holds what the customers of a share bought.
--#}
+#}
 
 with cutoffs as (
 
