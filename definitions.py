@@ -33,6 +33,7 @@ from assets.problem.drift import DRIFT_ASSETS
 from assets.problem.frame import FEATURE_ASSETS
 from assets.problem.judgement import judgement
 from assets.problem.model_card import model_card
+from assets.problem.next_product import next_product_assets
 from assets.problem.performance import PERFORMANCE_ASSETS
 from assets.problem.predictions import PREDICTION_ASSETS
 from assets.problem.promotion import champion
@@ -91,6 +92,7 @@ def build_definitions(
         *DRIFT_ASSETS,
         judgement,
         model_card,
+        *next_product_assets(ours.parts),
         serving_copy,
     ]
     assets = [*of_company, *problem]

@@ -7,6 +7,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from sensors.patience import try_again_when_held
+from steps.next_product import keys as next_product
 from steps.tables import (
     ACCURACY_OVER_TIME,
     CAMPAIGN_ASSIGNMENT,
@@ -29,6 +30,7 @@ INGEST_AND_BUILD = "ingest_and_build"
 WEEKLY_SCORE = "weekly_score"
 WEEKLY_JUDGE = "weekly_judge"
 RETRAIN = "retrain"
+RETRAIN_NEXT_PRODUCT = "retrain_next_product"
 PROMOTE = "promote"
 ROLLBACK = "rollback"
 CHECK = "check"
@@ -68,7 +70,13 @@ def build_jobs(
     # The verdict on the data is for a person who asks for it.
     readiness = select.assets(READINESS)
     elsewhere = unit_tests | judgements | readiness
-    return [
+    # What is bought next: of a company that is not asked, nothing.
+    asked = next_product.TRAINING_SET in {key for one in assets for key in one.keys}
+    lists = _of(next_product.PREDICTIONS, there=asked)
+    lists_judged = _of(next_product.PERFORMANCE, next_product.DRIFT, there=asked)
+    of_lists = (_of(next_product.TRAINING_SET, there=asked).downstream() - published) | lists_judged
+    model_and_beyond |= of_lists
+    jobs = [
         dg.define_asset_job(
             EVERYTHING,
             hooks=PATIENT,
@@ -99,13 +107,13 @@ def build_jobs(
         dg.define_asset_job(
             WEEKLY_SCORE,
             hooks=PATIENT,
-            selection=(scored | select.assets(SHADOW_PREDICTIONS) | published) - elsewhere,
+            selection=(scored | select.assets(SHADOW_PREDICTIONS) | lists | published) - elsewhere,
             description="Score the newest cutoff with the champion and list the customers at risk.",
         ),
         dg.define_asset_job(
             WEEKLY_JUDGE,
             hooks=PATIENT,
-            selection=((judged | cards) - unit_tests) | judgements | published,
+            selection=((judged | cards | lists_judged) - unit_tests) | judgements | published,
             description="Judge the predictions whose outcomes are known by now, measure drift, explain and decide.",
         ),
         dg.define_asset_job(
@@ -129,6 +137,21 @@ def build_jobs(
             description="Return to the champion before the present one, and score the newest cutoff again with it.",
         ),
     ]
+    if asked:
+        jobs.append(
+            dg.define_asset_job(
+                RETRAIN_NEXT_PRODUCT,
+                hooks=PATIENT,
+                selection=(of_lists | published) - unit_tests,
+                description="What is bought next: training set, candidate, gate, champion, and how lists held so far.",
+            )
+        )
+    return jobs
+
+
+def _of(*keys: dg.AssetKey, there: bool) -> dg.AssetSelection:
+    """Return the assets of these keys; none where the company's graph has none of them."""
+    return dg.AssetSelection.assets(*keys) if there else dg.AssetSelection.keys()
 
 
 def judgement_checks(assets: Sequence[dg.AssetsDefinition | dg.AssetChecksDefinition]) -> list[dg.AssetCheckKey]:

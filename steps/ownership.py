@@ -36,6 +36,8 @@ OWNER_BY_SCHEMA: Mapping[str, Role] = {
 OWNER_BY_KEY: Mapping[tuple[str, str], Role] = {
     # The hand-over: who shapes builds the features, who predicts answers for what the model is fed.
     ("features", "feature_frame"): "models",
+    **{("next_product", name): "models" for name in ("training_set", "candidate", "holdout_lists", "champion")},
+    **{("next_product", name): "models" for name in ("predictions", "performance", "drift")},
 }
 
 
@@ -94,6 +96,10 @@ FRESHNESS: Mapping[tuple[str, str], dg.FreshnessPolicy] = {
     ("monitoring", "drift"): WEEKLY,
     ("monitoring", "profile"): WEEKLY,
     ("monitoring", "why"): WEEKLY,
+    ("next_product", "candidates"): DAILY,
+    ("next_product", "champion"): MONTHLY,
+    ("next_product", "predictions"): WEEKLY,
+    ("next_product", "performance"): WEEKLY,
     ("campaigns", "assignment"): WEEKLY,
     ("campaigns", "effect"): WEEKLY,
     # Published daily; what it holds for people is made weekly.

@@ -5,12 +5,14 @@ SQL may rely on; the tables that dbt writes are documented beside their models.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from resources.company import company
 from resources.warehouse import Warehouse
+from steps.columns import Column as Column
+from steps.next_product.keys import NEXT_PRODUCT_TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,13 +69,6 @@ NO_ACTION_DUE = dg.AssetCheckKey(DECISIONS, "no_action_due")
 """The one check that triggers runs. Drift, performance and growth of labels are evidence that its judgement weighs."""
 
 
-class Column(NamedTuple):
-    """SQL type and meaning of a column."""
-
-    type: str
-    about: str
-
-
 _METRICS = {
     "n": Column("double", "Rows judged."),
     "positives": Column("double", "Rows whose customer lapsed."),
@@ -90,6 +85,7 @@ _METRICS = {
 }
 
 TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
+    **NEXT_PRODUCT_TABLES,
     ("training", "candidate"): {
         "model_name": Column("varchar", "Registered model."),
         "model_version": Column("bigint", "Its version."),

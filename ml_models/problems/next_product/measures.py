@@ -77,7 +77,11 @@ def summary(rows: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
     found: dict[str, Any] = {"lists": len(rows), "bought_nothing": int((rows["bought"] == 0).sum())}
     for measure in MEASURES:
         there = rows[rows[measure].notna()]
-        interval = grouped_mean(there[measure], there["customer_id"], seed=seed) if len(there) else Interval(np.nan, np.nan, np.nan)
+        interval = (
+            grouped_mean(there[measure], there["customer_id"], seed=seed)
+            if len(there)
+            else Interval(np.nan, np.nan, np.nan)
+        )
         found |= {measure: interval.value, f"{measure}_low": interval.low, f"{measure}_high": interval.high}
     return found
 

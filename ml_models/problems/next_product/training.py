@@ -38,20 +38,6 @@ CANDIDATES: Mapping[str, Mapping[str, Any]] = {
 }
 """The models that compete, the simpler first: it stays unless the next is better beyond noise."""
 
-GATES: Mapping[str, str] = {
-    "beats_personal_frequency": "Its lists have a higher nDCG@10 than GP-TopFreq's on the same customers and cutoffs, "
-    "beyond noise (95 % interval, bootstrap over customers).",
-    "beats_neighbours": "Its lists are no worse than those of the neighbour method, beyond noise.",
-    "beats_serving_model": "Its lists are no worse than the champion's, beyond noise.",
-    "finds_new_types": "It finds no fewer of the types that are new to a customer than GP-TopFreq does, beyond noise.",
-    "twins_change_little": "A near twin in the place of a type changes little.",
-    "older_habit_counts": "Without the newest shopping day, a list moves towards the older habits.",
-    "all_can_be_bought": "No list names what nobody buys, or a type twice.",
-    "not_the_popular_alone": "Lists reach beyond what most customers buy.",
-    "strangers_get_the_popular": "A customer of one shopping day gets what most customers buy.",
-}
-"""What a candidate must pass to be promoted, with what each holds true."""
-
 
 class TooFewPairsError(ValueError):
     """There is not enough to learn from, or to judge on; the message says what is there."""
@@ -62,6 +48,7 @@ class Trained:
     """A judged candidate: the pipeline fitted on all rows, the lists of the holdout by the fit that had not seen it.
 
     `metrics` are of the holdout; `comparison` has a row a method, `slices` a row a slice (see `measures.sliced`).
+    `gained`: the paired difference in nDCG against GP-TopFreq, with its interval.
     """
 
     name: str
@@ -70,6 +57,7 @@ class Trained:
     trained_from: date
     trained_through: date
     metrics: Mapping[str, float]
+    gained: Mapping[str, float]
     comparison: pd.DataFrame
     slices: pd.DataFrame
     gates: list[GateResult]
@@ -99,7 +87,9 @@ def split(cutoffs: pd.Series, horizon_days: int) -> pd.Series:
             f"got {len(days)} ({', '.join(map(str, days)) or 'none'}). Wait until more labels are known."
         )
     known = pd.to_datetime(cutoffs)
-    parts = np.where(known >= pd.Timestamp(first), "holdout", np.where(known <= pd.Timestamp(train[-1]), "train", "gap"))
+    parts = np.where(
+        known >= pd.Timestamp(first), "holdout", np.where(known <= pd.Timestamp(train[-1]), "train", "gap")
+    )
     return pd.Series(parts, index=cutoffs.index)
 
 
@@ -149,6 +139,7 @@ def train(
         [{"model": name, **summary(rows_of[name], seed), **breadth(lists[name], held)._asdict()} for name in lists]
     )
     metrics = comparison.set_index("model").loc[chosen].to_dict()
+    won = paired(rows_of[chosen], rows_of[TOP_FREQUENCY], seed=seed)
     return Trained(
         name=chosen,
         parameters=CANDIDATES[chosen],
@@ -156,6 +147,7 @@ def train(
         trained_from=distinct_cutoffs(rows["cutoff_date"])[0],
         trained_through=distinct_cutoffs(rows["cutoff_date"])[-1],
         metrics={name: float(value) for name, value in metrics.items()},
+        gained={"ndcg": won.value, "low": won.low, "high": won.high},
         comparison=comparison,
         slices=slices_of(rows_of[chosen], lists[chosen], seed),
         gates=[*_compared(rows_of, chosen, seed), *_expected(held, scorer(fits[chosen]))],
