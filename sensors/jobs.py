@@ -54,7 +54,7 @@ def build_jobs(
     job would ask for an answer in every job.
     """
     select = dg.AssetSelection
-    model_and_beyond = select.assets(TRAINING_SET).downstream()
+    model_and_beyond: dg.AssetSelection = select.assets(TRAINING_SET).downstream()
     # What customers spend is read beside scores, and made with what reads it.
     valued = select.assets(CUSTOMER_VALUE, EXPECTED_SPEND_ACCURACY)
     judged = (select.groups(JUDGEMENT_GROUP) & model_and_beyond) | select.assets(ACCURACY_OVER_TIME) | valued
@@ -143,6 +143,7 @@ def build_jobs(
                 RETRAIN_NEXT_PRODUCT,
                 hooks=PATIENT,
                 selection=(of_lists | published) - unit_tests,
+                config={"ops": {next_product.PREDICTIONS.to_python_identifier(): {"config": {"rescore": True}}}},
                 description="What is bought next: training set, candidate, gate, champion, and how lists held so far.",
             )
         )

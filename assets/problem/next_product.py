@@ -1,11 +1,11 @@
 """What a customer buys next: training set, candidate with its gate, champion, lists, and whether they held."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 
-from assets.reporting import Materialized, column_schema, in_mlflow, table, without_retries
+from assets.reporting import Materialized, column_schema, in_mlflow, table, unjudged, without_retries
 from ml_models.problems.next_product.gates import GATES
 from resources.clock import Clock
 from resources.company import company
@@ -79,8 +79,9 @@ def training_set(context: dg.AssetExecutionContext, config: PairsConfig, warehou
             owners=[owner_of(keys.CANDIDATE)],
             kinds={"scikitlearn", "mlflow"},
             description=(
-                "One row a registered version of the model of next product: its measures on the holdout, with intervals, "
-                "and the gates that it failed. It is in MLflow as `challenger`. The gate's checks decide on it."
+                "One row a registered version of the model of next product: its measures on the holdout, with "
+                "intervals, and the gates that it failed. It is in MLflow as `challenger`. The gate's "
+                "checks decide on it."
             ),
         ),
         dg.AssetSpec(
@@ -129,17 +130,20 @@ def candidate(
     yield dg.MaterializeResult(asset_key=keys.HOLDOUT_LISTS, metadata=described(warehouse, keys.HOLDOUT_LISTS))
     verdicts = {gate["name"]: gate for gate in found.evidence.get("gates", [])}
     for name in GATES:
-        gate = verdicts.get(name)
-        yield dg.AssetCheckResult(
-            asset_key=keys.CANDIDATE,
-            check_name=name,
-            passed=gate["passed"] if gate else True,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=gate["sentence"] if gate else f"insufficient evidence: {found.why_none}",
-            metadata=figures(gate["observed"], gate["bound"], "as the sentence says")
-            if gate
-            else {"status": "insufficient evidence", **figures(None, None, "nothing to judge by yet")},
-        )
+        yield _verdict(name, verdicts.get(name), found.why_none)
+
+
+def _verdict(name: str, gate: Mapping[str, Any] | None, why_none: str) -> dg.AssetCheckResult:
+    if gate is None:
+        return unjudged(why_none)._replace(asset_key=keys.CANDIDATE, check_name=name)
+    return dg.AssetCheckResult(
+        asset_key=keys.CANDIDATE,
+        check_name=name,
+        passed=gate["passed"],
+        severity=dg.AssetCheckSeverity.WARN,
+        description=gate["sentence"],
+        metadata=figures(gate["observed"], gate["bound"], "as the sentence says"),
+    )
 
 
 @dg.asset(
@@ -170,8 +174,8 @@ def champion(context: dg.AssetExecutionContext, warehouse: Warehouse, registry: 
     kinds={"scikitlearn", "duckdb"},
     description=(
         "Ten product types a customer and cutoff, best first: what the customer is expected to buy in the next "
-        f"{company().question.horizon_days} days, with the probability, and whether it is a habit or new. A customer of "
-        "one shopping day gets what most customers buy, and the row says so. Made once a cutoff."
+        f"{company().question.horizon_days} days, with the probability, and whether it is a habit or new. A customer "
+        "of one shopping day gets what most customers buy, and the row says so. Made once a cutoff."
     ),
 )
 def predictions(
@@ -204,8 +208,8 @@ def predictions(
     owners=[owner_of(keys.PERFORMANCE)],
     kinds={"pandas", "duckdb"},
     description=(
-        "How the lists held: recall and nDCG at ten, types bought before and new ones apart, as a whole, by activity and "
-        "by cutoff, with intervals over customers. `live` are lists that were served before the outcome was known; "
+        "How the lists held: recall and nDCG at ten, types bought before and new ones apart, as a whole, by activity "
+        "and by cutoff, with intervals over customers. `live` are lists that were served before the outcome was known; "
         "`holdout` is what the gate saw. Personal frequency on the same candidates stands beside them."
     ),
     check_specs=[
@@ -240,8 +244,8 @@ def performance(warehouse: Warehouse, registry: ModelRegistry) -> Materialized:
     owners=[owner_of(keys.DRIFT)],
     kinds={"pandas", "duckdb"},
     description=(
-        "Whether product types are the ones that were there a horizon before: renamed, vanished, or bought otherwise of "
-        "late. Each cutoff is judged by its own past, and says what follows."
+        "Whether product types are the ones that were there a horizon before: renamed, vanished, or bought otherwise "
+        "of late. Each cutoff is judged by its own past, and says what follows."
     ),
     check_specs=[
         dg.AssetCheckSpec(

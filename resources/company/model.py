@@ -298,7 +298,7 @@ class NextProduct(Strict):
         1.0,
         gt=0,
         le=1,
-        description="Share of the customers to learn from, 0 to 1. At the newest cutoff all are scored. Half costs half.",
+        description="Share of the customers to learn from, 0 to 1. All are scored. Half costs half.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The lists of next product: made once a cutoff by the champion, judged when the outcome is known, watched for drift."""
+"""The lists of next product: made once a cutoff by the champion, judged once outcomes are known, watched for drift."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -53,8 +53,8 @@ def make_lists(warehouse: Warehouse, registry: ModelRegistry, clock: Clock, *, r
     known = warehouse.read(f"select count(*) as n from {NAME}.outcomes where cutoff_date = ?", [newest])
     if known["n"].iloc[0]:
         raise StepRefusedError(
-            f"Expected a cutoff whose outcome is still open, and what was bought after {newest} is known. What was served "
-            "stays as it is."
+            f"Expected a cutoff whose outcome is still open, and what was bought after {newest} is known. What was "
+            "served stays as it is."
         )
     from ml_models.problems.next_product.rankings import lists_of
     from ml_models.problems.next_product.training import scorer
@@ -91,7 +91,7 @@ def _customers(warehouse: Warehouse, cutoff: date) -> int:
 
 
 def _of_cutoff(warehouse: Warehouse, cutoff: date) -> "Iterator[pd.DataFrame]":
-    """Yield the pairs of a cutoff, whole customers together, in parts by the hash of the customer: memory stays flat."""
+    """Yield the pairs of a cutoff, whole customers together, in parts by the customer's hash: memory stays flat."""
     parts, digits = -(-_customers(warehouse, cutoff) // BATCH_CUSTOMERS), warehouse.md5_of("customer_id")
     for part in range(parts):
         low, high = part * 16**8 // parts, (part + 1) * 16**8 // parts
@@ -117,8 +117,9 @@ def measure_performance(warehouse: Warehouse, registry: ModelRegistry) -> "pd.Da
     champion = registry_of(registry).by_alias(CHAMPION_ALIAS)
     lists = {
         "live": warehouse.read(
-            f"select customer_id, cutoff_date, product_type, place, customer_days, model_version from {NAME}.predictions "
-            f"where cutoff_date > trained_through and cutoff_date in (select cutoff_date from {NAME}.outcomes)"
+            "select customer_id, cutoff_date, product_type, place, customer_days, model_version "
+            f"from {NAME}.predictions where cutoff_date > trained_through "
+            f"and cutoff_date in (select cutoff_date from {NAME}.outcomes)"
         )
     }
     if champion is not None:

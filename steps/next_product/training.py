@@ -48,8 +48,8 @@ class TrainingSet(NamedTuple):
 def make_training_set(warehouse: Warehouse, most_pairs: int = TRAINING_PAIRS) -> TrainingSet:
     """Join candidates and matured outcomes, split by time, and write `next_product.training_set`.
 
-    Only cutoffs a horizon apart: see `is_learned_cutoff` of the dbt project. Before enough labels are known the table is
-    left as it is.
+    Only cutoffs a horizon apart: see `is_learned_cutoff` of the dbt project. Before enough labels are known the table
+    is left as it is.
 
     Raises:
         StepRefusedError: `most_pairs` is none.

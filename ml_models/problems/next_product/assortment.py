@@ -78,7 +78,7 @@ def changes(popular: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
     `popular` are rows of `next_product.popular_types`: cutoff_date, product_type, buyers_lately. A cutoff is judged by
     earlier ones alone, and one that was judged unusual is no part of what is usual.
     """
-    by_day = {pd.Timestamp(day): rows for day, rows in popular.groupby("cutoff_date")}
+    by_day = {pd.Timestamp(str(day)): rows for day, rows in popular.groupby("cutoff_date")}
     found: list[dict[str, object]] = []
     usual: list[tuple[float, float, float]] = []
     for day in sorted(by_day):
@@ -108,15 +108,15 @@ def judge(vanished: float, appeared: float, moved: float, examples: str, past: n
         return made(
             "renamed",
             INSPECT,
-            f"Types with {vanished:.1%} of the buyers are gone, and new ones have {appeared:.1%}: {examples}. That is a "
-            "renaming, and their history with it. Map the former names to the new ones in staging, then rebuild.",
+            f"Types with {vanished:.1%} of the buyers are gone, and new ones have {appeared:.1%}: {examples}. That is "
+            "a renaming, and their history with it. Map the former names to the new ones in staging, then rebuild.",
         )
     if odd["vanished"]:
         return made(
             "vanished",
             INSPECT,
-            f"Types with {vanished:.1%} of the buyers are gone: {examples}. Look whether a department is missing from the "
-            "product list or from the lines.",
+            f"Types with {vanished:.1%} of the buyers are gone: {examples}. Look whether a department is missing from "
+            "the product list or from the lines.",
         )
     if odd["appeared"]:
         return made(
@@ -129,7 +129,7 @@ def judge(vanished: float, appeared: float, moved: float, examples: str, past: n
         return made(
             "campaign",
             IMPROVE,
-            f"{moved:.1%} of the buyers moved between types that were there before: {examples}. That is behaviour, as of "
-            "a campaign: the list follows it as its facts do; train anew when it stays.",
+            f"{moved:.1%} of the buyers moved between types that were there before: {examples}. That is behaviour, as "
+            "of a campaign: the list follows it as its facts do; train anew when it stays.",
         )
     return made("as usual", CONTINUE, "The types are bought as usual.")

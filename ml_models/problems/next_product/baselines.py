@@ -1,7 +1,8 @@
 """The rules that a model has to beat: what a customer bought most often, and what similar customers buy.
 
 - GP-TopFreq: the customer's own types by how often, filled up with what most customers buy. Published neural methods
-  often fail to beat it (Li, Jullien, Ariannezhad and de Rijke, 2023, "A Next Basket Recommendation Reality Check", TOIS).
+  often fail to beat it (Li, Jullien, Ariannezhad and de Rijke, 2023, "A Next Basket Recommendation Reality
+  Check", TOIS).
 - Neighbours: the customer's own frequencies beside the mean of those of the most similar customers, after TIFU-KNN (Hu,
   He, Gao and Zhang, 2020). Theirs are weighted by the age of a basket; `faded_days` is that here.
 """
@@ -41,7 +42,7 @@ def neighbours(pairs: pd.DataFrame, among: int = AMONG, own_weight: float = OWN_
     theirs. Memory: a block of customers against `among` others.
     """
     scores = np.zeros(len(pairs))
-    for _, places in pairs.groupby("cutoff_date").indices.items():
+    for places in pairs.groupby("cutoff_date").indices.values():
         scores[places] = _of_cutoff(pairs.iloc[places], among, own_weight)
     return scores
 

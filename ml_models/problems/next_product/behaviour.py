@@ -109,8 +109,8 @@ def _older_habit(pairs: pd.DataFrame, lists: pd.DataFrame, score: Score) -> Verd
         gained,
         0.0,
         gained >= 0,
-        f"Without the newest shopping day, {gained:+.1%} more of a list are the customer's older habits; it must not be "
-        "fewer.",
+        f"Without the newest shopping day, {gained:+.1%} more of a list are the customer's older habits; it must not "
+        "be fewer.",
     )
 
 

@@ -52,8 +52,8 @@ def judged(lists: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
 class Breadth(NamedTuple):
     """What lists name together: different types, share of places that popular types do not take, concentration.
 
-    `coverage`: types named, as a share of those that are candidates. `long_tail`: share of places with a type outside of
-    the most listed tenth of the candidates' types by popularity. `concentration`: Gini coefficient of how often types
+    `coverage`: types named, as a share of those that are candidates. `long_tail`: share of places with a type that is
+    not of the most popular tenth of them. `concentration`: Gini coefficient of how often types
     are named, 0 (all equally) to 1.
     """
 
@@ -73,7 +73,7 @@ def breadth(lists: pd.DataFrame, pairs: pd.DataFrame) -> Breadth:
 
 
 def summary(rows: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
-    """Return each measure's mean with its 95 % interval (`_low`, `_high`), how many lists were judged, and bought none."""
+    """Return each measure's mean with its 95 % interval (`_low`, `_high`), the lists judged, and who bought nothing."""
     found: dict[str, Any] = {"lists": len(rows), "bought_nothing": int((rows["bought"] == 0).sum())}
     for measure in MEASURES:
         there = rows[rows[measure].notna()]
@@ -112,7 +112,7 @@ def activity(customer_days: pd.Series) -> pd.Series:
 
 
 def sliced(rows: pd.DataFrame, slices: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Return `summary` of all rows, and by each column of `slices` (indexed like `rows`): slice_name, slice_value, …"""
+    """Return `summary` of all rows, and by each column of `slices`, which is indexed like `rows`."""
     found = [{"slice_name": "all", "slice_value": "all", **summary(rows, seed)}]
     for name in slices.columns:
         for value, part in rows.groupby(slices[name], sort=True):

@@ -5,8 +5,7 @@ company's look-back.
 """
 
 OWN_TYPES = 40
-"""So many of a customer's habits are candidates, the strongest first. With 40 own and 40 popular types the bundled year's
-candidates hold four in five of the purchases that any list of ten could name."""
+"""So many of a customer's habits are candidates, the strongest first."""
 
 POPULAR_TYPES = 40
 """So many of the types that most customers buy are candidates for everybody."""

@@ -22,7 +22,7 @@ def lists_of(pairs: pd.DataFrame, scores: npt.ArrayLike, listed: int = LISTED) -
     """Return the first `listed` pairs of each customer and cutoff, with their place from 1, score and basis.
 
     `pairs` has the columns of `next_product.candidates`; `scores`, (n,), one a pair. Equal scores are ordered by
-    popularity, then by the type's name, so that the same pairs give the same list. Rows come by cutoff, customer, place.
+    popularity, then by the type's name: the same pairs give the same list. Rows come by cutoff, customer, place.
     """
     popularity = pairs["popularity_lately"].fillna(0) + 1e-6 * pairs["popularity"]
     popular = pairs["customer_days"] < FEWEST_DAYS

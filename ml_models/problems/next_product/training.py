@@ -83,8 +83,8 @@ def split(cutoffs: pd.Series, horizon_days: int) -> pd.Series:
     train = [day for day in days if first and (first - day).days >= horizon_days]
     if first is None or not train:
         raise TooFewPairsError(
-            f"Expected matured cutoffs of at least twice the horizon of {horizon_days} days to learn what is bought next, "
-            f"got {len(days)} ({', '.join(map(str, days)) or 'none'}). Wait until more labels are known."
+            f"Expected matured cutoffs of at least twice the horizon of {horizon_days} days to learn what is bought "
+            f"next, got {len(days)} ({', '.join(map(str, days)) or 'none'}). Wait until more labels are known."
         )
     known = pd.to_datetime(cutoffs)
     parts = np.where(
@@ -113,8 +113,8 @@ def train(
 ) -> Trained:
     """Fit the candidates on `train`, judge on `holdout`, and fit the chosen one on all rows.
 
-    `rows`: pairs with their label and `split`. `outcomes`: all that was bought at the holdout's cutoffs by the customers
-    of `rows`, also what no pair names.
+    `rows`: pairs with their label and `split`. `outcomes`: all that was bought at the holdout's cutoffs by the
+    customers of `rows`, also what no pair names.
 
     Raises:
         TooFewPairsError: the label has one value only.
@@ -123,8 +123,8 @@ def train(
     for part, name in ((learned, "train"), (held, "holdout")):
         if part[LABEL].nunique() < 2:
             raise TooFewPairsError(
-                f"Expected pairs that were bought and pairs that were not in the {name} cutoffs, got {len(part):,} pairs "
-                f"of which {int(part[LABEL].sum()):,} were bought. Look at next_product.outcomes."
+                f"Expected pairs that were bought and pairs that were not in the {name} cutoffs, got {len(part):,} "
+                f"pairs of which {int(part[LABEL].sum()):,} were bought. Look at next_product.outcomes."
             )
     fits = {name: fitted(parameters, learned, seed) for name, parameters in CANDIDATES.items()}
     scores: dict[str, npt.NDArray[np.float64]] = {name: scorer(fit)(held) for name, fit in fits.items()}
@@ -146,7 +146,7 @@ def train(
         pipeline=fitted(CANDIDATES[chosen], rows, seed),
         trained_from=distinct_cutoffs(rows["cutoff_date"])[0],
         trained_through=distinct_cutoffs(rows["cutoff_date"])[-1],
-        metrics={name: float(value) for name, value in metrics.items()},
+        metrics={str(name): float(value) for name, value in metrics.items()},
         gained={"ndcg": won.value, "low": won.low, "high": won.high},
         comparison=comparison,
         slices=slices_of(rows_of[chosen], lists[chosen], seed),
@@ -163,7 +163,7 @@ def fitted(parameters: Mapping[str, Any], rows: pd.DataFrame, seed: int) -> Pipe
 def slices_of(rows: pd.DataFrame, lists: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Return the measures of judged lists as a whole, by activity, and by cutoff."""
     days = lists.groupby(["customer_id", "cutoff_date"])["customer_days"].first()
-    known = rows.set_index(["customer_id", "cutoff_date"]).index.map(days)
+    known = days.reindex(pd.MultiIndex.from_frame(rows[["customer_id", "cutoff_date"]])).to_numpy()
     bands = pd.DataFrame(
         {
             "activity": activity(pd.Series(known, index=rows.index)),
@@ -192,8 +192,8 @@ def _compared(rows_of: Mapping[str, pd.DataFrame], chosen: str, seed: int) -> li
             won.low > 0,
             won.low,
             0.0,
-            f"nDCG@10 is {won.value:+.4f} {told} against personal frequency, paired by customer; the interval has to lie "
-            "above 0.",
+            f"nDCG@10 is {won.value:+.4f} {told} against personal frequency, paired by customer; the interval has to "
+            "lie above 0.",
         )
     )
     for gate, other in (("beats_neighbours", NEIGHBOURS), ("beats_serving_model", "champion")):
@@ -218,8 +218,8 @@ def _compared(rows_of: Mapping[str, pd.DataFrame], chosen: str, seed: int) -> li
             new.high >= 0,
             new.high,
             0.0,
-            f"Of types new to a customer it finds {new.value:+.4f} ({new.low:+.4f} to {new.high:+.4f}) more than personal "
-            "frequency; the interval must not lie below 0.",
+            f"Of types new to a customer it finds {new.value:+.4f} ({new.low:+.4f} to {new.high:+.4f}) more than "
+            "personal frequency; the interval must not lie below 0.",
         )
     )
     return found
