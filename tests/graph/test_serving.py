@@ -20,6 +20,11 @@ LEFT_OUT = {
     "monitoring/deliveries": "one row a day or key that arrived",
     "monitoring/profile": "what anomalies are judged from, some hundred thousand numbers",
     "monitoring/readiness": "a person's command makes it and shows it",
+    "next_product/candidates": "one row a customer, cutoff and product type: what lists are made of",
+    "next_product/holdout_lists": "performance tells what came of them",
+    "next_product/outcomes": "one row a customer, cutoff and type bought; performance tells what came of the lists",
+    "next_product/popular_types": "what candidates are made of; drift tells what changed in it",
+    "next_product/training_set": "candidates with their label, once more",
     "outcomes/early_outcomes": "a proxy that the judgement reads",
     "training/holdout_predictions": "accuracy_over_time tells what came of them",
 }
@@ -27,7 +32,9 @@ LEFT_OUT = {
 
 MADE_OF = {"raw", "staging"}
 
-HORIZON = {"ingest_and_build", "weekly_score", "weekly_judge", "retrain", "promote", "rollback", "everything"}
+HORIZON = {"ingest_and_build", "weekly_score", "weekly_judge", "retrain", "promote", "rollback", "everything"} | {
+    "retrain_next_product"
+}
 
 
 def copy_of(baton):
