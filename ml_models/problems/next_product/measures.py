@@ -89,7 +89,7 @@ def summary(rows: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
 def paired(rows: pd.DataFrame, reference: pd.DataFrame, measure: str = "ndcg", seed: int = 0) -> Interval:
     """Return the mean difference of a measure, rows minus reference, on the same customers and cutoffs.
 
-    The interval is a percentile bootstrap over customers.
+    The interval is a percentile bootstrap over customers; all nan where neither has the measure.
 
     Raises:
         ValueError: they are not of the same customers and cutoffs.
@@ -101,6 +101,8 @@ def paired(rows: pd.DataFrame, reference: pd.DataFrame, measure: str = "ndcg", s
             f"of which {len(both):,} are the same. Make both of the same pairs."
         )
     both = both.dropna()
+    if both.empty:
+        return Interval(np.nan, np.nan, np.nan)
     return grouped_mean(both[measure] - both[f"{measure}_reference"], both["customer_id"], seed=seed)
 
 

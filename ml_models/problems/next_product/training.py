@@ -204,7 +204,7 @@ def _compared(rows_of: Mapping[str, pd.DataFrame], chosen: str, seed: int) -> li
         found.append(
             GateResult(
                 gate,
-                against.high >= 0,
+                not against.high < 0,
                 against.high,
                 0.0,
                 f"nDCG@10 is {against.value:+.4f} ({against.low:+.4f} to {against.high:+.4f}) against the {other}; the "
@@ -215,7 +215,7 @@ def _compared(rows_of: Mapping[str, pd.DataFrame], chosen: str, seed: int) -> li
     found.append(
         GateResult(
             "finds_new_types",
-            new.high >= 0,
+            not new.high < 0,
             new.high,
             0.0,
             f"Of types new to a customer it finds {new.value:+.4f} ({new.low:+.4f} to {new.high:+.4f}) more than "
