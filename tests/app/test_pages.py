@@ -301,8 +301,8 @@ def test_where_no_version_has_a_card_the_page_says_so(ours):
 
 NEXT = """
 create schema next_product;
-create table next_product.predictions as select customer_id, date '2024-05-06' as cutoff_date, place, product_type, score,
-  is_repeat, days_bought, days_since, basis, 4 as model_version from (values
+create table next_product.predictions as select customer_id, date '2024-05-06' as cutoff_date, place, product_type,
+  score, is_repeat, days_bought, days_since, basis, 4 as model_version from (values
   ('c5', 1, 'MILK', 0.75e0, 1, 6, 2, 'habits'), ('c5', 2, 'TEA & <herbs>', 0.25e0, 0, 0, null, 'habits'),
   ('c6', 1, 'BREAD', 0.5e0, 1, 1, 1, 'popular')
 ) as one(customer_id, place, product_type, score, is_repeat, days_bought, days_since, basis);
