@@ -165,6 +165,7 @@ class _Pages:
                 customer_id=customer_id,
                 known=known,
                 weeks=weeks,
+                next_products=copy.next_products(customer_id),
                 spend=copy.spend,
                 picture=chart(
                     "score",

@@ -12,6 +12,8 @@ import dagster as dg
 from ml_models.problems.about import FIRST, About, further
 from resources.company import company
 from resources.warehouse import Warehouse
+from steps.columns import Column as Column
+from steps.next_product.keys import NEXT_PRODUCT_TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,13 +104,6 @@ def tables_of(problem: str) -> ProblemTables:
     return ProblemTables(problem, *(dg.AssetKey([problem, called.get(name, name)]) for name in names))
 
 
-class Column(NamedTuple):
-    """SQL type and meaning of a column."""
-
-    type: str
-    about: str
-
-
 _METRICS = {
     "n": Column("double", "Rows judged."),
     "positives": Column("double", "Rows whose customer lapsed."),
@@ -125,6 +120,7 @@ _METRICS = {
 }
 
 TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
+    **NEXT_PRODUCT_TABLES,
     ("training", "candidate"): {
         "model_name": Column("varchar", "Registered model."),
         "model_version": Column("bigint", "Its version."),

@@ -6,10 +6,12 @@ folder is made anew whenever a file that it is made of changed; nobody edits it.
 
 import fcntl
 import hashlib
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+from ml_models.problems.next_product.pairs import OWN_TYPES, POPULAR_TYPES
 from resources.company.canonical import TABLES
 from resources.company.choice import FILE, CompanyError, place_of
 from resources.company.documentation import fitted
@@ -28,12 +30,20 @@ _STAMP = "made_of.sha256"
 _OWN = ("staging", "unit_tests")
 """What of a company's folder comes into the project."""
 
-_MODELS_OF_PARTS = {"campaigns": "marts/campaign_contacts.sql"}
-"""Models that a company without the part does not have."""
+_FILES_OF_PARTS = {
+    "campaigns": ("models/marts/campaign_contacts.sql",),
+    "product_types": ("models/next_product", "tests/next_product"),
+}
+"""Models and tests that a company without the part does not have: files, and whole folders."""
 
 _HERE = Path(__file__).resolve().parent
 _PROBLEMS = _HERE.parent.parent / "ml_models" / "problems"
-_MADE_BY = (_HERE, _PROBLEMS / "question.py", _PROBLEMS / "lapse" / "features.py")
+_MADE_BY = (
+    _HERE,
+    _PROBLEMS / "question.py",
+    _PROBLEMS / "lapse" / "features.py",
+    _PROBLEMS / "next_product" / "pairs.py",
+)
 """The code that writes into the project."""
 
 _LEFT_OUT = ("target", "logs", "dbt_packages", ".user.yml", "__pycache__", _STAMP)
@@ -62,6 +72,10 @@ def variables(company: Company) -> dict[str, Any]:
             {"name": one.name, "values": list(one.values), "trips": one.trips} for one in company.departments
         ],
         "attributes": list(company.attributes),
+        "horizon_cutoffs": asked.horizon_cutoffs,
+        "learned_share": company.next_product.learned_share,
+        "own_types": OWN_TYPES,
+        "popular_types": POPULAR_TYPES,
         "currency": company.money.currency,
         # Zero where the company does not say it.
         "contact_price": company.prices.contact if company.prices and company.prices.won_back else 0,
@@ -144,9 +158,9 @@ def _write(company: Company, folder: Path, into: Path, project: Path, dialect: D
     shutil.rmtree(beside, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
     shutil.copytree(project, beside, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-    for part, model in _MODELS_OF_PARTS.items():
-        if part not in company.parts:
-            (beside / "models" / model).unlink()
+    for part, places in _FILES_OF_PARTS.items():
+        for place in places if part not in company.parts else ():
+            (shutil.rmtree if (beside / place).is_dir() else os.unlink)(beside / place)
     staging = beside / _STAGING / folder.name
     staging.mkdir(parents=True)
     for name in _OWN:

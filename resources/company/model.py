@@ -33,6 +33,7 @@ PARTS = frozenset(PART_COLUMNS) | {
     "returns",
     "lines",
     "calls",
+    "product_types",
 }
 """All parts that a company may have."""
 
@@ -290,6 +291,17 @@ class Products(Strict):
     private_label: Named | None = Field(None, description="True for a brand of the company's own.")
 
 
+class NextProduct(Strict):
+    """What a customer buys next, which is asked where products have a `product_type`."""
+
+    learned_share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of the customers to learn from, 0 to 1. All are scored. Half costs half.",
+    )
+
+
 class Department(Strict):
     """A share of the spend that becomes a feature: departments under one name."""
 
@@ -414,6 +426,7 @@ class Company(Strict):
     model_card: ModelCard = Field(default_factory=lambda: ModelCard.model_validate({}))
     order_lines: OrderLines = Field(description="Which columns are what.")
     products: Products | None = None
+    next_product: NextProduct = Field(default_factory=lambda: NextProduct.model_validate({}))
     departments: tuple[Department, ...] = Field((), description="Shares of the spend that become features.")
     customers: Customers | None = None
     campaigns: bool = Field(False, description="Whether staging of its own gives campaigns, coupons and contacts.")
@@ -452,6 +465,8 @@ class Company(Strict):
             found.add("categories")
         if products and products.private_label:
             found.add("private_label")
+        if products and products.product_type and "products" in found and lines.grain == "line":
+            found.add("product_types")
         if self.customers:
             found.add("customers")
         if self.campaigns:

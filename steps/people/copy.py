@@ -307,6 +307,15 @@ class Copy:
             return None
         return known, [{**week, "lapsed": came.get(week["cutoff_date"])} for week in weeks]
 
+    def next_products(self, customer_id: str) -> list[Row]:
+        """Return the customer's newest list of what is bought next, best first; none where there is none."""
+        return self._all(
+            "next_product.predictions",
+            "where customer_id = ? and cutoff_date = (select max(cutoff_date) from next_product.predictions) "
+            "order by place",
+            customer_id,
+        )
+
     def versions(self) -> list[int]:
         """Return the numbers of the registered versions, newest first."""
         rows = self._all("training.candidate", "order by model_version desc")

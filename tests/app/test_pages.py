@@ -297,3 +297,32 @@ def test_the_card_of_a_version_is_a_page_with_a_style_of_its_own_and_no_other(sh
 def test_where_no_version_has_a_card_the_page_says_so(ours):
     answer = ours.get("/card")
     assert (answer.status_code, "has a card yet" in answer.text) == (404, True)
+
+
+NEXT = """
+create schema next_product;
+create table next_product.predictions as select customer_id, date '2024-05-06' as cutoff_date, place, product_type,
+  score, is_repeat, days_bought, days_since, basis, 4 as model_version from (values
+  ('c5', 1, 'MILK', 0.75e0, 1, 6, 2, 'habits'), ('c5', 2, 'TEA & <herbs>', 0.25e0, 0, 0, null, 'habits'),
+  ('c6', 1, 'BREAD', 0.5e0, 1, 1, 1, 'popular')
+) as one(customer_id, place, product_type, score, is_repeat, days_bought, days_since, basis);
+"""
+
+
+def test_a_customer_has_a_list_of_what_may_be_bought_next_with_habits_and_new_types_told_apart(shop):
+    page = shop(NEXT).get("/customer?id=c5")
+    assert "What may be bought next" in page.text
+    assert page.text.index("MILK") < page.text.index("TEA &amp; &lt;herbs&gt;")
+    assert "on 6 days, last 2 days before" in page.text
+    assert "new to this customer" in page.text
+    assert "too few for a habit" not in page.text
+
+
+def test_a_customer_of_one_day_is_told_to_get_what_most_buy(shop):
+    page = shop(NEXT).get("/customer?id=c6")
+    assert "came on one day only in the 90 days before: too few for a habit. The list is what most" in page.text
+    assert "on 1 day, last 1 day before" in page.text
+
+
+def test_a_company_that_is_not_asked_has_no_such_list(ours):
+    assert "bought next" not in ours.get("/customer?id=c5").text

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow(minutes=3)
 
 TOGETHER = (
     ("raw", "training", "features", "predictions"),
-    ("staging", "marts", "outcomes", "monitoring", "campaigns", "scoring", "published", "spend"),
+    ("staging", "marts", "outcomes", "monitoring", "campaigns", "scoring", "published", "spend", "next_product"),
 )
 """Schemas that are dropped together: each table of the graph in one of two runs."""
 

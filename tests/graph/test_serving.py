@@ -21,6 +21,11 @@ LEFT_OUT = {
     "monitoring/deliveries": "one row a day or key that arrived",
     "monitoring/profile": "what anomalies are judged from, some hundred thousand numbers",
     "monitoring/readiness": "a person's command makes it and shows it",
+    "next_product/candidates": "one row a customer, cutoff and product type: what lists are made of",
+    "next_product/holdout_lists": "performance tells what came of them",
+    "next_product/outcomes": "one row a customer, cutoff and type bought; performance tells what came of the lists",
+    "next_product/popular_types": "what candidates are made of; drift tells what changed in it",
+    "next_product/training_set": "candidates with their label, once more",
     "outcomes/early_outcomes": "a proxy that the judgement reads",
     "spend/holdout_predictions": "spend/performance tells what came of them",
     "spend/training_set": "keys and outcomes; the frame holds the rest",
@@ -32,7 +37,7 @@ MADE_OF = {"raw", "staging"}
 
 HORIZON = {
     *("ingest_and_build", "weekly_score", "weekly_judge", "retrain", "promote", "rollback", "everything"),
-    *("retrain_spend", "rollback_spend"),
+    *("retrain_spend", "rollback_spend", "retrain_next_product"),
 }
 
 

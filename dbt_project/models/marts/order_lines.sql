@@ -25,6 +25,9 @@ select
     coalesce(products.department_group, 'other') as department_group,
     {% endif -%}
     {{ known_by }}.category,
+    {%- if has('product_types') %}
+    {{ known_by }}.product_type,
+    {%- endif %}
     coalesce({{ known_by }}.is_private_label, false) as is_private_label
     {%- endif %}
 from {{ ref('stg_order_lines') }} as lines

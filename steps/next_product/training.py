@@ -1,0 +1,292 @@
+"""Training of next product: the training set, the candidate, and which version serves."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ml_models.problems.next_product.gates import GATES
+from resources.registry import CHALLENGER, ModelRegistry, ModelVersion, RegistryError
+from resources.registry import CHAMPION as CHAMPION_ALIAS
+from resources.warehouse.contract import Warehouse, share_within
+from steps.errors import StepRefusedError
+from steps.migrations import ensure
+from steps.next_product.keys import CANDIDATE, CHAMPION, HOLDOUT_LISTS, NAME, PREDICTIONS
+from steps.problem import problem
+from steps.tables import typed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml_models.problems.next_product.training import Trained
+
+SEED = 0
+
+TRAINING_PAIRS = 800_000
+"""About so many labelled pairs are learned from and judged on; beyond it, of half of the customers, or a quarter, …"""
+
+_LEARNED = (
+    "from next_product.candidates c join features.cutoffs k on k.cutoff_date = c.cutoff_date "
+    "where k.matured_on <= (select max(matured_on) from next_product.outcomes)"
+)
+
+
+def registry_of(registry: ModelRegistry) -> ModelRegistry:
+    """Return the registry of this problem's versions: the same MLflow, a name and an experiment of its own."""
+    return registry.model_copy(update={"model_name": NAME, "experiment": NAME})
+
+
+class TrainingSet(NamedTuple):
+    """The labelled pairs with their `split`, the share of customers that they are of; or why there are none yet."""
+
+    rows: "pd.DataFrame | None"
+    share: float
+    why_none: str = ""
+
+
+def make_training_set(warehouse: Warehouse, most_pairs: int = TRAINING_PAIRS) -> TrainingSet:
+    """Join candidates and matured outcomes, split by time, and write `next_product.training_set`.
+
+    Only cutoffs a horizon apart: see `is_learned_cutoff` of the dbt project. Before enough labels are known the table
+    is left as it is.
+
+    Raises:
+        StepRefusedError: `most_pairs` is none.
+    """
+    from ml_models.problems.next_product.training import TooFewPairsError, split
+
+    if most_pairs < 1:
+        raise StepRefusedError(
+            f"Expected most_pairs to be a number of pairs from 1 on; got {most_pairs}. Correct the run config."
+        )
+    cutoffs = [stamp.date() for stamp in warehouse.read(f"select distinct c.cutoff_date {_LEARNED}")["cutoff_date"]]
+    learned = [day for day in cutoffs if is_learned(day)]
+    if not learned:
+        return TrainingSet(None, 1.0, "no cutoff that is learned from has a known outcome yet")
+    marks = ", ".join("?" for _ in learned)
+    counted = warehouse.read(
+        f"select count(*) as n from next_product.candidates where cutoff_date in ({marks})", learned
+    )
+    share = share_within(int(counted["n"].iloc[0]), most_pairs)
+    rows = warehouse.read(
+        "select c.*, case when o.customer_id is null then 0 else 1 end as bought from next_product.candidates c "
+        "left join next_product.outcomes o on o.customer_id = c.customer_id and o.cutoff_date = c.cutoff_date "
+        f"and o.product_type = c.product_type where c.cutoff_date in ({marks}) "
+        f"and {warehouse.sampled('c.customer_id', share)} order by c.cutoff_date, c.customer_id, c.product_type",
+        learned,
+    )
+    try:
+        rows["split"] = split(rows["cutoff_date"], problem().horizon_days)
+    except TooFewPairsError as error:
+        return TrainingSet(None, share, str(error))
+    warehouse.replace_table(NAME, "training_set", rows)
+    return TrainingSet(rows, share)
+
+
+def is_learned(cutoff: date) -> bool:
+    """Tell whether a cutoff is one to learn from; the same as the dbt macro `is_learned_cutoff` says."""
+    question = problem().question
+    return (cutoff - date(1900, 1, 1)).days // question.cadence_days % question.horizon_cutoffs == 0
+
+
+class Found(NamedTuple):
+    """The candidate with its evidence; None where there is nothing to learn from yet, and why."""
+
+    version: ModelVersion | None
+    evidence: dict[str, Any]
+    why_none: str = ""
+
+
+def find_candidate(warehouse: Warehouse, registry: ModelRegistry, *, log: Callable[[str], None], run_id: str) -> Found:
+    """Fit, judge and register; the same rows and recipe are not judged twice against one champion."""
+    from ml_models.problems.next_product.training import TooFewPairsError, train
+
+    ensure(warehouse, CANDIDATE, HOLDOUT_LISTS)
+    if not warehouse.exists(NAME, "training_set"):
+        return Found(None, {}, "there is no training set yet: too few labels are known")
+    own = registry_of(registry)
+    rows = warehouse.read(f"select * from {NAME}.training_set order by cutoff_date, customer_id, product_type")
+    fingerprint = _fingerprint(rows)
+    serving = own.by_alias(CHAMPION_ALIAS)
+    before = own.by_fingerprint(fingerprint)
+    if before is not None and not own.lost(before):
+        evidence = own.evidence(before)
+        judged = before == serving or _same_rival(own, before, serving)
+        if judged and [gate["name"] for gate in evidence["gates"]] == list(GATES) and _is_recorded(warehouse, before):
+            own.set_alias(CHALLENGER, before.version)
+            log(f"next product: version {before.version} was trained on exactly these data; nothing to register")
+            return Found(before, evidence)
+    try:
+        result = train(rows, _held_outcomes(warehouse, rows), _pipeline(own, serving, log), seed=SEED, log=log)
+    except TooFewPairsError as error:
+        return Found(None, {}, str(error))
+    evidence = _evidence(result, serving)
+    if before is None or own.lost(before) or not (before == serving or _same_rival(own, before, serving)):
+        before = _register(own, result, evidence, fingerprint, run_id, above=_highest_recorded(warehouse))
+        log(f"next product: registered as version {before.version}, challenger")
+    _record(warehouse, result, evidence, before)
+    return Found(before, evidence)
+
+
+def promote(warehouse: Warehouse, registry: ModelRegistry, *, reason: str, run_id: str) -> str:
+    """Make the challenger the champion if its gates passed; return what happened, in words.
+
+    The alias moves first, the record follows. Where a kill came between the two, the next call writes the record.
+    """
+    import pandas as pd
+
+    ensure(warehouse, CHAMPION)
+    own = registry_of(registry)
+    challenger, serving = own.by_alias(CHALLENGER), own.by_alias(CHAMPION_ALIAS)
+    if challenger is None:
+        return "nothing to promote: no version has been trained yet"
+    recorded = warehouse.read(f"select model_version from {NAME}.champion order by promoted_at desc limit 1")
+    last = int(recorded["model_version"].iloc[0]) if len(recorded) else None
+    if challenger == serving and last == serving.version:
+        return f"version {serving.version} is the champion already"
+    failed = [gate["name"] for gate in own.evidence(challenger)["gates"] if not gate["passed"]]
+    if failed and challenger != serving:
+        return f"version {challenger.version} is not promoted: it failed {', '.join(failed)}"
+    own.load(challenger)
+    own.set_alias(CHAMPION_ALIAS, challenger.version)
+    now = pd.Timestamp(datetime.now(UTC))
+    row = {
+        "model_name": NAME,
+        "model_version": challenger.version,
+        "algorithm": challenger.algorithm,
+        "trained_through": pd.Timestamp(challenger.trained_through),
+        "promoted_at": now,
+        "reason": reason,
+        "previous_version": last,
+        "run_id": run_id,
+    }
+    made = typed(pd.DataFrame([row]), CHAMPION)
+    warehouse.replace_partitions(NAME, "champion", made, column="promoted_at", values=[now])
+    return f"champion of next product: {last if last else 'none'} -> {challenger.version}"
+
+
+def _same_rival(own: ModelRegistry, version: ModelVersion, serving: ModelVersion | None) -> bool:
+    """Tell whether a version was held against the present champion."""
+    return bool(own.evidence(version).get("judged_against") == (serving.version if serving else None))
+
+
+def _pipeline(own: ModelRegistry, serving: ModelVersion | None, log: Callable[[str], None]) -> Any:
+    if serving is None:
+        return None
+    try:
+        return own.load(serving)
+    except RegistryError as error:
+        log(f"the candidate cannot be held against the champion: {error}")
+        return None
+
+
+def _held_outcomes(warehouse: Warehouse, rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Return what was bought at the holdout's cutoffs by the customers of the training set."""
+    held = rows.loc[rows["split"] == "holdout", ["customer_id", "cutoff_date"]].drop_duplicates()
+    days = sorted({stamp.date() for stamp in held["cutoff_date"]})
+    marks = ", ".join("?" for _ in days)
+    bought = warehouse.read(
+        "select customer_id, cutoff_date, product_type, is_repeat from next_product.outcomes "
+        f"where cutoff_date in ({marks}) and customer_id in (select customer_id from {NAME}.training_set)",
+        days,
+    )
+    return bought.merge(held, on=["customer_id", "cutoff_date"])
+
+
+def _fingerprint(rows: "pd.DataFrame") -> str:
+    from ml_models.problems.next_product.training import CANDIDATES, RECIPE_VERSION
+    from ml_models.training.fingerprint import frame_fingerprint
+    from ml_models.training.recipe import library_versions
+
+    recipe = {
+        "problem": NAME,
+        "recipe_version": RECIPE_VERSION,
+        "seed": SEED,
+        "libraries": library_versions(),
+        "candidates": {name: dict(values) for name, values in CANDIDATES.items()},
+    }
+    parts = (frame_fingerprint(rows), json.dumps(recipe, sort_keys=True))
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+def _evidence(result: "Trained", serving: ModelVersion | None) -> dict[str, Any]:
+    return {
+        "metrics": dict(result.metrics),
+        "comparison": result.comparison.to_dict("records"),
+        "slices": result.slices.to_dict("records"),
+        "gates": [
+            {
+                "name": gate.name,
+                "passed": bool(gate.passed),
+                "observed": float(gate.observed),
+                "bound": float(gate.bound),
+                "sentence": gate.sentence,
+            }
+            for gate in result.gates
+        ],
+        "gained": result.gained,
+        "trained_from": result.trained_from.isoformat(),
+        "judged_against": serving.version if serving else None,
+        "parameters": dict(result.parameters),
+        "seed": SEED,
+    }
+
+
+def _register(
+    own: ModelRegistry, result: "Trained", evidence: dict[str, Any], fingerprint: str, run_id: str, above: int
+) -> ModelVersion:
+    from ml_models.problems.next_product.pairs import FEATURES
+
+    return own.log_version(
+        result.pipeline,
+        algorithm=result.name,
+        trained_through=result.trained_through,
+        fingerprint=fingerprint,
+        parameters={**result.parameters, "seed": SEED},
+        metrics=result.metrics,
+        files={"evidence.json": json.dumps(evidence)},
+        example=result.holdout_lists[list(FEATURES)].astype("float64").head(200),
+        tags={"dagster.run_id": run_id, "remedy": "retrain"},
+        above=above,
+    )
+
+
+def _record(warehouse: Warehouse, result: "Trained", evidence: dict[str, Any], version: ModelVersion) -> None:
+    import pandas as pd
+
+    row = {
+        "model_name": version.name,
+        "model_version": version.version,
+        "algorithm": version.algorithm,
+        "trained_through": pd.Timestamp(version.trained_through),
+        **result.metrics,
+        "gained": result.gained["ndcg"],
+        "failed": ", ".join(gate["name"] for gate in evidence["gates"] if not gate["passed"]),
+        "fingerprint": version.fingerprint,
+        "mlflow_run_id": version.run_id,
+    }
+    lists = typed(result.holdout_lists.assign(model_version=version.version), HOLDOUT_LISTS)
+    values = [version.version]
+    warehouse.replace_partitions(NAME, "holdout_lists", lists, column="model_version", values=values)
+    made = typed(pd.DataFrame([row]), CANDIDATE)
+    warehouse.replace_partitions(NAME, "candidate", made, column="model_version", values=values)
+
+
+def _is_recorded(warehouse: Warehouse, version: ModelVersion) -> bool:
+    found = warehouse.read(
+        f"select (select count(*) from {NAME}.candidate where model_version = ?) as candidates, "
+        f"(select count(*) from {NAME}.holdout_lists where model_version = ?) as lists",
+        [version.version] * 2,
+    ).iloc[0]
+    return bool(found["candidates"] and found["lists"])
+
+
+def _highest_recorded(warehouse: Warehouse) -> int:
+    """Return the highest version that a table names, which the registry may have lost; 0: none."""
+    ensure(warehouse, CANDIDATE, CHAMPION, PREDICTIONS)
+    named = " union all ".join(
+        f"select model_version from {NAME}.{table}" for table in ("candidate", "champion", "predictions")
+    )
+    found = warehouse.read(f"select coalesce(max(model_version), 0) as highest from ({named}) as named")
+    return int(found["highest"].iloc[0])
