@@ -118,7 +118,8 @@ def probability_of(model: "Model") -> "Callable[[pd.DataFrame], npt.NDArray[Any]
     import pandas as pd
 
     def by_frame(frame: "pd.DataFrame") -> "npt.NDArray[Any]":
-        return model.pipeline.predict_proba(frame)[:, 1]
+        scores: npt.NDArray[Any] = model.pipeline.predict_proba(frame)[:, 1]
+        return scores
 
     tried = pd.DataFrame([model.typical, *_limits(model)])[model.features].astype("float64")
     nameless = copy.deepcopy(model.pipeline)
