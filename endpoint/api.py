@@ -152,6 +152,7 @@ class _Answers:
 
         model, problem = held.model, self.settings.problem
         assert model is not None
+        assert held.probability is not None
         vectors = judged(rows, problem.catalogue, self.settings.rules, problem.keys)
         answers: list[dict[str, Any]] = [
             {"errors": vectors.mistakes[number]} if number in vectors.mistakes else {} for number in range(len(rows))
@@ -163,7 +164,7 @@ class _Answers:
         if vectors.frame.empty:
             return answers
         frame = vectors.frame
-        scores = model.pipeline.predict_proba(frame[model.features])[:, 1]
+        scores = held.probability(frame[model.features])
         for number, score in zip(frame.index.tolist(), scores.tolist(), strict=True):
             answers[number]["score"] = score
         for number, names in _outside(held.seen, frame).items():

@@ -5,6 +5,7 @@ with, so none is dropped and none mixes two versions. What cannot be read leaves
 is told.
 """
 
+import copy
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from resources.serving_copy import open_copy
 from resources.warehouse import WarehouseError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
+
     from ml_models.what_if import Model, Range
     from steps.what_if import Models
 
@@ -46,13 +50,15 @@ class Held:
     """What one request answers from.
 
     `model`: None where there is none, and `why_no_model` says why in a sentence. `seen`: least and most of each feature
-    in what the model learned from; empty for one that does not know.
+    in what the model learned from; empty for one that does not know. `probability`: the model's score of each row of a
+    frame of its features.
     """
 
     scores: Scores
     model: "Model | None" = None
     why_no_model: str = ""
     seen: "Mapping[str, Range]" = field(default_factory=dict)
+    probability: "Callable[[pd.DataFrame], npt.NDArray[Any]] | None" = None
 
 
 def read_scores(file: Path, problem: str) -> Scores:
@@ -101,6 +107,37 @@ def _each(mask: Any, length: int) -> list[bool]:
 
 def _day(value: Any) -> date | None:
     return None if value is None or value != value else date.fromisoformat(str(value)[:10])
+
+
+def probability_of(model: "Model") -> "Callable[[pd.DataFrame], npt.NDArray[Any]]":
+    """Return what gives the score of each row of a frame with the model's features, in their order.
+
+    scikit-learn spends two milliseconds of one row on the names of its columns. They are in the model's order here, so
+    a pipeline that says the same of an array gets one; one that selects columns by name goes on getting frames.
+    """
+    import pandas as pd
+
+    def by_frame(frame: "pd.DataFrame") -> "npt.NDArray[Any]":
+        scores: npt.NDArray[Any] = model.pipeline.predict_proba(frame)[:, 1]
+        return scores
+
+    tried = pd.DataFrame([model.typical, *_limits(model)])[model.features].astype("float64")
+    nameless = copy.deepcopy(model.pipeline)
+    try:
+        vars(nameless.steps[0][1]).pop("feature_names_in_", None)
+        same = bool((nameless.predict_proba(tried.to_numpy())[:, 1] == by_frame(tried)).all())
+    except Exception:  # noqa: BLE001 - whatever a pipeline says to an array: it is one that wants frames
+        same = False
+    return (lambda frame: nameless.predict_proba(frame.to_numpy())[:, 1]) if same else by_frame
+
+
+def _limits(model: "Model") -> list[dict[str, float]]:
+    """Return the rows of least and of most values, where it is known what the model has seen."""
+    seen = model.ranges or {}
+    rows: list[dict[str, float]] = [
+        {name: getattr(one, end) for name, one in seen.items()} for end in ("least", "most")
+    ]
+    return rows if all(set(model.features) <= set(row) for row in rows) else []
 
 
 class Keeper:
@@ -165,7 +202,9 @@ class Keeper:
         if scores.version is None:
             return Held(scores, None, "No model serves yet: the first training promotes one.")
         asked = self.models.wait(scores.version)
-        return Held(scores, asked.model, asked.why, (asked.model and asked.model.ranges) or {})
+        if asked.model is None:
+            return Held(scores, None, asked.why)
+        return Held(scores, asked.model, "", asked.model.ranges or {}, probability_of(asked.model))
 
     def _say(self, what: str) -> None:
         if what and what != self.said:

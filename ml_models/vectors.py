@@ -18,7 +18,8 @@ import pandas as pd
 
 from ml_models.problems.contract import Feature
 
-Rule = Callable[[pd.DataFrame], pd.Series]
+Rule = Callable[[Any], Any]
+"""Gets columns by name, as arrays of doubles, and says for each row whether it holds."""
 
 EXAMPLES = 3
 """So many names are told where a vector lacks features or has strange ones."""
@@ -60,10 +61,11 @@ def judged(
     right = np.ones(len(sent), dtype=bool)
     right[list(mistakes)] = False
     frame = pd.DataFrame(values[right], index=np.nonzero(right)[0], columns=list(features))
-    for sentence, broken in _broken(frame, rules):
+    for sentence, broken in _broken(dict(zip(features, values[right].T, strict=True)), rules):
         for number in frame.index[broken]:
             mistakes.setdefault(int(number), []).append(sentence)
-    return Vectors(frame.drop(index=[number for number in frame.index if number in mistakes]), mistakes)
+    wrong = [number for number in frame.index if number in mistakes]
+    return Vectors(frame.drop(index=wrong) if wrong else frame, mistakes)
 
 
 def _read_quickly(
@@ -139,11 +141,13 @@ def expected(feature: Feature) -> str:
     return f"{kind}{bounds}{' or null' if feature.nullable else ''}"
 
 
-def _broken(frame: pd.DataFrame, rules: Mapping[str, tuple[str, Rule]]) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+def _broken(
+    columns: Mapping[str, npt.NDArray[np.float64]], rules: Mapping[str, tuple[str, Rule]]
+) -> list[tuple[str, npt.NDArray[np.bool_]]]:
     """Return for each rule that some row breaks its sentence, and which rows break it."""
     found = []
     for name, (rule, holds) in rules.items():
-        broken = ~holds(frame).to_numpy(dtype=bool)
+        broken = ~np.asarray(holds(columns), dtype=bool)
         if broken.any():
             found.append((f"Expected the features to agree ({name}): {rule}.", broken))
     return found

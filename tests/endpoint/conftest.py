@@ -1,8 +1,7 @@
 """What the tests of the endpoint begin with: a frame, two versions of a model, and a home."""
 
 import pytest
-from shops import Shop
-from support.bundled import FEATURES, PROBLEM
+from shops import Shop, fitted
 from support.simulated_shop import make_frame
 
 
@@ -14,10 +13,7 @@ def frame():
 @pytest.fixture(scope="module")
 def pipelines(frame):
     """Two versions of a model."""
-    logistic = next(one for one in PROBLEM.candidates if one.name == "logistic")
-    return {
-        number: logistic.build({"C": c}, 0).fit(frame[FEATURES], frame["lapsed"]) for number, c in ((1, 0.1), (2, 10.0))
-    }
+    return fitted(frame)
 
 
 @pytest.fixture

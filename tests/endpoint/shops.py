@@ -11,6 +11,7 @@ import pandas as pd
 import uvicorn
 from starlette.testclient import TestClient
 from support.bundled import CATALOGUE, FEATURES, PROBLEM
+from support.simulated_shop import make_frame
 
 from endpoint.api import Settings, make_endpoint
 from endpoint.held import Keeper
@@ -109,6 +110,21 @@ def serving(shop):
     finally:
         server.should_exit = True
         thread.join()
+
+
+def serve_home(folder, port):
+    """Serve the home in a folder from a process of its own, as `make serve` does, until it is killed."""
+    frame = make_frame(customers=300, cutoffs=3)
+    shop = Shop(folder, frame, fitted(frame))
+    uvicorn.run(make_endpoint(shop.keeper, shop.settings()), port=port, log_level="warning", access_log=False)
+
+
+def fitted(frame):
+    """Two versions of a model; the same in each process."""
+    logistic = next(one for one in PROBLEM.candidates if one.name == "logistic")
+    return {
+        number: logistic.build({"C": c}, 0).fit(frame[FEATURES], frame["lapsed"]) for number, c in ((1, 0.1), (2, 10.0))
+    }
 
 
 def vectors(frame):

@@ -17,13 +17,13 @@ PATIENCE = 60.0
 class Asked(NamedTuple):
     """Requests that were answered, and the seconds that this took."""
 
-    count: int
+    answered: int
     seconds: float
 
     @property
     def a_second(self) -> float:
         """Return how many were answered a second."""
-        return self.count / self.seconds
+        return self.answered / self.seconds
 
 
 def request_bytes(method: str, path: str, body: bytes = b"") -> bytes:

@@ -167,7 +167,15 @@ def mlflow_side(rows: Rows) -> Side:
         _same([row[1] for row in answer["predictions"]], rows.scores, "MLflow's vectors")
 
     uri = f"models:/{registry.model_name}/{version.version}"
-    serve = [Path(sys.executable).with_name("mlflow"), "models", "serve", "--model-uri", uri, "--env-manager", "local"]
+    serve: list[str | Path] = [
+        Path(sys.executable).with_name("mlflow"),
+        "models",
+        "serve",
+        "--model-uri",
+        uri,
+        "--env-manager",
+        "local",
+    ]
     return Side(
         "mlflow models serve",
         lambda port: [*serve, "--workers", "1", "--port", str(port)],
@@ -215,7 +223,7 @@ def feast_side(rows: Rows, file: Path, folder: Path) -> Side:
             wanted = [vector[name] for vector in rows.vectors[:50]]
             _same(columns[name]["values"], wanted, f"Feast's {name}")
 
-    serve = [Path(FEAST.python).with_name("feast"), "--chdir", store, "serve", "--no-access-log"]
+    serve: list[str | Path] = [Path(FEAST.python).with_name("feast"), "--chdir", store, "serve", "--no-access-log"]
     # It ends its worker after a thousand requests unless it is told another number.
     serve += ["--workers", "1", "--max-requests", "100000000"]
     return Side(

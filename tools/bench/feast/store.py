@@ -9,8 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
-from feast import Entity, FeatureStore, FeatureView, Field, FileSource, ValueType
-from feast.types import Float64, Int64
+from feast import Entity, FeatureStore, FeatureView, Field, FileSource, ValueType  # type: ignore[import-not-found, unused-ignore]
+from feast.types import Float64, Int64  # type: ignore[import-not-found, unused-ignore]
 
 KEYS = ("customer_id", "cutoff_date")
 
