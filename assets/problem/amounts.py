@@ -1,10 +1,11 @@
 """The assets of a further problem that predicts an amount: keys, group, registered model and checks carry its name."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
+from assets.problem.amount_decisions import decisions_of, model_card_of
 from assets.problem.predictions import ScoreConfig
 from assets.problem.promotion import PromotionConfig
 from assets.problem.training_set import TrainingConfig
@@ -16,8 +17,6 @@ from resources.figures import figures
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
-from steps.amounts.cards import keep_amount_cards
-from steps.amounts.decisions import amount_due, judge_amount_week
 from steps.amounts.monitoring import judge_amount_drift, judge_amounts, measure_amount_drift, measure_amounts
 from steps.amounts.scoring import current, predict_due_cutoff
 from steps.amounts.training import find_amount_candidate, make_amount_set
@@ -26,17 +25,9 @@ from steps.champions import promote_challenger, roll_back
 from steps.migrations import ensure
 from steps.ownership import owner_of
 from steps.problem import problem_named
-from steps.tables import CUSTOMER_VALUE, DECISIONS, FEATURE_FRAME, FEED, OUTCOMES, ProblemTables, described, tables_of
+from steps.tables import CUSTOMER_VALUE, FEATURE_FRAME, FEED, OUTCOMES, ProblemTables, described, tables_of
 
 Asset = dg.AssetsDefinition | dg.AssetChecksDefinition
-
-WEEKS = 8
-
-
-class DecideConfig(dg.Config):
-    """`again`: decide a week anew that was decided before; otherwise its decision stands."""
-
-    again: bool = False
 
 
 def amount_assets(about: About) -> list[Asset]:
@@ -49,8 +40,8 @@ def amount_assets(about: About) -> list[Asset]:
         _predictions(about, of),
         *_performance(about, of),
         *_drift(about, of),
-        _decisions(about, of),
-        _model_card(about, of),
+        decisions_of(about, of),
+        model_card_of(about, of),
     ]
 
 
@@ -413,118 +404,3 @@ def _drift(about: About, of: ProblemTables) -> list[Asset]:
         )
 
     return [drift, score_drift]
-
-
-def _decisions(about: About, of: ProblemTables) -> dg.AssetsDefinition:
-    check = of.no_action_due.name
-
-    @dg.asset(
-        key=of.decisions,
-        group_name=about.name,
-        owners=[owner_of(of.decisions)],
-        kinds={"pandas", "duckdb"},
-        deps=[DECISIONS, of.performance, of.drift, of.champion],
-        check_specs=[
-            dg.AssetCheckSpec(
-                check,
-                asset=of.decisions,
-                description=(
-                    "The newest week asks for nothing. Failed, its metadata says what is due: improve, rollback, or "
-                    "inspect (the data are broken, nothing is trained)."
-                ),
-                metadata={"owner": owner_of(of.decisions)},
-            )
-        ],
-        description=(
-            "The ledger: exactly one of continue, improve, inspect, rollback a week, and why. Whether the data are "
-            "sound is read of monitoring/decisions, which is judged once for all problems: broken data veto a "
-            "training here too."
-        ),
-    )
-    def decisions(
-        context: dg.AssetExecutionContext,
-        config: DecideConfig,
-        warehouse: Warehouse,
-        registry: ModelRegistry,
-        clock: Clock,
-    ) -> Materialized:
-        """Decide the week that is due once."""
-
-        def finished_run(tags: Mapping[str, str]) -> str | None:
-            runs = context.instance.get_runs(dg.RunsFilter(tags=tags), limit=1)
-            return runs[0].run_id if runs and runs[0].is_finished else None
-
-        judge_amount_week(
-            warehouse,
-            _registry(registry, about),
-            clock,
-            problem_named(about.name),
-            of,
-            finished_run=finished_run,
-            log=context.log.info,
-            again=config.again,
-        )
-        ledger = warehouse.read(f"select * from {'.'.join(of.decisions.path)} order by cutoff desc limit ?", [WEEKS])
-        due = amount_due(ledger)
-        result = dg.AssetCheckResult(
-            asset_key=of.decisions,
-            check_name=check,
-            passed=due.decision == "continue",
-            severity=dg.AssetCheckSeverity.WARN,
-            description=due.sentence,
-            metadata={
-                "decision": due.decision,
-                **due.evidence,
-                **figures(int(due.decision != "continue"), 0, "weeks that ask for something, at most"),
-            },
-        )
-        return dg.MaterializeResult(
-            metadata={**described(warehouse, of.decisions), "newest": table(ledger)}, check_results=[result]
-        )
-
-    return decisions
-
-
-def _model_card(about: About, of: ProblemTables) -> dg.AssetsDefinition:
-    check = "model_card_complete"
-
-    @dg.asset(
-        key=of.model_card,
-        group_name=about.name,
-        owners=[owner_of(of.model_card)],
-        kinds={"mlflow", "markdown"},
-        deps=[of.candidate, of.champion, of.performance, of.decisions],
-        check_specs=[
-            dg.AssetCheckSpec(
-                check,
-                asset=of.model_card,
-                blocking=False,
-                description="No section of a card lacks anything. Failed, it names version and section.",
-                metadata={"owner": owner_of(of.model_card)},
-            )
-        ],
-        description=(
-            "One row a registered version: its card, also beside the version in MLflow. What it is for, how good it is "
-            "beside plain rules, what the gate said, and what became of it."
-        ),
-    )
-    def model_card(context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry) -> Materialized:
-        """Write the cards that are due, and say whether they are complete."""
-        ours = _registry(registry, about)
-        done = keep_amount_cards(warehouse, ours, problem_named(about.name), of)
-        context.log.info(done.what)
-        metadata: dict[str, Any] = {**described(warehouse, of.model_card), "what_happened": done.what}
-        if done.version is not None:
-            metadata |= {"card": dg.MetadataValue.md(done.markdown), "model_version": done.version}
-            metadata |= in_mlflow(ours, done.version)
-        result = dg.AssetCheckResult(
-            asset_key=of.model_card,
-            check_name=check,
-            passed=not done.missing and not done.away,
-            severity=dg.AssetCheckSeverity.WARN if done.away else dg.AssetCheckSeverity.ERROR,
-            description="; ".join(done.missing) or done.what,
-            metadata=figures(len(done.missing), 0, "sections of cards that lack something, at most"),
-        )
-        return dg.MaterializeResult(metadata=metadata, check_results=[result])
-
-    return model_card

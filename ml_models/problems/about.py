@@ -8,16 +8,14 @@ import importlib
 import pkgutil
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import ml_models.problems
+from ml_models.problems.question import Kind
 
 if TYPE_CHECKING:
     from ml_models.problems.contract import Problem
     from ml_models.problems.question import DepartmentShare, Question
-
-Kind = Literal["binary", "regression", "ranking"]
-"""What a prediction is: the probability of a yes, an amount, or an order of things."""
 
 FIRST = "lapse"
 """The problem that was there before there were others; its tables keep the names that they had."""

@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ml_models.problems.about import Kind
-from ml_models.problems.question import Question
+from ml_models.problems.question import Kind, Question
 
 if TYPE_CHECKING:
     # A catalogue is read where models are not loaded.

@@ -2,6 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["binary", "regression", "ranking"]
+"""What a prediction is: the probability of a yes, an amount, or an order of things."""
 
 PERIODS = 12
 """Into how many periods a look-back of 84 days or more is divided."""

@@ -4,7 +4,7 @@ Measured on the bundled year (train on its first 15 cutoffs, 29,978 rows; judged
 absolute error in dollars a customer and 28 days, total predicted over total seen, root of the mean squared error:
 
 | model                                    | error | total | root |
-| ridge, 58 features                       | 74.20 | 1.000 | 106.8 |
+| ridge, all features                      | 74.20 | 1.000 | 106.8 |
 | mean of the look-back                    | 74.44 |  .999 | 109.1 |
 | ridge, recency, frequency, money         | 74.38 | 1.000 | 106.9 |
 | ridge, last month and look-back alone    | 74.60 | 1.002 | 107.3 |
