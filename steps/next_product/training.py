@@ -118,7 +118,7 @@ def find_candidate(warehouse: Warehouse, registry: ModelRegistry, *, log: Callab
             log(f"next product: version {before.version} was trained on exactly these data; nothing to register")
             return Found(before, evidence)
     try:
-        result = train(rows, _held_outcomes(warehouse, rows), _pipeline(own, serving, log), seed=SEED, log=log)
+        result = train(rows, _held_outcomes(warehouse, rows), _recipe(own, serving, log), seed=SEED, log=log)
     except TooFewPairsError as error:
         return Found(None, {}, str(error))
     evidence = _evidence(result, serving)
@@ -171,11 +171,12 @@ def _same_rival(own: ModelRegistry, version: ModelVersion, serving: ModelVersion
     return bool(own.evidence(version).get("judged_against") == (serving.version if serving else None))
 
 
-def _pipeline(own: ModelRegistry, serving: ModelVersion | None, log: Callable[[str], None]) -> Any:
+def _recipe(own: ModelRegistry, serving: ModelVersion | None, log: Callable[[str], None]) -> Any:
+    """Return the parameters of the version that serves; None before the first, and where its evidence is lost."""
     if serving is None:
         return None
     try:
-        return own.load(serving)
+        return own.evidence(serving)["parameters"]
     except RegistryError as error:
         log(f"the candidate cannot be held against the champion: {error}")
         return None
