@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml_models.problems.next_product.gates import GATES
-from resources.registry import CHALLENGER, ModelRegistry, ModelVersion, RegistryError
+from resources.registry import CHALLENGER, REFERENCE, ModelRegistry, ModelVersion, RegistryError
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse.contract import Warehouse, share_within
 from steps.errors import StepRefusedError
@@ -246,7 +246,11 @@ def _register(
         fingerprint=fingerprint,
         parameters={**result.parameters, "seed": SEED},
         metrics=result.metrics,
-        files={"evidence.json": json.dumps(evidence)},
+        files={
+            "evidence.json": json.dumps(evidence),
+            # A version is whole with what is typical beside it: here of the listed pairs.
+            REFERENCE: result.holdout_lists[list(FEATURES)].median().to_csv(),
+        },
         example=result.holdout_lists[list(FEATURES)].astype("float64").head(200),
         tags={"dagster.run_id": run_id, "remedy": "retrain"},
         above=above,
