@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml_models.problems.next_product.gates import GATES
-from resources.registry import CHALLENGER, ModelRegistry, ModelVersion, RegistryError
+from resources.registry import CHALLENGER, REFERENCE, ModelRegistry, ModelVersion, RegistryError
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse.contract import Warehouse, share_within
 from steps.errors import StepRefusedError
@@ -118,7 +118,7 @@ def find_candidate(warehouse: Warehouse, registry: ModelRegistry, *, log: Callab
             log(f"next product: version {before.version} was trained on exactly these data; nothing to register")
             return Found(before, evidence)
     try:
-        result = train(rows, _held_outcomes(warehouse, rows), _pipeline(own, serving, log), seed=SEED, log=log)
+        result = train(rows, _held_outcomes(warehouse, rows), _recipe(own, serving, log), seed=SEED, log=log)
     except TooFewPairsError as error:
         return Found(None, {}, str(error))
     evidence = _evidence(result, serving)
@@ -171,11 +171,12 @@ def _same_rival(own: ModelRegistry, version: ModelVersion, serving: ModelVersion
     return bool(own.evidence(version).get("judged_against") == (serving.version if serving else None))
 
 
-def _pipeline(own: ModelRegistry, serving: ModelVersion | None, log: Callable[[str], None]) -> Any:
+def _recipe(own: ModelRegistry, serving: ModelVersion | None, log: Callable[[str], None]) -> Any:
+    """Return the parameters of the version that serves; None before the first, and where its evidence is lost."""
     if serving is None:
         return None
     try:
-        return own.load(serving)
+        return own.evidence(serving)["parameters"]
     except RegistryError as error:
         log(f"the candidate cannot be held against the champion: {error}")
         return None
@@ -245,7 +246,11 @@ def _register(
         fingerprint=fingerprint,
         parameters={**result.parameters, "seed": SEED},
         metrics=result.metrics,
-        files={"evidence.json": json.dumps(evidence)},
+        files={
+            "evidence.json": json.dumps(evidence),
+            # A version is whole with what is typical beside it: here of the listed pairs.
+            REFERENCE: result.holdout_lists[list(FEATURES)].median().to_csv(),
+        },
         example=result.holdout_lists[list(FEATURES)].astype("float64").head(200),
         tags={"dagster.run_id": run_id, "remedy": "retrain"},
         above=above,

@@ -6,7 +6,7 @@ GATES: Mapping[str, str] = {
     "beats_personal_frequency": "Its lists have a higher nDCG@10 than GP-TopFreq's on the same customers and cutoffs, "
     "beyond noise (95 % interval, bootstrap over customers).",
     "beats_neighbours": "Its lists are no worse than those of the neighbour method, beyond noise.",
-    "beats_serving_model": "Its lists are no worse than the champion's, beyond noise.",
+    "beats_serving_model": "Its lists are no worse than the serving version's recipe on the same rows, beyond noise.",
     "finds_new_types": "It finds no fewer of the types that are new to a customer than GP-TopFreq does, beyond noise.",
     "twins_change_little": "A near twin in the place of a type changes little.",
     "older_habit_counts": "Without the newest shopping day, a list moves towards the older habits.",

@@ -106,7 +106,7 @@ def scorer(pipeline: Pipeline) -> Score:
 def train(
     rows: pd.DataFrame,
     outcomes: pd.DataFrame,
-    champion: Pipeline | None = None,
+    champion: Mapping[str, Any] | None = None,
     *,
     seed: int = 0,
     log: Callable[[str], None] = print,
@@ -114,7 +114,8 @@ def train(
     """Fit the candidates on `train`, judge on `holdout`, and fit the chosen one on all rows.
 
     `rows`: pairs with their label and `split`. `outcomes`: all that was bought at the holdout's cutoffs by the
-    customers of `rows`, also what no pair names.
+    customers of `rows`, also what no pair names. `champion`: the parameters of the version that serves; it is held
+    against as fitted on the same rows, because it may have learned from the holdout itself.
 
     Raises:
         TooFewPairsError: the label has one value only.
@@ -130,7 +131,7 @@ def train(
     scores: dict[str, npt.NDArray[np.float64]] = {name: scorer(fit)(held) for name, fit in fits.items()}
     scores |= {TOP_FREQUENCY: top_frequency(held), NEIGHBOURS: neighbours(held), POPULAR: popular(held)}
     if champion is not None:
-        scores["champion"] = scorer(champion)(held)
+        scores["champion"] = scorer(fitted(champion, learned, seed))(held)
     lists = {name: lists_of(held, score) for name, score in scores.items()}
     rows_of = {name: judged(made, outcomes) for name, made in lists.items()}
     chosen = _simplest(rows_of, seed)
