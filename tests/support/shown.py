@@ -209,6 +209,8 @@ OTHERS: tuple[tuple[str, Fate], ...] = (
     ),
     (r"(\.venv/bin/)?python -m tools\.bench\..*", MEASURES),
     (r"python -m commands\.app", Elsewhere("tests/commands/test_app.py", "commands.app")),
+    (r"python -m commands\.endpoint", Elsewhere("tests/deploy/test_kubernetes.py", "commands.{mine}")),
+    (r"mlflow models serve", Elsewhere("tools/bench/endpoint.py", "models")),
     (r"python -m commands\.serve", Elsewhere("tests/deploy/test_processes.py", "commands.serve")),
     (
         r"(\.venv/bin/)?python -m tools\.company_fields",
