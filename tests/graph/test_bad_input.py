@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -141,7 +142,7 @@ def test_duplicate_keys_stop_before_the_marts_and_the_check_is_named(make_baton,
     ("job", "step"),
     [
         ("ingest_and_build", "airbyte_complete_journey"),
-        ("weekly_score", "predictions__lapse_predictions"),
+        ("weekly_score", "predictions__lapse_predictions|spend__predictions|next_product__predictions"),
         ("weekly_judge", "campaigns__effect"),
     ],
 )
@@ -159,7 +160,7 @@ def test_a_warehouse_that_another_process_holds_is_left_to_it(make_baton, home, 
         result = made.run(job)
     assert not result.success
     sentence = first_failure(result)
-    assert sentence.startswith(f"{step} failed: Expected to open the warehouse")
+    assert re.match(rf"({step}) failed: Expected to open the warehouse", sentence), sentence
     assert "another process holds it" in sentence
     assert f"PID {pid}" in sentence
     assert "Close that program" in sentence
@@ -185,8 +186,11 @@ def test_before_the_first_cutoff_there_is_nothing_to_learn_from_and_that_is_said
     early = make_baton(tmp_path / "early", now="2017-02-01T08:00:00-05:00")
     result = early.run()
     assert not result.success
-    assert first_failure(result).startswith(
-        "training__training_set failed: Expected at least 5 matured cutoffs to train and to judge on, got 0"
+    # Of whichever problem is asked first.
+    assert (
+        first_failure(result)
+        .split("__")[1]
+        .startswith("training_set failed: Expected at least 5 matured cutoffs to train and to judge on, got 0")
     )
     assert early.read("select count(*) from features.feature_frame") == [(0,)]
     assert early.read("select count(*) > 0 from raw.transactions") == [(True,)]

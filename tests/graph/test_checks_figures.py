@@ -28,7 +28,14 @@ def test_every_check_of_a_whole_run_says_number_bound_unit_and_sentence(evaluati
 def test_what_was_measured_is_a_number_unless_nothing_could_be(evaluations):
     words = Counter(one.check_name for one in evaluations if isinstance(one.metadata["measured"].value, str))
     # A young home has neither enough weeks to judge by nor a closed week of live outcomes, and nobody was drawn.
-    assert set(words) <= {"feature_drift", "score_drift", "predictions_hold", "amounts_hold", "shares_hold"}
+    assert set(words) <= {
+        "feature_drift",
+        "score_drift",
+        "predictions_hold",
+        "amounts_hold",
+        "lists_hold",
+        "shares_hold",
+    }
 
 
 def test_a_check_that_counts_what_is_wrong_passes_exactly_where_there_is_none(evaluations):
