@@ -19,11 +19,6 @@ import dagster as dg
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
-from resources.lean_dagster_dbt import import_dagster_dbt_lean
-
-# Before whatever imports dagster-dbt: it would load dbt, which is needed where it builds, and not to draw the graph.
-import_dagster_dbt_lean()
-
 from assets.company.airbyte import airbyte_assets, airbyte_checks
 from assets.company.contract import contract_checks
 from assets.company.dbt import dbt_models

@@ -12,7 +12,7 @@ from dagster_airbyte import AirbyteWorkspace
 from dagster_dbt import DbtProject, dbt_assets
 from pydantic import Field
 
-from assets.company.dbt_nodes import SERVING, Translator, build, part_of
+from assets.company.dbt_nodes import SERVING, Translator, build, chosen_nodes
 from assets.company.dbt_tests import lost
 from assets.company.dbt_unit_tests import unit_tests
 from assets.reporting import table
@@ -60,7 +60,7 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
     project = DbtProject(project_dir=folder, target_path=manifest_path.parent, profiles_dir=folder)
 
     @dbt_assets(
-        manifest=part_of(manifest, serving=False),
+        **chosen_nodes(manifest, serving=False),
         project=project,
         dagster_dbt_translator=translator,
         name="dbt_build",
@@ -78,7 +78,7 @@ def dbt_models(dbt: DbtRunner) -> list[dg.AssetsDefinition | dg.AssetChecksDefin
         yield from build(context, dbt, warehouse, how, ["--exclude", SERVING])
 
     @dbt_assets(
-        manifest=part_of(manifest, serving=True),
+        **chosen_nodes(manifest, serving=True),
         project=project,
         dagster_dbt_translator=translator,
         name="dbt_serving",

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
+from dagster_dbt.compat import DBT_PYTHON_VERSION
 
 from assets.company.dbt_lineage import Lineages, column_lineages, told
 from assets.company.dbt_tests import said
@@ -74,6 +75,17 @@ class Translator(DagsterDbtTranslator):
         )
 
 
+def chosen_nodes(manifest: Mapping[str, Any], *, serving: bool) -> dict[str, Any]:
+    """Return what `dbt_assets` is told of the nodes that are built after the model, or of the others.
+
+    Without dbt, dagster-dbt can only take all of a manifest. Where somebody's own project has loaded it with dbt, it is
+    told what to select.
+    """
+    if DBT_PYTHON_VERSION is None:
+        return {"manifest": part_of(manifest, serving=serving)}
+    return {"manifest": manifest, "select" if serving else "exclude": SERVING}
+
+
 def part_of(manifest: Mapping[str, Any], *, serving: bool) -> dict[str, Any]:
     """Return a manifest with those of its nodes that are built after the model, or with the others.
 
@@ -87,8 +99,8 @@ def part_of(manifest: Mapping[str, Any], *, serving: bool) -> dict[str, Any]:
     return {
         **manifest,
         "nodes": {name: node for name, node in nodes.items() if name not in dropped},
-        # What the nodes read is looked up, also where it is of the other part; dagster-dbt builds no functions.
-        "functions": {**manifest.get("functions", {}), **{name: nodes[name] for name in dropped}},
+        # What the nodes read is looked up, also where it is of the other part; exposures are never built.
+        "exposures": {**manifest["exposures"], **{name: nodes[name] for name in dropped}},
         "child_map": {
             name: [child for child in children if child not in dropped]
             for name, children in manifest["child_map"].items()

@@ -33,5 +33,9 @@ def test_chance_decides_with_the_scoring_and_is_judged_with_the_outcomes(baton):
     held = {job.name: job.asset_layer.selected_asset_keys for job in jobs}
     drawn = {name for name, keys in held.items() if CAMPAIGN_ASSIGNMENT in keys and not name.startswith("__")}
     judged = {name for name, keys in held.items() if CAMPAIGN_EFFECT in keys and not name.startswith("__")}
-    assert drawn == {"everything", "weekly_score", "retrain", "promote", "rollback"}
+    # Another expected spend is another list, too.
+    assert drawn == {
+        *("everything", "weekly_score", "retrain", "promote", "rollback"),
+        *("retrain_spend", "rollback_spend"),
+    }
     assert judged == {"everything", "weekly_judge"}

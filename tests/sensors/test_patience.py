@@ -17,7 +17,8 @@ from sensors.jobs import PATIENT
 
 
 @pytest.fixture
-def instance(tmp_path):
+def instance(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     shutil.copyfile(ROOT / "deploy" / "embedded" / "dagster.yaml", tmp_path / "dagster.yaml")
     with dg.DagsterInstance.from_config(str(tmp_path)) as opened:
         yield opened

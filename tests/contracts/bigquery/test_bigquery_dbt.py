@@ -10,6 +10,8 @@ from environments.analyzer import check
 from environments.emulator import PROJECT
 from support.sample import load_raw_sample
 
+from steps.migrations import ensure
+from steps.tables import tables_of
 from tools.same_rows import differences
 
 pytestmark = pytest.mark.slow(minutes=4)
@@ -52,6 +54,8 @@ def both(emulator, tmp_path_factory) -> BothEngines:
         connection.execute(PREDICTIONS)
     made.copy("predictions", "lapse_predictions")
     made.copy("training", "holdout_predictions")
+    for warehouse in (made.duckdb, made.bigquery):
+        ensure(warehouse, tables_of("spend").predictions)
     made.dbt_duckdb.invoke(["run", "--select", "tag:serving"])
     made.dbt_bigquery.invoke(["build", "--select", "tag:serving"])
     return made

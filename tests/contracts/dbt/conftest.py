@@ -8,6 +8,10 @@ import pytest
 from dbt_workshop import BEFORE_THE_MODEL, SCORES, StartFrom, Warehouse
 from support.bundled import RECORDING_ENDS
 
+from resources.warehouse import DuckDBWarehouse
+from steps.migrations import ensure
+from steps.tables import PREDICTIONS, tables_of
+
 
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
@@ -22,6 +26,8 @@ def whole_year(workshop: Warehouse) -> Path:
     workshop.path.unlink(missing_ok=True)
     workshop.load(RECORDING_ENDS)
     workshop.dbt("build", *BEFORE_THE_MODEL)
+    # The serving models read it beside scores; it is empty before spend has a model.
+    ensure(DuckDBWarehouse(path=str(workshop.path)), tables_of("spend").predictions)
     return Path(shutil.copy(workshop.path, workshop.path.with_name("whole_year.duckdb")))
 
 
@@ -31,6 +37,7 @@ def june(workshop: Warehouse) -> Path:
     workshop.path.unlink(missing_ok=True)
     workshop.load("2017-06-19T08:00:00-04:00")
     workshop.models()
+    ensure(DuckDBWarehouse(path=str(workshop.path)), PREDICTIONS, tables_of("spend").predictions)
     return Path(shutil.copy(workshop.path, workshop.path.with_name("june.duckdb")))
 
 
