@@ -16,6 +16,7 @@ from support.copies import copy_home
 from support.processes import end_group, holding
 from ticking import POINTS
 
+from resources.environment import variables
 from resources.profiles import ROOT
 from sensors.drift import DRIFT_SENSOR
 from steps.tables import NO_ACTION_DUE
@@ -61,7 +62,8 @@ class Home:
             "DAGSTER_HOME": str(self.dagster),
         }
         self.baton = make_baton(folder, source=small_source)
-        self.baton.instance = self.instance = dg.DagsterInstance.from_config(str(self.dagster))
+        with variables({"DAGSTER_HOME": str(self.dagster)}):
+            self.baton.instance = self.instance = dg.DagsterInstance.from_config(str(self.dagster))
 
     def decide(self, decision):
         """Let a judging run end with this decision, as the weekly judgement records it; return the run's id."""

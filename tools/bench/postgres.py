@@ -5,6 +5,7 @@ the instance's configuration differs. The server is on this machine; its CPU sec
 """
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -74,6 +75,7 @@ def run(configuration: str) -> None:
     folder = home() / "dagster"
     folder.mkdir()
     shutil.copyfile(configuration, folder / "dagster.yaml")
+    os.environ["DAGSTER_HOME"] = str(folder)
     definitions = build_definitions(loggers={"console": progress_logger})
     resources: Any = definitions.resources
     with dg.DagsterInstance.from_config(str(folder)) as opened:

@@ -166,7 +166,7 @@ def test_every_model_and_test_is_legal_by_googles_analyzer(both: BothEngines, co
     later = compiled(both, tmp_path / "later")
     first = compiled(both, tmp_path / "first", "--full-refresh", "--select", "config.materialized:incremental")
     statements = {**later, **{f"{name} at first": sql for name, sql in first.items()}}
-    assert len([name for name in statements if name.startswith("model.")]) == 20 + 4
+    assert len([name for name in statements if name.startswith("model.")]) == 23 + 7
     illegal = {
         "casts by colons": "select 1::int64",
         "filters an aggregate": "select count(*) filter (where true) from raw.products",
