@@ -38,12 +38,13 @@ def test_what_is_up_to_date_is_left_alone_and_what_is_not_is_made_again(home, ma
     assert warehouse.shapes() == shapes
 
     # Whatever is behind it, a file that is another one is noticed: a restored backup, a daemon's run, a person's hand.
+    customers = warehouse.row_count("marts", "customers")
     with warehouse.connect(read_only=False) as connection:
-        connection.execute("delete from marts.customers where customer_id = '1'")
+        connection.execute("delete from marts.customers")
     shutil.copyfile(home / FILE, tmp_path / FILE)
     third = ran(home)
     assert "everything is made again. warehouse.duckdb changed since the last whole run." in third
-    assert warehouse.read("select count(*) as n from marts.customers where customer_id = '1'")["n"][0] == 1
+    assert warehouse.row_count("marts", "customers") == customers > 0
     assert (home / FILE).read_text() != (tmp_path / FILE).read_text()
 
 
