@@ -25,16 +25,15 @@ def main() -> None:
     arguments.add_argument("--only-summary", action="store_true", help="run nothing, show what is there")
     arguments.add_argument("--force", action="store_true", help="run everything, also where nothing is new")
     given = arguments.parse_args()
-    only_summary = given.only_summary
     began = time.monotonic()
     quiet()
     with sentences():
         # The summary only reads, wherever the tables are.
-        if not only_summary:
+        if not given.only_summary:
             embedded_only("run")
         definitions = load_definitions()
         resources: Any = definitions.resources
-        if only_summary:
+        if given.only_summary:
             summarise(resources["warehouse"], resources["registry"])
             return
         runs = lost_runs(home())

@@ -50,10 +50,19 @@ class LastRun(NamedTuple):
 
 
 class Standing:
-    """What a home's tables follow from, and how its files lie there; two that are equal need no run in between."""
+    """What a home's tables follow from, and how its files lie there; two that are equal need no run in between.
+
+    To be made before a run: code or a setting that changes while the run goes on is not what its tables follow from.
+    """
 
     def __init__(self, resources: Mapping[str, Any]) -> None:
-        self._resources = resources
+        self._report = Path(resources["report"].path)
+        self._followed = {
+            "code": code_of(list(dict.fromkeys([ROOT, folder_of(chosen())]))),
+            "packages": _packages(),
+            "settings": _settings(),
+            "day": str(today(resources["clock"])),
+        }
 
     def why_not(self, opened: dg.DagsterInstance) -> str:
         """Return in a sentence what differs from what the last whole run left; empty: nothing does.
@@ -65,9 +74,8 @@ class Standing:
             return "No whole run ended here yet, or the last one did not come to its end."
         if opened.get_run_by_id(kept["run_id"]) is None:
             return "The record of the last whole run is gone."
-        now = self._followed()
         for name, words in WORDS.items():
-            if kept.get(name) != now[name]:
+            if kept.get(name) != self._followed[name]:
                 return words
         files = self._files()
         changed = sorted(name for name in {*kept["files"], *files} if kept["files"].get(name) != files.get(name))
@@ -78,23 +86,14 @@ class Standing:
 
     def keep(self, run: LastRun) -> None:
         """Note that the home is now as this run left it."""
-        written = {**run._asdict(), **self._followed(), "files": self._files()}
+        written = {**run._asdict(), **self._followed, "files": self._files()}
         write_whole(home() / FILE, json.dumps(written, indent=1))
-
-    def _followed(self) -> dict[str, str]:
-        return {
-            "code": code_of(list(dict.fromkeys([ROOT, folder_of(chosen())]))),
-            "packages": _packages(),
-            "settings": _settings(),
-            "day": str(today(self._resources["clock"])),
-        }
 
     def _files(self) -> dict[str, list[int]]:
         return {name: found for name, path in self._left() for found in [_lies(path)] if found}
 
     def _left(self) -> Iterator[tuple[str, Path]]:
-        report = Path(self._resources["report"].path)
-        for name, path in [*((name, home() / name) for name in LEFT), ("report", report)]:
+        for name, path in [*((name, home() / name) for name in LEFT), ("report", self._report)]:
             if path.is_dir():
                 yield from ((str(Path(name) / one.relative_to(path)), one) for one in sorted(path.rglob("*")))
             else:

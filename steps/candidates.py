@@ -21,6 +21,7 @@ from steps.problem import problem
 from steps.tables import CANDIDATE, CHAMPION, HOLDOUT, PREDICTIONS
 
 if TYPE_CHECKING:
+    import dagster as dg
     import pandas as pd
 
     from ml_models.problems.contract import Problem
@@ -86,6 +87,25 @@ def make_training_set(
     Raises:
         StepRefusedError: `window` or `most_rows` is none.
     """
+    made = split_rows(warehouse, problem(), window=window, exclude=exclude, repaired=repaired, most_rows=most_rows)
+    warehouse.replace_table("training", "training_set", made.frame)
+    return made
+
+
+def split_rows(
+    warehouse: Warehouse,
+    of: "Problem",
+    *,
+    window: str,
+    exclude: tuple[date, date] | None,
+    repaired: bool,
+    most_rows: int,
+) -> TrainingSet:
+    """Return the frame joined to matured outcomes of a problem, with its `split`; see `make_training_set`.
+
+    Raises:
+        StepRefusedError: `window` or `most_rows` is none.
+    """
     from ml_models.cutoffs import RECENT_CUTOFFS
     from ml_models.training.splits import split_training_set
 
@@ -99,7 +119,7 @@ def make_training_set(
         )
     share = sampled_share(warehouse, most_rows)
     rows_to_learn_from = (
-        "select f.*, o.lapsed from features.feature_frame f join outcomes.customer_outcomes o "
+        f"select f.*, o.{of.label} from features.feature_frame f join outcomes.customer_outcomes o "
         f"using (customer_id, cutoff_date) where {warehouse.sampled('f.customer_id', share)} "
         "order by f.cutoff_date, f.customer_id"
     )
@@ -109,8 +129,7 @@ def make_training_set(
     bad = set() if repaired else set(quarantined_cutoffs(warehouse, cutoffs))
     bad |= {day for day in cutoffs if exclude and exclude[0] <= day <= exclude[1]}
     newest = RECENT_CUTOFFS if window == "recent" else None
-    frame, split = split_training_set(labelled, problem(), newest=newest, quarantined=sorted(bad))
-    warehouse.replace_table("training", "training_set", frame)
+    frame, split = split_training_set(labelled, of, newest=newest, quarantined=sorted(bad))
     return TrainingSet(frame, split, share, sorted(bad), expected)
 
 
@@ -181,12 +200,12 @@ def find_candidate(
     if version is not None:
         registry.set_alias(CHALLENGER, version.version)
         log(f"version {version.version} was trained on exactly these data; nothing to register")
-        if _is_recorded(warehouse, version):
+        if is_recorded(warehouse, version, CANDIDATE, HOLDOUT):
             return version, fingerprint
         log("its rows are not in the warehouse: fitted once more for them")
     result, compared, gates = _evaluated(rows, _to_beat(registry, log), remedy, log)
     if version is None:
-        above = _highest_recorded(warehouse)
+        above = highest_recorded(warehouse, CANDIDATE, CHAMPION, PREDICTIONS)
         version = register(registry, result, compared, fingerprint, gates, run_id=run_id, above=above, cause=cause)
         log(f"registered as version {version.version}, challenger")
     record(warehouse, result, version)
@@ -271,25 +290,21 @@ def _to_beat(registry: ModelRegistry, log: Callable[[str], None]) -> "Champion |
         return None
 
 
-def _is_recorded(warehouse: Warehouse, version: ModelVersion) -> bool:
-    """Tell whether the warehouse still has a version's row and its holdout predictions."""
-    ensure(warehouse, CANDIDATE, HOLDOUT)
-    found = warehouse.read(
-        "select (select count(*) from training.candidate where model_version = ?) as candidates, "
-        "(select count(*) from training.holdout_predictions where model_version = ?) as predictions",
-        [version.version] * 2,
-    ).iloc[0]
-    return bool(found["candidates"] and found["predictions"])
-
-
-def _highest_recorded(warehouse: Warehouse) -> int:
-    """Return the highest version that a table names, which the registry may have lost; 0: none."""
-    ensure(warehouse, CANDIDATE, CHAMPION, PREDICTIONS)
-    found = warehouse.read(
-        "select coalesce(max(model_version), 0) as highest from (select model_version from training.candidate "
-        "union all select model_version from training.champion "
-        "union all select model_version from predictions.lapse_predictions) as named"
+def is_recorded(warehouse: Warehouse, version: ModelVersion, *keys: "dg.AssetKey") -> bool:
+    """Tell whether each of these tables still has rows of a version, such as its own row and its holdout."""
+    ensure(warehouse, *keys)
+    counts = ", ".join(
+        f"(select count(*) from {'.'.join(key.path)} where model_version = ?) as {key.path[-1]}" for key in keys
     )
+    found = warehouse.read(f"select {counts}", [version.version] * len(keys))
+    return bool(found.iloc[0].all())
+
+
+def highest_recorded(warehouse: Warehouse, *keys: "dg.AssetKey") -> int:
+    """Return the highest version that one of these tables names, which the registry may have lost; 0: none."""
+    ensure(warehouse, *keys)
+    union = " union all ".join(f"select model_version from {'.'.join(key.path)}" for key in keys)
+    found = warehouse.read(f"select coalesce(max(model_version), 0) as highest from ({union}) as named")
     return int(found["highest"].iloc[0])
 
 

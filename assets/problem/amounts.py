@@ -45,10 +45,6 @@ def amount_assets(about: About) -> list[Asset]:
     ]
 
 
-def _registry(registry: ModelRegistry, about: About) -> ModelRegistry:
-    return registry.of(about.name)
-
-
 def _training_set(about: About, of: ProblemTables) -> dg.AssetsDefinition:
     @dg.asset(
         key=of.training_set,
@@ -136,7 +132,7 @@ def _candidate(about: About, of: ProblemTables) -> dg.AssetsDefinition:
         """Search, evaluate, compare, fit, register; the same data and recipe are not judged twice."""
         import pandas as pd
 
-        ours = _registry(registry, about)
+        ours = registry.of(about.name)
         with without_retries():
             version = find_amount_candidate(
                 warehouse,
@@ -204,7 +200,7 @@ def _champion(about: About, of: ProblemTables) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: PromotionConfig, warehouse: Warehouse, registry: ModelRegistry
     ) -> Materialized:
         """Promote the challenger if its gates passed, or return to the champion before."""
-        ours, cause = _registry(registry, about), config.reason or context.run.tags.get("baton/cause", "")
+        ours, cause = registry.of(about.name), config.reason or context.run.tags.get("baton/cause", "")
         with without_retries():
             if config.rollback:
                 bad = span_of(config.exclude_from, config.exclude_to)
@@ -265,7 +261,7 @@ def _predictions(about: About, of: ProblemTables) -> dg.AssetsDefinition:
         clock: Clock,
     ) -> Iterator[Materialized | dg.AssetCheckResult]:
         """Predict one cutoff by the champion; a cutoff that is already there stays as it is."""
-        ours = _registry(registry, about)
+        ours = registry.of(about.name)
         with without_retries():
             what = predict_due_cutoff(
                 warehouse,
@@ -341,7 +337,7 @@ def _performance(about: About, of: ProblemTables) -> list[Asset]:
     )
     def amounts_hold(warehouse: Warehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
         """Judge the champion by the newest outcomes."""
-        verdict = judge_amounts(warehouse, _registry(registry, about), problem_named(about.name), of)
+        verdict = judge_amounts(warehouse, registry.of(about.name), problem_named(about.name), of)
         if verdict.off is None:
             return unjudged(verdict.sentence)
         return dg.AssetCheckResult(
@@ -372,7 +368,7 @@ def _drift(about: About, of: ProblemTables) -> list[Asset]:
     )
     def drift(context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry) -> Materialized:
         """Measure the cutoffs that were not measured yet."""
-        new = measure_amount_drift(warehouse, _registry(registry, about), problem_named(about.name), of)
+        new = measure_amount_drift(warehouse, registry.of(about.name), problem_named(about.name), of)
         context.log.info(f"drift measured for {new} new cutoff(s)")
         return dg.MaterializeResult(metadata={**described(warehouse, of.drift), "cutoffs_measured": new})
 
@@ -388,7 +384,7 @@ def _drift(about: About, of: ProblemTables) -> list[Asset]:
     )
     def score_drift(warehouse: Warehouse, registry: ModelRegistry) -> dg.AssetCheckResult:
         """Judge the predictions of the newest cutoff."""
-        verdict = judge_amount_drift(warehouse, _registry(registry, about), problem_named(about.name), of)
+        verdict = judge_amount_drift(warehouse, registry.of(about.name), problem_named(about.name), of)
         if verdict is None:
             return unjudged("no predictions were measured yet")
         return dg.AssetCheckResult(

@@ -19,7 +19,6 @@ from steps.next_product.training import (
     find_candidate,
     make_training_set,
     promote,
-    registry_of,
 )
 from steps.ownership import owner_of
 from steps.tables import described
@@ -119,7 +118,7 @@ def candidate(
         slices = pd.DataFrame(evidence["slices"])
         metadata |= {
             "model_version": found.version.version,
-            **in_mlflow(registry_of(registry), found.version.version),
+            **in_mlflow(registry.of(keys.NAME), found.version.version),
             "algorithm": found.version.algorithm,
             "trained_through": found.version.trained_through.isoformat(),
             **{name: round(evidence["metrics"][name], 4) for name in ("recall", "ndcg", "coverage")},

@@ -12,15 +12,13 @@ from resources.warehouse import Warehouse
 from steps.candidates import (
     ROWS_OF_A_TRIAL,
     SEED,
-    WINDOWS,
     TrainingSet,
-    quarantined_cutoffs,
+    highest_recorded,
+    is_recorded,
     refuse_what_cannot_be_stored,
-    sampled_share,
+    split_rows,
 )
 from steps.champions import current_champion
-from steps.errors import StepRefusedError
-from steps.migrations import ensure
 from steps.tables import ProblemTables, store, store_part
 
 if TYPE_CHECKING:
@@ -50,32 +48,9 @@ def make_amount_set(
     Raises:
         StepRefusedError: `window` or `most_rows` is none.
     """
-    from ml_models.cutoffs import RECENT_CUTOFFS
-    from ml_models.training.splits import split_training_set
-
-    if window not in WINDOWS:
-        raise StepRefusedError(
-            f"Expected window to be one of {', '.join(WINDOWS)}; got {window!r}. Correct the run config."
-        )
-    if most_rows < 1:
-        raise StepRefusedError(
-            f"Expected most_rows to be a number of rows from 1 on; got {most_rows}. Correct the run config."
-        )
-    share = sampled_share(warehouse, most_rows)
-    sql = (
-        f"select f.*, o.{problem.label} from features.feature_frame f join outcomes.customer_outcomes o "
-        f"using (customer_id, cutoff_date) where {warehouse.sampled('f.customer_id', share)} "
-        "order by f.cutoff_date, f.customer_id"
-    )
-    expected = warehouse.expected_cost(sql)
-    labelled = warehouse.read(sql)
-    cutoffs = [stamp.date() for stamp in labelled["cutoff_date"].unique()]
-    bad = set() if repaired else set(quarantined_cutoffs(warehouse, cutoffs))
-    bad |= {day for day in cutoffs if exclude and exclude[0] <= day <= exclude[1]}
-    newest = RECENT_CUTOFFS if window == "recent" else None
-    frame, split = split_training_set(labelled, problem, newest=newest, quarantined=sorted(bad))
-    store(warehouse, of.training_set, frame)
-    return TrainingSet(frame, split, share, sorted(bad), expected)
+    made = split_rows(warehouse, problem, window=window, exclude=exclude, repaired=repaired, most_rows=most_rows)
+    store(warehouse, of.training_set, made.frame)
+    return made
 
 
 def find_amount_candidate(
@@ -106,7 +81,7 @@ def find_amount_candidate(
     if version is not None:
         registry.set_alias(CHALLENGER, version.version)
         log(f"version {version.version} was trained on exactly these data; nothing to register")
-        if _is_recorded(warehouse, version, of):
+        if is_recorded(warehouse, version, of.candidate, of.holdout):
             return version
         log("its rows are not in the warehouse: fitted once more for them")
     # Few rows from all weeks: of an amount nearly every row is an outcome of its own.
@@ -133,7 +108,7 @@ def find_amount_candidate(
             },
             example=result.holdout[evidence["features"]].head(ROWS_OF_A_TRIAL),
             tags={"dagster.run_id": run_id, "window": result.window},
-            above=_highest_recorded(warehouse, of),
+            above=highest_recorded(warehouse, of.candidate, of.champion, of.predictions),
         )
         log(f"registered as version {version.version}, challenger")
     _record(warehouse, result, version, problem, of)
@@ -156,24 +131,6 @@ def _judged_before(registry: ModelRegistry, fingerprint: str, log: Callable[[str
     evidence = registry.evidence(version)
     same_rival = evidence.get("judged_against") == (serving.version if serving else None)
     return version if same_rival and [gate["name"] for gate in evidence["gates"]] == list(AMOUNT_GATES) else None
-
-
-def _is_recorded(warehouse: Warehouse, version: ModelVersion, of: ProblemTables) -> bool:
-    ensure(warehouse, of.candidate, of.holdout)
-    found = [
-        warehouse.read(f"select count(*) as n from {'.'.join(key.path)} where model_version = ?", [version.version])
-        for key in (of.candidate, of.holdout)
-    ]
-    return all(int(one["n"].iloc[0]) for one in found)
-
-
-def _highest_recorded(warehouse: Warehouse, of: ProblemTables) -> int:
-    """Return the highest version that a table names, which the registry may have lost; 0: none."""
-    named = (of.candidate, of.champion, of.predictions)
-    ensure(warehouse, *named)
-    union = " union all ".join(f"select model_version from {'.'.join(key.path)}" for key in named)
-    found = warehouse.read(f"select coalesce(max(model_version), 0) as highest from ({union}) as named")
-    return int(found["highest"].iloc[0])
 
 
 def _record(

@@ -12,7 +12,7 @@ from steps.as_of import newest_cutoff, stale_feed
 from steps.errors import StepRefusedError
 from steps.migrations import ensure
 from steps.next_product.keys import DRIFT, HOLDOUT_LISTS, NAME, PERFORMANCE, PREDICTIONS
-from steps.next_product.training import SEED, registry_of
+from steps.next_product.training import SEED
 from steps.problem import problem
 from steps.tables import store, typed
 
@@ -38,7 +38,7 @@ def make_lists(warehouse: Warehouse, registry: ModelRegistry, clock: Clock, *, r
         StepRefusedError: `rescore`, and the cutoff's outcome is known.
     """
     ensure(warehouse, PREDICTIONS)
-    own = registry_of(registry)
+    own = registry.of(NAME)
     champion, newest = own.by_alias(CHAMPION_ALIAS), newest_cutoff(warehouse)
     stale = stale_feed(newest, clock)
     if champion is None:
@@ -114,7 +114,7 @@ def measure_performance(warehouse: Warehouse, registry: ModelRegistry) -> "pd.Da
     import pandas as pd
 
     ensure(warehouse, PREDICTIONS, HOLDOUT_LISTS)
-    champion = registry_of(registry).by_alias(CHAMPION_ALIAS)
+    champion = registry.of(NAME).by_alias(CHAMPION_ALIAS)
     lists = {
         "live": warehouse.read(
             "select customer_id, cutoff_date, product_type, place, customer_days, model_version "

@@ -10,11 +10,12 @@ from ml_models.problems.next_product.gates import GATES
 from resources.registry import CHALLENGER, REFERENCE, ModelRegistry, ModelVersion, RegistryError
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse.contract import Warehouse, share_within
+from steps.candidates import highest_recorded, is_recorded
 from steps.errors import StepRefusedError
 from steps.migrations import ensure
 from steps.next_product.keys import CANDIDATE, CHAMPION, HOLDOUT_LISTS, NAME, PREDICTIONS
 from steps.problem import problem
-from steps.tables import typed
+from steps.tables import store_part
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,11 +31,6 @@ _LEARNED = (
     "from next_product.candidates c join features.cutoffs k on k.cutoff_date = c.cutoff_date "
     "where k.matured_on <= (select max(matured_on) from next_product.outcomes)"
 )
-
-
-def registry_of(registry: ModelRegistry) -> ModelRegistry:
-    """Return the registry of this problem's versions: the same MLflow, a name and an experiment of its own."""
-    return registry.model_copy(update={"model_name": NAME, "experiment": NAME})
 
 
 class TrainingSet(NamedTuple):
@@ -105,7 +101,7 @@ def find_candidate(warehouse: Warehouse, registry: ModelRegistry, *, log: Callab
     ensure(warehouse, CANDIDATE, HOLDOUT_LISTS)
     if not warehouse.exists(NAME, "training_set"):
         return Found(None, {}, "there is no training set yet: too few labels are known")
-    own = registry_of(registry)
+    own = registry.of(NAME)
     rows = warehouse.read(f"select * from {NAME}.training_set order by cutoff_date, customer_id, product_type")
     fingerprint = _fingerprint(rows)
     serving = own.by_alias(CHAMPION_ALIAS)
@@ -113,7 +109,8 @@ def find_candidate(warehouse: Warehouse, registry: ModelRegistry, *, log: Callab
     if before is not None and not own.lost(before):
         evidence = own.evidence(before)
         judged = before == serving or _same_rival(own, before, serving)
-        if judged and [gate["name"] for gate in evidence["gates"]] == list(GATES) and _is_recorded(warehouse, before):
+        same_gates = [gate["name"] for gate in evidence["gates"]] == list(GATES)
+        if judged and same_gates and is_recorded(warehouse, before, CANDIDATE, HOLDOUT_LISTS):
             own.set_alias(CHALLENGER, before.version)
             log(f"next product: version {before.version} was trained on exactly these data; nothing to register")
             return Found(before, evidence)
@@ -123,7 +120,8 @@ def find_candidate(warehouse: Warehouse, registry: ModelRegistry, *, log: Callab
         return Found(None, {}, str(error))
     evidence = _evidence(result, serving)
     if before is None or own.lost(before) or not (before == serving or _same_rival(own, before, serving)):
-        before = _register(own, result, evidence, fingerprint, run_id, above=_highest_recorded(warehouse))
+        above = highest_recorded(warehouse, CANDIDATE, CHAMPION, PREDICTIONS)
+        before = _register(own, result, evidence, fingerprint, run_id, above)
         log(f"next product: registered as version {before.version}, challenger")
     _record(warehouse, result, evidence, before)
     return Found(before, evidence)
@@ -137,7 +135,7 @@ def promote(warehouse: Warehouse, registry: ModelRegistry, *, reason: str, run_i
     import pandas as pd
 
     ensure(warehouse, CHAMPION)
-    own = registry_of(registry)
+    own = registry.of(NAME)
     challenger, serving = own.by_alias(CHALLENGER), own.by_alias(CHAMPION_ALIAS)
     if challenger is None:
         return "nothing to promote: no version has been trained yet"
@@ -161,8 +159,7 @@ def promote(warehouse: Warehouse, registry: ModelRegistry, *, reason: str, run_i
         "previous_version": last,
         "run_id": run_id,
     }
-    made = typed(pd.DataFrame([row]), CHAMPION)
-    warehouse.replace_partitions(NAME, "champion", made, column="promoted_at", values=[now])
+    store_part(warehouse, CHAMPION, pd.DataFrame([row]), "promoted_at", now)
     return f"champion of next product: {last if last else 'none'} -> {challenger.version}"
 
 
@@ -271,27 +268,6 @@ def _record(warehouse: Warehouse, result: "Trained", evidence: dict[str, Any], v
         "fingerprint": version.fingerprint,
         "mlflow_run_id": version.run_id,
     }
-    lists = typed(result.holdout_lists.assign(model_version=version.version), HOLDOUT_LISTS)
-    values = [version.version]
-    warehouse.replace_partitions(NAME, "holdout_lists", lists, column="model_version", values=values)
-    made = typed(pd.DataFrame([row]), CANDIDATE)
-    warehouse.replace_partitions(NAME, "candidate", made, column="model_version", values=values)
-
-
-def _is_recorded(warehouse: Warehouse, version: ModelVersion) -> bool:
-    found = warehouse.read(
-        f"select (select count(*) from {NAME}.candidate where model_version = ?) as candidates, "
-        f"(select count(*) from {NAME}.holdout_lists where model_version = ?) as lists",
-        [version.version] * 2,
-    ).iloc[0]
-    return bool(found["candidates"] and found["lists"])
-
-
-def _highest_recorded(warehouse: Warehouse) -> int:
-    """Return the highest version that a table names, which the registry may have lost; 0: none."""
-    ensure(warehouse, CANDIDATE, CHAMPION, PREDICTIONS)
-    named = " union all ".join(
-        f"select model_version from {NAME}.{table}" for table in ("candidate", "champion", "predictions")
-    )
-    found = warehouse.read(f"select coalesce(max(model_version), 0) as highest from ({named}) as named")
-    return int(found["highest"].iloc[0])
+    lists = result.holdout_lists.assign(model_version=version.version)
+    store_part(warehouse, HOLDOUT_LISTS, lists, "model_version", version.version)
+    store_part(warehouse, CANDIDATE, pd.DataFrame([row]), "model_version", version.version)
