@@ -58,14 +58,7 @@ population as (
 
 bought as (
 
-    select distinct lines.customer_id, lines.product_type, lines.ordered_on
-    from {{ ref('order_lines') }} as lines
-    cross join reach
-    where lines.ordered_on >= reach.first_day and lines.ordered_on < reach.end_day
-        and lines.product_type is not null
-        {%- if has('returns') %}
-        and not lines.is_return
-        {%- endif %}
+    {{ types_bought() }}
         and {{ in_share('lines.customer_id') }}
 
 ),
