@@ -62,6 +62,7 @@ def homes(tmp_path):
         (tmp_path / name).mkdir()
         write(tmp_path / name, "create schema training; create schema marts; create schema scoring")
         write(tmp_path / name, f"create table training.champion as select 1 as model_version, '{run}' as run_id")
+        write(tmp_path / name, f"create schema spend; create table spend.champion as select 1 as v, '{run}' as run_id")
         write(tmp_path / name, "create table marts.orders as select range as id, range / 7.0 as paid from range(100)")
         write(tmp_path / name, "create view marts.paid as select sum(paid) as paid from marts.orders")
         write(tmp_path / name, "create macro scoring.lapse(x) as x * 2")
@@ -146,8 +147,8 @@ def test_a_version_too_many_an_orphan_and_artefacts_of_nobody_are_found(tmp_path
     (homes[1] / "mlartifacts" / ("f" * 32)).mkdir()
     next(homes[1].rglob("model.skops")).unlink()
     found = {one.what for one in registries(*homes)}
-    assert {"version 2", "alias challenger", "runs without a version", "artefacts of nobody"} < found
-    assert {"files of version 1", "files of version 2"} & found
+    assert {"lapse version 2", "lapse alias challenger", "runs without a version", "artefacts of nobody"} < found
+    assert {"files of lapse version 1", "files of lapse version 2"} & found
 
 
 @pytest.mark.slow

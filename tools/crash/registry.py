@@ -42,14 +42,15 @@ def _held(file: Path) -> dict[str, object]:
     """Return by what it is about each fact that a registry holds of versions."""
     told: dict[str, object] = {}
     with contextlib.closing(sqlite3.connect(file)) as database:
-        for version, status in database.execute("select version, current_stage from model_versions"):
-            told[f"version {version}"] = status
-        for alias, version in database.execute("select alias, version from registered_model_aliases"):
-            told[f"alias {alias}"] = version
-        for version, key, value in database.execute(
-            "select version, key, value from model_version_tags where key <> ? and key not like ?", [OF_RUN, OF_CARD]
+        for model, version, status in database.execute("select name, version, current_stage from model_versions"):
+            told[f"{model} version {version}"] = status
+        for model, alias, version in database.execute("select name, alias, version from registered_model_aliases"):
+            told[f"{model} alias {alias}"] = version
+        for model, version, key, value in database.execute(
+            "select name, version, key, value from model_version_tags where key <> ? and key not like ?",
+            [OF_RUN, OF_CARD],
         ):
-            told[f"version {version}, {key}"] = value
+            told[f"{model} version {version}, {key}"] = value
     return told
 
 
@@ -57,7 +58,9 @@ def _left(file: Path, name: str) -> Iterator[Difference]:
     """Yield what a kill left: runs without a version, artefacts of nobody, versions whose files cannot be read."""
     folder = file.parent
     with contextlib.closing(sqlite3.connect(file)) as database:
-        versions = dict(database.execute("select version, run_id from model_versions where current_stage = 'None'"))
+        versions = database.execute(
+            "select name, version, run_id from model_versions where current_stage = 'None'"
+        ).fetchall()
         runs = database.execute("select run_uuid, status from runs where lifecycle_stage = 'active'").fetchall()
         models = [
             Path(place.removeprefix("file://")).parent.name
@@ -65,7 +68,8 @@ def _left(file: Path, name: str) -> Iterator[Difference]:
                 "select artifact_location from logged_models where lifecycle_stage = 'active'"
             )
         ]
-    orphans = [run for run, _ in runs if run not in versions.values()]
+    registered = {run for _, _, run in versions}
+    orphans = [run for run, _ in runs if run not in registered]
     if orphans:
         yield Difference(name, "runs without a version", len(orphans), orphans[0])
     unfinished = [f"{run} ({status})" for run, status in runs if status != "FINISHED"]
@@ -74,13 +78,13 @@ def _left(file: Path, name: str) -> Iterator[Difference]:
     root = folder / "mlartifacts"
     there = [one.name for one in root.glob("*") if one.name != "models"] if root.exists() else []
     there += [one.name for one in (root / "models").glob("*")] if root.exists() else []
-    known = {*versions.values(), *models}
+    known = {*registered, *models}
     nobodys = [one for one in there if one not in known]
     if nobodys:
         yield Difference(str(root.name), "artefacts of nobody", len(nobodys), nobodys[0])
     registry = ModelRegistry(tracking_uri=f"sqlite:///{file}", artifact_root=root.as_uri())
-    for version in versions:
+    for model, version, _ in versions:
         with ONE_AT_A_TIME:
-            lost = registry.lost(registry.version(version))
+            lost = registry.of(model).lost(registry.of(model).version(version))
         if lost:
-            yield Difference(name, f"files of version {version}", 1, lost)
+            yield Difference(name, f"files of {model} version {version}", 1, lost)
