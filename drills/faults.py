@@ -25,6 +25,9 @@ Kind = Literal["quality", "pipeline", "covariate", "concept", "benign"]
 TRUE_KINDS = frozenset({"covariate", "concept", "benign"})
 """Kinds in which customers or the business did change: the perturbed rows are the truth."""
 
+Counts = Literal["", "arrived", "sent"]
+"""What the source counts of what it sends; "": nothing."""
+
 ALWAYS = "always"
 
 
@@ -72,7 +75,8 @@ class Fault:
 
     `start` and `weeks` replace the drill's usual ones. `rebuild`: the history was computed again when the drill
     began, as after a change of a model. `promoted_after`: on that day after FROM a person promotes whatever a
-    retraining gives, past the gate.
+    retraining gives, past the gate. `counted`: what the source counts with its syncs: all of it `arrived`, or it counts
+    what was `sent`, with what got lost.
     """
 
     name: str
@@ -84,6 +88,7 @@ class Fault:
     weeks: int | None = None
     rebuild: bool = False
     promoted_after: int | None = None
+    counted: Counts = ""
 
     @property
     def changes_the_truth(self) -> bool:
@@ -106,7 +111,7 @@ class Fault:
 
 _NOTHING = Expected(cause=("none", "insufficient evidence"), decision=("continue",))
 _FAULT_FIELDS = {
-    *("words", "kind", "needs", "perturbations", "expected", "from", "weeks", "rebuild", "promoted_after"),
+    *("words", "kind", "needs", "perturbations", "expected", "from", "weeks", "rebuild", "promoted_after", "counted"),
 }
 _EXPECTED_FIELDS = {"cause", "decision", "owner", "first_bad_asset", "also", "lasting", "quiet_after", "remedy"}
 _PERTURBATION_FIELDS = {field.name for field in fields(Perturbation)}
@@ -186,6 +191,9 @@ def _fault(name: str, entry: Any) -> Fault:
         number = entry.get(field)
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
             raise ValueError(f"expected `{field}` to be a whole number from 1 on; got {number!r}.")
+    counted: Any = entry.get("counted", "")
+    if counted not in get_args(Counts):
+        raise ValueError(f"expected `counted` to be arrived or sent; got {counted!r}.")
     return Fault(
         name=name,
         words=words,
@@ -196,6 +204,7 @@ def _fault(name: str, entry: Any) -> Fault:
         weeks=entry.get("weeks"),
         rebuild=bool(entry.get("rebuild", False)),
         promoted_after=entry.get("promoted_after"),
+        counted=counted,
     )
 
 

@@ -41,10 +41,10 @@ class Score:
 
     `cause`, `first_bad_asset`, `owner`, `decision`: what it reported in the week that counts: the first one with an
     expected decision, else the first that is not silent. `decisions`: all weeks, shortened (`reca`: improved by a
-    recalibration). `…_right`: None where
-    nothing is expected. `false_alarms`: weeks of a benign drill that were not silent. `harm`: mean log-loss of the
-    deployed model on true labels over that of somebody who knew the truth; nan: nothing was scored. `lacks`: which
-    evidence the data lack for a fault that was not noticed; "": it should have been.
+    recalibration). `…_right`: None where nothing is expected. `false_alarms`: weeks of a benign drill in which
+    something was to be done. `harm`: mean log-loss of the deployed model on true labels over that of somebody who knew
+    the truth; nan: nothing was scored. `lacks`: which evidence the data lack for a fault that was not noticed; "": it
+    should have been.
     """
 
     name: str
@@ -268,7 +268,7 @@ def score(fault: Fault, start: date, weeks: int, result: SimulationResult, harm:
         owner_right=owner == expected.owner if expected.owner else None,
         decision=decision,
         decision_right=right,
-        false_alarms=len({*loud, *acted}) if benign else 0,
+        false_alarms=len(acted) if benign else 0,
         harm=harm,
         seconds=seconds,
         decisions=" ".join(_short(actions[day], week) for day, week in weeks_by_day.items()),

@@ -31,6 +31,7 @@ from ml_models.cutoffs import cutoff_dates
 from ml_models.monitoring import data_quality
 from ml_models.monitoring.data_quality import judge_arrival, judge_schema
 from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
+from ml_models.monitoring.data_quality.source_counts import Counted
 from ml_models.monitoring.data_quality.thresholds import WEEK
 from ml_models.monitoring.data_quality.verdict import BadWeeks
 from ml_models.monitoring.diagnosis import NotReplayable
@@ -244,6 +245,21 @@ class DrilledHistory:
             if table.time_sql and table.asset in days:
                 anomalies += judge_arrival(profile, table, cutoff, days[table.asset].date())
         return tuple(anomalies)
+
+    def counted(self, cutoff: date) -> Mapping[str, Counted]:
+        """Return what the source counts of the week before a cutoff, by table that rows arrive in."""
+        if not self.fault.counted:
+            return {}
+        week = cutoff - timedelta(days=WEEK)
+        came, recorded = self._rows_of(self.profile(cutoff), week), self._rows_of(self.recording.measures, week)
+        sent = recorded if self.fault.counted == "sent" else came
+        return {asset: Counted(said=sent.get(asset, n), came=n, syncs=WEEK) for asset, n in came.items()}
+
+    def _rows_of(self, measures: pd.DataFrame, week: date) -> dict[str, int]:
+        """Return the rows of one week, by raw table that rows arrive in."""
+        rows = measures[(measures["measure"] == "rows") & (measures["period_start"] == pd.Timestamp(week))]
+        arriving = {table.asset for table in self.recording.tables if table.time_sql and table.asset.startswith("raw/")}
+        return {str(asset): int(n) for asset, n in zip(rows["asset"], rows["value"], strict=True) if asset in arriving}
 
     def reach(self, asset: str) -> Reach:
         """Return what is computed from a table."""

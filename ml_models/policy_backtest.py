@@ -19,6 +19,7 @@ from ml_models.metrics import score_metrics
 from ml_models.model_version import Deployed, ModelInfo
 from ml_models.monitoring import WeekEvidence, WeekJudgement, judge_week
 from ml_models.monitoring.data_quality import Audit
+from ml_models.monitoring.data_quality.source_counts import Counted
 from ml_models.monitoring.decision.events import WORTH_IT
 from ml_models.monitoring.decision.ledger import append, empty_ledger, ledger_row, read_anomalies
 from ml_models.monitoring.decision.quarantine import quarantined
@@ -75,6 +76,10 @@ class History(Protocol):
 
     def anomalies(self, cutoff: date) -> Sequence[Any]:
         """Return anomalies established outside of the profile (a contract broken, a source not delivered), or ()."""
+        ...
+
+    def counted(self, cutoff: date) -> Mapping[str, Counted]:
+        """Return what the source counts of the week before this cutoff, by asset; empty: it counts nothing."""
         ...
 
     def measured(self, cutoff: date) -> tuple[pd.DataFrame | None, Any]:
@@ -388,6 +393,7 @@ def _evidence(
         drift_history=drift,
         bad_weeks=bad_weeks,
         active_checks=tuple(history.anomalies(cutoff)) if looks else (),
+        counted=history.counted(cutoff) if looks else {},
         reach=history.reach,
     )
 

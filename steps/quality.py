@@ -69,13 +69,14 @@ def judge_arrivals(
     # Not by an earlier judgement of this week: the past may have been repaired since.
     past = known(cutoff)
     profile = profile_until(warehouse, cutoff)
-    verdict = judge_quality(profile, tables, cutoff, past, closed)
+    counted = source_counts(warehouse, cutoff)
+    verdict = judge_quality(profile, tables, cutoff, past, closed, counted)
     arrived = [
         *schema_anomalies(warehouse, local, cutoff),
         *arrival_anomalies(profile, local, tables, cutoff, closed),
         *verdict.anomalies,
     ]
-    found = [*with_source_counts(arrived, source_counts(warehouse, cutoff), cutoff)]
+    found = [*with_source_counts(arrived, counted, cutoff)]
     if not found:
         # What is made of rows that arrived wrong is wrong too, and that is said already.
         share = share_of(local)

@@ -265,7 +265,12 @@ def _quality(
         verdict = QualityVerdict("insufficient evidence", evidence.cutoff, (), pd.DataFrame(), nothing)
     else:
         verdict = judge_quality(
-            evidence.profile, evidence.tables, evidence.cutoff, evidence.bad_weeks, evidence.closed_days
+            evidence.profile,
+            evidence.tables,
+            evidence.cutoff,
+            evidence.bad_weeks,
+            evidence.closed_days,
+            evidence.counted,
         )
     arrived = with_source_counts((*verdict.anomalies, *evidence.active_checks), evidence.counted, evidence.cutoff)
     if evidence.reach is not None:

@@ -12,6 +12,9 @@ when orders are lost at random. It rises where some customers stay away and othe
 days and hours rows are counted: those of one order are lost together, which only lowers the unevenness of rows, so that
 it is compared as it is.
 
+*The source's count.* Where the source counts what it sends, and all of it arrived, nothing was lost on the way: what is
+fewer everywhere alike happened less, and is left to drift and performance.
+
 *Orders' numbers.* Where orders are numbered one after another, numbers that are missing are the proof, either way
 (`order_numbers`).
 """
@@ -87,7 +90,7 @@ def _lines(window: Window) -> bool:
         slope = it.crept > still * CREPT and it.difference < -still * it.noise
         return -it.slope if slope and it.slope < it.difference else 0.0
 
-    lost = lacks(course)
+    lost = 0.0 if window.all_arrived else lacks(course)
     if lost:
         # Only now it is worth asking which weeks were uneven; what they brought was the world's.
         uneven = _any(window, _of_tastes(window))
@@ -119,7 +122,7 @@ def _orders(window: Window) -> None:
     step = course.difference < -limit and course.step < -limit / 2
     numbers = numbers_of(window)
     if numbers is None:
-        wrong = step and not _of_the_world(window)
+        wrong = step and not window.all_arrived and not _of_the_world(window)
     else:
         wrong = numbers.explain(course.difference) if step else numbers.prove(course.difference)
     usual = now * math.exp(-course.difference)

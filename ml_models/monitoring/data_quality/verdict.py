@@ -26,6 +26,7 @@ from ml_models.monitoring.data_quality.parts import judge_parts
 from ml_models.monitoring.data_quality.prices import judge_prices
 from ml_models.monitoring.data_quality.scalars import judge_scalars
 from ml_models.monitoring.data_quality.segments import judge_segments
+from ml_models.monitoring.data_quality.source_counts import Counted
 from ml_models.monitoring.data_quality.thresholds import (
     FEW_ROWS,
     FEW_RULES,
@@ -82,12 +83,13 @@ def judge_quality(
     cutoff: date,
     bad_weeks: BadWeeks | None = None,
     closed_days: Collection[date] = (),
+    counted: Mapping[str, Counted] | None = None,
 ) -> QualityVerdict:
     """Judge the week before `cutoff` by the measures (MEASURE_COLUMNS) of all weeks up to it; later ones are ignored.
 
     `bad_weeks` is what the verdict of a week ago carried; without it the weeks of the past are judged first, one by
     one. On `closed_days`, if the business knows them, rows may be missing, and on days that lacked them each time they
-    recurred. Says "insufficient evidence" when no table
+    recurred. `counted`: by asset, what the source counts of this week. Says "insufficient evidence" when no table
     has six healthy weeks before this one, or none was measured in this week.
     """
     start = cutoff - timedelta(days=WEEK)
@@ -119,7 +121,8 @@ def judge_quality(
         judged += 1
         bad = found_bad.setdefault(history.table.asset, {})
         closed = with_recurring(profile, history, closed_days, start)
-        found = _judge_week(history, len(history.weeks) - 1, bad, rows, closed, companions)
+        said = (counted or {}).get(history.table.asset)
+        found = _judge_week(history, len(history.weeks) - 1, bad, rows, closed, companions, said)
         if found:
             bad[start] = _kinds(found)
         anomalies += found
@@ -161,6 +164,7 @@ def _judge_week(
     rows: list[list[object]] | None,
     closed_days: Collection[date] = (),
     companions: Sequence[History] = (),
+    counted: Counted | None = None,
 ) -> list[Anomaly]:
     """Return the anomalies of one week of one table."""
     healthy = np.array(
@@ -168,7 +172,7 @@ def _judge_week(
     )
     if len(healthy) < MINIMUM_WINDOWS:
         return []
-    window = Window(history, position, healthy, bad, rows, closed_days, companions)
+    window = Window(history, position, healthy, bad, rows, closed_days, companions, counted=counted)
     if not history.table.time_sql:
         judge_scalars(window, SNAPSHOT_RULES)
         judge_categories(window)

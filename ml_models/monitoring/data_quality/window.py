@@ -15,6 +15,7 @@ from ml_models.monitoring.data_quality.arithmetic import Array, nanmedian
 from ml_models.monitoring.data_quality.history import History
 from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable, kind_of
 from ml_models.monitoring.data_quality.observation import WHOLE_TABLE, Observation, Replay, Segment
+from ml_models.monitoring.data_quality.source_counts import Counted
 from ml_models.monitoring.data_quality.thresholds import DEVIATIONS, MINIMUM_WINDOWS, RECENT, STILL, WEEK
 from ml_models.monitoring.types import Anomaly, AnomalyKind, Perturbation
 
@@ -25,7 +26,8 @@ class Window:
 
     `bad` holds the anomalies of earlier weeks as `kind:column`. `rows` collects the verdict's table (None: not wanted).
     `companions` are tables that add columns to another one's rows: in them rows have departments. `customers_changed`:
-    where some values of a segment lost orders, it was found to be their customers who changed.
+    where some values of a segment lost orders, it was found to be their customers who changed. `counted`: what the
+    source counts of the week; None: it counts nothing, or nobody knows any more.
     """
 
     history: History
@@ -37,6 +39,16 @@ class Window:
     companions: Sequence[History] = ()
     anomalies: list[Anomaly] = field(default_factory=list)
     customers_changed: bool = False
+    counted: Counted | None = None
+
+    @property
+    def all_arrived(self) -> bool:
+        """Whether the source's own count proves that no row of this week was lost on the way.
+
+        It must be of as many records as the week has rows: a source that counts a part of what it sends proves nothing.
+        """
+        rows = float(self.history.one("rows")[self.position])
+        return self.counted is not None and self.counted.said == self.counted.came >= rows
 
     @property
     def table(self) -> MonitoredTable:

@@ -10,6 +10,7 @@ import pytest
 
 from ml_models.monitoring.data_quality import judge_quality
 from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
+from ml_models.monitoring.data_quality.source_counts import Counted
 
 FIRST = date(2021, 1, 4)
 DAY = timedelta(days=1)
@@ -133,6 +134,34 @@ def test_gaps_tell_a_loss_that_chance_may_make_where_there_were_none():
     lost = weeks_of(kept_orders=lambda week: 0.93, numbered=True)
     assert judged(lost, 1)[0] == ["volume:"]
     assert judged(weeks_of(kept_orders=lambda week: 0.93), 1)[0] == []
+
+
+@pytest.mark.parametrize("kept", [{"kept_orders": lambda week: 0.75}, {"kept_lines": lambda week: 0.875}])
+@pytest.mark.parametrize(
+    ("said", "came", "silent"),
+    [(40_000, 40_000, True), (40_010, 40_000, False), (5, 5, False)],
+    ids=["all arrived", "some did not", "a part is counted"],
+)
+def test_what_the_source_sent_whole_was_not_lost_on_the_way(kept, said, came, silent):
+    lost, cutoff = weeks_of(**kept), FIRST + timedelta(days=7 * (BEGAN + 1))
+    verdict = judge_quality(lost, [TABLE], cutoff, {}, counted={"raw/lines": Counted(said, came, 7)})
+    assert (verdict.anomalies == ()) is silent
+    assert judge_quality(lost, [TABLE], cutoff, {}).anomalies, "nobody counts"
+    if silent:
+        assert FIRST + timedelta(days=7 * BEGAN) not in verdict.bad_weeks.get("raw/lines", {})
+
+
+def test_orders_whose_numbers_are_missing_are_lost_whatever_the_source_counts():
+    lost, cutoff = weeks_of(kept_orders=lambda week: 0.75, numbered=True), FIRST + timedelta(days=7 * (BEGAN + 1))
+    verdict = judge_quality(lost, [TABLE], cutoff, {}, counted={"raw/lines": Counted(40_000, 40_000, 7)})
+    assert [one.kind for one in verdict.anomalies] == ["volume"]
+
+
+def test_shops_that_lack_rows_are_told_whatever_the_source_counts():
+    """Its tills may not have told the source."""
+    some = np.where(np.arange(SHOPS) < 8, 0.1, 1.0)
+    uneven, cutoff = weeks_of(shops=lambda week: some if week >= 0 else np.ones(SHOPS)), FIRST + 7 * (BEGAN + 1) * DAY
+    assert judge_quality(uneven, [TABLE], cutoff, {}, counted={"raw/lines": Counted(40_000, 40_000, 7)}).anomalies
 
 
 def test_numbers_that_a_source_skips_are_no_loss():

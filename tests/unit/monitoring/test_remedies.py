@@ -17,6 +17,7 @@ from support.bundled import PROBLEM as LAPSE
 from ml_models.metrics import row_log_loss
 from ml_models.model_version import RECALIBRATE_COMMAND, Deployed, ModelInfo
 from ml_models.monitoring import WeekEvidence
+from ml_models.monitoring.data_quality.source_counts import Counted
 from ml_models.monitoring.decision.base_rate import BaseRateTest
 from ml_models.monitoring.decision.ledger import empty_ledger
 from ml_models.monitoring.decision.policy import decide
@@ -204,6 +205,9 @@ class Lived:
 
     def anomalies(self, cutoff: date) -> Sequence[object]:
         return ()
+
+    def counted(self, cutoff: date) -> dict[str, Counted]:
+        return {}
 
     def audit(self, cutoff: date) -> None:
         return None
