@@ -7,6 +7,7 @@ joined for columns nobody wants (a left join) is not read.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from resources.compiled_models import Model
@@ -14,6 +15,7 @@ from resources.compiled_models import Model
 if TYPE_CHECKING:
     from sqlglot import exp
     from sqlglot.optimizer.scope import Scope
+    from sqlglot.schema import MappingSchema
 
 Needed = dict[str, set[str]]
 """Columns by table; a table of which only the rows count has none."""
@@ -90,6 +92,13 @@ class ColumnLineage:
             self._found[key] = frozenset(found)
         return self._found[key]
 
+    @cached_property
+    def _tables(self) -> "MappingSchema":
+        """What sqlglot knows of the tables; each of their names is spelled as it wants it, once for all models."""
+        from sqlglot.schema import MappingSchema
+
+        return MappingSchema(self._schema, dialect="duckdb")
+
     def _root(self, asset: str) -> "Scope":
         """Return the scope of a model's SQL in which every column says of which source it is."""
         if asset not in self._roots:
@@ -103,7 +112,7 @@ class ColumnLineage:
             for table in tree.find_all(exp.Table):
                 table.set("catalog", None)
             qualified = qualify(
-                tree, schema=self._schema, dialect="duckdb", validate_qualify_columns=False, quote_identifiers=False
+                tree, schema=self._tables, dialect="duckdb", validate_qualify_columns=False, quote_identifiers=False
             )
             scope = build_scope(qualified)
             if scope is None:

@@ -444,12 +444,15 @@ class _Building:
             # A column of the time may itself be gone by now: then only the whole table can be changed.
             there = self.columns(relation)
             clock = local if not column or column in there else ""
-            sql = perturbed_sql(it, there, clock, relation, self.as_of, forms_of(asset, there))
+            # By now it may hold text.
+            is_time = there.get(column, "").startswith(("TIMESTAMP", "DATE")) and column in clock
+            near, forms = column if is_time else "", forms_of(asset, there)
+            sql = perturbed_sql(it, there, clock, relation, self.as_of, forms, near)
             if step > 1 and sql.count(relation) > 1:
                 # Read twice by each of n steps it would be computed 2^n times.
                 stored = f"{_STEPS}.{quoted(f'{asset}@{step} before')}"
                 self.execute(asset, f"create table {stored} as select * from {relation}")
-                sql = perturbed_sql(it, there, clock, stored, self.as_of, forms_of(asset, there))
+                sql = perturbed_sql(it, there, clock, stored, self.as_of, forms, near)
             relation = f"{_STEPS}.{quoted(f'{asset}@{step}')}"
             self.execute(asset, f"create view {relation} as {sql}")
         return relation

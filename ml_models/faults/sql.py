@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from ml_models.faults.checks import check, replayed_days
@@ -22,19 +22,22 @@ def perturbed_sql(
     relation: str = "{table}",
     as_of: date | None = None,
     forms: Forms | None = None,
+    near: str = "",
 ) -> str:
     """Return a select of the rows of `relation` as they would be under `perturbation`.
 
     `time_sql` is an expression over the columns for the row's local time ("" if the table has none: the days of the
     perturbation then do not choose rows, and whoever builds the table applies it from first_day on). `as_of` is the
     morning on which one looks; only `delay` and `{morning}` depend on it, and without it `delay` changes nothing.
-    `forms` says how columns are read and written that are not stored as what they mean.
+    `forms` says how columns are read and written that are not stored as what they mean. `near` is the column of the
+    local time, where it holds the same moments by whatever clock: rows far from the perturbed days are then told by
+    it, because to read the clock of a zone costs more than all else that is done to a row.
 
     Raises:
         ValueError: the description cannot be meant; the message says what was expected, what came and what to do.
     """
     check(perturbation, columns, time_sql, forms)
-    return _Builder(perturbation, dict(columns), time_sql, relation, as_of, forms or {}).sql()
+    return _Builder(perturbation, dict(columns), time_sql, relation, as_of, forms or {}, near).sql()
 
 
 class _Builder:
@@ -48,10 +51,12 @@ class _Builder:
         relation: str,
         as_of: date | None,
         forms: Forms,
+        near: str,
     ) -> None:
         self.it = perturbation
         self.columns = columns
         self.time = f"({time_sql})" if time_sql else ""
+        self.near = near
         self.relation = relation
         self.as_of = as_of
         self.forms = forms
@@ -79,14 +84,15 @@ class _Builder:
         return f"{_share(self.unit(), 'unit' if grouped else f'row {self.it.column}')} < {float(self.it.rate)!r}"
 
     def in_days(self) -> str:
-        if not self.time:
+        first, last = self.it.first_day, self.it.last_day
+        if not self.time or not (first or last):
             return "true"
-        parts = []
-        if self.it.first_day:
-            parts.append(f"cast({self.time} as date) >= {_literal(self.it.first_day)}")
-        if self.it.last_day:
-            parts.append(f"cast({self.time} as date) <= {_literal(self.it.last_day)}")
-        return " and ".join(parts) or "true"
+        exact = _within(f"cast({self.time} as date)", first, last)
+        if not self.near:
+            return exact
+        # Far enough for any two zones, and the last day has an end.
+        near = _within(_q(self.near), first and first - timedelta(days=2), last and last + timedelta(days=3))
+        return f"case when {near} then {exact} else false end"
 
     def matching(self) -> str:
         return f"({self.text(self.it.where)})" if self.it.where else "true"
@@ -371,6 +377,13 @@ def _share(what: str, salt: str) -> str:
 
 def _q(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _within(expression: str, first: date | None, last: date | None) -> str:
+    """Return whether a day or a moment lies in a stretch of days; None: it has no such end."""
+    parts = [f"{expression} >= {_literal(first)}"] if first else []
+    parts += [f"{expression} <= {_literal(last)}"] if last else []
+    return " and ".join(parts)
 
 
 def _literal(value: Any) -> str:

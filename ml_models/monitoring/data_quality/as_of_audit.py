@@ -138,11 +138,14 @@ def _difference(
     tolerance: Mapping[str, float] | None = None,
 ) -> _Difference | None:
     """Return how two builds differ at the cutoffs that both have; None where there is none."""
-    sides = [side.assign(cutoff_date=cutoff_dates(side["cutoff_date"])) for side in (left, right)]
-    common = set(sides[0]["cutoff_date"].unique()) & set(sides[1]["cutoff_date"].unique())
+    days = [cutoff_dates(side["cutoff_date"]) for side in (left, right)]
+    common = set(days[0].unique()) & set(days[1].unique())
     if not common:
         return None
-    one, other = (side[side["cutoff_date"].isin(common)] for side in sides)
+    one, other = (
+        side[day.isin(common)].assign(cutoff_date=day[day.isin(common)])
+        for side, day in zip((left, right), days, strict=True)
+    )
     both = one.merge(other, on=[entity, "cutoff_date"], how="outer", suffixes=("", "_again"), indicator="_side")
     paired = both[both["_side"] == "both"]
     changed = np.zeros(len(paired), dtype=bool)

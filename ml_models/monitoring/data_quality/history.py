@@ -30,8 +30,10 @@ class History:
         value = mine["value"].to_numpy(dtype="float64", na_value=np.nan)
         # Sorted, so that what is reported does not depend on the order in which a warehouse gives rows.
         column, columns = pd.factorize(mine["column_name"].to_numpy(dtype=object), sort=True)
-        text = mine["value_key"].to_numpy(dtype=object)
-        key, keys = pd.factorize(np.where(pd.isna(text), "", text), sort=True)
+        key, keys = pd.factorize(mine["value_key"].to_numpy(dtype=object), sort=True)
+        if len(key) and key.min() < 0:
+            # None is the empty key, which comes before all others.
+            key, keys = np.where(key < 0, 0, key + ("" not in keys)), np.unique(np.append("", keys).astype(object))
         order = np.argsort(measure.cat.codes.to_numpy(), kind="stable")
         ends = np.cumsum(np.bincount(measure.cat.codes.to_numpy(), minlength=len(measure.cat.categories)))
         rows = {}

@@ -19,7 +19,7 @@ from ml_models.monitoring.data_quality.monitored_tables import (
     kind_of,
 )
 from ml_models.monitoring.data_quality.snapshot_sql import snapshot
-from ml_models.monitoring.data_quality.sql_functions import SqlFunctions, unnested
+from ml_models.monitoring.data_quality.sql_functions import SqlFunctions, between, unnested
 from ml_models.monitoring.data_quality.thresholds import (
     BLOCK_WEEKS,
     BLOCKS,
@@ -125,19 +125,19 @@ class _Plan:
         """Return the rows from `back` days before the first week on, with `d_` (day), `w_` (week) and `h_` (hour)."""
         first = self.first - timedelta(days=back)
         week = self.words("add_days", f"date '{self.first}'", f"7 * floor({self._since('d_')} / 7.0)")
-        stored = self.table.time_column
-        # Two days to each side: the wall clock is never further from the stored time than that. A text is no time yet.
-        rough = (
-            f" where {stored} >= timestamp '{first - timedelta(days=2)}' and {stored} < timestamp "
-            f"'{self.end + timedelta(days=2)}'"
-            if kind_of(self.table.columns.get(stored, "")) == "time"
-            else ""
-        )
+        stored, exact = self.table.time_column, between("t_", first, self.end)
+        rough = ""
+        if kind_of(self.table.columns.get(stored, "")) == "time":
+            # The wall clock is never further from the stored time than two days, and to read it is dear: rows further
+            # from both ends are told by the stored time. A text is no time yet.
+            days = timedelta(days=2)
+            rough = f" where {between(stored, first - days, self.end + days)}"
+            exact = f"({between(stored, first + days, self.end - days)} or {exact})"
         return (
             f"select *, {week} as w_ from (select *, {self.words('day', 't_')} as d_, extract(hour from "
             f"t_) as h_{extra} "
             f"from (select *, {self.table.time_sql} as t_ from {self.table.measured}{rough}) "
-            f"where t_ >= timestamp '{first}' and t_ < timestamp '{self.end}')"
+            f"where {exact})"
         )
 
     def _since(self, day: str) -> str:

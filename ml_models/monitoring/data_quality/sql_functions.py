@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 DIALECTS: dict[str, dict[str, str]] = {
     "duckdb": {
@@ -46,6 +47,11 @@ class SqlFunctions:
             }
             made.append(self("row", ", ".join(self("field", name, what) for name, what in fields.items())))
         return "[" + ",\n    ".join(made) + "]"
+
+
+def between(moment: str, first: date, end: date) -> str:
+    """Return whether a moment lies in [first, end)."""
+    return f"({moment} >= timestamp '{first}' and {moment} < timestamp '{end}')"
 
 
 def unnested(asset: str, source: str) -> str:

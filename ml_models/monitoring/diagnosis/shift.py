@@ -29,11 +29,17 @@ class Shift:
     """How far the current rows lie from a healthy reference, column by column, and what a replay leaves of it."""
 
     def __init__(
-        self, names: list[str], weights: Array, noise: Array, current: pd.DataFrame, healthy: pd.DataFrame, day: date
+        self,
+        names: list[str],
+        weights: Array,
+        noise: Array,
+        current: Sequence[Array],
+        healthy: Sequence[Array],
+        day: date,
     ) -> None:
         self.names, self.weights, self.noise = names, weights, noise
         self.current, self.healthy, self.reference = current, healthy, day
-        self.seen = np.maximum(_distances(current, healthy, healthy, names) - noise, 0)
+        self.seen = np.maximum(_distances(current, healthy, healthy) - noise, 0)
         self.whole = float(weights @ self.seen)
 
     @classmethod
@@ -52,9 +58,10 @@ class Shift:
         if case.champion is not None:
             parts = {name: _with_score(part, case) for name, part in parts.items()}
             names, weights = [*names, _SCORE], np.append(weights, 1.0)
-        healthy = parts["healthy"]
-        noise = _distances(parts["earlier"], healthy, healthy, names) if earlier else np.zeros(len(names))
-        return cls(names, weights, noise, parts["current"], healthy, reference)
+        healthy, noise = _sorted(parts["healthy"], names), np.zeros(len(names))
+        if earlier:
+            noise = _distances(_sorted(parts["earlier"], names), healthy, healthy)
+        return cls(names, weights, noise, _sorted(parts["current"], names), healthy, reference)
 
     @property
     def visible(self) -> bool:
@@ -73,9 +80,9 @@ class Shift:
         """Return what share of the shift the replayed rows of the reference cutoff reproduce."""
         if case.champion is not None:
             replayed = _with_score(replayed, case)
+        columns = _sorted(replayed, self.names)
         left, made = (
-            np.maximum(_distances(part, replayed, self.healthy, self.names) - self.noise, 0)
-            for part in (self.current, self.healthy)
+            np.maximum(_distances(part, columns, self.healthy) - self.noise, 0) for part in (self.current, self.healthy)
         )
         share = min(max(1 - float(self.weights @ left) / self.whole, 0.0), 1.0)
         sentence = messages.share_of_shift(self.reference, share)
@@ -105,12 +112,10 @@ def influence(champion: Any, rows: pd.DataFrame, problem: Problem) -> Array:
         return np.full(len(names), 1 / len(names))
     sample = rows[names].sample(min(len(rows), INFLUENCE_ROWS), random_state=_SEED).reset_index(drop=True)
     order = np.random.default_rng(_SEED).permutation(len(sample))
-    stacked = []
-    for name in names:
-        dealt = sample.copy()
-        dealt[name] = dealt[name].to_numpy()[order]
-        stacked.append(dealt)
-    whole = pd.concat([sample, *stacked], ignore_index=True)
+    # The sample once as it is, then once for each feature, whose own values are dealt there.
+    places = np.tile(np.arange(len(sample)), (len(names), len(names) + 1, 1))
+    places[np.arange(len(names)), np.arange(len(names)) + 1] = order
+    whole = pd.DataFrame({name: sample[name].array.take(at.ravel()) for name, at in zip(names, places, strict=True)})
     score = np.clip(scored(champion, whole, problem), 1e-9, 1 - 1e-9)
     odds = np.log(score / (1 - score)).reshape(len(names) + 1, len(sample))
     moved = (odds[1:] - odds[0]).std(axis=1)
@@ -118,19 +123,26 @@ def influence(champion: Any, rows: pd.DataFrame, problem: Problem) -> Array:
     return np.asarray(moved / total) if total > 0 else np.full(len(names), 1 / len(names))
 
 
-def _distances(one: pd.DataFrame, other: pd.DataFrame, grid: pd.DataFrame, names: Sequence[str]) -> Array:
-    """Return each column's mean distance between two cumulative distributions, on the grid's quantiles; 0 to 1."""
+def _sorted(rows: pd.DataFrame, names: Sequence[str]) -> list[Array]:
+    """Return each column's numbers, ascending, nulls last."""
+    return [np.sort(rows[name].to_numpy(dtype="float64", na_value=np.nan)) for name in names]
+
+
+def _distances(one: Sequence[Array], other: Sequence[Array], grid: Sequence[Array]) -> Array:
+    """Return each column's mean distance between two cumulative distributions, on the grid's quantiles; 0 to 1.
+
+    All three as `_sorted` gives them.
+    """
     found = []
-    for name in names:
-        a, b, g = (part[name].to_numpy(dtype="float64", na_value=np.nan) for part in (one, other, grid))
+    for a, b, g in zip(one, other, grid, strict=True):
         if not len(a) or not len(b):
             found.append(0.0)
             continue
         present = g[~np.isnan(g)]
         edges = np.unique(np.quantile(present, _QUANTILES)) if len(present) else np.array([0.0])
         # Nulls sort behind everything, so they show in the distribution as what they are: missing mass.
-        shares = [np.searchsorted(np.sort(part), edges, side="right") / len(part) for part in (a, b)]
-        below = [np.searchsorted(np.sort(part), edges, side="left") / len(part) for part in (a, b)]
+        shares = [np.searchsorted(part, edges, side="right") / len(part) for part in (a, b)]
+        below = [np.searchsorted(part, edges, side="left") / len(part) for part in (a, b)]
         nulls = abs(np.isnan(a).mean() - np.isnan(b).mean())
         found.append(float((np.abs(shares[0] - shares[1]).mean() + np.abs(below[0] - below[1]).mean()) / 2 + nulls))
     return np.array(found)

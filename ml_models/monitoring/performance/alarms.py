@@ -12,6 +12,7 @@ log-loss. Windows that the model learned from are past, never alarms.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -97,7 +98,8 @@ def judge_kind(rows: pd.DataFrame, kind: str, question: Question) -> pd.DataFram
     cutoffs = sorted(rows["cutoff_date"].unique())[-REACH:]
     if not cutoffs:
         return pd.DataFrame(columns=TABLE_COLUMNS)
-    live = [day for day in cutoffs if not rows.loc[rows["cutoff_date"] == day, "learned"].any()]
+    learned = set(rows.loc[rows["learned"].astype(bool), "cutoff_date"])
+    live = [day for day in cutoffs if day not in learned]
     days = _Days(cutoffs, live, sharing(question))
     rows = rows[rows["cutoff_date"].isin(cutoffs)]
     if kind == "estimated":
@@ -123,14 +125,7 @@ def judge_kind(rows: pd.DataFrame, kind: str, question: Question) -> pd.DataFram
 
 def _judge_segments(rows: pd.DataFrame, days: _Days, kind: str, statistic: _Statistic) -> pd.DataFrame:
     """Judge `gap` with standard error `error` of every segment, window by window, against each segment's own past."""
-    index = ["segment_column", "segment_value"]
-    kept = rows.drop_duplicates(["cutoff_date", *index], keep="last")
-    wide = kept.pivot(index="cutoff_date", columns=index, values=["gap", "error", "n", "expected"])
-    wide = wide.reindex(pd.DatetimeIndex(days.all))
-    names = list(wide["gap"].columns)
-    gap, error, n, expected = (
-        wide[part][names].to_numpy(dtype="float64") for part in ("gap", "error", "n", "expected")
-    )
+    names, (gap, error, n, expected) = _by_day_and_segment(rows, days, ("gap", "error", "n", "expected"))
     calibration = statistic.name == "calibration"
     enough = n >= MINIMUM_ROWS
     if calibration:
@@ -193,6 +188,25 @@ def _judge_segments(rows: pd.DataFrame, days: _Days, kind: str, statistic: _Stat
         for rows, windows, ok in zip(last["n"], last["past_windows"], enough[-1], strict=True)
     ]
     return last
+
+
+def _by_day_and_segment(
+    rows: pd.DataFrame, days: _Days, columns: Sequence[str]
+) -> tuple[list[tuple[str, str]], list[Array]]:
+    """Return the segments in the order in which they come, and each column as (days, segments), nan without a row.
+
+    Of rows of the same day and segment the last one counts.
+    """
+    grouped = rows.groupby(["segment_column", "segment_value"], sort=False)
+    names, segment = list(grouped.size().index), grouped.ngroup().to_numpy()
+    day = pd.DatetimeIndex(days.all).get_indexer(pd.DatetimeIndex(rows["cutoff_date"]))
+    found = []
+    for column in columns:
+        # A segment's days lie side by side, as they are added up later: another order would be another last digit.
+        values = np.full((len(days.all), len(names)), math.nan, order="F")
+        values[day, segment] = rows[column].to_numpy(dtype="float64")
+        found.append(values)
+    return names, found
 
 
 class _Past(NamedTuple):

@@ -9,6 +9,7 @@ Three kinds of evidence, each a window (cutoff) at a time:
 - *realised*, after the problem's horizon: log-loss, AUC, Brier score, observed against expected.
 """
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -19,7 +20,7 @@ import pandas as pd
 
 from ml_models.cutoffs import cutoff_dates
 from ml_models.metrics import Array
-from ml_models.monitoring.performance.segments import Segments, estimated, found_segments
+from ml_models.monitoring.performance.segments import Features, Segments, estimated, for_trees, found_segments
 from ml_models.monitoring.performance.thresholds import LEAF_ROWS, PAST
 from ml_models.monitoring.performance.windows import Curve, Judged, Windows, labels_by_cutoff
 from ml_models.monitoring.thresholds import MINIMUM_WINDOWS
@@ -111,19 +112,19 @@ def performance_history(
     def to_measure(kind: str) -> list[pd.Timestamp]:
         return [day for day in days if (kind, day) not in measured]
 
-    rows: list[dict[str, object]] = []
+    parts: list[pd.DataFrame] = []
     for evidence in (
         _Evidence("realised", realised, pd.Timedelta(days=problem.horizon_days), None),
         _Evidence("proxy", proxy, pd.Timedelta(days=problem.early_days), early_curve),
     ):
-        rows += _measured(evidence, windows, segments, to_measure(evidence.kind), excluded)
-    rows += [
+        parts += _measured(evidence, windows, segments, to_measure(evidence.kind), excluded)
+    promised = [
         {"cutoff_date": day, "kind": "estimated", "known_on": day} | estimated(windows.window(day), promise)
         for day in to_measure("estimated")
     ]
-    for row in rows:
-        row["learned"] = row["cutoff_date"] in learned
-    new = pd.DataFrame(rows, columns=HISTORY_COLUMNS)
+    parts += [pd.DataFrame(promised)] if promised else []
+    new = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["cutoff_date"])
+    new = new.assign(learned=new["cutoff_date"].isin(learned)).reindex(columns=HISTORY_COLUMNS)
     if known is not None and len(known):
         new = pd.concat([known[HISTORY_COLUMNS], new], ignore_index=True) if len(new) else known[HISTORY_COLUMNS]
     new = new.assign(cutoff_date=cutoff_dates(new["cutoff_date"]), known_on=cutoff_dates(new["known_on"]))
@@ -146,36 +147,35 @@ def _measured(
     segments: Segments,
     missing: Sequence[pd.Timestamp],
     excluded: Collection[pd.Timestamp],
-) -> list[dict[str, object]]:
+) -> list[pd.DataFrame]:
     """Return the rows of the `missing` windows whose outcomes are there; earlier windows are read as their past."""
-    ready = [day for day in sorted(windows.positions) if day in evidence.labels]
-    missing = [day for day in missing if day in evidence.labels]
-    rows: list[dict[str, object]] = []
-    past: list[pd.Timestamp] = []
-    leaves: dict[pd.Timestamp, tuple[Array, Array]] = {}
+    missing = [day for day in sorted(missing) if day in evidence.labels]
+    teaching = [day for day in sorted(windows.positions) if day in evidence.labels and day not in excluded]
+    leaves: dict[pd.Timestamp, tuple[Features, Array]] = {}
 
     def judged_on(day: pd.Timestamp) -> Judged:
         return Judged(windows.window(day), evidence.labels[day], evidence.curve)
 
-    def leaf(day: pd.Timestamp) -> tuple[Array, Array]:
+    def leaf(day: pd.Timestamp, judged: Judged | None = None) -> tuple[Features, Array]:
         if day not in leaves:
-            judged = judged_on(day)
-            leaves[day] = judged.values[:LEAF_ROWS].copy(), judged.residual[:LEAF_ROWS]
+            judged = judged or judged_on(day)
+            leaves[day] = for_trees(judged.values[:LEAF_ROWS]), judged.residual[:LEAF_ROWS]
         return leaves[day]
 
-    # Windows after the newest missing one are neither measured nor anybody's past.
-    for day in [day for day in ready if missing and day <= missing[-1]]:
+    def past(day: pd.Timestamp) -> list[tuple[Features, Array]]:
+        # Windows that share outcome days with this one would tell it that its own beginning is usual.
+        complete = [begun for begun in teaching if begun < day and begun + evidence.delay <= day]
+        with_rows = (leaf(begun) for begun in reversed(complete) if len(leaf(begun)[1]))
+        return [*itertools.islice(with_rows, PAST)][::-1]
+
+    parts: list[pd.DataFrame] = []
+    for day in missing:
         judged = judged_on(day)
         if not len(judged.y):
             continue
-        if day in missing:
-            # Windows that share outcome days with this one would tell it that its own beginning is usual.
-            complete = [begun for begun in past if begun + evidence.delay <= day]
-            base = {"cutoff_date": day, "kind": evidence.kind, "known_on": day + evidence.delay}
-            rows += [base | row for row in segments.measure(judged)]
-            rows += [
-                base | row for row in found_segments(judged, [leaf(one) for one in complete[-PAST:]], segments.problem)
-            ]
-        if day not in excluded:
-            past.append(day)
-    return rows
+        leaf(day, judged)
+        told = {"cutoff_date": day, "kind": evidence.kind, "known_on": day + evidence.delay}
+        parts.append(pd.DataFrame(told | segments.measure(judged)))
+        if found := found_segments(judged, past(day), segments.problem):
+            parts.append(pd.DataFrame([told | row for row in found]))
+    return parts

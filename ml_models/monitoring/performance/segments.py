@@ -9,18 +9,20 @@ confirms it.
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ml_models.metrics import Array, auc, bands
+from ml_models.metrics import Array, bands
 from ml_models.monitoring.performance.thresholds import BANDS, LEAF_SHARE, MINIMUM_ROWS, MOST_VALUES, TREE_DEPTH
 from ml_models.monitoring.performance.windows import Curve, Judged, Window, Windows
 from ml_models.monitoring.thresholds import DEVIATION_OF_MAD, MINIMUM_WINDOWS
 from ml_models.problems.contract import Problem
 
-Codes = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.integer[Any]]
+Features = npt.NDArray[np.float32]
 
 OVERALL = "all"
 """The `segment_column` of the row of all customers."""
@@ -30,6 +32,17 @@ FOUND = "found"
 
 SCORE = "score"
 """The `segment_column` of the bands of the score."""
+
+_CELLS = 1_000_000
+"""Rows times columns that are counted at once: as many as stay small beside the rows themselves."""
+
+
+class _Coded(NamedTuple):
+    """A column's segments: each row's position in `names`, (n,), -1: in none."""
+
+    column: str
+    codes: Codes
+    names: Sequence[str]
 
 
 class Segments:
@@ -42,29 +55,52 @@ class Segments:
         recent = [windows.window(day) for day in teaching[-MINIMUM_WINDOWS:]]
         values = np.concatenate([window.values for window in recent])
         scores = np.concatenate([window.score for window in recent])
-        self.edges = [_edges(values[:, position]) for position in range(values.shape[1])]
-        self.score_edges = _edges(scores)
+        edges = [_edges(column) for column in (*values.T, scores)]
+        self.names = [_band_names(found) for found in edges]
+        self.edges = np.array([np.r_[found, np.full(BANDS - 1 - len(found), math.inf)] for found in edges])
         self.usual_values = {
             name: _common(pd.concat([window.column(name) for window in recent])) for name in self.groups
         }
 
-    def measure(self, judged: Judged) -> list[dict[str, object]]:
-        """Return the overall row and one for each segment with any rows."""
-        rows = [_overall(judged)]
-        values = judged.values
-        for position, name in enumerate(self.problem.features):
-            rows += _aggregate(judged, name, *_banded(values[:, position], self.edges[position]))
-        rows += _aggregate(judged, SCORE, *_banded(judged.score, self.score_edges))
+    def measure(self, judged: Judged) -> dict[str, npt.NDArray[Any]]:
+        """Return the columns of measures: the overall row, and one for each segment with any rows."""
+        whole = _Coded(OVERALL, np.zeros(len(judged.y), dtype="int64"), [OVERALL])
+        coded = [whole, *self._bands(judged), *self._slices(judged), *self._groups(judged)]
+        step = max(1, _CELLS // max(len(judged.y), 1))
+        batches = [_aggregated(judged, coded[at : at + step]) for at in range(0, len(coded), step)]
+        parts = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+        others = np.full(len(parts["n"]) - 1, math.nan)
+        return parts | {name: np.r_[value, others] for name, value in _overall(judged).items()}
+
+    def _bands(self, judged: Judged) -> list[_Coded]:
+        values = np.vstack([judged.values.T, judged.score])
+        # As many edges as lie below a value: all columns at once, those with fewer edges filled up with infinity.
+        codes = np.zeros(values.shape, dtype="int8")
+        for edge in self.edges.T:
+            codes += values > edge[:, None]
+        empty = np.isnan(values)
+        columns = (*self.problem.features, SCORE)
+        found = []
+        for place, (column, names) in enumerate(zip(columns, self.names, strict=True)):
+            codes[place, empty[place]] = len(names) - 1
+            found.append(_Coded(column, codes[place], names))
+        return found
+
+    def _slices(self, judged: Judged) -> list[_Coded]:
+        found = []
         for rule in self.problem.slices:
-            named = bands(judged.column(rule.feature), rule)
-            codes, names = pd.factorize(named, sort=False)
-            rows += _aggregate(judged, rule.name, codes.astype("int64"), [str(name) for name in names])
+            codes, names = pd.factorize(bands(judged.column(rule.feature), rule), sort=False)
+            found.append(_Coded(rule.name, codes.astype("int64"), [str(name) for name in names]))
+        return found
+
+    def _groups(self, judged: Judged) -> list[_Coded]:
+        found = []
         for name in self.groups:
             part = judged.column(name)
             text = part.astype(object).where(part.notna(), "null").astype(str)
             codes, names = pd.factorize(text.where(text.isin(self.usual_values[name]), "other"))
-            rows += _aggregate(judged, name, codes.astype("int64"), [str(value) for value in names])
-        return rows
+            found.append(_Coded(name, codes.astype("int64"), [str(value) for value in names]))
+        return found
 
 
 def _common(values: pd.Series) -> set[str]:
@@ -82,59 +118,60 @@ def _edges(values: Array) -> Array:
     return np.asarray(edges[edges < present.max()], dtype="float64")
 
 
-def _banded(values: Array, edges: Array) -> tuple[Codes, list[str]]:
-    """Return each value's band (null: the last one) and the bands' names."""
+def _band_names(edges: Array) -> list[str]:
+    """Return the names of the bands between these edges; the last one is the nulls'."""
     if not len(edges):
-        names = ["any"]
-    else:
-        inner = [f"above {low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges)]
-        names = [f"up to {edges[0]:.4g}", *inner, f"above {edges[-1]:.4g}"]
-    codes: Codes = np.searchsorted(edges, values, side="left").astype("int64")
-    codes[np.isnan(values)] = len(names)
-    return codes, [*names, "null"]
+        return ["any", "null"]
+    inner = [f"above {low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges)]
+    return [f"up to {edges[0]:.4g}", *inner, f"above {edges[-1]:.4g}", "null"]
 
 
-def _aggregate(judged: Judged, column: str, codes: Codes, names: list[str]) -> list[dict[str, object]]:
-    """Return one row of measures for each segment of a column; `codes` are positions in `names`, -1: in none."""
-    inside: npt.NDArray[np.bool_] | slice = codes >= 0 if len(codes) and codes.min() < 0 else slice(None)
-    codes = codes[inside]
-    n = np.bincount(codes, minlength=len(names)).astype("float64")
+def _aggregated(judged: Judged, coded: Sequence[_Coded]) -> dict[str, npt.NDArray[Any]]:
+    """Return the measures of each segment with any rows, column by column in the order of their names."""
+    sizes = [len(one.names) for one in coded]
+    starts = np.cumsum([0, *sizes])
+    outside = starts[-1]
+    # One count over all columns: each has places of its own, and one place is for rows that are in no segment.
+    places = np.concatenate(
+        [np.where(one.codes >= 0, one.codes + at, outside) for one, at in zip(coded, starts, strict=False)]
+    )
+    count = np.bincount(places, minlength=outside + 1)[:outside]
+    n = np.maximum(count, 1).astype("float64")
 
     def total(of: Array) -> Array:
-        return np.bincount(codes, weights=of[inside], minlength=len(names)).astype("float64")
+        sums = np.bincount(places, weights=np.tile(of, len(coded)), minlength=outside + 1)
+        return np.asarray(sums[:outside], dtype="float64")
 
-    safe = np.maximum(n, 1)
-    loss = total(judged.loss) / safe
-    spread = np.sqrt(np.maximum(total(judged.loss**2) / safe - loss**2, 0) / safe)
+    loss = total(judged.loss) / n
     parts = {
-        "observed": total(judged.y) / safe,
-        "expected": total(judged.expected) / safe,
-        "noise": np.sqrt(total(judged.variance)) / safe,
+        "segment_column": np.repeat(np.array([one.column for one in coded], dtype=object), sizes),
+        "segment_value": np.array([name for one in coded for name in one.names], dtype=object),
+        "n": count,
+        "observed": total(judged.y) / n,
+        "expected": total(judged.expected) / n,
+        "noise": np.sqrt(total(judged.variance)) / n,
         "log_loss": loss,
-        "log_loss_noise": spread,
-        "expected_log_loss": total(judged.entropy) / safe,
-        "brier": total(judged.residual**2) / safe,
+        "log_loss_noise": np.sqrt(np.maximum(total(judged.loss**2) / n - loss**2, 0) / n),
+        "expected_log_loss": total(judged.entropy) / n,
+        "brier": total(judged.residual**2) / n,
     }
-    return [
-        {"segment_column": column, "segment_value": names[at], "n": int(n[at])}
-        | {name: float(values[at]) for name, values in parts.items()}
-        for at in range(len(names))
-        if n[at] and not (len(names) <= 2 and names[at] == "any")
-    ]
+    # A column with one band has nothing to tell apart.
+    told = np.array([not (len(one.names) <= 2 and name == "any") for one in coded for name in one.names])
+    return {name: values[told & (count > 0)] for name, values in parts.items()}
 
 
-def _overall(judged: Judged) -> dict[str, object]:
-    """Return the row of all customers, which alone has an AUC and intervals."""
-    row = _aggregate(judged, OVERALL, np.zeros(len(judged.y), dtype="int64"), ["all"])[0]
-    area, error = auc(judged.y, judged.expected), auc_error(judged.y, judged.expected)
+def _overall(judged: Judged) -> dict[str, float]:
+    """Return what is measured of all customers alone: AUC and intervals."""
+    ranked = _Ranked.of(judged.expected)
+    area, error = ranked.auc(judged.y == 1)
     loss, noise = float(judged.loss.mean()), float(judged.loss.std() / math.sqrt(len(judged.loss)))
-    return row | {
+    return {
         "auc": area,
         "auc_low": area - 1.96 * error,
         "auc_high": area + 1.96 * error,
         "log_loss_low": loss - 1.96 * noise,
         "log_loss_high": loss + 1.96 * noise,
-        "expected_auc": _expected_auc(judged.expected, judged.expected),
+        "expected_auc": ranked.expected_auc(judged.expected),
     }
 
 
@@ -143,27 +180,49 @@ def auc_error(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
 
     Within a cutoff a customer has one row, so that this is the error by customer.
     """
-    y, p = np.asarray(labels) == 1, np.asarray(scores, dtype="float64")
-    positives, negatives = int(y.sum()), int((~y).sum())
-    if min(positives, negatives) < 2:
-        return math.nan
-    ranks = pd.Series(p).rank().to_numpy()
-    above = (ranks[y] - pd.Series(p[y]).rank().to_numpy()) / negatives
-    below = 1 - (ranks[~y] - pd.Series(p[~y]).rank().to_numpy()) / positives
-    return math.sqrt(above.var(ddof=1) / positives + below.var(ddof=1) / negatives)
+    return _Ranked.of(np.asarray(scores, dtype="float64")).auc(np.asarray(labels) == 1)[1]
 
 
-def _expected_auc(probability: Array, score: Array) -> float:
-    """Return the AUC of `score` expected when each row is positive with `probability`, ties counting half."""
-    order = np.argsort(score, kind="stable")
-    p, s = probability[order], score[order]
-    starts = np.flatnonzero(np.r_[True, np.diff(s) > 0])
-    positive, negative = np.add.reduceat(p, starts), np.add.reduceat(1 - p, starts)
-    below = np.cumsum(negative) - negative
-    # A row is no pair with itself.
-    own = (p * (1 - p)).sum() / 2
-    pairs = p.sum() * (1 - p).sum() - (p * (1 - p)).sum()
-    return float(((positive * (below + negative / 2)).sum() - own) / pairs) if pairs > 0 else math.nan
+class _Ranked(NamedTuple):
+    """Scores, sorted once: `order` sorts the rows, equal scores are a group that begins at one of `starts`."""
+
+    order: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, score: Array) -> "_Ranked":
+        order = np.argsort(score, kind="stable")
+        return cls(order, np.flatnonzero(np.r_[True, np.diff(score[order]) > 0]))
+
+    def auc(self, positive: npt.NDArray[np.bool_]) -> tuple[float, float]:
+        """Return the AUC and DeLong's standard error of it; nan where a class is missing, or has one row."""
+        positives, negatives = int(positive.sum()), int((~positive).sum())
+        if not positives or not negatives:
+            return math.nan, math.nan
+        # Of each row: how many of the other class rank below it, equal ones half.
+        above = self._lower(~positive)[positive] / negatives
+        area = float(self._lower(~positive)[positive].sum() / (positives * negatives))
+        if min(positives, negatives) < 2:
+            return area, math.nan
+        below = 1 - self._lower(positive)[~positive] / positives
+        return area, math.sqrt(above.var(ddof=1) / positives + below.var(ddof=1) / negatives)
+
+    def _lower(self, counted: npt.NDArray[np.bool_]) -> Array:
+        """Return how many of the counted rows rank below each row, equal ones half, (n,)."""
+        within = np.add.reduceat(counted[self.order].astype("float64"), self.starts)
+        lower = np.empty(len(self.order))
+        lower[self.order] = np.repeat(np.cumsum(within) - within / 2, np.diff(np.r_[self.starts, len(self.order)]))
+        return lower
+
+    def expected_auc(self, probability: Array) -> float:
+        """Return the AUC expected when each row is positive with `probability`, ties counting half."""
+        p = probability[self.order]
+        positive, negative = np.add.reduceat(p, self.starts), np.add.reduceat(1 - p, self.starts)
+        below = np.cumsum(negative) - negative
+        # A row is no pair with itself.
+        own = (p * (1 - p)).sum() / 2
+        pairs = p.sum() * (1 - p).sum() - (p * (1 - p)).sum()
+        return float(((positive * (below + negative / 2)).sum() - own) / pairs) if pairs > 0 else math.nan
 
 
 def estimated(window: Window, curve: Curve) -> dict[str, object]:
@@ -177,33 +236,39 @@ def estimated(window: Window, curve: Curve) -> dict[str, object]:
         "expected": float(promised.mean()),
         "expected_log_loss": float(loss.mean()),
         "log_loss_noise": float(loss.std() / math.sqrt(max(len(loss), 1))),
-        "expected_auc": _expected_auc(promised, window.score),
+        "expected_auc": _Ranked.of(window.score).expected_auc(promised),
     }
 
 
-def found_segments(judged: Judged, past: Sequence[tuple[Array, Array]], problem: Problem) -> list[dict[str, object]]:
+def for_trees(values: Array) -> Features:
+    """Return features as a decision tree reads them, so that it need not convert what it is asked of again."""
+    return np.ascontiguousarray(values, dtype="float32")
+
+
+def found_segments(judged: Judged, past: Sequence[tuple[Features, Array]], problem: Problem) -> list[dict[str, object]]:
     """Return the leaves of a shallow tree on one half's residuals, measured on the other half, with their past.
 
     The half that grew the tree would confirm whatever it found; the other half does so only when it is there. `past`:
-    features (n, columns) and residuals (n,) of earlier windows, oldest first.
+    features (n, columns; as a tree reads them, `for_trees`) and residuals (n,) of earlier windows, oldest first.
     """
     from sklearn.tree import DecisionTreeRegressor
 
     half = judged.window.half[judged.rows]
     if min(int(half.sum()), int((~half).sum())) < 2 * MINIMUM_ROWS or len(past) < MINIMUM_WINDOWS:
         return []
-    values = judged.values
+    values = for_trees(judged.values)
     tree = DecisionTreeRegressor(
         max_depth=TREE_DEPTH, min_samples_leaf=max(MINIMUM_ROWS, int(LEAF_SHARE * half.sum())), random_state=0
     )
     tree.fit(values[half], judged.residual[half])
-    leaves = tree.apply(values[~half])
-    earlier = [(tree.apply(features), residual) for features, residual in past]
+    leaves = tree.apply(values[~half], check_input=False)
+    earlier = [(tree.apply(features, check_input=False), residual) for features, residual in past]
     rows: list[dict[str, object]] = []
     for leaf, name in _leaf_names(tree, problem).items():
         inside = np.flatnonzero(~half)[leaves == leaf]
         n = len(inside)
-        gaps = [residual[at == leaf].mean() for at, residual in earlier if (at == leaf).sum() >= MINIMUM_ROWS]
+        parts = [residual[at == leaf] for at, residual in earlier]
+        gaps = [part.mean() for part in parts if len(part) >= MINIMUM_ROWS]
         if not n or len(gaps) < MINIMUM_WINDOWS:
             continue
         # Weeks of a slow fault may be among them: the middle of the past, not its mean.
