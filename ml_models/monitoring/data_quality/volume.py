@@ -42,7 +42,8 @@ def judge_volume(window: Window) -> None:
     expected_rows, observed = usual_rows * could, float(weekly[position])
     difference, limit = _change_of_rows(window, weekly, could)
     seen = Observation(observed, expected_rows, limit, observed)
-    fewer = difference < -limit and not _only_new_customers_are_fewer(window)
+    only_new = difference < 0 and _only_new_customers_are_fewer(window)
+    fewer = difference < -limit and not only_new
     window.note("volume", "", "rows", seen, fewer or difference > limit)
     days = history.daily("day_rows")
     logs = np.log(np.maximum(days, 0.5))
@@ -51,7 +52,8 @@ def judge_volume(window: Window) -> None:
     change, centre, day_limit = window.compare(np.where(days > 0, logs, np.nan), math.log(VOLUME_FACTOR))
     usual = np.exp(centre)
     enough = usual >= DAY_ROWS
-    gap = np.where(days[position] > 0, change, -np.inf)
+    # Where only new customers are fewer, a day lacks rows that has fewer than the others of its week.
+    gap = np.where(days[position] > 0, change - (difference if only_new else 0.0), -np.inf)
     low = enough & (gap < -day_limit) & ~made_up
     high = enough & (gap > np.maximum(day_limit, math.log(VOLUME_FACTOR)))
     more = difference > limit

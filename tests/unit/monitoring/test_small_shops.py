@@ -47,12 +47,12 @@ def steady(customers: int, rate: float, seed: int = 3) -> pd.DataFrame:
     return orders(np.full((customers, WEEKS), rate), seed)
 
 
-def wave(seed: int = 5) -> pd.DataFrame:
+def wave(seed: int = 5, customers: int = 800) -> pd.DataFrame:
     """Return a shop that won customers in its first twelve weeks only; one in twelve comes in a week after that."""
     generator = np.random.default_rng(seed)
-    since = generator.integers(0, 12, 800)
+    since = generator.integers(0, 12, customers)
     rates = np.where(np.arange(WEEKS)[None] > since[:, None], 0.08, 0.0)
-    rates[np.arange(800), since] = 3.0
+    rates[np.arange(customers), since] = 3.0
     return orders(rates, seed)
 
 
@@ -111,6 +111,17 @@ def test_natural_weeks_of_a_small_shop_raise_nothing(judged, seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_end_of_a_wave_of_customers_is_no_lost_load(judged, seed):
     assert [kinds for kinds in judged(wave(seed)).values() if kinds] == []
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_end_of_a_wave_is_none_either_where_each_day_has_rows_enough_to_be_judged(judged, seed):
+    assert [kinds for kinds in judged(wave(seed, 12_000)).values() if kinds] == []
+
+
+def test_a_day_that_is_lost_in_the_week_in_which_a_wave_ends_is_told(judged):
+    ended = FIRST + timedelta(days=7 * 12)
+    sql = f"select * from clean where cast(sold_at as date) <> date '{ended}' + 2"
+    assert judged(wave(5, 12_000), sql)[ended] == [("volume", "")]
 
 
 def test_rows_that_come_in_bursts_are_no_lost_load_between_them(judged):
