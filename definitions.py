@@ -27,7 +27,6 @@ from assets.company.quality import quality_assets
 from assets.company.readiness import readiness
 from assets.company.tables import table_assets
 from assets.problem.backtest import backtest
-from assets.problem.next_product import next_product_assets
 from assets.problem.of_problem import problem_assets
 from ml_models.problems.about import FIRST, found
 from resources.company import company
@@ -74,7 +73,7 @@ def build_definitions(
     # The problems', each in the order in which its data flows.
     problems = [one for one in found() if one.name == FIRST or one.needs <= ours.parts]
     of_problems = [asset for one in problems for asset in problem_assets(one)]
-    assets = [*of_company, *of_problems, *next_product_assets(ours.parts)]
+    assets = [*of_company, *of_problems]
     further = [one.name for one in problems if one.name != FIRST]
     jobs = build_jobs(unit_test_checks(assets), assets, further)
     return dg.Definitions(

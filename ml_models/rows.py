@@ -13,7 +13,7 @@ import pandas as pd
 
 from ml_models.cutoffs import cutoff_dates
 from ml_models.model_version import RETRAIN_COMMAND
-from ml_models.problems.contract import Problem
+from ml_models.problems.contract import Problem, Ranking
 
 
 class MissingFeaturesError(ValueError):
@@ -41,18 +41,20 @@ def customer_folds(entities: npt.ArrayLike, folds: int) -> npt.NDArray[np.int64]
     return (hashed(entities) % np.uint64(folds)).astype("int64")
 
 
-def features_of(model: Any, problem: Problem) -> list[str]:
+def features_of(model: Any, problem: Problem | Ranking) -> list[str]:
     """Return the features that a fitted model is asked with, in its order; the problem's if it does not know them."""
     return [str(name) for name in getattr(model, "feature_names_in_", problem.features)]
 
 
-def missing_features(model: Any, columns: Iterable[str], problem: Problem) -> list[str]:
+def missing_features(model: Any, columns: Iterable[str], problem: Problem | Ranking) -> list[str]:
     """Return the features that the model was fitted on and that are not among `columns`."""
     there = set(columns)
     return [name for name in features_of(model, problem) if name not in there]
 
 
-def require_features(model: Any, columns: Iterable[str], problem: Problem, name: str = "the model") -> list[str]:
+def require_features(
+    model: Any, columns: Iterable[str], problem: Problem | Ranking, name: str = "the model"
+) -> list[str]:
     """Return `features_of(model)`, all of which are among `columns`. `name` says in a message which model it is.
 
     Raises:

@@ -8,7 +8,6 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from resources.airbyte.checks import CATALOG_CHECK
 from sensors.patience import try_again_when_held
-from steps.next_product import keys as next_product
 from steps.tables import (
     ACCURACY_OVER_TIME,
     CAMPAIGN_ASSIGNMENT,
@@ -35,7 +34,6 @@ INGEST_AND_BUILD = "ingest_and_build"
 WEEKLY_SCORE = "weekly_score"
 WEEKLY_JUDGE = "weekly_judge"
 RETRAIN = "retrain"
-RETRAIN_NEXT_PRODUCT = "retrain_next_product"
 PROMOTE = "promote"
 ROLLBACK = "rollback"
 CHECK = "check"
@@ -89,7 +87,8 @@ def build_jobs(
     published = select.assets(SERVING_COPY)
     # What a further problem predicts is read where customers are valued, and so is made with it.
     tables = [tables_of(name) for name in further]
-    others = select.assets(*(spec.key for one in assets for spec in one.specs if spec.group_name in further))
+    # What dbt shapes for a problem is built with the rest; what it trains, predicts and judges is not.
+    others = select.keys() | select.assets(*(key for of in tables for key in of[1:]))
     for of in tables:
         scored |= select.assets(of.predictions)
         judged |= select.assets(of.performance, of.drift, of.decisions)
@@ -97,13 +96,7 @@ def build_jobs(
     # The verdict on the data is for a person who asks for it.
     readiness = select.assets(READINESS)
     elsewhere = unit_tests | judgements | readiness
-    # What is bought next: of a company that is not asked, nothing.
-    asked = next_product.TRAINING_SET in {key for one in assets for key in one.keys}
-    lists = _of(next_product.PREDICTIONS, there=asked)
-    lists_judged = _of(next_product.PERFORMANCE, next_product.DRIFT, there=asked)
-    of_lists = (_of(next_product.TRAINING_SET, there=asked).downstream() - published) | lists_judged
-    model_and_beyond |= of_lists
-    jobs = [
+    return [
         dg.define_asset_job(
             EVERYTHING,
             hooks=PATIENT,
@@ -140,13 +133,13 @@ def build_jobs(
         dg.define_asset_job(
             WEEKLY_SCORE,
             hooks=PATIENT,
-            selection=(scored | select.assets(SHADOW_PREDICTIONS) | lists | published) - elsewhere,
+            selection=(scored | select.assets(SHADOW_PREDICTIONS) | published) - elsewhere,
             description="Score the newest cutoff with the champion and list the customers at risk.",
         ),
         dg.define_asset_job(
             WEEKLY_JUDGE,
             hooks=PATIENT,
-            selection=((judged | cards | lists_judged) - unit_tests) | judgements | published,
+            selection=((judged | cards) - unit_tests) | judgements | published,
             description="Judge the predictions whose outcomes are known by now, measure drift, explain and decide.",
         ),
         dg.define_asset_job(
@@ -171,17 +164,6 @@ def build_jobs(
         ),
         *(job for of in tables for job in _of_further(of, published, elsewhere)),
     ]
-    if asked:
-        jobs.append(
-            dg.define_asset_job(
-                RETRAIN_NEXT_PRODUCT,
-                hooks=PATIENT,
-                selection=(of_lists | published) - unit_tests,
-                config={"ops": {next_product.PREDICTIONS.to_python_identifier(): {"config": {"rescore": True}}}},
-                description="What is bought next: training set, candidate, gate, champion, and how lists held so far.",
-            )
-        )
-    return jobs
 
 
 def _of_further(
@@ -206,11 +188,6 @@ def _of_further(
             description=f"Return to the champion of {of.name} before the present one, and predict again.",
         ),
     ]
-
-
-def _of(*keys: dg.AssetKey, there: bool) -> dg.AssetSelection:
-    """Return the assets of these keys; none where the company's graph has none of them."""
-    return dg.AssetSelection.assets(*keys) if there else dg.AssetSelection.keys()
 
 
 def judgement_checks(assets: Sequence[dg.AssetsDefinition | dg.AssetChecksDefinition]) -> list[dg.AssetCheckKey]:

@@ -10,7 +10,7 @@ from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse.contract import Warehouse
 from steps.errors import StepRefusedError
 from steps.migrations import ensure
-from steps.problem import problem_named
+from steps.problem import asked_named
 from steps.tables import LAPSE, SHADOW_PREDICTIONS, ProblemTables
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _prove(registry: ModelRegistry, version: ModelVersion, of: ProblemTables) ->
     from ml_models.rows import MissingFeaturesError, require_features
 
     try:
-        asked = problem_named(of.name)
+        asked = asked_named(of.name)
         require_features(registry.load(version), asked.features, asked, f"version {version.version}")
     except MissingFeaturesError as error:
         raise StepRefusedError(f"{error} The champion stays.") from None
@@ -211,7 +211,7 @@ def obstacle_of(registry: ModelRegistry, challenger: ModelVersion, of: ProblemTa
         return f"it was rolled back ({sent_away})"
     from ml_models.rows import missing_features
 
-    asked = problem_named(of.name)
+    asked = asked_named(of.name)
     gone = missing_features(registry.load(challenger), asked.features, asked)
     return f"it was fitted on {', '.join(gone)}, which there is no longer" if gone else ""
 

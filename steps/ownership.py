@@ -25,8 +25,6 @@ OWNER_BY_SCHEMA: Mapping[str, Role] = {
     "marts": "tables",
     "features": "tables",
     "outcomes": "tables",
-    # What dbt shapes of it; OWNER_BY_KEY has what is made of that.
-    "next_product": "tables",
     "training": "models",
     "predictions": "models",
     "monitoring": "models",
@@ -39,8 +37,8 @@ OWNER_BY_SCHEMA: Mapping[str, Role] = {
 OWNER_BY_KEY: Mapping[tuple[str, str], Role] = {
     # The hand-over: who shapes builds the features, who predicts answers for what the model is fed.
     ("features", "feature_frame"): "models",
-    **{("next_product", name): "models" for name in ("training_set", "candidate", "holdout_lists", "champion")},
-    **{("next_product", name): "models" for name in ("predictions", "performance", "drift")},
+    # What dbt shapes of a further problem.
+    **{("next_product", name): "tables" for name in ("candidates", "outcomes", "popular_types")},
 }
 
 
@@ -100,9 +98,6 @@ FRESHNESS: Mapping[tuple[str, str], dg.FreshnessPolicy] = {
     ("monitoring", "profile"): WEEKLY,
     ("monitoring", "why"): WEEKLY,
     ("next_product", "candidates"): DAILY,
-    ("next_product", "champion"): MONTHLY,
-    ("next_product", "predictions"): WEEKLY,
-    ("next_product", "performance"): WEEKLY,
     ("campaigns", "assignment"): WEEKLY,
     ("campaigns", "effect"): WEEKLY,
     # Published daily; what it holds for people is made weekly.

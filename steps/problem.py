@@ -10,7 +10,7 @@ from resources.company import Company, company
 
 if TYPE_CHECKING:
     from ml_models.monitoring.settings import Settings
-    from ml_models.problems.contract import Problem
+    from ml_models.problems.contract import Problem, Ranking
 
 
 def problem() -> "Problem":
@@ -24,6 +24,21 @@ def problem() -> "Problem":
 
 def problem_named(name: str) -> "Problem":
     """Return a problem of the company of this process by its name; the same object for the same question and parts.
+
+    Raises:
+        KeyError: there is none of this name whose rows are those of the feature frame, or the company lacks what it
+            needs.
+    """
+    from ml_models.problems.contract import Problem
+
+    found = asked_named(name)
+    if not isinstance(found, Problem):
+        raise KeyError(f"Expected a problem whose rows are those of the feature frame, got {name!r}, a {found.kind}.")
+    return found
+
+
+def asked_named(name: str) -> "Problem | Ranking":
+    """Return what is stated of a problem of any kind, by its name.
 
     Raises:
         KeyError: there is none of this name, or the company lacks what it needs.
@@ -62,7 +77,9 @@ def _asked(asking: Company) -> tuple[Question, frozenset[str], tuple[DepartmentS
 
 
 @cache
-def _other(name: str, question: Question, parts: frozenset[str], departments: tuple[DepartmentShare, ...]) -> "Problem":
+def _other(
+    name: str, question: Question, parts: frozenset[str], departments: tuple[DepartmentShare, ...]
+) -> "Problem | Ranking":
     there = {about.name: about for about in further(parts)}
     if name not in there:
         raise KeyError(

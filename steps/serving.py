@@ -24,7 +24,6 @@ from resources.sql_functions import SCHEMA, published
 from resources.warehouse import DuckDBWarehouse, Source, Warehouse
 from resources.week_report import WeekReport
 from steps.migrations import ensure
-from steps.next_product import keys as next_product
 from steps.problem import problem
 from steps.tables import (
     ACCURACY_OVER_TIME,
@@ -85,15 +84,6 @@ NEWEST = Rows(
     "the newest scored cutoff, and what is built beyond it",
 )
 
-_NEXT_PRODUCT: Mapping[dg.AssetKey, Rows] = {
-    next_product.PREDICTIONS: YEAR,
-    next_product.PERFORMANCE: ALL,
-    next_product.DRIFT: ALL,
-    next_product.CANDIDATE: ALL,
-    next_product.CHAMPION: ALL,
-}
-"""Of a company that is asked what its customers buy next."""
-
 SERVED: Mapping[dg.AssetKey, Rows] = {
     # What other rows of this list are chosen by comes first.
     PREDICTIONS: YEAR,
@@ -130,7 +120,6 @@ SERVED: Mapping[dg.AssetKey, Rows] = {
             *((key, ALL) for key in (of.champion, of.candidate, of.model_card, of.performance, of.drift, of.decisions)),
         )
     },
-    **(_NEXT_PRODUCT if next_product.asked(company().parts) else {}),
 }
 """The tables that people read, by name and whole: a column more comes along by itself."""
 

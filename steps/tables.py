@@ -12,6 +12,7 @@ import dagster as dg
 from ml_models.problems.about import FIRST, About, further
 from resources.company import company
 from resources.warehouse import Warehouse
+from steps.columns import ANSWERED, DECIDED
 from steps.columns import Column as Column
 from steps.next_product.keys import NEXT_PRODUCT_TABLES
 
@@ -402,7 +403,6 @@ def amount_tables(about: About) -> Mapping[tuple[str, str], Mapping[str, Column]
         },
         "holdout_predictions": {**keys, **predicted, **seen, **version},
         "champion": TABLES["training", "champion"],
-        "model_card": TABLES["training", "model_card"],
         "predictions": {
             **keys,
             **predicted,
@@ -424,21 +424,11 @@ def amount_tables(about: About) -> Mapping[tuple[str, str], Mapping[str, Column]
         },
         "drift": {**TABLES["monitoring", "drift"]},
         "decisions": {
-            "cutoff": Column("date", "The judged week."),
-            "event_id": Column("varchar", "The same while one cause goes on."),
-            "action": Column("varchar", "continue, improve, inspect or rollback: exactly one a week."),
-            "cause": Column("varchar", "data quality, totals, error, labels or none."),
-            "reason": Column("varchar", "Why this action."),
-            "first_bad_asset": Column("varchar", "Where a repair starts; empty: nothing is bad."),
-            "owner": Column("varchar", "Who holds the baton."),
-            "next_command": Column("varchar", "What to run next."),
-            "window": Column("varchar", "What a retraining learns from: expanding or recent."),
+            **DECIDED,
             "off_by": Column("double", "Total predicted above total seen on the newest matured cutoffs, a share."),
             "absolute_error": Column("double", "Mean absolute error there."),
             "rule_error": Column("double", "That of the best plain rule there."),
-            "model_version": Column("varchar", "Version that served this week."),
-            "run_id": Column("varchar", "The run that was launched; null: none."),
-            "promoted": Column("varchar", "Whether a retraining ended in a promotion; null: nothing was trained."),
+            **ANSWERED,
         },
     }
     return {(about.name, table): columns for table, columns in made.items()}
@@ -446,6 +436,7 @@ def amount_tables(about: About) -> Mapping[tuple[str, str], Mapping[str, Column]
 
 TABLES = {
     **TABLES,
+    **{(about.name, "model_card"): TABLES["training", "model_card"] for about in further(company().parts)},
     **{
         table: columns
         for about in further(company().parts)

@@ -1,31 +1,35 @@
 """The assets of a further problem that predicts an amount: keys, group, registered model and checks carry its name."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.problem.amount_decisions import decisions_of, model_card_of
+from assets.problem.further import champion_of, decisions_of, model_card_of
 from assets.problem.predictions import ScoreConfig
-from assets.problem.promotion import PromotionConfig
 from assets.problem.training_set import TrainingConfig
 from assets.reporting import Materialized, at_a_glance, in_mlflow, table, unjudged, without_retries
 from ml_models.problems.about import About
 from ml_models.training.amounts.gates import AMOUNT_COMPARISONS, AMOUNT_GATES
 from resources.clock import Clock
 from resources.figures import figures
-from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
+from steps.amounts.decisions import amount_evidence
 from steps.amounts.monitoring import judge_amount_drift, judge_amounts, measure_amount_drift, measure_amounts
 from steps.amounts.scoring import current, predict_due_cutoff
 from steps.amounts.training import find_amount_candidate, make_amount_set
 from steps.candidates import span_of
-from steps.champions import promote_challenger, roll_back
-from steps.migrations import ensure
+from steps.further.decisions import Evidence
 from steps.ownership import owner_of
 from steps.problem import problem_named
 from steps.tables import CUSTOMER_VALUE, FEATURE_FRAME, FEED, OUTCOMES, ProblemTables, described, tables_of
+
+if TYPE_CHECKING:
+    from ml_models.model_card.card import Card
+    from ml_models.model_card.further import FurtherCardFacts
 
 Asset = dg.AssetsDefinition | dg.AssetChecksDefinition
 
@@ -36,13 +40,25 @@ def amount_assets(about: About) -> list[Asset]:
     return [
         _training_set(about, of),
         _candidate(about, of),
-        _champion(about, of),
+        champion_of(about, of),
         _predictions(about, of),
         *_performance(about, of),
         *_drift(about, of),
-        decisions_of(about, of),
-        model_card_of(about, of),
+        decisions_of(about, of, partial(_evidence, about, of)),
+        model_card_of(about, of, _card),
     ]
+
+
+def _evidence(
+    about: About, of: ProblemTables, warehouse: Warehouse, registry: ModelRegistry
+) -> Callable[[date], Evidence]:
+    return amount_evidence(warehouse, registry, problem_named(about.name), of)
+
+
+def _card(facts: "FurtherCardFacts") -> "Card":
+    from ml_models.model_card.amounts import amount_card
+
+    return amount_card(facts)
 
 
 def _training_set(about: About, of: ProblemTables) -> dg.AssetsDefinition:
@@ -181,50 +197,6 @@ def _candidate(about: About, of: ProblemTables) -> dg.AssetsDefinition:
             )
 
     return candidate
-
-
-def _champion(about: About, of: ProblemTables) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=of.champion,
-        group_name=about.name,
-        owners=[owner_of(of.champion)],
-        kinds={"mlflow"},
-        deps=[of.candidate],
-        pool=f"{about.name}_champion",
-        description=(
-            "One row a promotion: which version serves from when, through which cutoff it was trained, and why. A "
-            f"challenger that failed a gate is not promoted. The job `rollback_{about.name}` goes back."
-        ),
-    )
-    def champion(
-        context: dg.AssetExecutionContext, config: PromotionConfig, warehouse: Warehouse, registry: ModelRegistry
-    ) -> Materialized:
-        """Promote the challenger if its gates passed, or return to the champion before."""
-        ours, cause = registry.of(about.name), config.reason or context.run.tags.get("baton/cause", "")
-        with without_retries():
-            if config.rollback:
-                bad = span_of(config.exclude_from, config.exclude_to)
-                _, runs = context.instance.get_run_group(context.run_id) or ("", ())
-                repeats = {run.run_id for run in runs}
-                reason = cause or "a person asked for it"
-                what = roll_back(ours, warehouse, bad, reason=reason, run_id=context.run_id, retries=repeats, of=of)
-            else:
-                reason = cause or "passed the gate"
-                what = promote_challenger(ours, warehouse, reason=reason, run_id=context.run_id, of=of)
-        context.log.info(what)
-        ensure(warehouse, of.champion)
-        metadata: dict[str, Any] = {**described(warehouse, of.champion), "what_happened": what}
-        serving = ours.by_alias(CHAMPION_ALIAS)
-        if serving is not None:
-            metadata |= {
-                "model_version": serving.version,
-                **in_mlflow(ours, serving.version),
-                "algorithm": serving.algorithm,
-                "trained_through": serving.trained_through.isoformat(),
-            }
-        return dg.MaterializeResult(metadata=metadata)
-
-    return champion
 
 
 def _predictions(about: About, of: ProblemTables) -> dg.AssetsDefinition:

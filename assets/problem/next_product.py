@@ -1,33 +1,47 @@
 """What a customer buys next: training set, candidate with its gate, champion, lists, and whether they held."""
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from assets.problem.further import champion_of, decisions_of, model_card_of
 from assets.reporting import Materialized, column_schema, in_mlflow, table, unjudged, without_retries
+from ml_models.problems.about import About
 from ml_models.problems.next_product.gates import GATES
 from resources.clock import Clock
 from resources.company import company
 from resources.figures import figures
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
+from steps.candidates import span_of
+from steps.further.decisions import Evidence
 from steps.next_product import keys
+from steps.next_product.decisions import list_evidence
 from steps.next_product.lists import lists_held, make_lists, measure_drift, measure_performance
 from steps.next_product.training import (
     TRAINING_PAIRS,
     find_candidate,
     make_training_set,
-    promote,
 )
 from steps.ownership import owner_of
-from steps.tables import described
+from steps.tables import described, tables_of
+
+if TYPE_CHECKING:
+    from ml_models.model_card.card import Card
+    from ml_models.model_card.further import FurtherCardFacts
 
 
 class PairsConfig(dg.Config):
-    """`most_pairs`: about so many labelled pairs are learned from and judged on; beyond it, whole customers less."""
+    """What to learn from: see `TrainingConfig`, of which `most_rows` are pairs here."""
 
-    most_pairs: int = TRAINING_PAIRS
+    window: str = "expanding"
+    exclude_from: str = ""
+    exclude_to: str = ""
+    repaired: bool = False
+    most_rows: int = TRAINING_PAIRS
+    reason: str = ""
 
 
 class ListsConfig(dg.Config):
@@ -44,13 +58,20 @@ class ListsConfig(dg.Config):
     kinds={"pandas", "duckdb"},
     description=(
         "Candidates joined to what was bought, of cutoffs a horizon apart, with a strict time split: `train` and "
-        "`holdout`. No training label reaches into the holdout. Used by the candidate only."
+        "`holdout`. No training label reaches into the holdout. Cutoffs that the ledger holds to be bad are kept out, "
+        "and those whose types were renamed or lost. Used by the candidate only."
     ),
 )
 def training_set(context: dg.AssetExecutionContext, config: PairsConfig, warehouse: Warehouse) -> Materialized:
     """Join, split and write."""
     with without_retries():
-        made = make_training_set(warehouse, config.most_pairs)
+        made = make_training_set(
+            warehouse,
+            window=config.window,
+            exclude=span_of(config.exclude_from, config.exclude_to),
+            repaired=config.repaired,
+            most_pairs=config.most_rows,
+        )
     if made.rows is None:
         context.log.info(f"next product: nothing to learn from: {made.why_none}")
         return dg.MaterializeResult(metadata={"what_happened": f"nothing to learn from: {made.why_none}"})
@@ -62,6 +83,9 @@ def training_set(context: dg.AssetExecutionContext, config: PairsConfig, warehou
             "dagster/column_schema": column_schema(made.rows),
             "bought": round(float(made.rows["bought"].mean()), 4),
             "share_of_customers": made.share,
+            "window": config.window,
+            "quarantined_cutoffs": ", ".join(map(str, made.quarantined)) or "none",
+            "reason": config.reason or context.run.tags.get("baton/cause", "none given"),
             **{str(name): f"{row['min']:%Y-%m-%d} to {row['max']:%Y-%m-%d}" for name, row in parts.iterrows()},
             **warehouse.costs(),
         }
@@ -143,26 +167,6 @@ def _verdict(name: str, gate: Mapping[str, Any] | None, why_none: str) -> dg.Ass
         description=gate["sentence"],
         metadata=figures(gate["observed"], gate["bound"], "as the sentence says"),
     )
-
-
-@dg.asset(
-    key=keys.CHAMPION,
-    deps=[keys.CANDIDATE],
-    group_name=keys.NAME,
-    owners=[owner_of(keys.CHAMPION)],
-    kinds={"mlflow"},
-    description=(
-        "One row a promotion of next product: which version makes the lists from when, and why. The newest row is what "
-        "the alias `champion` of the registered model `next_product` points to. A challenger that failed a gate is not "
-        "promoted."
-    ),
-)
-def champion(context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry) -> Materialized:
-    """Promote the challenger if its gates passed."""
-    reason = context.run.tags.get("baton/cause", "") or "passed the gate"
-    what = promote(warehouse, registry, reason=reason, run_id=context.run_id)
-    context.log.info(what)
-    return dg.MaterializeResult(metadata={**described(warehouse, keys.CHAMPION), "what_happened": what})
 
 
 @dg.asset(
@@ -275,9 +279,26 @@ def drift(warehouse: Warehouse) -> Materialized:
     )
 
 
-NEXT_PRODUCT_ASSETS = [training_set, candidate, champion, predictions, performance, drift]
+def list_assets(about: About) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+    """Return the assets of the problem that makes lists, in the order in which its data flows."""
+    of = tables_of(about.name)
+
+    def evidence(warehouse: Warehouse, registry: ModelRegistry) -> Callable[[date], Evidence]:
+        return list_evidence(warehouse, registry, of)
+
+    return [
+        training_set,
+        candidate,
+        champion_of(about, of),
+        predictions,
+        performance,
+        drift,
+        decisions_of(about, of, evidence),
+        model_card_of(about, of, _card),
+    ]
 
 
-def next_product_assets(parts: Collection[str]) -> list[dg.AssetsDefinition]:
-    """Return the assets of a company with these parts: none where its products have no types."""
-    return list(NEXT_PRODUCT_ASSETS) if keys.asked(parts) else []
+def _card(facts: "FurtherCardFacts") -> "Card":
+    from ml_models.model_card.lists import list_card
+
+    return list_card(facts)

@@ -15,6 +15,7 @@ from assets.problem.drift import DRIFT_ASSETS
 from assets.problem.frame import FEATURE_ASSETS
 from assets.problem.judgement import judgement
 from assets.problem.model_card import model_card
+from assets.problem.next_product import list_assets
 from assets.problem.performance import PERFORMANCE_ASSETS
 from assets.problem.predictions import PREDICTION_ASSETS
 from assets.problem.promotion import champion
@@ -24,7 +25,7 @@ from ml_models.problems.about import FIRST, About
 
 Asset = dg.AssetsDefinition | dg.AssetChecksDefinition
 
-_OF_KIND: Mapping[str, Callable[[About], list[Asset]]] = {"regression": amount_assets}
+_OF_KIND: Mapping[str, Callable[[About], list[Asset]]] = {"ranking": list_assets, "regression": amount_assets}
 
 
 def problem_assets(problem: About) -> list[Asset]:

@@ -14,7 +14,7 @@ import ml_models.problems
 from ml_models.problems.question import Kind
 
 if TYPE_CHECKING:
-    from ml_models.problems.contract import Problem
+    from ml_models.problems.contract import Problem, Ranking
     from ml_models.problems.question import DepartmentShare, Question
 
 FIRST = "lapse"
@@ -50,10 +50,10 @@ class About:
 
     def made(
         self, question: "Question", parts: Collection[str], departments: "tuple[DepartmentShare, ...]"
-    ) -> "Problem":
+    ) -> "Problem | Ranking":
         """Return the problem for a company's question; loads what fits it."""
         module, _, function = self.made_by.partition(":")
-        made: Problem = getattr(importlib.import_module(module), function)(question, parts, departments)
+        made: Problem | Ranking = getattr(importlib.import_module(module), function)(question, parts, departments)
         return made
 
 

@@ -259,6 +259,25 @@ class Texts:
 
 
 @dataclass(frozen=True)
+class Ranking:
+    """A problem that lists, for each customer and cutoff, what is likeliest of many: what is stated of it.
+
+    `features` are those of a pair of a customer and what may be named.
+    """
+
+    name: str
+    question: Question
+    features: tuple[str, ...]
+    texts: Texts
+    kind: Kind = "ranking"
+
+    @property
+    def horizon_days(self) -> int:
+        """Days from the cutoff on within which the outcome happens."""
+        return self.question.horizon_days
+
+
+@dataclass(frozen=True)
 class Problem:
     """Everything that training, evaluation, gate, reasons and card need to know about one problem.
 

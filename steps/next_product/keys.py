@@ -1,23 +1,19 @@
 """The tables of next product: keys, and the columns of those that Python writes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import dagster as dg
 
-from steps.columns import Column
+from steps.columns import ANSWERED, DECIDED, Column
 
 NAME = "next_product"
 """The schema, the group and the registered model."""
-
-PART = "product_types"
-"""What a company must have to be asked."""
-
 CANDIDATES = dg.AssetKey([NAME, "candidates"])
 POPULAR_TYPES = dg.AssetKey([NAME, "popular_types"])
 OUTCOMES = dg.AssetKey([NAME, "outcomes"])
 TRAINING_SET = dg.AssetKey([NAME, "training_set"])
 CANDIDATE = dg.AssetKey([NAME, "candidate"])
-HOLDOUT_LISTS = dg.AssetKey([NAME, "holdout_lists"])
+HOLDOUT_LISTS = dg.AssetKey([NAME, "holdout_predictions"])
 CHAMPION = dg.AssetKey([NAME, "champion"])
 PREDICTIONS = dg.AssetKey([NAME, "predictions"])
 PERFORMANCE = dg.AssetKey([NAME, "performance"])
@@ -68,7 +64,7 @@ NEXT_PRODUCT_TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "fingerprint": Column("varchar", "Identifies data, recipe, seed and libraries; equal digits, equal model."),
         "mlflow_run_id": Column("varchar", "The run in MLflow that holds all evidence."),
     },
-    (NAME, "holdout_lists"): {
+    (NAME, "holdout_predictions"): {
         "customer_id": Column("varchar", "Customer."),
         "cutoff_date": Column("date", "Cutoff in the version's holdout."),
         "place": Column("bigint", "Place on the list, from 1."),
@@ -119,12 +115,12 @@ NEXT_PRODUCT_TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "moved": Column("double", "Half the sum of differences of types' shares of buyers, 0 to 1."),
         "examples": Column("varchar", "The types behind the largest of these, by comma."),
         "verdict": Column("varchar", "renamed, vanished, appeared, campaign, as usual, or too little to say."),
-        "decision": Column("varchar", "What follows: continue, improve or inspect."),
+        "decision": Column("varchar", "What follows: continue or inspect."),
         "sentence": Column("varchar", "The same in words."),
     },
+    (NAME, "decisions"): {
+        **DECIDED,
+        "gained_high": Column("double", "Upper end of nDCG gained against personal frequency, newest judged lists."),
+        **ANSWERED,
+    },
 }
-
-
-def asked(parts: Collection[str]) -> bool:
-    """Tell whether a company with these parts is asked what its customers buy next."""
-    return PART in parts

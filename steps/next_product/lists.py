@@ -67,7 +67,7 @@ def make_lists(warehouse: Warehouse, registry: ModelRegistry, clock: Clock, *, r
     def batches() -> "Iterator[pd.DataFrame]":
         import pandas as pd
 
-        for pairs in _of_cutoff(warehouse, newest):
+        for pairs in pairs_of(warehouse, newest):
             lists = lists_of(pairs, score(pairs)).assign(
                 is_repeat=lambda rows: (rows["days_bought"] > 0).astype("int64"),
                 model_name=champion.name,
@@ -90,7 +90,7 @@ def _customers(warehouse: Warehouse, cutoff: date) -> int:
     return int(counted["n"].iloc[0])
 
 
-def _of_cutoff(warehouse: Warehouse, cutoff: date) -> "Iterator[pd.DataFrame]":
+def pairs_of(warehouse: Warehouse, cutoff: date) -> "Iterator[pd.DataFrame]":
     """Yield the pairs of a cutoff, whole customers together, in parts by the customer's hash: memory stays flat."""
     parts, digits = -(-_customers(warehouse, cutoff) // BATCH_CUSTOMERS), warehouse.md5_of("customer_id")
     for part in range(parts):
@@ -124,7 +124,7 @@ def measure_performance(warehouse: Warehouse, registry: ModelRegistry) -> "pd.Da
     }
     if champion is not None:
         lists["holdout"] = warehouse.read(
-            f"select * from {NAME}.holdout_lists where model_version = ?", [champion.version]
+            f"select * from {NAME}.holdout_predictions where model_version = ?", [champion.version]
         )
     found = [_judged(warehouse, rows).assign(evidence=name) for name, rows in lists.items() if len(rows)]
     result = typed(pd.concat(found) if found else pd.DataFrame(), PERFORMANCE)
@@ -151,7 +151,7 @@ def _judged(warehouse: Warehouse, lists: "pd.DataFrame") -> "pd.DataFrame":
         mine = made[["customer_id", "cutoff_date"]].drop_duplicates()
         bought = bought.merge(mine, on=["customer_id", "cutoff_date"])
         rows.append(judged(made, bought))
-        pairs = [part.merge(mine, on=["customer_id", "cutoff_date"]) for part in _of_cutoff(warehouse, day)]
+        pairs = [part.merge(mine, on=["customer_id", "cutoff_date"]) for part in pairs_of(warehouse, day)]
         reference += [judged(lists_of(part, top_frequency(part)), bought) for part in pairs if len(part)]
     mine, other = pd.concat(rows, ignore_index=True), pd.concat(reference, ignore_index=True)
     # A part's customers are not all that bought.

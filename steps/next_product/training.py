@@ -1,19 +1,19 @@
-"""Training of next product: the training set, the candidate, and which version serves."""
+"""Training of next product: the training set and the candidate."""
 
 import hashlib
 import json
-from collections.abc import Callable
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml_models.problems.next_product.gates import GATES
 from resources.registry import CHALLENGER, REFERENCE, ModelRegistry, ModelVersion, RegistryError
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse.contract import Warehouse, share_within
-from steps.candidates import highest_recorded, is_recorded
+from steps.candidates import WINDOWS, highest_recorded, is_recorded, quarantined_cutoffs
 from steps.errors import StepRefusedError
 from steps.migrations import ensure
-from steps.next_product.keys import CANDIDATE, CHAMPION, HOLDOUT_LISTS, NAME, PREDICTIONS
+from steps.next_product.keys import CANDIDATE, CHAMPION, DRIFT, HOLDOUT_LISTS, NAME, PREDICTIONS
 from steps.problem import problem
 from steps.tables import store_part
 
@@ -34,32 +34,54 @@ _LEARNED = (
 
 
 class TrainingSet(NamedTuple):
-    """The labelled pairs with their `split`, the share of customers that they are of; or why there are none yet."""
+    """The labelled pairs with their `split`, the share of customers that they are of; or why there are none yet.
+
+    `quarantined`: the cutoffs that were kept out.
+    """
 
     rows: "pd.DataFrame | None"
     share: float
     why_none: str = ""
+    quarantined: Sequence[date] = ()
 
 
-def make_training_set(warehouse: Warehouse, most_pairs: int = TRAINING_PAIRS) -> TrainingSet:
+def make_training_set(
+    warehouse: Warehouse,
+    *,
+    window: str = "expanding",
+    exclude: tuple[date, date] | None = None,
+    repaired: bool = False,
+    most_pairs: int = TRAINING_PAIRS,
+) -> TrainingSet:
     """Join candidates and matured outcomes, split by time, and write `next_product.training_set`.
 
-    Only cutoffs a horizon apart: see `is_learned_cutoff` of the dbt project. Before enough labels are known the table
-    is left as it is.
+    Only cutoffs a horizon apart: see `is_learned_cutoff` of the dbt project. Kept out are those that the ledger of
+    decisions holds to be bad, and those whose product types were renamed or lost, until they are built again; unless
+    `repaired`. Before enough labels are known the table is left as it is.
 
     Raises:
-        StepRefusedError: `most_pairs` is none.
+        StepRefusedError: `window` or `most_pairs` is none.
     """
+    from ml_models.cutoffs import RECENT_CUTOFFS
     from ml_models.problems.next_product.training import TooFewPairsError, split
 
+    if window not in WINDOWS:
+        raise StepRefusedError(
+            f"Expected window to be one of {', '.join(WINDOWS)}; got {window!r}. Correct the run config."
+        )
     if most_pairs < 1:
         raise StepRefusedError(
             f"Expected most_pairs to be a number of pairs from 1 on; got {most_pairs}. Correct the run config."
         )
-    cutoffs = [stamp.date() for stamp in warehouse.read(f"select distinct c.cutoff_date {_LEARNED}")["cutoff_date"]]
-    learned = [day for day in cutoffs if is_learned(day)]
+    known = warehouse.read(f"select distinct c.cutoff_date {_LEARNED} order by 1")["cutoff_date"]
+    cutoffs = [stamp.date() for stamp in known]
+    bad = set() if repaired else {*quarantined_cutoffs(warehouse, cutoffs), *_broken(warehouse)}
+    bad |= {day for day in cutoffs if exclude and exclude[0] <= day <= exclude[1]}
+    clean = [day for day in cutoffs if day not in bad]
+    out = sorted(bad.intersection(cutoffs))
+    learned = [day for day in (clean[-RECENT_CUTOFFS:] if window == "recent" else clean) if is_learned(day)]
     if not learned:
-        return TrainingSet(None, 1.0, "no cutoff that is learned from has a known outcome yet")
+        return TrainingSet(None, 1.0, "no cutoff that is learned from has a known outcome yet", out)
     marks = ", ".join("?" for _ in learned)
     counted = warehouse.read(
         f"select count(*) as n from next_product.candidates where cutoff_date in ({marks})", learned
@@ -75,9 +97,16 @@ def make_training_set(warehouse: Warehouse, most_pairs: int = TRAINING_PAIRS) ->
     try:
         rows["split"] = split(rows["cutoff_date"], problem().horizon_days)
     except TooFewPairsError as error:
-        return TrainingSet(None, share, str(error))
+        return TrainingSet(None, share, str(error), out)
     warehouse.replace_table(NAME, "training_set", rows)
-    return TrainingSet(rows, share)
+    return TrainingSet(rows, share, quarantined=out)
+
+
+def _broken(warehouse: Warehouse) -> set[date]:
+    """Return the cutoffs whose product types are to be looked at, as far as was measured."""
+    ensure(warehouse, DRIFT)
+    found = warehouse.read(f"select cutoff_date from {NAME}.drift where decision = 'inspect'")
+    return {stamp.date() for stamp in found["cutoff_date"]}
 
 
 def is_learned(cutoff: date) -> bool:
@@ -118,49 +147,13 @@ def find_candidate(warehouse: Warehouse, registry: ModelRegistry, *, log: Callab
         result = train(rows, _held_outcomes(warehouse, rows), _recipe(own, serving, log), seed=SEED, log=log)
     except TooFewPairsError as error:
         return Found(None, {}, str(error))
-    evidence = _evidence(result, serving)
+    evidence = _evidence(result, serving, _kept_out(warehouse, rows))
     if before is None or own.lost(before) or not (before == serving or _same_rival(own, before, serving)):
         above = highest_recorded(warehouse, CANDIDATE, CHAMPION, PREDICTIONS)
         before = _register(own, result, evidence, fingerprint, run_id, above)
         log(f"next product: registered as version {before.version}, challenger")
     _record(warehouse, result, evidence, before)
     return Found(before, evidence)
-
-
-def promote(warehouse: Warehouse, registry: ModelRegistry, *, reason: str, run_id: str) -> str:
-    """Make the challenger the champion if its gates passed; return what happened, in words.
-
-    The alias moves first, the record follows. Where a kill came between the two, the next call writes the record.
-    """
-    import pandas as pd
-
-    ensure(warehouse, CHAMPION)
-    own = registry.of(NAME)
-    challenger, serving = own.by_alias(CHALLENGER), own.by_alias(CHAMPION_ALIAS)
-    if challenger is None:
-        return "nothing to promote: no version has been trained yet"
-    recorded = warehouse.read(f"select model_version from {NAME}.champion order by promoted_at desc limit 1")
-    last = int(recorded["model_version"].iloc[0]) if len(recorded) else None
-    if challenger == serving and last == serving.version:
-        return f"version {serving.version} is the champion already"
-    failed = [gate["name"] for gate in own.evidence(challenger)["gates"] if not gate["passed"]]
-    if failed and challenger != serving:
-        return f"version {challenger.version} is not promoted: it failed {', '.join(failed)}"
-    own.load(challenger)
-    own.set_alias(CHAMPION_ALIAS, challenger.version)
-    now = pd.Timestamp(datetime.now(UTC))
-    row = {
-        "model_name": NAME,
-        "model_version": challenger.version,
-        "algorithm": challenger.algorithm,
-        "trained_through": pd.Timestamp(challenger.trained_through),
-        "promoted_at": now,
-        "reason": reason,
-        "previous_version": last,
-        "run_id": run_id,
-    }
-    store_part(warehouse, CHAMPION, pd.DataFrame([row]), "promoted_at", now)
-    return f"champion of next product: {last if last else 'none'} -> {challenger.version}"
 
 
 def _same_rival(own: ModelRegistry, version: ModelVersion, serving: ModelVersion | None) -> bool:
@@ -208,7 +201,15 @@ def _fingerprint(rows: "pd.DataFrame") -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
-def _evidence(result: "Trained", serving: ModelVersion | None) -> dict[str, Any]:
+def _kept_out(warehouse: Warehouse, rows: "pd.DataFrame") -> list[str]:
+    """Return the cutoffs that would be learned from, lie between those of `rows`, and are not among them."""
+    there = {stamp.date() for stamp in rows["cutoff_date"].unique()}
+    known = warehouse.read(f"select distinct c.cutoff_date {_LEARNED} order by 1")["cutoff_date"]
+    days = [stamp.date() for stamp in known]
+    return [str(day) for day in days if is_learned(day) and min(there) < day < max(there) and day not in there]
+
+
+def _evidence(result: "Trained", serving: ModelVersion | None, excluded: list[str]) -> dict[str, Any]:
     return {
         "metrics": dict(result.metrics),
         "comparison": result.comparison.to_dict("records"),
@@ -225,6 +226,8 @@ def _evidence(result: "Trained", serving: ModelVersion | None) -> dict[str, Any]
         ],
         "gained": result.gained,
         "trained_from": result.trained_from.isoformat(),
+        "trained_through": result.trained_through.isoformat(),
+        "excluded": excluded,
         "judged_against": serving.version if serving else None,
         "parameters": dict(result.parameters),
         "seed": SEED,

@@ -32,7 +32,7 @@ print(json.dumps({
 
 PREDICTED = {"features/feature_frame"} | {
     f"next_product/{table}"
-    for table in ("training_set", "candidate", "holdout_lists", "champion", "predictions", "performance", "drift")
+    for table in ("training_set", "candidate", "holdout_predictions", "champion", "predictions", "performance", "drift")
 }
 """What those who predict answer for in a schema that those who shape tables own."""
 

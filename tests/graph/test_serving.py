@@ -22,7 +22,7 @@ LEFT_OUT = {
     "monitoring/profile": "what anomalies are judged from, some hundred thousand numbers",
     "monitoring/readiness": "a person's command makes it and shows it",
     "next_product/candidates": "one row a customer, cutoff and product type: what lists are made of",
-    "next_product/holdout_lists": "performance tells what came of them",
+    "next_product/holdout_predictions": "performance tells what came of them",
     "next_product/outcomes": "one row a customer, cutoff and type bought; performance tells what came of the lists",
     "next_product/popular_types": "what candidates are made of; drift tells what changed in it",
     "next_product/training_set": "candidates with their label, once more",
@@ -37,7 +37,7 @@ MADE_OF = {"raw", "staging"}
 
 HORIZON = {
     *("ingest_and_build", "weekly_score", "weekly_judge", "retrain", "promote", "rollback", "everything"),
-    *("retrain_spend", "rollback_spend", "retrain_next_product"),
+    *("retrain_spend", "rollback_spend", "retrain_next_product", "rollback_next_product"),
 }
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ml_models.metrics import Interval
+from ml_models.monitoring.decision.further import Verdict
 from ml_models.problems.contract import Problem
 from ml_models.training.amounts.measures import (
     MINIMUM_ROWS,
@@ -24,17 +25,14 @@ RULE = "rule"
 
 
 @dataclass(frozen=True)
-class AmountVerdict:
-    """What the newest matured predictions say.
+class AmountVerdict(Verdict):
+    """What the newest matured predictions say; `cause` is totals or error.
 
-    `status`: pass, fail, or insufficient evidence. `cause`: totals or error; empty: none. `off`: total predicted above
+    `off`: total predicted above
     total seen, a share, with its interval; `room`: by how much it may be off. `error`, `rule_error`: mean absolute
     error of the predictions and of the best plain rule on the same rows, in the problem's unit.
     """
 
-    status: str
-    cause: str
-    sentence: str
     off: Interval | None = None
     room: float | None = None
     error: float | None = None

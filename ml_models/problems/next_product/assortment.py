@@ -31,7 +31,10 @@ LEAST_PAST = 6
 ALIKE = 0.5
 """A renaming brings at least this share of the buyers back that went, and at most its inverse."""
 
-INSPECT, IMPROVE, CONTINUE = "inspect", "improve", "continue"
+INSPECT, CONTINUE = "inspect", "continue"
+
+USUAL = ("as usual", "too little to say")
+"""Verdicts of cutoffs that later ones are held against."""
 
 
 class Change(NamedTuple):
@@ -88,7 +91,7 @@ def changes(popular: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
         *measured, examples = shares(before, by_day[day])
         vanished, appeared, moved = (float(value) for value in measured)
         change = judge(vanished, appeared, moved, examples, np.array(usual).reshape(-1, 3))
-        if change.decision == CONTINUE:
+        if change.verdict in USUAL:
             usual.append((vanished, appeared, moved))
         found.append({"cutoff_date": day, **change._asdict()})
     return pd.DataFrame(found, columns=["cutoff_date", *Change._fields])
@@ -128,8 +131,9 @@ def judge(vanished: float, appeared: float, moved: float, examples: str, past: n
     if odd["moved"]:
         return made(
             "campaign",
-            IMPROVE,
+            CONTINUE,
             f"{moved:.1%} of the buyers moved between types that were there before: {examples}. That is behaviour, as "
-            "of a campaign: the list follows it as its facts do; train anew when it stays.",
+            "of a campaign: the list follows it as its facts do. No outcome of it is known yet to learn from; whether "
+            "lists still hold decides.",
         )
     return made("as usual", CONTINUE, "The types are bought as usual.")

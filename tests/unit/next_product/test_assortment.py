@@ -61,7 +61,7 @@ def test_a_campaign_is_behaviour_and_no_fault(usual):
     there = from_fault_on(flipped)
     flipped.loc[there, "product_type"] = flipped.loc[there, "product_type"].replace(names)
     found = told(flipped).loc[FAULT]
-    assert (found["verdict"], found["decision"]) == ("campaign", "improve")
+    assert (found["verdict"], found["decision"]) == ("campaign", "continue")
 
 
 def test_a_cutoff_that_was_unusual_does_not_become_usual(usual):

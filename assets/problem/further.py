@@ -1,21 +1,33 @@
-"""What is decided of a problem that predicts an amount, and the card of each of its versions."""
+"""What each problem beside the first has, whatever its kind: champion, ledger of decisions, cards of versions."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.reporting import Materialized, in_mlflow, table
+from assets.problem.promotion import PromotionConfig
+from assets.reporting import Materialized, in_mlflow, table, without_retries
 from ml_models.problems.about import About
 from resources.clock import Clock
 from resources.figures import figures
-from resources.registry import ModelRegistry
+from resources.registry import CHALLENGER, ModelRegistry
+from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.warehouse import Warehouse
-from steps.amounts.cards import keep_amount_cards
-from steps.amounts.decisions import amount_due, judge_amount_week
+from steps.candidates import span_of
+from steps.champions import promote_challenger, roll_back
+from steps.further.cards import keep_further_cards
+from steps.further.decisions import Evidence, further_due, judge_further_week
+from steps.migrations import ensure
 from steps.ownership import owner_of
-from steps.problem import problem_named
 from steps.tables import DECISIONS, ProblemTables, described
+
+if TYPE_CHECKING:
+    from ml_models.model_card.card import Card
+    from ml_models.model_card.further import FurtherCardFacts
+
+Look = Callable[[Warehouse, ModelRegistry], Callable[[date], Evidence]]
+"""Given the warehouse and the problem's own registry: what gathers the evidence of a week."""
 
 WEEKS = 8
 
@@ -26,8 +38,56 @@ class DecideConfig(dg.Config):
     again: bool = False
 
 
-def decisions_of(about: About, of: ProblemTables) -> dg.AssetsDefinition:
-    """Return the ledger of a problem that predicts an amount."""
+def champion_of(about: About, of: ProblemTables) -> dg.AssetsDefinition:
+    """Return what says which version of a problem serves."""
+
+    @dg.asset(
+        key=of.champion,
+        group_name=about.name,
+        owners=[owner_of(of.champion)],
+        kinds={"mlflow"},
+        deps=[of.candidate],
+        pool=f"{about.name}_champion",
+        description=(
+            "One row a promotion: which version serves from when, through which cutoff it was trained, and why. A "
+            f"challenger that failed a gate is not promoted. The job `rollback_{about.name}` goes back."
+        ),
+    )
+    def champion(
+        context: dg.AssetExecutionContext, config: PromotionConfig, warehouse: Warehouse, registry: ModelRegistry
+    ) -> Materialized:
+        """Promote the challenger if its gates passed, or return to the champion before."""
+        ours, cause = registry.of(about.name), config.reason or context.run.tags.get("baton/cause", "")
+        with without_retries():
+            if config.rollback:
+                bad = span_of(config.exclude_from, config.exclude_to)
+                _, runs = context.instance.get_run_group(context.run_id) or ("", ())
+                repeats = {run.run_id for run in runs}
+                reason = cause or "a person asked for it"
+                what = roll_back(ours, warehouse, bad, reason=reason, run_id=context.run_id, retries=repeats, of=of)
+            elif ours.by_alias(CHALLENGER) is None:
+                what = "nothing to promote: no version has been trained yet"
+            else:
+                reason = cause or "passed the gate"
+                what = promote_challenger(ours, warehouse, reason=reason, run_id=context.run_id, of=of)
+        context.log.info(what)
+        ensure(warehouse, of.champion)
+        metadata: dict[str, Any] = {**described(warehouse, of.champion), "what_happened": what}
+        serving = ours.by_alias(CHAMPION_ALIAS)
+        if serving is not None:
+            metadata |= {
+                "model_version": serving.version,
+                **in_mlflow(ours, serving.version),
+                "algorithm": serving.algorithm,
+                "trained_through": serving.trained_through.isoformat(),
+            }
+        return dg.MaterializeResult(metadata=metadata)
+
+    return champion
+
+
+def decisions_of(about: About, of: ProblemTables, look: Look) -> dg.AssetsDefinition:
+    """Return the ledger of a problem."""
     check = of.no_action_due.name
 
     @dg.asset(
@@ -66,18 +126,19 @@ def decisions_of(about: About, of: ProblemTables) -> dg.AssetsDefinition:
             runs = context.instance.get_runs(dg.RunsFilter(tags=tags), limit=1)
             return runs[0].run_id if runs and runs[0].is_finished else None
 
-        judge_amount_week(
+        ours = registry.of(about.name)
+        judge_further_week(
             warehouse,
-            registry.of(about.name),
+            ours,
             clock,
-            problem_named(about.name),
             of,
+            look(warehouse, ours),
             finished_run=finished_run,
             log=context.log.info,
             again=config.again,
         )
         ledger = warehouse.read(f"select * from {'.'.join(of.decisions.path)} order by cutoff desc limit ?", [WEEKS])
-        due = amount_due(ledger)
+        due = further_due(ledger)
         result = dg.AssetCheckResult(
             asset_key=of.decisions,
             check_name=check,
@@ -97,8 +158,10 @@ def decisions_of(about: About, of: ProblemTables) -> dg.AssetsDefinition:
     return decisions
 
 
-def model_card_of(about: About, of: ProblemTables) -> dg.AssetsDefinition:
-    """Return the cards of a problem that predicts an amount."""
+def model_card_of(
+    about: About, of: ProblemTables, card_of: "Callable[[FurtherCardFacts], Card]"
+) -> dg.AssetsDefinition:
+    """Return the cards of a problem; `card_of` writes one."""
     check = "model_card_complete"
 
     @dg.asset(
@@ -124,7 +187,7 @@ def model_card_of(about: About, of: ProblemTables) -> dg.AssetsDefinition:
     def model_card(context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry) -> Materialized:
         """Write the cards that are due, and say whether they are complete."""
         ours = registry.of(about.name)
-        done = keep_amount_cards(warehouse, ours, problem_named(about.name), of)
+        done = keep_further_cards(warehouse, ours, of, card_of)
         context.log.info(done.what)
         metadata: dict[str, Any] = {**described(warehouse, of.model_card), "what_happened": done.what}
         if done.version is not None:

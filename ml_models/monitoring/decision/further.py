@@ -1,30 +1,51 @@
-"""The week's one decision of a problem that predicts an amount: continue, improve, inspect or rollback.
+"""The week's one decision of a problem beside the first: continue, improve, inspect or rollback.
 
 Whether the data are sound was judged already, for all problems together: where that asks for an inspection, nothing is
-trained here either.
+trained here either. A problem may read what no other does; where that is broken, it is inspected here.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ml_models.monitoring.amounts.judged import AmountVerdict
 from ml_models.monitoring.settings import SETTINGS, Settings
 from ml_models.monitoring.types import Action
-from ml_models.problems.contract import Problem
+from ml_models.problems.contract import Problem, Ranking
 
 
 @dataclass(frozen=True)
-class AmountWeek:
+class Verdict:
+    """What the newest matured predictions say.
+
+    `status`: pass, fail, or insufficient evidence. `cause`: what does not hold, empty: nothing. `sentence`: in words.
+    """
+
+    status: str
+    cause: str
+    sentence: str
+
+
+class Broken(NamedTuple):
+    """What the problem alone reads is broken: in a sentence, where its repair starts, and who does it."""
+
+    sentence: str
+    first_bad_asset: str
+    owner: str
+    next_command: str
+
+
+@dataclass(frozen=True)
+class FurtherWeek:
     """What the judgement of a week may know.
 
     `shared`: the week's row of `monitoring.decisions`, None where there is none; `released`: a person released it.
-    `version`: the champion's, None before the first; `owner`: who predicts. `verdict`: see `judged_amounts`.
+    `version`: the champion's, None before the first; `owner`: who predicts. `verdict`: of the matured predictions.
     `former`: that the version before would have been better, in words. `matured`, `learned`: clean labelled cutoffs,
     and those of them that the champion learned from. `ledger`: rows of the problem's decisions of earlier weeks.
+    `broken`: what the problem alone reads, None where that is sound.
     """
 
     cutoff: date
@@ -32,15 +53,16 @@ class AmountWeek:
     released: bool
     version: str | None
     owner: str
-    verdict: AmountVerdict
+    verdict: Verdict
     former: str
     matured: int
     learned: int
     ledger: pd.DataFrame
+    broken: Broken | None = None
 
 
 @dataclass(frozen=True)
-class AmountDecision:
+class FurtherDecision:
     """What follows, and why; the columns of the problem's `decisions`."""
 
     action: Action
@@ -52,17 +74,17 @@ class AmountDecision:
     window: str = "expanding"
 
 
-def decide(week: AmountWeek, problem: Problem, settings: Settings = SETTINGS) -> AmountDecision:
+def decide(week: FurtherWeek, problem: Problem | Ranking, settings: Settings = SETTINGS) -> FurtherDecision:
     """Return the decision of a week.
 
-    In this order: broken data veto everything; a champion whose predecessor is better goes; totals or errors that do
-    not hold retrain, on recent weeks where the totals moved; labels that outgrew the champion retrain. After an
-    improvement or a rollback nothing is retrained for a cool-down: until its effect can be seen.
+    In this order: broken data veto everything; a champion whose predecessor is better goes; what does not hold
+    retrains, on recent weeks where the totals moved; labels that outgrew the champion retrain. After an improvement or
+    a rollback nothing is retrained for a cool-down: until its effect can be seen.
     """
     name = problem.name
     retrain = f"dagster job execute -m definitions -j retrain_{name}"
     if week.shared is not None and week.shared["action"] == "inspect" and not week.released:
-        return AmountDecision(
+        return FurtherDecision(
             "inspect",
             "data quality",
             f"The data of this week are not to be trusted, so nothing is trained on them. {week.shared['reason']}",
@@ -70,10 +92,13 @@ def decide(week: AmountWeek, problem: Problem, settings: Settings = SETTINGS) ->
             str(week.shared["owner"] or ""),
             str(week.shared["next_command"] or ""),
         )
+    if week.broken is not None and not week.released:
+        sentence, asset, owner, command = week.broken
+        return FurtherDecision("inspect", "data quality", sentence, asset, owner, command)
     if week.version is None:
-        return AmountDecision("continue", "none", f"There is no model of {name} yet.", owner=week.owner)
+        return FurtherDecision("continue", "none", f"There is no model of {name} yet.", owner=week.owner)
     if week.former:
-        return AmountDecision(
+        return FurtherDecision(
             "rollback",
             "error",
             f"The version before {week.version} predicts better: {week.former}.",
@@ -85,25 +110,25 @@ def decide(week: AmountWeek, problem: Problem, settings: Settings = SETTINGS) ->
     if week.verdict.status == "fail":
         if waits or not enough:
             why = waits or f"{week.matured} clean labelled cutoffs are too few to train on"
-            return AmountDecision(
+            return FurtherDecision(
                 "continue", week.verdict.cause, f"{week.verdict.sentence} But {why}.", owner=week.owner
             )
         window = "recent" if week.verdict.cause == "totals" else "expanding"
-        return AmountDecision(
+        return FurtherDecision(
             "improve", week.verdict.cause, week.verdict.sentence, owner=week.owner, next_command=retrain, window=window
         )
     if enough and week.matured >= settings.growth * week.learned and not waits:
-        return AmountDecision(
+        return FurtherDecision(
             "improve",
             "labels",
             f"Version {week.version} learned from {week.learned} of {week.matured} clean labelled cutoffs.",
             owner=week.owner,
             next_command=retrain,
         )
-    return AmountDecision("continue", "none", week.verdict.sentence, owner=week.owner)
+    return FurtherDecision("continue", "none", week.verdict.sentence, owner=week.owner)
 
 
-def _cooling_down(week: AmountWeek, problem: Problem, settings: Settings) -> str:
+def _cooling_down(week: FurtherWeek, problem: Problem | Ranking, settings: Settings) -> str:
     """Return why nothing is retrained yet, in words; empty: it may be."""
     acted = week.ledger[week.ledger["action"].isin(["improve", "rollback"])]
     acted = acted[pd.to_datetime(acted["cutoff"]) < pd.Timestamp(week.cutoff)]
@@ -117,7 +142,7 @@ def _cooling_down(week: AmountWeek, problem: Problem, settings: Settings) -> str
     )
 
 
-def event_of(week: AmountWeek, decision: AmountDecision, problem: Problem) -> str:
+def event_of(week: FurtherWeek, decision: FurtherDecision, problem: Problem | Ranking) -> str:
     """Return what the event is called: as last week's while one cause goes on, empty without a cause."""
     if decision.cause == "none":
         return ""

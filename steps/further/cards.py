@@ -1,5 +1,6 @@
-"""Cards of the versions of a problem that predicts an amount: in its `model_card`, and beside the version."""
+"""Cards of the versions of a problem beside the first: in its `model_card`, and beside the version."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resources.company import company
@@ -9,14 +10,15 @@ from resources.warehouse import Warehouse
 from steps.champions import ROLLED_BACK
 from steps.migrations import ensure
 from steps.ownership import owner_of
+from steps.problem import asked_named
 from steps.tables import ProblemTables, store_part
 
 if TYPE_CHECKING:
-    from ml_models.model_card.amounts import AmountCardFacts
-    from ml_models.problems.contract import Problem
+    from ml_models.model_card.card import Card
+    from ml_models.model_card.further import FurtherCardFacts
 
 
-class AmountCards(NamedTuple):
+class FurtherCards(NamedTuple):
     """What happened, in words; the newest card as Markdown, empty before the first; sections that lack something."""
 
     what: str
@@ -26,13 +28,12 @@ class AmountCards(NamedTuple):
     away: str = ""
 
 
-def keep_amount_cards(
-    warehouse: Warehouse, registry: ModelRegistry, problem: "Problem", of: ProblemTables
-) -> AmountCards:
+def keep_further_cards(
+    warehouse: Warehouse, registry: ModelRegistry, of: ProblemTables, card_of: "Callable[[FurtherCardFacts], Card]"
+) -> FurtherCards:
     """Write the cards of champion, challenger, and versions without one; as they are, they are not written again."""
     import pandas as pd
 
-    from ml_models.model_card.amounts import amount_card
     from ml_models.model_card.rendering import to_html, to_markdown
 
     ensure(warehouse, of.model_card, of.champion, of.performance, of.decisions)
@@ -40,7 +41,7 @@ def keep_amount_cards(
         versions = registry.versions()
         serving, challenger = registry.by_alias(CHAMPION_ALIAS), registry.by_alias(CHALLENGER)
     except RegistryError as error:
-        return AmountCards(f"No card was written. {error}", "", None, [], away=str(error))
+        return FurtherCards(f"No card was written. {error}", "", None, [], away=str(error))
     table = ".".join(of.model_card.path)
     held = warehouse.read(f"select model_version, card from {table}")
     kept = dict(zip(held["model_version"].astype(int), held["card"], strict=True))
@@ -50,7 +51,7 @@ def keep_amount_cards(
     for version in sorted(versions, key=lambda one: (one == serving, one.version)):
         if version.version not in due and version.version in kept:
             continue
-        card = amount_card(_facts(warehouse, registry, version, serving, problem, of))
+        card = card_of(_facts(warehouse, registry, version, serving, of))
         looked.append(version.version)
         missing += [f"version {version.version}, section `{key}`: {what}" for key, what in card.missing.items()]
         markdown = to_markdown(card)
@@ -73,8 +74,8 @@ def keep_amount_cards(
         )
         written += 1
     if not looked:
-        return AmountCards("No version has been registered yet, so there is no card.", "", None, [])
-    return AmountCards(
+        return FurtherCards("No version has been registered yet, so there is no card.", "", None, [])
+    return FurtherCards(
         f"Cards of version(s) {', '.join(map(str, looked))} looked at, {written} of them written anew.",
         markdown,
         looked[-1],
@@ -87,10 +88,9 @@ def _facts(
     registry: ModelRegistry,
     version: ModelVersion,
     serving: ModelVersion | None,
-    problem: "Problem",
     of: ProblemTables,
-) -> "AmountCardFacts":
-    from ml_models.model_card.amounts import AmountCardFacts
+) -> "FurtherCardFacts":
+    from ml_models.model_card.further import FurtherCardFacts
 
     try:
         evidence, unreadable = registry.evidence(version), ""
@@ -102,8 +102,8 @@ def _facts(
             {str(name): value for name, value in row.items()} for row in warehouse.read(sql, values).to_dict("records")
         ]
 
-    return AmountCardFacts(
-        problem=problem,
+    return FurtherCardFacts(
+        problem=asked_named(of.name),
         company=company().title,
         model=version.name,
         version=version.version,
@@ -117,8 +117,8 @@ def _facts(
         evidence=evidence,
         unreadable=unreadable,
         live=rows(
-            f"select slice_value, n, total_ratio, absolute_error, rule_error from {'.'.join(of.performance.path)} "
-            "where evidence = 'live' and slice_name = 'cutoff' and model_version = ? order by 1",
+            f"select * from {'.'.join(of.performance.path)} "
+            "where evidence = 'live' and slice_name = 'cutoff' and model_version = ? order by slice_value",
             version.version,
         ),
         weeks=rows(

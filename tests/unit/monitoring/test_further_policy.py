@@ -8,7 +8,7 @@ import pytest
 from support.bundled import COMPANY
 
 from ml_models.monitoring.amounts.judged import AmountVerdict, former_is_better, judged_amounts
-from ml_models.monitoring.amounts.policy import AmountWeek, decide, event_of
+from ml_models.monitoring.decision.further import FurtherWeek, decide, event_of
 from ml_models.problems.spend.problem import spend
 
 SPEND = spend(COMPANY.question.asked, COMPANY.parts, COMPANY.department_shares)
@@ -36,7 +36,7 @@ def week(**known):
         **{"cutoff": NOW, "shared": {**BROKEN, "action": "continue"}, "released": False, "version": "1"},
         **{"owner": "team:ml", "verdict": HOLDS, "former": "", "matured": 20, "learned": 15, "ledger": past()},
     }
-    return AmountWeek(**{**first, **known})
+    return FurtherWeek(**{**first, **known})
 
 
 def decided(**known):
