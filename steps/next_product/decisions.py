@@ -85,6 +85,10 @@ def _former_is_better(warehouse: Warehouse, registry: ModelRegistry, of: Problem
     theirs: list[pd.DataFrame] = []
     score = scorer(registry.load(former))
     for day in days:
+        parts = [lists_of(pairs, score(pairs)) for pairs in pairs_of(warehouse, day)]
+        if not parts:
+            # Its pairs were not kept: nothing can be listed of them again.
+            continue
         bought = warehouse.read(
             f"select customer_id, cutoff_date, product_type, is_repeat from {NAME}.outcomes where cutoff_date = ?",
             [day],
@@ -96,8 +100,9 @@ def _former_is_better(warehouse: Warehouse, registry: ModelRegistry, of: Problem
         )
         ours.append(judged(served, bought))
         mine = served[["customer_id", "cutoff_date"]].drop_duplicates()
-        parts = [lists_of(pairs, score(pairs)) for pairs in pairs_of(warehouse, day)]
         theirs.append(judged(pd.concat(parts).merge(mine, on=["customer_id", "cutoff_date"]), bought))
+    if not ours:
+        return ""
     rows, other = pd.concat(ours, ignore_index=True), pd.concat(theirs, ignore_index=True)
     shared = rows[["customer_id", "cutoff_date"]].merge(other[["customer_id", "cutoff_date"]])
     found = paired(other.merge(shared), rows.merge(shared), seed=SEED)
