@@ -14,6 +14,7 @@ from steps.tables import (
     CAMPAIGN_ASSIGNMENT,
     CAMPAIGN_EFFECT,
     CANDIDATE,
+    CATALOGUE,
     CHAMPION,
     CUSTOMER_VALUE,
     CUSTOMERS_AT_RISK,
@@ -85,8 +86,8 @@ def build_jobs(
     scored: dg.AssetSelection = select.assets(PREDICTIONS, CUSTOMER_VALUE, CUSTOMERS_AT_RISK, CAMPAIGN_ASSIGNMENT)
     # Whoever changes which versions there are, what serves, or what was judged, renews the cards.
     cards: dg.AssetSelection = select.assets(MODEL_CARD)
-    # Each run that changes what people read publishes it, last.
-    published = select.assets(SERVING_COPY)
+    # Each run that changes what people read publishes it, last; and before that what is known of the features.
+    published = select.assets(CATALOGUE, SERVING_COPY)
     # What a further problem predicts is read where customers are valued, and so is made with it.
     tables = [tables_of(name) for name in further]
     others = select.assets(*(spec.key for one in assets for spec in one.specs if spec.group_name in further))

@@ -39,6 +39,7 @@ OWNER_BY_SCHEMA: Mapping[str, Role] = {
 OWNER_BY_KEY: Mapping[tuple[str, str], Role] = {
     # The hand-over: who shapes builds the features, who predicts answers for what the model is fed.
     ("features", "feature_frame"): "models",
+    ("features", "catalogue"): "models",
     **{("next_product", name): "models" for name in ("training_set", "candidate", "holdout_lists", "champion")},
     **{("next_product", name): "models" for name in ("predictions", "performance", "drift")},
 }
@@ -86,6 +87,7 @@ RAW_FRESH_DAYS = 2.0
 FRESHNESS: Mapping[tuple[str, str], dg.FreshnessPolicy] = {
     ("features", "customer_features"): DAILY,
     ("features", "feature_frame"): DAILY,
+    ("features", "catalogue"): DAILY,
     ("outcomes", "customer_outcomes"): DAILY,
     ("outcomes", "early_outcomes"): DAILY,
     # The model barely decays (docs/model.md): a champion may serve for weeks, but not for a quarter unseen.

@@ -1,0 +1,77 @@
+"""The feature catalogue: what each feature is, of what, who uses it and how it does; and its history in SQL."""
+
+from typing import Any
+
+import dagster as dg
+
+from assets.reporting import Materialized, table
+from resources.dbt import DbtRunner
+from resources.figures import figures
+from resources.registry import ModelRegistry
+from resources.warehouse import Warehouse
+from steps.catalogue import BUILT, Built, built_by, keep_catalogue
+from steps.catalogue_columns import fed_by_the_frame
+from steps.ownership import owner_of
+from steps.tables import CATALOGUE, CUTOFFS, DRIFT, FEATURE_FRAME, described, tables_of
+
+COMPLETE = "catalogue_complete"
+
+
+@dg.asset(
+    key=CATALOGUE,
+    deps=[
+        BUILT,
+        FEATURE_FRAME,
+        CUTOFFS,
+        DRIFT,
+        *(tables_of(name).champion for name in fed_by_the_frame()),
+    ],
+    group_name="features",
+    owners=[owner_of(CATALOGUE)],
+    kinds={"duckdb"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            COMPLETE,
+            asset=CATALOGUE,
+            blocking=False,
+            description=(
+                "Each feature of the frame has words, an owner, the SQL that defines it and the raw tables behind it. "
+                "Failed, it names the feature and what it lacks."
+            ),
+            metadata={"owner": owner_of(CATALOGUE)},
+        )
+    ],
+    description=(
+        "One row a feature of the frame, as of the newest cutoff: what it is, its owner, the SQL that defines it, the "
+        "raw tables behind it, through which day they are delivered, nulls, drift beside its bound, whose champion "
+        "reads it and how far it moves that champion, and what it costs to build. With it the function "
+        "`features.features_as_of(customer, instant)` is made: a customer's features at any past instant."
+    ),
+)
+def catalogue(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, registry: ModelRegistry, dbt: DbtRunner
+) -> Materialized:
+    """Gather what is known of each feature, and make the function of their history."""
+    done = keep_catalogue(warehouse, registry, dbt, _newest_build(context))
+    for remark in done.remarks:
+        context.log.warning(remark)
+    metadata: dict[str, Any] = {**described(warehouse, CATALOGUE), "history_function": done.history}
+    shown = "feature, description, null_share, drift, drift_bound, problems"
+    metadata["features"] = table(warehouse.read(f"select {shown} from features.catalogue order by feature"))
+    lacking = [f"{name} lacks {', '.join(columns)}" for name, columns in done.lacking.items()]
+    result = dg.AssetCheckResult(
+        asset_key=CATALOGUE,
+        check_name=COMPLETE,
+        passed=not lacking,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(lacking) or f"All {done.features} features have words, an owner, SQL and inputs.",
+        metadata=figures(len(lacking), 0, "features that lack something, at most"),
+    )
+    return dg.MaterializeResult(metadata=metadata, check_results=[result])
+
+
+def _newest_build(context: dg.AssetExecutionContext) -> Built:
+    """Return what dbt's newest build of the features cost; nothing where none is recorded."""
+    event = context.instance.get_latest_materialization_event(BUILT)
+    made = event.asset_materialization if event else None
+    return built_by(made.metadata) if made else Built()
