@@ -17,7 +17,7 @@ from resources.dbt import DbtRunner
 from resources.feature_history import publish_history
 from resources.registry import CHAMPION as CHAMPION_ALIAS
 from resources.registry import ModelRegistry, RegistryError
-from resources.warehouse import Warehouse
+from resources.warehouse import Warehouse, WarehouseError
 from steps.as_of import drift_history, newest_cutoff
 from steps.catalogue_columns import CATALOGUE, fed_by_the_frame
 from steps.frame import newest_rows
@@ -45,25 +45,42 @@ class Built(NamedTuple):
     bytes_billed: float | None = None
 
 
+class History(NamedTuple):
+    """Whether the function of the history is there and gives the features' columns; in a sentence, and by how many not.
+
+    `columns` is None where it could not be made or asked.
+    """
+
+    sentence: str
+    columns: int | None
+
+    @property
+    def right(self) -> bool:
+        """Whether it answers as it should."""
+        return self.columns == 0
+
+
 class Catalogue(NamedTuple):
-    """What was written: how many features, what is missing of which, how the history is called, and remarks."""
+    """What was written: how many features, what is missing of which, what became of the history, and remarks."""
 
     features: int
     lacking: dict[str, tuple[str, ...]]
-    history: str
+    history: History
     remarks: tuple[str, ...]
 
 
 def keep_catalogue(warehouse: Warehouse, registry: ModelRegistry, dbt: DbtRunner, built: Built) -> Catalogue:
     """Write `features.catalogue`, and make the function of the features' history anew.
 
+    A warehouse that takes no function is no reason to go without the table.
+
     Raises:
         DbtError: the project does not compile.
-        WarehouseError: the warehouse refused.
+        WarehouseError: the table could not be read or written.
     """
     import pandas as pd
 
-    history = publish_history(warehouse, dbt)
+    history = keep_history(warehouse, dbt)
     found = _of_frame(warehouse)
     found = found.join(_defined(warehouse, dbt, list(found.index)))
     found = found.join(_drifted(warehouse))
@@ -89,6 +106,28 @@ def keep_catalogue(warehouse: Warehouse, registry: ModelRegistry, dbt: DbtRunner
     )
     store(warehouse, CATALOGUE, pd.DataFrame(found.rename_axis("feature").reset_index()))
     return Catalogue(len(found), lacking(found), history, tuple(remarks))
+
+
+def keep_history(warehouse: Warehouse, dbt: DbtRunner) -> History:
+    """Make `features.features_as_of` of today's SQL, and ask it of nobody, long ago: it must have the same columns.
+
+    Raises:
+        DbtError: the project does not compile.
+    """
+    try:
+        name = publish_history(warehouse, dbt)
+        found = warehouse.read(f"select * from {name}('', timestamp '1900-01-01 00:00:00+00')")
+        wanted = warehouse.read(f"select * from {'.'.join(CUSTOMER_FEATURES.path)} where false")
+    except (WarehouseError, ValueError) as error:
+        return History(f"The history of features cannot be asked in SQL. {error}", None)
+    differing = sorted(set(found.columns) ^ set(wanted.columns))
+    if differing:
+        return History(
+            f"{name} and {'.'.join(CUSTOMER_FEATURES.path)} do not have the same columns: {', '.join(differing)} "
+            "are in one of them only. Build the features anew: `make rebuild` from the first cutoff on.",
+            len(differing),
+        )
+    return History(f"{name}(customer, instant) gives all {len(wanted.columns)} columns of the features.", 0)
 
 
 def lacking(found: "pd.DataFrame") -> dict[str, tuple[str, ...]]:

@@ -15,6 +15,7 @@ from steps.ownership import owner_of
 from steps.tables import CATALOGUE, CUTOFFS, DRIFT, FEATURE_FRAME, described, tables_of
 
 COMPLETE = "catalogue_complete"
+HISTORY = "history_can_be_asked"
 
 
 @dg.asset(
@@ -39,7 +40,18 @@ COMPLETE = "catalogue_complete"
                 "Failed, it names the feature and what it lacks."
             ),
             metadata={"owner": owner_of(CATALOGUE)},
-        )
+        ),
+        dg.AssetCheckSpec(
+            HISTORY,
+            asset=CATALOGUE,
+            blocking=False,
+            description=(
+                "The function `features.features_as_of(customer, instant)` is made of today's SQL, can be called, and "
+                "has the columns of the features. Failed, nobody can ask what was known of a customer at a past "
+                "instant; scores do not depend on it."
+            ),
+            metadata={"owner": owner_of(CATALOGUE)},
+        ),
     ],
     description=(
         "One row a feature of the frame, as of the newest cutoff: what it is, its owner, the SQL that defines it, the "
@@ -55,11 +67,11 @@ def catalogue(
     done = keep_catalogue(warehouse, registry, dbt, _newest_build(context))
     for remark in done.remarks:
         context.log.warning(remark)
-    metadata: dict[str, Any] = {**described(warehouse, CATALOGUE), "history_function": done.history}
+    metadata: dict[str, Any] = {**described(warehouse, CATALOGUE), "history": done.history.sentence}
     shown = "feature, description, null_share, drift, drift_bound, problems"
     metadata["features"] = table(warehouse.read(f"select {shown} from features.catalogue order by feature"))
     lacking = [f"{name} lacks {', '.join(columns)}" for name, columns in done.lacking.items()]
-    result = dg.AssetCheckResult(
+    complete = dg.AssetCheckResult(
         asset_key=CATALOGUE,
         check_name=COMPLETE,
         passed=not lacking,
@@ -67,7 +79,15 @@ def catalogue(
         description="; ".join(lacking) or f"All {done.features} features have words, an owner, SQL and inputs.",
         metadata=figures(len(lacking), 0, "features that lack something, at most"),
     )
-    return dg.MaterializeResult(metadata=metadata, check_results=[result])
+    history = dg.AssetCheckResult(
+        asset_key=CATALOGUE,
+        check_name=HISTORY,
+        passed=done.history.right,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=done.history.sentence,
+        metadata=figures(done.history.columns, 0, "columns that it and the features do not share, at most"),
+    )
+    return dg.MaterializeResult(metadata=metadata, check_results=[complete, history])
 
 
 def _newest_build(context: dg.AssetExecutionContext) -> Built:
