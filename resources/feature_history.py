@@ -173,6 +173,8 @@ def publish_history(warehouse: Warehouse, dbt: DbtRunner) -> str:
         DbtError: the project does not compile.
         ValueError: see `function_sql`.
     """
+    import pandas as pd
+
     schema, table = LINES.split("/")
     columns = warehouse.shapes({schema})[(schema, table)].columns
     if taken := sorted(set(PARAMETERS) & {name.lower() for name in columns}):
@@ -182,7 +184,7 @@ def publish_history(warehouse: Warehouse, dbt: DbtRunner) -> str:
             "Rename it in the company's staging; the function was not made."
         )
     read = warehouse.read(f"select min(extracted_at) as first_read from {schema}.{table}")["first_read"].iloc[0]
-    ended = None if read != read else read.to_pydatetime().astimezone(UTC) + FIRST_LOAD
+    ended = None if pd.isna(read) else read.to_pydatetime().astimezone(UTC) + FIRST_LOAD
     told = dbt.variables()
     settings = Settings(int(told["window_days"]), int(told["horizon_days"]), str(told["time_zone"]))
     with functions_of(warehouse, SCHEMA) as functions:

@@ -10,8 +10,8 @@ ODD = "a&b=c d"
 CATALOGUE = (
     f"""create table features.catalogue as
     select * from (values
-      ('recency_days', 'Days since the last visit', 'Days from the last shopping day.', 'recency', 0e0, .02e0, .06e0, 'no',
-        'lapse, spend', .3e0, 120e0, 'select 1 as recency_days', 'raw.lines'),
+      ('recency_days', 'Days since the last visit', 'Days from the last shopping day.', 'recency', 0e0, .02e0, .06e0,
+        'no', 'lapse, spend', .3e0, 120e0, 'select 1 as recency_days', 'raw.lines'),
       ('spend_90d', {quoted(NASTY)}, {quoted(NASTY)}, 'spend', .1e0, .07e0, .06e0, 'yes', 'spend', null, 900e0,
         {quoted("select '<b>' as spend_90d")}, 'raw.lines, raw.products'),
       ('{ODD}', null, null, null, .4e0, null, null, null, '', null, null, null, null)

@@ -71,6 +71,6 @@ def test_each_feature_can_be_found_and_opened_with_its_sql_and_its_weeks(baton, 
     )
     page = html.unescape(pages.get("/feature", params={"name": name}).text)
     assert definition in page
-    assert f"it is unknown of {100 * nulls:.1f} %" in page
+    assert f"it is unknown for {100 * nulls:.1f} %" in page
     [(weeks,)] = baton.read(f"select count(*) from monitoring.drift where column_name = '{name}'")
     assert page.partition("Weeks of this feature")[2].count('<th scope="row" class="day">') == weeks
