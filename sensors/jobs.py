@@ -84,10 +84,11 @@ def build_jobs(
     judgements = select.checks(*judgement_checks(assets))
     to_champion = (model_and_beyond & select.assets(CHAMPION).upstream()).required_multi_asset_neighbors()
     scored: dg.AssetSelection = select.assets(PREDICTIONS, CUSTOMER_VALUE, CUSTOMERS_AT_RISK, CAMPAIGN_ASSIGNMENT)
-    # Whoever changes which versions there are, what serves, or what was judged, renews the cards.
-    cards: dg.AssetSelection = select.assets(MODEL_CARD)
-    # Each run that changes what people read publishes it, last; and before that what is known of the features.
-    published = select.assets(CATALOGUE, SERVING_COPY)
+    # Whoever changes which versions there are, what serves, or what was judged, renews the cards, and what is told of
+    # the features: which champion reads them, and how they drift.
+    cards: dg.AssetSelection = select.assets(MODEL_CARD, CATALOGUE)
+    # Each run that changes what people read publishes it, last.
+    published = select.assets(SERVING_COPY)
     # What a further problem predicts is read where customers are valued, and so is made with it.
     tables = [tables_of(name) for name in further]
     others = select.assets(*(spec.key for one in assets for spec in one.specs if spec.group_name in further))
@@ -132,7 +133,9 @@ def build_jobs(
         dg.define_asset_job(
             INGEST_AND_BUILD,
             hooks=PATIENT,
-            selection=(select.all() - model_and_beyond - others - valued - elsewhere) | published,
+            selection=(select.all() - model_and_beyond - others - valued - elsewhere)
+            | select.assets(CATALOGUE)
+            | published,
             description=(
                 "Sync what the sources have, build marts, features and outcomes, validate the feature frame, and judge "
                 "the quality of what arrived."
@@ -190,7 +193,9 @@ def _of_further(
 ) -> list[UnresolvedAssetJobDefinition]:
     """Return the jobs of a problem beside the first: its retraining, and its way back."""
     select = dg.AssetSelection
-    read = select.assets(of.predictions, CUSTOMER_VALUE, CUSTOMERS_AT_RISK, CAMPAIGN_ASSIGNMENT, of.model_card)
+    read = select.assets(
+        of.predictions, CUSTOMER_VALUE, CUSTOMERS_AT_RISK, CAMPAIGN_ASSIGNMENT, of.model_card, CATALOGUE
+    )
     trained = select.assets(of.training_set, of.candidate, of.holdout, of.champion)
     return [
         dg.define_asset_job(
