@@ -6,10 +6,7 @@ column from the same pieces, since writing a model of sixty columns anew for eac
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from sqlglot import exp
+from typing import Any
 
 _PARTS = ("with", "with_")
 """What sqlglot calls the named parts of a query, by its release."""
@@ -36,7 +33,7 @@ class ColumnSql:
     `dialect` is sqlglot's name of the engine in whose SQL it is written.
     """
 
-    def __init__(self, query: "exp.Expression", dialect: str) -> None:
+    def __init__(self, query: Any, dialect: str) -> None:
         from sqlglot import exp
 
         self._dialect, self._final = dialect, query
@@ -75,8 +72,8 @@ class ColumnSql:
             for name in ("", *wanted):
                 for source, columns in part.reads[name].items():
                     needed.setdefault(source, set()).update(columns)
-            columns = ",\n  ".join(part.selected[name] for name in wanted)
-            body = part.rest.replace("\n  *", f"\n  {columns}", 1) if not part.whole else part.rest
+            listed = ",\n  ".join(part.selected[name] for name in wanted)
+            body = part.rest.replace("\n  *", f"\n  {listed}", 1) if not part.whole else part.rest
             written.append(f"{part.name} AS (\n  " + body.replace("\n", "\n  ") + "\n)")
         return f"WITH {', '.join(reversed(written))}\n{text}" if written else text
 
@@ -95,7 +92,7 @@ class ColumnSql:
         around.set("expressions", [exp.Star()])
         return _Part(name, selected, self._written(around), False, reads)
 
-    def _read(self, nodes: "Sequence[exp.Expression]") -> dict[str, set[str]]:
+    def _read(self, nodes: Sequence[Any]) -> dict[str, set[str]]:
         """Return which parts these nodes read, each with the columns; all that an inner query selects is wanted."""
         from sqlglot import exp
 
@@ -109,7 +106,7 @@ class ColumnSql:
                     found.setdefault(source, set()).add(column.name)
         return found
 
-    def _behind(self, column: "exp.Column") -> list[str]:
+    def _behind(self, column: Any) -> list[str]:
         """Return the parts that a column may be of: those that its query, or one around it, calls so."""
         from sqlglot import exp
 
@@ -123,7 +120,7 @@ class ColumnSql:
             query = query.find_ancestor(exp.Select)
         return []
 
-    def _written(self, node: "exp.Expression") -> str:
+    def _written(self, node: Any) -> str:
         return node.sql(dialect=self._dialect, pretty=True, comments=False)
 
 

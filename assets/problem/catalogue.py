@@ -17,6 +17,16 @@ from steps.tables import CATALOGUE, CUTOFFS, DRIFT, FEATURE_FRAME, described, ta
 COMPLETE = "catalogue_complete"
 HISTORY = "history_can_be_asked"
 
+READ_FROM = {
+    "cutoff_date": (FEATURE_FRAME, "cutoff_date"),
+    "customers": (FEATURE_FRAME, "customer_id"),
+    "delivered_through": (CUTOFFS, "watermark_date"),
+    "drift": (DRIFT, "statistic"),
+    "drift_bound": (DRIFT, "statistic"),
+    "drift_measured_on": (DRIFT, "cutoff_date"),
+}
+"""The columns that are read from one column of another table."""
+
 
 @dg.asset(
     key=CATALOGUE,
@@ -68,6 +78,9 @@ def catalogue(
     for remark in done.remarks:
         context.log.warning(remark)
     metadata: dict[str, Any] = {**described(warehouse, CATALOGUE), "history": done.history.sentence}
+    metadata["dagster/column_lineage"] = dg.TableColumnLineage(
+        {name: [dg.TableColumnDep(key, column)] for name, (key, column) in READ_FROM.items()}
+    )
     shown = "feature, description, null_share, drift, drift_bound, problems"
     metadata["features"] = table(warehouse.read(f"select {shown} from features.catalogue order by feature"))
     lacking = [f"{name} lacks {', '.join(columns)}" for name, columns in done.lacking.items()]
