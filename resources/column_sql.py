@@ -121,7 +121,7 @@ class ColumnSql:
         return []
 
     def _written(self, node: Any) -> str:
-        return node.sql(dialect=self._dialect, pretty=True, comments=False)
+        return str(node.sql(dialect=self._dialect, pretty=True, comments=False))
 
 
 def _listed(value: Any) -> list[Any]:

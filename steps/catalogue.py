@@ -4,6 +4,7 @@ Here nothing is measured that is measured elsewhere: drift and its bound are tho
 read from dbt's SQL, seconds are those of dbt's newest build. Only importance is computed: no card has it by feature.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -97,7 +98,7 @@ def keep_catalogue(warehouse: Warehouse, registry: ModelRegistry, dbt: DbtRunner
             moved = None
         for feature in [] if moved is None else moved.index:
             used.setdefault(str(feature), []).append(name)
-        found[f"importance_{name}"] = found.index.map(moved if moved is not None else {})
+        found[f"importance_{name}"] = math.nan if moved is None else moved.reindex(found.index)
     count = max(len(found), 1)
     found = found.assign(
         problems=[", ".join(used[str(name)]) for name in found.index],
@@ -184,7 +185,7 @@ def _of_frame(warehouse: Warehouse) -> "pd.DataFrame":
     return made.assign(
         owner=owner_of(CUSTOMER_FEATURES),
         model=".".join(CUSTOMER_FEATURES.path),
-        cutoff_date=pd.Timestamp(newest) if newest else pd.NaT,
+        cutoff_date=newest,
         customers=int(counted["n"]),
         delivered_through=delivered,
         stale_after_days=_stale_after(),
