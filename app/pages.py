@@ -1,4 +1,4 @@
-"""The pages for people who use the predictions: whom to call this week, one customer, and whether it can be trusted.
+"""The pages for people who use the predictions: whom to call, one customer, whether it can be trusted, the features.
 
 They read the serving copy, so no run waits for them and they wait for none. What a model would say of somebody who is
 not quite so needs the model itself: the versions come from the registry, in the background. Plain HTML and forms: a
@@ -23,6 +23,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from app.charts import Chart, Curve, Point, chart
+from app.features import feature_list, one_feature
 from app.headers import WITH_OUR_SCRIPT, SafeHeaders, with_its_style
 from app.what_if import WhatIfs
 from ml_models.model_card.card import from_json
@@ -77,6 +78,8 @@ def make_app(reader: Reader, hosts: Sequence[str] = ("127.0.0.1", "localhost")) 
             Route("/customer", pages.customer),
             Route("/trust", pages.trust),
             Route("/card", pages.card),
+            Route("/features", pages.features),
+            Route("/feature", pages.feature),
             # The card is a page of its own that names no icon, and browsers look for one here.
             Route("/favicon.ico", pages.icon),
             Mount("/static", StaticFiles(directory=HERE / "static")),
@@ -217,6 +220,22 @@ class _Pages:
             raise HTTPException(404, f"The card of version {number} cannot be shown: {error}.") from error
         html = to_html(card, back=f"{request.scope.get('root_path', '')}/trust")
         return HTMLResponse(html, headers=with_its_style(html))
+
+    def features(self, request: Request) -> Response:
+        """Answer with the features that the models are fed, as a person asked for them."""
+        with self._opened() as copy:
+            status, shown = feature_list(copy, request.query_params)
+        return self._page(request, "features.html", status=status, **shown)
+
+    def feature(self, request: Request) -> Response:
+        """Answer with what is known of one feature."""
+        name = request.query_params.get("name", "")
+        with self._opened() as copy:
+            shown = one_feature(copy, name)
+        if shown is None:
+            said = f"There is no feature {name!r}." if name else "No feature was named."
+            raise HTTPException(404, f"{said} Look for one in the list of the features.")
+        return self._page(request, "feature.html", **shown)
 
     def icon(self, _: Request) -> Response:
         """Answer with the icon of the pages."""

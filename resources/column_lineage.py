@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from resources.column_sql import ColumnSql
 from resources.compiled_models import Model
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class ColumnLineage:
             self._schema.setdefault(schema, {})[name] = dict(kinds)
         self._roots: dict[str, Scope] = {}
         self._found: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
+        self._written: dict[tuple[str, str], ColumnSql] = {}
 
     def made_of(self, asset: str, column: str) -> frozenset[str]:
         """Return all tables that a column of a model is made of, directly or not; of a raw table none.
@@ -46,6 +48,17 @@ class ColumnLineage:
             sqlglot.errors.SqlglotError: the SQL of a model on the way cannot be read.
         """
         return self._behind(asset, frozenset({column}))
+
+    def definition_of(self, asset: str, column: str, keys: Sequence[str], dialect: str = "duckdb") -> str:
+        """Return the SQL that gives `keys` and a column of a model, without what other columns need.
+
+        Raises:
+            KeyError: the model has no such column.
+            sqlglot.errors.SqlglotError: the model's SQL cannot be read.
+        """
+        if (asset, dialect) not in self._written:
+            self._written[asset, dialect] = ColumnSql(self._root(asset).expression, dialect)
+        return self._written[asset, dialect].of(column, keys)
 
     def columns_of(self, asset: str) -> dict[str, list[tuple[str, str]]]:
         """Return of which columns each column of a model is computed, as (table, column), one table back.

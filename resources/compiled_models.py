@@ -9,7 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Model:
-    """One compiled dbt model. `days` is the day column of a staging model that is kept day by day ("": none)."""
+    """One compiled dbt model. `days` is the day column of a staging model that is kept day by day ("": none).
+
+    `relation` is how the compiled SQL of other models names it.
+    """
 
     asset: str
     schema: str
@@ -19,6 +22,7 @@ class Model:
     parents: tuple[str, ...]
     sources: tuple[str, ...]
     days: str
+    relation: str = ""
 
 
 def compiled_models(manifest: Path, *, serving: bool = False) -> list[Model]:
@@ -63,4 +67,5 @@ def _model(node: Mapping[str, Any], nodes: Mapping[str, Any], sources: Mapping[s
         parents=tuple(f"{nodes[key]['schema']}/{nodes[key]['name']}" for key in parents if key in nodes),
         sources=tuple(sources[key] for key in parents if key in sources),
         days=unique if kept_by_day and isinstance(unique, str) else "",
+        relation=node["relation_name"] or "",
     )

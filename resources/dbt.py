@@ -172,26 +172,30 @@ class DbtRunner(dg.ConfigurableResource[None]):
                 write_whole(stamp, _stamp(self.manifest_path, digest))
         return self.manifest_path
 
-    def ensure_compiled(self) -> Path:
+    def ensure_compiled(self, *, for_warehouse: bool = False) -> Path:
         """Compile every model as for a first build, if the project changed; return that manifest's path.
 
         It has a target folder of its own, so that `manifest_path` stays what the graph was made of, and is compiled
         for DuckDB, against an empty database in memory called `memory`: no warehouse is opened, and no incremental
-        model asks what its table holds already.
+        model asks what its table holds already. `for_warehouse`: in the SQL of this runner's own target instead, which
+        is asked which tables there are.
 
         Raises:
             DbtError: the project does not compile.
         """
         state = make_private(Path(self.state_dir))
-        target = state / "compiled"
-        manifest, stamp, digest = target / "manifest.json", state / "compiled.sha256", self.digest()
+        there = for_warehouse and self.target != EMBEDDED
+        folder = "compiled_for_warehouse" if there else "compiled"
+        target = state / folder
+        manifest, stamp, digest = target / "manifest.json", state / f"{folder}.sha256", self.digest()
         if _is_made(manifest, stamp, digest):
             return manifest
         with (state / "parse.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not _is_made(manifest, stamp, digest):
                 compiled = ["compile", "--full-refresh", "--no-populate-cache", "--select", "resource_type:model"]
-                self.invoke(compiled, {"BATON_WAREHOUSE": ":memory:", "BATON_DBT_TARGET": EMBEDDED}, target=target)
+                memory = {"BATON_WAREHOUSE": ":memory:", "BATON_DBT_TARGET": EMBEDDED}
+                self.invoke(compiled, {} if there else memory, target=target)
                 to_disk(manifest)
                 write_whole(stamp, _stamp(manifest, digest))
         return manifest

@@ -32,6 +32,9 @@ KEPT_VERSIONS = 12
 STANDS = "The alias calls what it called."
 """What is true when BigQuery fails midway."""
 
+AS_BEFORE = "The function is as it was."
+"""The same of a schema whose functions have no alias."""
+
 
 @dataclass(frozen=True)
 class Published:
@@ -42,7 +45,7 @@ class Published:
 
 
 class _Functions(Protocol):
-    """The functions of the schema `scoring`, on one engine."""
+    """The functions of a schema, on one engine."""
 
     dialect: "DialectName"
     schema: str
@@ -175,6 +178,15 @@ def _published(functions: _Functions, problem_name: str) -> Published:
 
 
 def _functions(warehouse: Warehouse, *, read_only: bool = False) -> AbstractContextManager[_Functions]:
+    return functions_of(warehouse, SCHEMA, read_only=read_only)
+
+
+def functions_of(warehouse: Warehouse, schema: str, *, read_only: bool = False) -> AbstractContextManager[_Functions]:
+    """Open the functions of one schema of a warehouse, on whichever engine it is.
+
+    Raises:
+        WarehouseError: nothing is said of how that engine keeps functions.
+    """
     opened = _OPENED.get(warehouse.dialect)
     if opened is None:
         raise WarehouseError(
@@ -182,18 +194,18 @@ def _functions(warehouse: Warehouse, *, read_only: bool = False) -> AbstractCont
             f"{warehouse.dialect}. Say in resources/sql_functions.py how that engine keeps functions; nothing was "
             "changed."
         )
-    return opened(warehouse, read_only)
+    return opened(warehouse, read_only, schema)
 
 
 _GIVEN = "_baton_given"
 
 
-def macros(connection: "duckdb.DuckDBPyConnection", database: str) -> dict[str, str]:
+def macros(connection: "duckdb.DuckDBPyConnection", database: str, schema: str = SCHEMA) -> dict[str, str]:
     """Return the published functions of a DuckDB database that a connection has open: the body of each by its name."""
     rows = connection.execute(
         "select function_name, macro_definition from duckdb_functions() "
         "where database_name = ? and schema_name = ? and function_type = 'macro'",
-        [database, SCHEMA],
+        [database, schema],
     )
     return dict(rows.fetchall())
 
@@ -202,17 +214,16 @@ class _Macros:
     """DuckDB's macros."""
 
     dialect: "DialectName" = "duckdb"
-    schema = SCHEMA
 
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
+    def __init__(self, connection: Any, schema: str) -> None:
+        self.connection, self.schema = connection, schema
 
     def run(self, statement: str) -> None:
         self.connection.execute(statement)
 
     def definitions(self) -> dict[str, str]:
         [(database,)] = self.connection.execute("select current_database()").fetchall()
-        return macros(self.connection, database)
+        return macros(self.connection, database, self.schema)
 
     def computes(self, definition: str, expression: str) -> bool:
         # DuckDB keeps a text of its own making, so the expression is put through the same.
@@ -227,7 +238,7 @@ class _Macros:
         return bool(given == definition)
 
     def drop(self, name: str) -> None:
-        self.connection.execute(f'drop macro "{SCHEMA}"."{name}"')
+        self.connection.execute(f'drop macro "{self.schema}"."{name}"')
 
 
 class _Routines:
@@ -235,15 +246,16 @@ class _Routines:
 
     dialect: "DialectName" = "googlesql"
 
-    def __init__(self, warehouse: Any, client: Any) -> None:
+    def __init__(self, warehouse: Any, client: Any, schema: str) -> None:
         self.warehouse, self.client = warehouse, client
-        self.schema = f"{warehouse.project}.{SCHEMA}"
+        self.schema = f"{warehouse.project}.{schema}"
+        self.unchanged = _unchanged(schema)
         self.asked: dict[str, Any] = warehouse.asked()
 
     def run(self, statement: str) -> None:
         # The dataset is there already, in the right location.
         if not statement.startswith("create schema"):
-            self.warehouse.execute(statement, unchanged=STANDS)
+            self.warehouse.execute(statement, unchanged=self.unchanged)
 
     def definitions(self) -> dict[str, str]:
         from google.api_core.exceptions import NotFound
@@ -263,21 +275,25 @@ class _Routines:
         self.client.delete_routine(f"{self.schema}.{name}", not_found_ok=True, **self.asked)
 
 
+def _unchanged(schema: str) -> str:
+    return STANDS if schema == SCHEMA else AS_BEFORE
+
+
 @contextlib.contextmanager
-def _macros(warehouse: Any, read_only: bool) -> Iterator[_Functions]:
+def _macros(warehouse: Any, read_only: bool, schema: str) -> Iterator[_Functions]:
     with warehouse.connect() if read_only else warehouse.transaction() as connection:
-        yield _Macros(connection)
+        yield _Macros(connection, schema)
 
 
 @contextlib.contextmanager
-def _routines(warehouse: Any, read_only: bool) -> Iterator[_Functions]:
-    with warehouse.connect("publishing SQL functions", unchanged=STANDS) as client:
+def _routines(warehouse: Any, read_only: bool, schema: str) -> Iterator[_Functions]:
+    with warehouse.connect("publishing SQL functions", unchanged=_unchanged(schema)) as client:
         if not read_only:
-            warehouse.ensure_dataset(client, SCHEMA)
-        yield _Routines(warehouse, client)
+            warehouse.ensure_dataset(client, schema)
+        yield _Routines(warehouse, client, schema)
 
 
-_OPENED: Mapping[str, Callable[[Any, bool], AbstractContextManager[_Functions]]] = {
+_OPENED: Mapping[str, Callable[[Any, bool, str], AbstractContextManager[_Functions]]] = {
     "duckdb": _macros,
     "googlesql": _routines,
 }

@@ -13,6 +13,7 @@ from steps.tables import (
     CAMPAIGN_ASSIGNMENT,
     CAMPAIGN_EFFECT,
     CANDIDATE,
+    CATALOGUE,
     CHAMPION,
     CUSTOMER_VALUE,
     CUSTOMERS_AT_RISK,
@@ -81,8 +82,9 @@ def build_jobs(
     judgements = select.checks(*judgement_checks(assets))
     to_champion = (model_and_beyond & select.assets(CHAMPION).upstream()).required_multi_asset_neighbors()
     scored: dg.AssetSelection = select.assets(PREDICTIONS, CUSTOMER_VALUE, CUSTOMERS_AT_RISK, CAMPAIGN_ASSIGNMENT)
-    # Whoever changes which versions there are, what serves, or what was judged, renews the cards.
-    cards: dg.AssetSelection = select.assets(MODEL_CARD)
+    # Whoever changes which versions there are, what serves, or what was judged, renews the cards, and what is told of
+    # the features: which champion reads them, and how they drift.
+    cards: dg.AssetSelection = select.assets(MODEL_CARD, CATALOGUE)
     # Each run that changes what people read publishes it, last.
     published = select.assets(SERVING_COPY)
     # What a further problem predicts is read where customers are valued, and so is made with it.
@@ -124,7 +126,9 @@ def build_jobs(
         dg.define_asset_job(
             INGEST_AND_BUILD,
             hooks=PATIENT,
-            selection=(select.all() - model_and_beyond - others - valued - elsewhere) | published,
+            selection=(select.all() - model_and_beyond - others - valued - elsewhere)
+            | select.assets(CATALOGUE)
+            | published,
             description=(
                 "Sync what the sources have, build marts, features and outcomes, validate the feature frame, and judge "
                 "the quality of what arrived."
@@ -171,7 +175,9 @@ def _of_further(
 ) -> list[UnresolvedAssetJobDefinition]:
     """Return the jobs of a problem beside the first: its retraining, and its way back."""
     select = dg.AssetSelection
-    read = select.assets(of.predictions, CUSTOMER_VALUE, CUSTOMERS_AT_RISK, CAMPAIGN_ASSIGNMENT, of.model_card)
+    read = select.assets(
+        of.predictions, CUSTOMER_VALUE, CUSTOMERS_AT_RISK, CAMPAIGN_ASSIGNMENT, of.model_card, CATALOGUE
+    )
     trained = select.assets(of.training_set, of.candidate, of.holdout, of.champion)
     return [
         dg.define_asset_job(

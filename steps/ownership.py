@@ -37,6 +37,7 @@ OWNER_BY_SCHEMA: Mapping[str, Role] = {
 OWNER_BY_KEY: Mapping[tuple[str, str], Role] = {
     # The hand-over: who shapes builds the features, who predicts answers for what the model is fed.
     ("features", "feature_frame"): "models",
+    ("features", "catalogue"): "models",
     # What dbt shapes of a further problem.
     **{("next_product", name): "tables" for name in ("candidates", "outcomes", "popular_types")},
 }
@@ -84,6 +85,7 @@ RAW_FRESH_DAYS = 2.0
 FRESHNESS: Mapping[tuple[str, str], dg.FreshnessPolicy] = {
     ("features", "customer_features"): DAILY,
     ("features", "feature_frame"): DAILY,
+    ("features", "catalogue"): DAILY,
     ("outcomes", "customer_outcomes"): DAILY,
     ("outcomes", "early_outcomes"): DAILY,
     # The model barely decays (docs/model.md): a champion may serve for weeks, but not for a quarter unseen.

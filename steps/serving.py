@@ -31,6 +31,7 @@ from steps.tables import (
     CAMPAIGN_ASSIGNMENT,
     CAMPAIGN_EFFECT,
     CANDIDATE,
+    CATALOGUE,
     CHAMPION,
     CLOSED_DAYS,
     CUSTOMERS,
@@ -98,6 +99,7 @@ SERVED: Mapping[dg.AssetKey, Rows] = {
     CUTOFFS: ALL,
     # What the champion's function takes: one row a customer that can be scored today.
     FEATURE_FRAME: NEWEST,
+    CATALOGUE: ALL,
     # With whom a customer is compared where somebody asks what if: rows whose outcome is known.
     TRAINING_SET: KNOWN,
     OUTCOMES: SCORED,

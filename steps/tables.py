@@ -12,6 +12,8 @@ import dagster as dg
 from ml_models.problems.about import FIRST, About, further
 from resources.company import company
 from resources.warehouse import Warehouse
+from steps.catalogue_columns import CATALOGUE as CATALOGUE
+from steps.catalogue_columns import CATALOGUE_COLUMNS
 from steps.columns import ANSWERED, DECIDED
 from steps.columns import Column as Column
 from steps.next_product.keys import NEXT_PRODUCT_TABLES
@@ -122,6 +124,7 @@ _METRICS = {
 
 TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
     **NEXT_PRODUCT_TABLES,
+    (CATALOGUE.path[0], CATALOGUE.path[-1]): CATALOGUE_COLUMNS,
     ("training", "candidate"): {
         "model_name": Column("varchar", "Registered model."),
         "model_version": Column("bigint", "Its version."),

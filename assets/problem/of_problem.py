@@ -11,6 +11,7 @@ import dagster as dg
 from assets.problem.amounts import amount_assets
 from assets.problem.campaigns import CAMPAIGN_ASSETS
 from assets.problem.candidate import candidate
+from assets.problem.catalogue import catalogue
 from assets.problem.drift import DRIFT_ASSETS
 from assets.problem.frame import FEATURE_ASSETS
 from assets.problem.judgement import judgement
@@ -46,6 +47,7 @@ def problem_assets(problem: About) -> list[Asset]:
             *DRIFT_ASSETS,
             judgement,
             model_card,
+            catalogue,
             serving_copy,
         ]
     if problem.kind not in _OF_KIND:

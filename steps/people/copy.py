@@ -316,6 +316,18 @@ class Copy:
             customer_id,
         )
 
+    def features(self) -> list[Row]:
+        """Return what is known of each feature, by name; none where the copy has no catalogue."""
+        return self._all("features.catalogue", "order by feature")
+
+    def drift_of(self, feature: str) -> list[Row]:
+        """Return how far a feature moved and how often it was null, a row a measured week, oldest first."""
+        return self._all(
+            "monitoring.drift",
+            "where layer = 'features' and column_name = ? and coalesce(segment, '') = '' order by cutoff_date",
+            feature,
+        )
+
     def versions(self) -> list[int]:
         """Return the numbers of the registered versions, newest first."""
         rows = self._all("training.candidate", "order by model_version desc")

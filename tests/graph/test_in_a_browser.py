@@ -16,6 +16,7 @@ PHONE, DESK = 390, 1280
 WALKS = re.findall(r"^@task\ndef (\w+)", (FOLDER / "walks.py").read_text(), re.MULTILINE)
 BY_KEYS = "do_it_all_by_keyboard"
 ONE_A_PAGE = ("see_whom_to_call_today", "open_a_customer", "see_whether_it_can_be_trusted", "read_the_model_card")
+ONE_A_PAGE += ("find_a_feature_and_read_its_sql",)
 
 pytestmark = pytest.mark.slow(minutes=2)
 

@@ -3,6 +3,7 @@
 import csv
 import html
 import io
+import re
 
 import pytest
 from starlette.testclient import TestClient
@@ -59,3 +60,17 @@ def test_the_customer_most_at_risk_can_be_opened_with_the_reasons(baton, pages):
     told = together([reason])
     assert html.escape(told.reasons[0]) in page.text
     assert html.escape(told.peers) in page.text
+
+
+def test_each_feature_can_be_found_and_opened_with_its_sql_and_its_weeks(baton, pages):
+    listed = pages.get("/features?order=lapse")
+    ordered = baton.read("select feature from features.catalogue order by importance_lapse desc nulls last, feature")
+    assert re.findall(r'href="/feature\?name=([^"]*)"', listed.text) == [name for (name,) in ordered]
+    [(name, definition, nulls)] = baton.read(
+        "select feature, definition, null_share from features.catalogue where feature = 'recency_z'"
+    )
+    page = html.unescape(pages.get("/feature", params={"name": name}).text)
+    assert definition in page
+    assert f"it is unknown for {100 * nulls:.1f} %" in page
+    [(weeks,)] = baton.read(f"select count(*) from monitoring.drift where column_name = '{name}'")
+    assert page.partition("Weeks of this feature")[2].count('<th scope="row" class="day">') == weeks

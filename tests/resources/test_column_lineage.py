@@ -1,5 +1,6 @@
 """A column is followed through SQL to the tables it is computed of, and to no others."""
 
+import duckdb
 import pytest
 
 from resources.column_lineage import ColumnLineage
@@ -139,3 +140,33 @@ def test_what_is_taken_of_a_table_that_is_not_there_yet_has_no_column_behind_it(
     lineage = ColumnLineage(models, {})
     assert lineage.columns_of("marts/all_of_it") == {"*": []}
     assert set(lineage.columns_of("marts/one")) == {"a"}
+
+
+def test_the_definition_of_a_column_leaves_out_what_other_columns_need(lineage: ColumnLineage) -> None:
+    kinds = lineage.definition_of("features/f", "kinds", ["customer"])
+    assert "COUNT(DISTINCT" in kinds
+    assert "members" not in kinds, "a left join of which nothing is selected changes no row"
+    assert "last_on" not in kinds
+    assert "calendar" not in kinds
+    visits = lineage.definition_of("features/f", "visits", ["customer"])
+    assert "LEFT JOIN" not in visits
+    with pytest.raises(KeyError, match="Expected a column of the query, got 'luck'"):
+        lineage.definition_of("features/f", "luck", ["customer"])
+
+
+def test_rows_that_are_made_distinct_or_put_together_keep_all_that_they_are_made_of() -> None:
+    query = """
+        with pairs as (select distinct customer, item from raw.sales),
+        both_of as (select customer, item from pairs union all select customer, kind from raw.items),
+        counted as (select customer, count(*) as n, max(item) as newest from both_of group by customer)
+        select customer, n, newest from counted
+    """
+    columns = {**COLUMNS, "raw/items": {"customer": "VARCHAR", "kind": "VARCHAR"}}
+    written = ColumnLineage([model("marts/counted", query)], columns).definition_of("marts/counted", "n", ["customer"])
+    with duckdb.connect() as connection:
+        connection.execute("create schema raw; create table raw.items as select 'a' as customer, 'x' as kind")
+        rows = "values ('a', 'i'), ('a', 'i'), ('a', 'j'), ('b', 'i')"
+        connection.execute(f"create table raw.sales as select * from ({rows}) as sales(customer, item)")
+        assert connection.execute(f"{written} order by all").fetchall() == [("a", 3), ("b", 1)]
+        assert "newest" not in written
+        assert connection.execute(f"select customer, n from ({query}) order by all").fetchall() == [("a", 3), ("b", 1)]

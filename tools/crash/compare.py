@@ -42,6 +42,7 @@ BY_NATURE = {
     ("marts", "customers_at_risk", "scored_at"): _WHEN,
     ("campaigns", "assignment", "assigned_at"): _WHEN,
     ("*", "decisions", "run_id"): _RUN,
+    ("features", "catalogue", "build_seconds"): "what it cost",
     ("published", "serving_copy", "run_id"): _RUN,
     ("published", "serving_copy", "published_at"): _WHEN,
 }

@@ -1,6 +1,8 @@
 """The dbt project builds on BigQuery what it builds on DuckDB, cell for cell, and its SQL is legal there."""
 
 import json
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -10,6 +12,8 @@ from environments.analyzer import check
 from environments.emulator import PROJECT
 from support.sample import load_raw_sample
 
+from resources.compiled_models import compiled_models
+from resources.feature_history import Settings, function_sql, publish_history
 from steps.migrations import ensure
 from steps.tables import tables_of
 from tools.same_rows import differences
@@ -162,10 +166,37 @@ def compiled(both: BothEngines, folder: Path, *options: str) -> dict[str, str]:
     return {name: node["compiled_code"] for name, node in nodes.items() if node.get("compiled_code")}
 
 
-def test_every_model_and_test_is_legal_by_googles_analyzer(both: BothEngines, columns, tmp_path) -> None:
+SHOPS = Settings(window_days=84, horizon_days=28, zone="America/New_York")
+
+
+@pytest.fixture(scope="module")
+def history(both: BothEngines) -> str:
+    """The statement that makes the function of the features' history on BigQuery."""
+    models = compiled_models(both.dbt_bigquery.ensure_compiled(for_warehouse=True))
+    return function_sql(models, "googlesql", SHOPS, datetime(2017, 6, 20, 12, tzinfo=UTC), f"{PROJECT}.features")
+
+
+def test_features_of_any_instant_are_there_what_they_are_on_duckdb(both: BothEngines, history: str) -> None:
+    """The emulator keeps no function, so its body is asked, with values where the parameters stand."""
+    publish_history(both.duckdb, both.dbt_duckdb)
+    body = history.partition("as (\n")[2].rpartition("\n)")[0]
+    customers = both.duckdb.read(
+        "select customer_id from features.customer_features group by 1 order by count(*) desc, 1 limit 4"
+    )["customer_id"]
+    answered = 0
+    for customer, instant in zip(customers, ("06-14 21:30", "06-23 03:00", "09-06 16:00", "12-24 08:00"), strict=True):
+        at = f"timestamp '2017-{instant}:00+00'"
+        asked = re.sub(r"\binstant\b", at, body.replace("customer_id = customer\n", f"customer_id = '{customer}'\n"))
+        here = both.duckdb.read(f"from features.features_as_of('{customer}', timestamptz '2017-{instant}:00+00')")
+        assert differences(here, both.bigquery.read(asked)) == {}, (customer, instant)
+        answered += len(here)
+    assert answered >= 3
+
+
+def test_every_model_and_test_is_legal_by_googles_analyzer(both: BothEngines, columns, history, tmp_path) -> None:
     later = compiled(both, tmp_path / "later")
     first = compiled(both, tmp_path / "first", "--full-refresh", "--select", "config.materialized:incremental")
-    statements = {**later, **{f"{name} at first": sql for name, sql in first.items()}}
+    statements = {**later, **{f"{name} at first": sql for name, sql in first.items()}, "features_as_of": history}
     assert len([name for name in statements if name.startswith("model.")]) == 23 + 7
     illegal = {
         "casts by colons": "select 1::int64",

@@ -37,7 +37,9 @@ LOST = "delete from raw.transactions where transaction_timestamp >= '2017-12-25 
 """In the newest week a third of the stores was not loaded."""
 
 DIFFER = {"mlflow_run_id", "scored_at", "run_id", "event_id", "promoted_at", "published_at", "champion_function"}
-"""What two runs may not share: the time, names that are drawn, and functions, which the emulator keeps none of."""
+DIFFER |= {"type", "definition", "build_seconds", "bytes_billed"}
+"""What two runs may not share: the time, names that are drawn, and functions, which the emulator keeps none of. Of the
+catalogue also what each engine calls its types, how it writes the SQL, and what a build cost there."""
 
 
 class Recorded(BigQueryWarehouse):
@@ -207,7 +209,9 @@ def test_what_the_assets_ask_is_legal_for_google_too(both: BothEngines) -> None:
     tables = {f"{schema}.{table}": shape.columns for (schema, table), shape in both.bigquery.shapes().items()}
     # Statements name a table with its project or without.
     tables |= {f"{both.bigquery.project}.{name}": columns for name, columns in tables.items()}
-    assert check(Recorded.statements, tables) == {}
+    # The text of that function is held against the analyzer where it is made: test_bigquery_dbt.
+    asked = {name: sql for name, sql in Recorded.statements.items() if "features_as_of(" not in name}
+    assert check(asked, tables) == {}
 
 
 def test_what_was_read_and_what_it_would_cost_stands_beside_what_was_made_of_it(made: Made) -> None:

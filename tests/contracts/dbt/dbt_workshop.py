@@ -33,13 +33,14 @@ class Warehouse:
 
     def dbt(self, command: str, *args: str, rebuild_from: str = "") -> list[dict[str, Any]]:
         """Run dbt; raise `DbtError` if a node fails, return what happened otherwise."""
-        return self._runner().invoke([command, *args], environment={"BATON_REBUILD_FROM": rebuild_from})
+        return self.runner().invoke([command, *args], environment={"BATON_REBUILD_FROM": rebuild_from})
 
     def manifest(self) -> dict[str, Any]:
         """Return the project's manifest."""
-        return json.loads(self._runner().ensure_manifest().read_text())
+        return json.loads(self.runner().ensure_manifest().read_text())
 
-    def _runner(self) -> DbtRunner:
+    def runner(self) -> DbtRunner:
+        """Return what runs dbt on this file."""
         return DbtRunner(project_dir=str(self.project or ""), state_dir=str(self.state), warehouse_path=str(self.path))
 
     def models(self, rebuild_from: str = "") -> None:

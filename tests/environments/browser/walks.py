@@ -335,6 +335,39 @@ def go_to_a_version_s_card_and_back(visit: Visit) -> None:
     assert visit.title() == "Can we trust it?"
 
 
+# Tasks on the pages of the features
+
+
+@task
+def find_a_feature_and_read_its_sql(visit: Visit) -> None:
+    """From the menu, by a word of what it is; the page of one has pictures of its weeks, and the SQL."""
+    visit.open()
+    visit.page.get_by_role("link", name="Features").click()
+    assert visit.title() == "Features"
+    everything = visit.rows("The features").count()
+    visit.page.get_by_label("Name, words or table").fill("gap")
+    visit.page.get_by_role("button", name="Show").click()
+    visit.page.wait_for_url("**find=gap**")
+    assert 0 < visit.rows("The features").count() < everything
+    visit.page.get_by_role("link", name="gap_median_days", exact=False).first.click()
+    for heading in ("What it is", "Who uses it", "How it does", "What defines it"):
+        expect(visit.page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+    assert "gap_median_days" in visit.page.get_by_role("region", name="The SQL").inner_text()
+
+
+@task
+def sort_the_features_by_what_moves_the_model(visit: Visit) -> None:
+    """The first in that order has place 1; then those that are nearest to their bound of drift."""
+    visit.open("/features")
+    visit.page.get_by_label("Order").select_option("lapse")
+    visit.page.get_by_role("button", name="Show").click()
+    visit.page.wait_for_url("**order=lapse**")
+    assert visit.column("Place for lapse", "The features")[:3] == ["1", "2", "3"]
+    visit.page.get_by_label("Order").select_option("drift")
+    visit.page.get_by_role("button", name="Show").click()
+    visit.page.wait_for_url("**order=drift**")
+
+
 # Every page by keyboard alone
 
 
@@ -379,6 +412,14 @@ def do_it_all_by_keyboard(visit: Visit) -> None:
     press_until(visit, "nav a[href$='/trust']")
     press("Enter")
     visit.page.wait_for_url("**/trust")
+    press_until(visit, "nav a[href$='/features']")
+    press("Enter")
+    visit.page.wait_for_url("**/features")
+    press_until(visit, "th.day a")
+    press("Enter")
+    visit.page.wait_for_url("**/feature?**")
+    # The SQL is wider than a phone: it is scrolled by the arrows, too.
+    press_until(visit, "[aria-label='The SQL']")
     press_until(visit, "nav a[href$='/card']")
     press("Enter")
     visit.page.wait_for_url("**/card")
