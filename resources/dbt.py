@@ -204,6 +204,8 @@ class DbtRunner(dg.ConfigurableResource[None]):
                     _name_database(parsed, Path(self.warehouse_path).name.partition(".")[0], "memory")
                 settings = {"BATON_WAREHOUSE": ":memory:", "BATON_DBT_TARGET": EMBEDDED}
                 self._invoked(compiled, settings, target=target, parsed=parsed)
+                # There only where dbt had to parse: a home does not depend on which process compiled in it.
+                (target / "partial_parse.msgpack").unlink(missing_ok=True)
                 to_disk(manifest)
                 write_whole(stamp, _stamp(manifest, digest))
         return manifest

@@ -179,3 +179,5 @@ def test_what_is_compiled_of_a_parsed_project_is_what_dbt_compiles_of_its_files(
     assert '"elsewhere"."else"."b"' in one.sql
     assert '"memory"."main"."one"' in two.sql
     assert compiled("compiled", parse=False) == [one, two]
+    left = [{one.name for one in (tmp_path / state / "compiled").iterdir()} for state in ("parsed", "compiled")]
+    assert left[0] == left[1]
