@@ -92,6 +92,11 @@ WHAT_TO_DO = {
 """By what the engine's text says: what a person can do about it."""
 
 
+_parsed: dict[str, Any] = {}
+"""dbt's manifest of the project with this digest, from its parsing until this process compiles it: once, since a
+compilation leaves its traces in it."""
+
+
 class DbtError(RuntimeError):
     """dbt could not do its work; the message says which node and why, `events` what it did before."""
 
@@ -167,7 +172,10 @@ class DbtRunner(dg.ConfigurableResource[None]):
         with (state / "parse.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not _is_made(self.manifest_path, stamp, digest):
-                self.invoke(["parse"])
+                parsed, _ = self._invoked(["parse"])
+                _parsed.clear()
+                if self.target == EMBEDDED:
+                    _parsed[digest] = parsed
                 to_disk(self.manifest_path)
                 write_whole(stamp, _stamp(self.manifest_path, digest))
         return self.manifest_path
@@ -194,8 +202,16 @@ class DbtRunner(dg.ConfigurableResource[None]):
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not _is_made(manifest, stamp, digest):
                 compiled = ["compile", "--full-refresh", "--no-populate-cache", "--select", "resource_type:model"]
-                memory = {"BATON_WAREHOUSE": ":memory:", "BATON_DBT_TARGET": EMBEDDED}
-                self.invoke(compiled, {} if there else memory, target=target)
+                if there:
+                    self.invoke(compiled, {}, target=target)
+                else:
+                    parsed = _parsed.pop(digest, None)
+                    if parsed is not None:
+                        _name_database(parsed, Path(self.warehouse_path).name.partition(".")[0], "memory")
+                    settings = {"BATON_WAREHOUSE": ":memory:", "BATON_DBT_TARGET": EMBEDDED}
+                    self._invoked(compiled, settings, target=target, parsed=parsed)
+                # There only where dbt had to parse: a home does not depend on which process compiled in it.
+                (target / "partial_parse.msgpack").unlink(missing_ok=True)
                 to_disk(manifest)
                 write_whole(stamp, _stamp(manifest, digest))
         return manifest
@@ -212,6 +228,17 @@ class DbtRunner(dg.ConfigurableResource[None]):
             WarehouseBusyError: another process holds the DuckDB file that is to be built in.
             KeyboardInterrupt, DagsterExecutionInterruptedError: somebody stopped it; dbt itself would report a failure.
         """
+        _, events = self._invoked(args, environment, target)
+        return events
+
+    def _invoked(
+        self,
+        args: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        target: Path | None = None,
+        parsed: Any = None,
+    ) -> tuple[Any, list[dict[str, Any]]]:
+        """Run one dbt command; return its result and events. `parsed`: dbt's manifest, which it then does not make."""
         from dbt.cli.main import dbtRunner
         from google.protobuf.json_format import MessageToDict
 
@@ -254,13 +281,13 @@ class DbtRunner(dg.ConfigurableResource[None]):
         # `env_var()` keeps dbt's partial parsing alive, `--vars` does not.
         with environment_of(settings), interrupts_noted() as interrupts, _no_query_outlives(interrupts):
             try:
-                result = dbtRunner(callbacks=[keep]).invoke(command)
+                result = dbtRunner(manifest=parsed, callbacks=[keep]).invoke(command)
             finally:
                 _release_duckdb()
         self._note_charges(result)
         if not result.success:
             raise DbtError(_explain(args, result, state / "logs" / "dbt.log"), events)
-        return events
+        return result.result, events
 
     def costs(self) -> dict[str, dict[str, int]]:
         """Return what building each node (by its unique id) was charged since the last call, as metadata."""
@@ -286,6 +313,15 @@ class DbtRunner(dg.ConfigurableResource[None]):
                 digest.update(str(file.relative_to(root)).encode())
                 digest.update(file.read_bytes())
         return digest.hexdigest()
+
+
+def _name_database(parsed: Any, before: str, name: str) -> None:
+    """Move what was parsed for the database `before` to another, as if it had been parsed for that."""
+    for node in (*parsed.nodes.values(), *parsed.sources.values()):
+        if node.database == before:
+            node.database = name
+            if node.relation_name:
+                node.relation_name = node.relation_name.replace(f'"{before}".', f'"{name}".', 1)
 
 
 def _stamp(manifest: Path, digest: str) -> str:

@@ -28,6 +28,7 @@ from resources.warehouse.contract import (
     quoted,
     refuse_unexpected_values,
 )
+from resources.warehouse.duckdb_engine import OtherModeError, attached
 from resources.warehouse.duckdb_source import DuckDBSource
 from resources.warehouse.parquet_buffer import Buffered, replace_by_buffer
 
@@ -67,47 +68,47 @@ def open_duckdb(
         make_private(Path(path).parent)
     began, told = time.monotonic(), False
     deadline = began + wait_seconds
-    while True:
-        try:
-            connection = duckdb.connect(path, read_only=read_only)
-            break
-        except duckdb.IOException as error:
-            if "lock" not in str(error).lower():
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                connection = stack.enter_context(attached(path, read_only=read_only))
+                break
+            except duckdb.IOException as error:
+                if "lock" not in str(error).lower():
+                    raise WarehouseError(unreadable(path, error)) from error
+                if time.monotonic() > deadline:
+                    raise WarehouseBusyError(
+                        f"Expected to open the warehouse {path} within {wait_seconds:.0f} s, but another process holds "
+                        f"it: {_holder(error)}. Close that program (a DuckDB shell, a notebook, another run; one that "
+                        "only reads keeps writers out, too) and try again; nothing was changed. Who wants to look for "
+                        "long looks into the serving copy, serving.duckdb beside it. A run waits longer by "
+                        "BATON_WAIT_SECONDS."
+                    ) from error
+                if not told and time.monotonic() > began + SAID_AFTER:
+                    told = True
+                    LOG.warning("waiting up to %.0f s for %s: %s", wait_seconds, path, _holder(error))
+                # Jitter, so that two waiting processes do not meet again and again.
+                time.sleep(0.05 + random.random() * 0.2)
+            except (OtherModeError, duckdb.ResourceInUseException):
+                # The same process has it open in the other mode: wait for that short use to end.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            except duckdb.Error as error:
                 raise WarehouseError(unreadable(path, error)) from error
-            if time.monotonic() > deadline:
-                raise WarehouseBusyError(
-                    f"Expected to open the warehouse {path} within {wait_seconds:.0f} s, but another process holds it: "
-                    f"{_holder(error)}. Close that program (a DuckDB shell, a notebook, another run; one that only "
-                    "reads keeps writers out, too) and try again; nothing was changed. Who wants to look for long "
-                    "looks into the serving copy, serving.duckdb beside it. A run waits longer by BATON_WAIT_SECONDS."
-                ) from error
-            if not told and time.monotonic() > began + SAID_AFTER:
-                told = True
-                LOG.warning("waiting up to %.0f s for %s: %s", wait_seconds, path, _holder(error))
-            # Jitter, so that two waiting processes do not meet again and again.
-            time.sleep(0.05 + random.random() * 0.2)
-        except duckdb.ConnectionException:
-            # The same process has it open in the other mode: wait for that short use to end.
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+        try:
+            # By default a statement of two seconds draws a bar, into a log, too.
+            connection.execute("set enable_progress_bar = false")
+            yield connection
         except duckdb.Error as error:
-            raise WarehouseError(unreadable(path, error)) from error
-    try:
-        # By default a statement of two seconds draws a bar, into a log, too.
-        connection.execute("set enable_progress_bar = false")
-        yield connection
-    except duckdb.Error as error:
-        if says_full(str(error)):
-            raise WarehouseError(
-                f"The disk that holds {path} is full; the statement was rolled back and the previous tables are "
-                "intact. Free some space and run again."
-            ) from error
-        if is_damage(error):
-            raise WarehouseError(unreadable(path, error)) from error
-        raise
-    finally:
-        connection.close()
+            if says_full(str(error)):
+                raise WarehouseError(
+                    f"The disk that holds {path} is full; the statement was rolled back and the previous tables are "
+                    "intact. Free some space and run again."
+                ) from error
+            if is_damage(error):
+                raise WarehouseError(unreadable(path, error)) from error
+            raise
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from support.bundled import COMPANY
 from resources.company import Company, CompanyError
 from resources.company.choice import BUNDLED, folder_of
 from resources.company.dbt_project import PROJECT, prepare, variables
+from resources.compiled_models import Model, compiled_models
 from resources.dbt import DbtRunner
 
 
@@ -153,3 +154,30 @@ def test_a_manifest_that_was_cut_short_is_made_anew(tmp_path: Path, name: str, k
     file = tmp_path / "state" / name
     file.write_bytes(file.read_bytes()[: int(file.stat().st_size * kept)])
     assert "model.own.one" in json.loads(runner.ensure_manifest().read_text())["nodes"]
+
+
+def test_what_is_compiled_of_a_parsed_project_is_what_dbt_compiles_of_its_files(tmp_path: Path) -> None:
+    models = tmp_path / "own" / "models"
+    models.mkdir(parents=True)
+    (tmp_path / "own" / "dbt_project.yml").write_text("name: own\nversion: 1.0.0\nprofile: baton\nvars: {}\n")
+    shutil.copyfile(PROJECT / "profiles.yml", tmp_path / "own" / "profiles.yml")
+    (models / "of.yml").write_text(
+        "sources: [{name: raw, tables: [{name: a}]}, {name: else, database: elsewhere, tables: [{name: b}]}]\n"
+    )
+    (models / "one.sql").write_text("select * from {{ source('raw', 'a') }} cross join {{ source('else', 'b') }}")
+    (models / "two.sql").write_text("select * from {{ ref('one') }}")
+
+    def compiled(state: str, *, parse: bool) -> list[Model]:
+        file = str(tmp_path / "warehouse.duckdb")
+        runner = DbtRunner(project_dir=str(tmp_path / "own"), state_dir=str(tmp_path / state), warehouse_path=file)
+        if parse:
+            runner.ensure_manifest()
+        return compiled_models(runner.ensure_compiled(), serving=True)
+
+    one, two = compiled("parsed", parse=True)
+    assert '"memory"."raw"."a"' in one.sql
+    assert '"elsewhere"."else"."b"' in one.sql
+    assert '"memory"."main"."one"' in two.sql
+    assert compiled("compiled", parse=False) == [one, two]
+    left = [{one.name for one in (tmp_path / state / "compiled").iterdir()} for state in ("parsed", "compiled")]
+    assert left[0] == left[1]

@@ -76,8 +76,11 @@ def test_a_training_finds_habits_and_every_gate_says_a_sentence(shop):
     often, seldom = pairs[pairs["days_bought"] >= 8], pairs[pairs["days_bought"] == 0]
     assert score(often).mean() > 0.6 > 0.2 > score(seldom).mean()
     assert list(result.pipeline.feature_names_in_) == list(FEATURES)
-    again = train(pairs, outcomes, log=lambda _: None)
+    # A champion of the same recipe says of the same rows what the candidate says; nothing else comes of it.
+    again = train(pairs, outcomes, result.parameters, log=lambda _: None)
     assert score(pairs) == pytest.approx(scorer(again.pipeline)(pairs), abs=0)
+    measured = again.comparison.set_index("model")
+    assert measured.loc["champion"].equals(measured.loc[result.name].rename("champion"))
 
 
 def test_labels_that_say_nothing_are_not_promoted(shop):
@@ -86,8 +89,12 @@ def test_labels_that_say_nothing_are_not_promoted(shop):
     shuffled = pairs.assign(bought=noise)
     held = shuffled[(shuffled["split"] == "holdout") & (shuffled["bought"] == 1)]
     outcomes = held[["customer_id", "cutoff_date", "product_type"]].assign(is_repeat=1)
-    gates = {gate.name: gate for gate in train(shuffled, outcomes, log=lambda _: None).gates}
+    champion = {"max_iter": 2, "max_leaf_nodes": 3, "learning_rate": 0.1}
+    result = train(shuffled, outcomes, champion, log=lambda _: None)
+    gates = {gate.name: gate for gate in result.gates}
     assert not gates["beats_personal_frequency"].passed
+    measured = result.comparison.set_index("model")["ndcg"]
+    assert measured["champion"] not in measured.drop("champion").to_list()
 
 
 def test_pairs_of_which_none_was_bought_are_refused(shop):
