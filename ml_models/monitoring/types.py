@@ -138,6 +138,18 @@ class InputChange:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What the newest matured predictions of a problem beside the first say.
+
+    `status`: pass, fail, or insufficient evidence. `cause`: what does not hold, empty: nothing. `sentence`: in words.
+    """
+
+    status: str
+    cause: str
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """What explains the evidence of one week.
 

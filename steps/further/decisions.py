@@ -20,7 +20,8 @@ from steps.tables import ProblemTables, store
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_models.monitoring.decision.further import Broken, FurtherWeek, Verdict
+    from ml_models.monitoring.decision.further import Broken, FurtherWeek
+    from ml_models.monitoring.types import Verdict
 
 _EVIDENCE = ("event_id", "cause", "owner", "first_bad_asset", "next_command", "window", "reason")
 

@@ -31,7 +31,7 @@ def list_evidence(warehouse: Warehouse, registry: ModelRegistry, of: ProblemTabl
     """Return what gathers the evidence of a week; `registry` is the problem's own."""
 
     def look(cutoff: date) -> Evidence:
-        from ml_models.monitoring.decision.further import Verdict
+        from ml_models.monitoring.types import Verdict
 
         ensure(warehouse, PERFORMANCE, DRIFT, PREDICTIONS)
         held = lists_held(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ml_models.metrics import Interval
-from ml_models.monitoring.decision.further import Verdict
+from ml_models.monitoring.types import Verdict
 from ml_models.problems.contract import Problem
 from ml_models.training.amounts.measures import (
     MINIMUM_ROWS,

@@ -112,6 +112,7 @@ def judge_quality(
         for history in histories:
             closed = with_recurring(profile, history, closed_days, history.weeks[0])
             _judge_past(history, found_bad.setdefault(history.table.asset, {}), closed, companions)
+    whole = [history for history in histories if history.weeks[-1] == start and _all_arrived(history, counted or {})]
     rows: list[list[object]] = []
     anomalies: list[Anomaly] = []
     judged = 0
@@ -121,8 +122,7 @@ def judge_quality(
         judged += 1
         bad = found_bad.setdefault(history.table.asset, {})
         closed = with_recurring(profile, history, closed_days, start)
-        said = (counted or {}).get(history.table.asset)
-        found = _judge_week(history, len(history.weeks) - 1, bad, rows, closed, companions, said)
+        found = _judge_week(history, len(history.weeks) - 1, bad, rows, closed, companions, whole)
         if found:
             bad[start] = _kinds(found)
         anomalies += found
@@ -135,6 +135,15 @@ def judge_quality(
         sentence = messages.faults(cutoff, len(anomalies), kinds, anomalies[0].sentence)
         return QualityVerdict("fail", cutoff, tuple(anomalies), table_, sentence, found_bad)
     return QualityVerdict("pass", cutoff, (), table_, messages.clean(cutoff, judged, len(table_)), found_bad)
+
+
+def _all_arrived(history: History, counted: Mapping[str, Counted]) -> bool:
+    """Whether the source's own count proves that no row of the newest week was lost on the way.
+
+    It must be of as many records as the week has rows: a source that counts a part of what it sends proves nothing.
+    """
+    count = counted.get(history.table.asset)
+    return count is not None and count.said == count.came >= float(history.one("rows")[-1])
 
 
 def _judge_past(
@@ -164,7 +173,7 @@ def _judge_week(
     rows: list[list[object]] | None,
     closed_days: Collection[date] = (),
     companions: Sequence[History] = (),
-    counted: Counted | None = None,
+    whole: Sequence[History] = (),
 ) -> list[Anomaly]:
     """Return the anomalies of one week of one table."""
     healthy = np.array(
@@ -172,7 +181,7 @@ def _judge_week(
     )
     if len(healthy) < MINIMUM_WINDOWS:
         return []
-    window = Window(history, position, healthy, bad, rows, closed_days, companions, counted=counted)
+    window = Window(history, position, healthy, bad, rows, closed_days, companions, whole=whole)
     if not history.table.time_sql:
         judge_scalars(window, SNAPSHOT_RULES)
         judge_categories(window)

@@ -15,8 +15,14 @@ from ml_models.monitoring.data_quality.arithmetic import Array, nanmedian
 from ml_models.monitoring.data_quality.history import History
 from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable, kind_of
 from ml_models.monitoring.data_quality.observation import WHOLE_TABLE, Observation, Replay, Segment
-from ml_models.monitoring.data_quality.source_counts import Counted
-from ml_models.monitoring.data_quality.thresholds import DEVIATIONS, MINIMUM_WINDOWS, RECENT, STILL, WEEK
+from ml_models.monitoring.data_quality.thresholds import (
+    DEVIATIONS,
+    MINIMUM_WINDOWS,
+    RECENT,
+    SHARE_OF_FEED,
+    STILL,
+    WEEK,
+)
 from ml_models.monitoring.types import Anomaly, AnomalyKind, Perturbation
 
 
@@ -26,8 +32,8 @@ class Window:
 
     `bad` holds the anomalies of earlier weeks as `kind:column`. `rows` collects the verdict's table (None: not wanted).
     `companions` are tables that add columns to another one's rows: in them rows have departments. `customers_changed`:
-    where some values of a segment lost orders, it was found to be their customers who changed. `counted`: what the
-    source counts of the week; None: it counts nothing, or nobody knows any more.
+    where some values of a segment lost orders, it was found to be their customers who changed. `whole`: the raw
+    tables of which the source's own count proves that no row of this week was lost on the way.
     """
 
     history: History
@@ -39,16 +45,7 @@ class Window:
     companions: Sequence[History] = ()
     anomalies: list[Anomaly] = field(default_factory=list)
     customers_changed: bool = False
-    counted: Counted | None = None
-
-    @property
-    def all_arrived(self) -> bool:
-        """Whether the source's own count proves that no row of this week was lost on the way.
-
-        It must be of as many records as the week has rows: a source that counts a part of what it sends proves nothing.
-        """
-        rows = float(self.history.one("rows")[self.position])
-        return self.counted is not None and self.counted.said == self.counted.came >= rows
+    whole: Sequence[History] = ()
 
     @property
     def table(self) -> MonitoredTable:
@@ -64,6 +61,22 @@ class Window:
     def end(self) -> date:
         """The last day of the week."""
         return self.start + timedelta(days=WEEK - 1)
+
+    @property
+    def all_arrived(self) -> bool:
+        """Whether no row of this week was lost on the way, as far as it is a table that is `whole`, or made of one.
+
+        That holds as many of its rows as it does in other weeks.
+        """
+        return any(self._holds_as_ever(feed) for feed in self.whole)
+
+    def _holds_as_ever(self, feed: History) -> bool:
+        of_feed = dict(zip(feed.weeks, feed.one("rows"), strict=True))
+        theirs = np.array([of_feed.get(week, np.nan) for week in self.history.weeks], dtype="float64")
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shares = np.log(self.history.one("rows") / theirs)
+        change, _, limit = self.compare(np.where(np.isfinite(shares), shares, np.nan)[:, None], SHARE_OF_FEED)
+        return bool(change[0] >= -limit[0])
 
     def since(self, kind: str, column: str = "") -> date:
         """Return the first day of the weeks in a row that had an anomaly of this kind and column, this one included."""

@@ -12,20 +12,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ml_models.monitoring.settings import SETTINGS, Settings
-from ml_models.monitoring.types import Action
+from ml_models.monitoring.types import Action, Verdict
 from ml_models.problems.contract import Problem, Ranking
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the newest matured predictions say.
-
-    `status`: pass, fail, or insufficient evidence. `cause`: what does not hold, empty: nothing. `sentence`: in words.
-    """
-
-    status: str
-    cause: str
-    sentence: str
 
 
 class Broken(NamedTuple):

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -149,6 +150,25 @@ def test_what_the_source_sent_whole_was_not_lost_on_the_way(kept, said, came, si
     assert judge_quality(lost, [TABLE], cutoff, {}).anomalies, "nobody counts"
     if silent:
         assert FIRST + timedelta(days=7 * BEGAN) not in verdict.bad_weeks.get("raw/lines", {})
+
+
+STAGED = replace(TABLE, asset="staging/lines", relation="staging.lines")
+
+
+@pytest.mark.parametrize(
+    ("raw", "staged", "found"),
+    [(0.75, 0.75, []), (1.0, 0.75, ["staging/lines"]), (0.75, 0.6, ["staging/lines"])],
+    ids=["fewer were bought", "staging lost some", "both"],
+)
+def test_what_is_made_of_a_whole_table_lost_nothing_on_the_way_unless_it_holds_less_of_it(raw, staged, found):
+    frames = [
+        weeks_of(kept_orders=lambda week: raw),
+        weeks_of(kept_orders=lambda week: staged).assign(asset=STAGED.asset),
+    ]
+    cutoff = FIRST + timedelta(days=7 * (BEGAN + 1))
+    counted = {"raw/lines": Counted(40_000, 40_000, 7)}
+    verdict = judge_quality(pd.concat(frames), [TABLE, STAGED], cutoff, {}, counted=counted)
+    assert [one.asset for one in verdict.anomalies] == found
 
 
 def test_orders_whose_numbers_are_missing_are_lost_whatever_the_source_counts():
