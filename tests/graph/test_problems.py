@@ -100,7 +100,7 @@ def test_a_folder_more_adds_what_carries_its_name_and_changes_nothing_else(told,
     assert new == {key.replace("spend/", "visits/") for key in before if key.startswith("spend/")}
     assert set(assets) == set(before) | new
     changed = {key for key in before if assets[key] != before[key]}
-    assert changed == {"published/serving_copy"}, "what is published reads what there is"
+    assert changed == {"published/serving_copy", "features/catalogue"}, "what is published, and who uses a feature"
     assert {"retrain_visits", "rollback_visits"} == names(told["jobs"]) - names(reviewed["jobs"])
     assert [one for one in names(told["sensors"]) - names(reviewed["sensors"]) if "visits" not in one] == []
     assert told["label"] == "active_days_next_28d"
