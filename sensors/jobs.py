@@ -175,9 +175,10 @@ def _of_further(
 ) -> list[UnresolvedAssetJobDefinition]:
     """Return the jobs of a problem beside the first: its retraining, and its way back."""
     select = dg.AssetSelection
-    read = select.assets(
-        of.predictions, CUSTOMER_VALUE, CUSTOMERS_AT_RISK, CAMPAIGN_ASSIGNMENT, of.model_card, CATALOGUE
-    )
+    # What is made of its predictions, and what tells of its champion.
+    made_of_it = select.assets(of.champion).downstream()
+    read = select.assets(of.predictions, of.model_card)
+    read |= select.assets(CUSTOMER_VALUE, CUSTOMERS_AT_RISK, CAMPAIGN_ASSIGNMENT, CATALOGUE) & made_of_it
     trained = select.assets(of.training_set, of.candidate, of.holdout, of.champion)
     return [
         dg.define_asset_job(
