@@ -177,7 +177,7 @@ def _of_further(
     select = dg.AssetSelection
     # What is made of its predictions, and what tells of its champion.
     made_of_it = select.assets(of.champion).downstream()
-    read = select.assets(of.predictions, of.model_card)
+    read: dg.AssetSelection = select.assets(of.predictions, of.model_card)
     read |= select.assets(CUSTOMER_VALUE, CUSTOMERS_AT_RISK, CAMPAIGN_ASSIGNMENT, CATALOGUE) & made_of_it
     trained = select.assets(of.training_set, of.candidate, of.holdout, of.champion)
     return [

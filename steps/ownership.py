@@ -12,7 +12,7 @@ from typing import Literal
 
 import dagster as dg
 
-from ml_models.problems.about import further
+from ml_models.problems.about import FIRST, found, further
 from resources.company import company
 from resources.identifiers import identifier
 
@@ -31,7 +31,7 @@ OWNER_BY_SCHEMA: Mapping[str, Role] = {
     "campaigns": "models",
     "published": "models",
     # Each further problem has a schema of its own.
-    **{about.name: "models" for about in further(company().parts)},
+    **{about.name: "models" for about in found() if about.name != FIRST},
 }
 
 OWNER_BY_KEY: Mapping[tuple[str, str], Role] = {

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from support.checkouts import own_files
 
 from resources.profiles import ROOT
 
@@ -73,7 +74,7 @@ def files() -> dict[str, Path]:
     found = [*DOORS]
     for room in MAY_IMPORT:
         # Beside the files of `tools` stand environments of programs that are measured, which are none of ours.
-        found += [path for path in sorted((ROOT / room).rglob("*.py")) if ".venv" not in path.parts]
+        found += own_files(ROOT / room, "*.py")
     return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in found}
 
 
@@ -159,7 +160,7 @@ def test_inside_monitoring_a_package_uses_only_packages_below_it():
 
 
 def test_no_file_is_too_long():
-    python = [path for folder in (*MAY_IMPORT, "connectors", "tests") for path in (ROOT / folder).rglob("*.py")]
+    python = [path for folder in (*MAY_IMPORT, "connectors", "tests") for path in own_files(ROOT / folder, "*.py")]
     ours = {
         path.relative_to(ROOT).as_posix(): path
         for path in python
@@ -239,7 +240,7 @@ MAY_NAME_THE_BUNDLED = {
 def product_texts() -> dict[str, str]:
     """Return the texts of code, SQL, descriptions and fault files by path, in small letters."""
     rooms = [ROOT / room for room in (*MAY_IMPORT, "dbt_project") if (ROOT / room).is_dir()]
-    found = [path for room in rooms for path in room.rglob("*") if path.suffix in (".py", ".sql", ".yml", ".toml")]
+    found = [path for room in rooms for path in own_files(room, "*") if path.suffix in (".py", ".sql", ".yml", ".toml")]
     return {path.relative_to(ROOT).as_posix(): path.read_text().lower() for path in [*DOORS, *found]}
 
 

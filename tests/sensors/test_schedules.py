@@ -78,6 +78,7 @@ def test_everything_runs_by_itself(repository):
         "alerts_sensor",
         "arrivals_sensor",
         "drift_sensor",
+        "drift_sensor_next_product",
         "drift_sensor_spend",
         "late_sensor",
         "unit_tests_sensor",
@@ -94,6 +95,6 @@ def test_what_they_ask_for_exists(repository):
     asked |= {target.job_name for one in repository.sensor_defs for target in one.targets if target.job_name}
     assert asked == {
         *("ingest_and_build", "weekly_score", "weekly_judge", "retrain", "rollback", "unit_tests"),
-        *("retrain_spend", "rollback_spend"),
+        *("retrain_spend", "rollback_spend", "retrain_next_product", "rollback_next_product"),
     }
     assert asked <= jobs

@@ -36,3 +36,8 @@ def copy_project(folder: Path) -> Path:
         stamp.parent.mkdir(exist_ok=True)
         stamp.write_text(bootstrap.digest_of(str(place)))
     return folder
+
+
+def own_files(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a folder that are the project's, sorted: not those of environments that stand beside them."""
+    return sorted(path for path in folder.rglob(pattern) if ".venv" not in path.parts)
