@@ -121,7 +121,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         # Airbyte's destination, as far as rows go: what a sync lands, in the types that it lands, is there already.
         stack.enter_context(variables(emulator.environment()))
         both = BothEngines.in_folder(tmp_path)
-        load_raw_sample(both.duckdb.path, modulo=16)
+        load_raw_sample(both.duckdb.path, modulo=8)
         both.land()
 
         def landed(connection: Connection) -> dict[str, int]:
