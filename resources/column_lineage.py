@@ -35,6 +35,9 @@ class ColumnLineage:
         self._assets = {asset.lower(): asset for asset in (*columns, *sorted(read))}
         self._schema: dict[str, Any] = {}
         for asset, kinds in columns.items():
+            if not kinds:
+                # Of a table whose columns are not told nothing can be said, as of one that is not there.
+                continue
             schema, _, name = asset.partition("/")
             self._schema.setdefault(schema, {})[name] = dict(kinds)
         self._roots: dict[str, Scope] = {}

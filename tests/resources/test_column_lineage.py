@@ -112,6 +112,13 @@ def test_a_table_is_found_by_its_name_in_whatever_letters_sql_says_it():
     assert ColumnLineage(models, columns).made_of("features/f", "visits") == {"staging/Lines", "raw/Sales"}
 
 
+def test_a_table_whose_columns_are_not_told_is_passed_over():
+    """A warehouse may list what is no table, such as a function that gives one."""
+    columns = {**COLUMNS, "features/as_of": {}}
+    models = [model("features/f", "select customer, count(*) as visits from raw.sales group by customer")]
+    assert ColumnLineage(models, columns).made_of("features/f", "visits") == {"raw/sales"}
+
+
 def test_a_column_is_traced_to_the_columns_it_is_computed_of_and_not_to_those_that_choose_its_rows(lineage):
     made = lineage.columns_of("features/f")
     assert made["visits"] == []

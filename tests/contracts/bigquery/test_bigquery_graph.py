@@ -103,7 +103,7 @@ def made(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("graph")
     made = BothEngines.in_folder(folder)
     made = replace(made, bigquery=Recorded(**dict(made.bigquery)))
-    load_raw_sample(made.duckdb.path, modulo=16)
+    load_raw_sample(made.duckdb.path, modulo=8)
     with duckdb.connect(made.duckdb.path) as connection:
         connection.execute(LOST)
     made.land()
