@@ -190,7 +190,7 @@ def test_features_of_any_instant_are_there_what_they_are_on_duckdb(both: BothEng
         here = both.duckdb.read(f"from features.features_as_of('{customer}', timestamptz '2017-{instant}:00+00')")
         assert differences(here, both.bigquery.read(asked)) == {}, (customer, instant)
         answered += len(here)
-    assert answered >= 3
+    assert answered >= 2, "some of them were customers by then"
 
 
 def test_every_model_and_test_is_legal_by_googles_analyzer(both: BothEngines, columns, history, tmp_path) -> None:
