@@ -52,7 +52,7 @@ def test_spine_and_order_lines_are_exchanged_and_a_list_is_read_as_it_is():
 def test_the_days_are_those_before_the_instant_by_the_shops_clock_and_the_lines_had_arrived():
     made = told("googlesql")
     assert made.startswith(
-        "create or replace table function features.features_as_of(customer string, instant timestamp) as ( with "
+        "create or replace table function `features`.features_as_of(customer string, instant timestamp) as ( with "
     )
     # The look-back, and a week for an order that began before it.
     assert "lines.ordered_on >= date_sub(date(instant, 'Europe/Paris'), interval 35 day)" in made
