@@ -28,9 +28,9 @@ RULE = "rule"
 class AmountVerdict(Verdict):
     """What the newest matured predictions say; `cause` is totals or error.
 
-    `off`: total predicted above
-    total seen, a share, with its interval; `room`: by how much it may be off. `error`, `rule_error`: mean absolute
-    error of the predictions and of the best plain rule on the same rows, in the problem's unit.
+    `off`: total predicted above total seen, a share, with its interval; `room`: by how much it may be off. `error`,
+    `rule_error`: mean absolute error of the predictions and of the best plain rule on the same rows, in the problem's
+    unit.
     """
 
     off: Interval | None = None

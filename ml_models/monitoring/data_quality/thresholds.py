@@ -152,7 +152,8 @@ MADE_UP = 0.65
 """Share of what a day lacks that the days before it must have sold more than usual for the day to count as closed."""
 
 SHARE_OF_FEED = 0.02
-"""Logarithm by which a table must hold less of a raw table's rows than usual to have lost some of them itself."""
+"""Logarithm by which a table must hold less of a raw table's rows than usual to have lost some of them itself, and by
+which its share of them may scatter for it to hold them at all."""
 
 CLOSED_MONTHS = 3
 """Months in a row in which a day of the month was without rows, each time, for it to be known as closed. [months]"""

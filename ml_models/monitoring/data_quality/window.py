@@ -64,9 +64,10 @@ class Window:
 
     @property
     def all_arrived(self) -> bool:
-        """Whether no row of this week was lost on the way, as far as it is a table that is `whole`, or made of one.
+        """Whether no row of this week was lost on the way: it is a table that is `whole`, or holds the rows of one.
 
-        That holds as many of its rows as it does in other weeks.
+        That it holds them shows in its share of them, which is the same each week. Of another table, of which as many
+        rows come by chance, it proves nothing.
         """
         return any(self._holds_as_ever(feed) for feed in self.whole)
 
@@ -75,8 +76,8 @@ class Window:
         theirs = np.array([of_feed.get(week, np.nan) for week in self.history.weeks], dtype="float64")
         with np.errstate(invalid="ignore", divide="ignore"):
             shares = np.log(self.history.one("rows") / theirs)
-        change, _, limit = self.compare(np.where(np.isfinite(shares), shares, np.nan)[:, None], SHARE_OF_FEED)
-        return bool(change[0] >= -limit[0])
+        change, _, scatter = self.compare(np.where(np.isfinite(shares), shares, np.nan)[:, None], 0.0)
+        return bool(scatter[0] <= SHARE_OF_FEED and change[0] >= -SHARE_OF_FEED)
 
     def since(self, kind: str, column: str = "") -> date:
         """Return the first day of the weeks in a row that had an anomaly of this kind and column, this one included."""

@@ -171,6 +171,16 @@ def test_what_is_made_of_a_whole_table_lost_nothing_on_the_way_unless_it_holds_l
     assert [one.asset for one in verdict.anomalies] == found
 
 
+def test_another_table_that_arrived_whole_proves_nothing_of_this_one():
+    """Coupons that come as ever, by chance of their own, do not vouch for orders."""
+    other = weeks_of(orders=60, seed=11).assign(asset="raw/coupons")
+    coupons = replace(TABLE, asset="raw/coupons", relation="raw.coupons")
+    profile, cutoff = pd.concat([other, weeks_of(kept_orders=lambda week: 0.75)]), FIRST + 7 * (BEGAN + 1) * DAY
+    counted = {"raw/coupons": Counted(40_000, 40_000, 7)}
+    verdict = judge_quality(profile, [coupons, TABLE], cutoff, {}, counted=counted)
+    assert [one.asset for one in verdict.anomalies] == ["raw/lines"]
+
+
 def test_orders_whose_numbers_are_missing_are_lost_whatever_the_source_counts():
     lost, cutoff = weeks_of(kept_orders=lambda week: 0.75, numbered=True), FIRST + timedelta(days=7 * (BEGAN + 1))
     verdict = judge_quality(lost, [TABLE], cutoff, {}, counted={"raw/lines": Counted(40_000, 40_000, 7)})
