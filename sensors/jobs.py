@@ -90,7 +90,7 @@ def build_jobs(
     # What a further problem predicts is read where customers are valued, and so is made with it.
     tables = [tables_of(name) for name in further]
     # What dbt shapes for a problem is built with the rest; what it trains, predicts and judges is not.
-    others = select.keys() | select.assets(*(key for of in tables for key in of[1:]))
+    others = select.assets(*(key for of in tables for key in of[1:]))
     for of in tables:
         scored |= select.assets(of.predictions)
         judged |= select.assets(of.performance, of.drift, of.decisions)

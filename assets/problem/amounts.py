@@ -1,8 +1,6 @@
 """The assets of a further problem that predicts an amount: keys, group, registered model and checks carry its name."""
 
-from collections.abc import Callable, Iterator
-from datetime import date
-from functools import partial
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -22,7 +20,6 @@ from steps.amounts.monitoring import judge_amount_drift, judge_amounts, measure_
 from steps.amounts.scoring import current, predict_due_cutoff
 from steps.amounts.training import find_amount_candidate, make_amount_set
 from steps.candidates import span_of
-from steps.further.decisions import Evidence
 from steps.ownership import owner_of
 from steps.problem import problem_named
 from steps.tables import CUSTOMER_VALUE, FEATURE_FRAME, FEED, OUTCOMES, ProblemTables, described, tables_of
@@ -44,15 +41,9 @@ def amount_assets(about: About) -> list[Asset]:
         _predictions(about, of),
         *_performance(about, of),
         *_drift(about, of),
-        decisions_of(about, of, partial(_evidence, about, of)),
+        decisions_of(about, of, amount_evidence),
         model_card_of(about, of, _card),
     ]
-
-
-def _evidence(
-    about: About, of: ProblemTables, warehouse: Warehouse, registry: ModelRegistry
-) -> Callable[[date], Evidence]:
-    return amount_evidence(warehouse, registry, problem_named(about.name), of)
 
 
 def _card(facts: "FurtherCardFacts") -> "Card":

@@ -1,7 +1,6 @@
 """What each problem beside the first has, whatever its kind: champion, ledger of decisions, cards of versions."""
 
 from collections.abc import Callable, Mapping
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -17,7 +16,7 @@ from resources.warehouse import Warehouse
 from steps.candidates import span_of
 from steps.champions import promote_challenger, roll_back
 from steps.further.cards import keep_further_cards
-from steps.further.decisions import Evidence, further_due, judge_further_week
+from steps.further.decisions import Look, further_due, judge_further_week
 from steps.migrations import ensure
 from steps.ownership import owner_of
 from steps.tables import DECISIONS, ProblemTables, described
@@ -25,9 +24,6 @@ from steps.tables import DECISIONS, ProblemTables, described
 if TYPE_CHECKING:
     from ml_models.model_card.card import Card
     from ml_models.model_card.further import FurtherCardFacts
-
-Look = Callable[[Warehouse, ModelRegistry], Callable[[date], Evidence]]
-"""Given the warehouse and the problem's own registry: what gathers the evidence of a week."""
 
 WEEKS = 8
 
@@ -87,7 +83,7 @@ def champion_of(about: About, of: ProblemTables) -> dg.AssetsDefinition:
 
 
 def decisions_of(about: About, of: ProblemTables, look: Look) -> dg.AssetsDefinition:
-    """Return the ledger of a problem."""
+    """Return the ledger of a problem, of whose weeks its kind knows what `look` gathers."""
     check = of.no_action_due.name
 
     @dg.asset(
@@ -126,13 +122,12 @@ def decisions_of(about: About, of: ProblemTables, look: Look) -> dg.AssetsDefini
             runs = context.instance.get_runs(dg.RunsFilter(tags=tags), limit=1)
             return runs[0].run_id if runs and runs[0].is_finished else None
 
-        ours = registry.of(about.name)
         judge_further_week(
             warehouse,
-            ours,
+            registry.of(about.name),
             clock,
             of,
-            look(warehouse, ours),
+            look,
             finished_run=finished_run,
             log=context.log.info,
             again=config.again,

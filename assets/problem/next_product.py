@@ -1,12 +1,12 @@
 """What a customer buys next: training set, candidate with its gate, champion, lists, and whether they held."""
 
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from assets.problem.further import champion_of, decisions_of, model_card_of
+from assets.problem.training_set import TrainingConfig
 from assets.reporting import Materialized, column_schema, in_mlflow, table, unjudged, without_retries
 from ml_models.problems.about import About
 from ml_models.problems.next_product.gates import GATES
@@ -16,7 +16,6 @@ from resources.figures import figures
 from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
 from steps.candidates import span_of
-from steps.further.decisions import Evidence
 from steps.next_product import keys
 from steps.next_product.decisions import list_evidence
 from steps.next_product.lists import lists_held, make_lists, measure_drift, measure_performance
@@ -33,15 +32,10 @@ if TYPE_CHECKING:
     from ml_models.model_card.further import FurtherCardFacts
 
 
-class PairsConfig(dg.Config):
-    """What to learn from: see `TrainingConfig`, of which `most_rows` are pairs here."""
+class PairsConfig(TrainingConfig):
+    """What to learn from; `most_rows` are pairs here."""
 
-    window: str = "expanding"
-    exclude_from: str = ""
-    exclude_to: str = ""
-    repaired: bool = False
     most_rows: int = TRAINING_PAIRS
-    reason: str = ""
 
 
 class ListsConfig(dg.Config):
@@ -282,10 +276,6 @@ def drift(warehouse: Warehouse) -> Materialized:
 def list_assets(about: About) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
     """Return the assets of the problem that makes lists, in the order in which its data flows."""
     of = tables_of(about.name)
-
-    def evidence(warehouse: Warehouse, registry: ModelRegistry) -> Callable[[date], Evidence]:
-        return list_evidence(warehouse, registry, of)
-
     return [
         training_set,
         candidate,
@@ -293,7 +283,7 @@ def list_assets(about: About) -> list[dg.AssetsDefinition | dg.AssetChecksDefini
         predictions,
         performance,
         drift,
-        decisions_of(about, of, evidence),
+        decisions_of(about, of, list_evidence),
         model_card_of(about, of, _card),
     ]
 

@@ -1,13 +1,16 @@
 """The card of a version of a problem beside the first: the same plain card, of fewer sections."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ml_models.model_card.card import Card, Fact, Point, Section, Table, sentences
+from ml_models.model_card.card import Card, Column, Fact, Point, Section, Table, Value, sentences
 from ml_models.problems.contract import Problem, Ranking
 
 RECORD = "evidence.json in MLflow"
+
+Record = Mapping[str, Any]
+"""A row of what was measured."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,15 @@ class FurtherCardFacts:
 class Measured:
     """What is told of a kind of problem alone.
 
-    `lead`: a sentence on how good it is; `metrics`: tables beside plain rules, `slices`: by slice; `live`: what its
-    newest judged cutoff came to.
+    `lead`: a sentence on how good it is, "" where that is not known. `means`: what the tables beside plain rules and by
+    slice hold, in words; `columns` of them behind the first, and the `cells` of a row. `live`: what its newest judged
+    cutoff came to.
     """
 
     lead: str
-    metrics: tuple[Table, ...]
-    slices: tuple[Table, ...]
+    means: str
+    columns: tuple[Column, ...]
+    cells: Callable[[Record], tuple[Value, ...]]
     live: tuple[Fact, ...]
 
 
@@ -76,8 +81,18 @@ def further_card(facts: FurtherCardFacts, measured: Measured) -> Card:
                     ("oversight", "What people do beside it"),
                 )
             ),
-            Section("metrics", "Beside plain rules", tables=measured.metrics, lacks=lacks),
-            Section("slices", "By slice", tables=measured.slices, lacks=lacks),
+            Section(
+                "metrics",
+                "Beside plain rules",
+                tables=_tables(found.get("comparison", ()), "model", "weeks held out", measured),
+                lacks=lacks,
+            ),
+            Section(
+                "slices",
+                "By slice",
+                tables=_tables(found.get("slices", ()), "slice_value", "slices of them", measured),
+                lacks=lacks,
+            ),
             Section("gate", "The gate", _gates(found), lacks=lacks),
             Section(
                 "monitoring",
@@ -106,6 +121,15 @@ def _standing(facts: FurtherCardFacts) -> str:
     if facts.rolled_back:
         return f"It served and was rolled back: {facts.rolled_back}."
     return "It served before." if facts.promotions else "It has never served."
+
+
+def _tables(records: Sequence[Record], first: str, where: str, measured: Measured) -> tuple[Table, ...]:
+    rows = [row for row in records if row.get("slice_name") != "cutoff"]
+    if not rows:
+        return ()
+    columns = (Column(first.replace("_", " ")), *measured.columns)
+    made = tuple((str(row[first]), *measured.cells(row)) for row in rows)
+    return (Table(f"{measured.means}, on {where}", RECORD, columns, made),)
 
 
 def _gates(found: Mapping[str, Any]) -> tuple[Fact, ...]:

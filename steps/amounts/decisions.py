@@ -1,6 +1,5 @@
 """What is known of a week of a problem that predicts an amount: whether its totals and errors hold."""
 
-from collections.abc import Callable
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,28 +9,23 @@ from resources.warehouse import Warehouse
 from steps.amounts.monitoring import judge_amounts, live_amounts
 from steps.champions import previous_champion
 from steps.further.decisions import Evidence
-from steps.problem import settings
+from steps.problem import problem_named, settings
 from steps.tables import ProblemTables
 
 if TYPE_CHECKING:
     from ml_models.problems.contract import Problem
 
 
-def amount_evidence(
-    warehouse: Warehouse, registry: ModelRegistry, problem: "Problem", of: ProblemTables
-) -> Callable[[date], Evidence]:
-    """Return what gathers the evidence of a week."""
-
-    def look(cutoff: date) -> Evidence:
-        verdict = judge_amounts(warehouse, registry, problem, of, cutoff)
-        columns = {
-            "off_by": verdict.off.value if verdict.off else None,
-            "absolute_error": verdict.error,
-            "rule_error": verdict.rule_error,
-        }
-        return Evidence(verdict, _former_is_better(warehouse, registry, problem, of, cutoff), columns=columns)
-
-    return look
+def amount_evidence(warehouse: Warehouse, registry: ModelRegistry, of: ProblemTables, cutoff: date) -> Evidence:
+    """Return what is known of a week; `registry` is the problem's own."""
+    problem = problem_named(of.name)
+    verdict = judge_amounts(warehouse, registry, problem, of, cutoff)
+    columns = {
+        "off_by": verdict.off.value if verdict.off else None,
+        "absolute_error": verdict.error,
+        "rule_error": verdict.rule_error,
+    }
+    return Evidence(verdict, _former_is_better(warehouse, registry, problem, of, cutoff), columns=columns)
 
 
 def _former_is_better(

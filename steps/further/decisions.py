@@ -39,12 +39,16 @@ class Evidence(NamedTuple):
     columns: Mapping[str, Any] = {}
 
 
+Look = Callable[[Warehouse, ModelRegistry, ProblemTables, date], Evidence]
+"""Gathers what a kind of problem knows of a week; the registry is the problem's own."""
+
+
 def judge_further_week(
     warehouse: Warehouse,
     registry: ModelRegistry,
     clock: Clock,
     of: ProblemTables,
-    look: Callable[[date], Evidence],
+    look: Look,
     *,
     finished_run: FinishedRun,
     log: Callable[[str], None],
@@ -64,7 +68,7 @@ def judge_further_week(
     cutoff = due_cutoff(newest_cutoff(warehouse), clock)
     if cutoff is None:
         return
-    problem, found = asked_named(of.name), look(cutoff)
+    problem, found = asked_named(of.name), look(warehouse, registry, of, cutoff)
     week = _week(warehouse, registry, of, cutoff, kept, found)
     decision = decide(week, problem, settings())
     stands = kept[pd.to_datetime(kept["cutoff"]).dt.date == cutoff]

@@ -1,6 +1,5 @@
 """What is known of a week of next product: whether lists hold, and whether product types are still those of before."""
 
-from collections.abc import Callable
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from steps.champions import previous_champion
 from steps.further.decisions import Evidence
 from steps.migrations import ensure
 from steps.next_product.keys import DRIFT, NAME, PERFORMANCE, PREDICTIONS
-from steps.next_product.lists import lists_held, pairs_of
+from steps.next_product.lists import bought_from, lists_held, pairs_of
 from steps.next_product.training import SEED
 from steps.ownership import owner_of
 from steps.problem import problem, settings
@@ -27,30 +26,25 @@ WORTH = 0.01
 """Share of the champion's nDCG that the version before must be better by: less is worth no change."""
 
 
-def list_evidence(warehouse: Warehouse, registry: ModelRegistry, of: ProblemTables) -> Callable[[date], Evidence]:
-    """Return what gathers the evidence of a week; `registry` is the problem's own."""
+def list_evidence(warehouse: Warehouse, registry: ModelRegistry, of: ProblemTables, cutoff: date) -> Evidence:
+    """Return what is known of a week; `registry` is the problem's own."""
+    from ml_models.monitoring.types import Verdict
 
-    def look(cutoff: date) -> Evidence:
-        from ml_models.monitoring.types import Verdict
-
-        ensure(warehouse, PERFORMANCE, DRIFT, PREDICTIONS)
-        held = lists_held(
-            warehouse.read(
-                f"select * from {NAME}.performance where evidence = 'live' and slice_name = 'cutoff' "
-                "and cast(slice_value as date) <= cast(? as date)",
-                [cutoff - timedelta(days=problem().horizon_days)],
-            )
+    ensure(warehouse, PERFORMANCE, DRIFT, PREDICTIONS)
+    held = lists_held(
+        warehouse.read(
+            f"select * from {NAME}.performance where evidence = 'live' and slice_name = 'cutoff' "
+            "and cast(slice_value as date) <= cast(? as date)",
+            [cutoff - timedelta(days=problem().horizon_days)],
         )
-        status = "insufficient evidence" if held.observed is None else "pass" if held.passed else "fail"
-        verdict = Verdict(status, "lists" if status == "fail" else "", held.sentence)
-        return Evidence(
-            verdict,
-            former=_former_is_better(warehouse, registry, of, cutoff),
-            broken=_broken(warehouse, cutoff),
-            columns={"gained_high": held.observed},
-        )
-
-    return look
+    )
+    status = "insufficient evidence" if held.observed is None else "pass" if held.passed else "fail"
+    return Evidence(
+        Verdict(status, "lists" if status == "fail" else "", held.sentence),
+        former=_former_is_better(warehouse, registry, of, cutoff),
+        broken=_broken(warehouse, cutoff),
+        columns={"gained_high": held.observed},
+    )
 
 
 def _broken(warehouse: Warehouse, cutoff: date) -> "Broken | None":
@@ -63,8 +57,9 @@ def _broken(warehouse: Warehouse, cutoff: date) -> "Broken | None":
     products = company().products
     # Without a list of products each line says what it is of.
     table = dg.AssetKey(["raw", (products and products.table) or company().order_lines.table])
-    command = f"make rebuild FROM={cutoff} once the types are mapped or back"
-    return Broken(str(found["sentence"].iloc[0]), table.to_user_string(), owner_of(table), command)
+    return Broken(
+        str(found["sentence"].iloc[0]), table.to_user_string(), owner_of(table), f"make rebuild FROM={cutoff}"
+    )
 
 
 def _former_is_better(warehouse: Warehouse, registry: ModelRegistry, of: ProblemTables, cutoff: date) -> str:
@@ -89,10 +84,7 @@ def _former_is_better(warehouse: Warehouse, registry: ModelRegistry, of: Problem
         if not parts:
             # Its pairs were not kept: nothing can be listed of them again.
             continue
-        bought = warehouse.read(
-            f"select customer_id, cutoff_date, product_type, is_repeat from {NAME}.outcomes where cutoff_date = ?",
-            [day],
-        )
+        bought = bought_from(warehouse, day)
         served = warehouse.read(
             "select customer_id, cutoff_date, product_type, place, customer_days "
             f"from {NAME}.predictions where cutoff_date = ? and model_version = ?",
@@ -111,7 +103,7 @@ def _former_is_better(warehouse: Warehouse, registry: ModelRegistry, of: Problem
     return f"on {len(shared):,} lists that neither had seen its nDCG is larger by {found.value:+.4f}"
 
 
-def _judged_days(warehouse: Warehouse, version: int, former_through: date, cutoff: date) -> "list[date]":
+def _judged_days(warehouse: Warehouse, version: int, former_through: date, cutoff: date) -> list[date]:
     """Return the cutoffs of the champion's lists, ascending, whose outcome is known and neither version had seen."""
     horizon = timedelta(days=problem().horizon_days)
     found = warehouse.read(

@@ -105,6 +105,13 @@ def pairs_of(warehouse: Warehouse, cutoff: date) -> "Iterator[pd.DataFrame]":
             yield pairs
 
 
+def bought_from(warehouse: Warehouse, cutoff: date) -> "pd.DataFrame":
+    """Return what customers bought within the horizon from a cutoff on: a row a customer and type."""
+    return warehouse.read(
+        f"select customer_id, cutoff_date, product_type, is_repeat from {NAME}.outcomes where cutoff_date = ?", [cutoff]
+    )
+
+
 def measure_performance(warehouse: Warehouse, registry: ModelRegistry) -> "pd.DataFrame":
     """Judge every list whose outcome is known, live and of the champion's holdout; write `next_product.performance`.
 
@@ -144,10 +151,7 @@ def _judged(warehouse: Warehouse, lists: "pd.DataFrame") -> "pd.DataFrame":
     rows, reference = [], []
     for cutoff, made in lists.groupby("cutoff_date"):
         day = pd.Timestamp(str(cutoff)).date()
-        bought = warehouse.read(
-            f"select customer_id, cutoff_date, product_type, is_repeat from {NAME}.outcomes where cutoff_date = ?",
-            [day],
-        )
+        bought = bought_from(warehouse, day)
         mine = made[["customer_id", "cutoff_date"]].drop_duplicates()
         bought = bought.merge(mine, on=["customer_id", "cutoff_date"])
         rows.append(judged(made, bought))

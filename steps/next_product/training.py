@@ -73,8 +73,7 @@ def make_training_set(
         raise StepRefusedError(
             f"Expected most_pairs to be a number of pairs from 1 on; got {most_pairs}. Correct the run config."
         )
-    known = warehouse.read(f"select distinct c.cutoff_date {_LEARNED} order by 1")["cutoff_date"]
-    cutoffs = [stamp.date() for stamp in known]
+    cutoffs = _labelled_cutoffs(warehouse)
     bad = set() if repaired else {*quarantined_cutoffs(warehouse, cutoffs), *_broken(warehouse)}
     bad |= {day for day in cutoffs if exclude and exclude[0] <= day <= exclude[1]}
     clean = [day for day in cutoffs if day not in bad]
@@ -100,6 +99,12 @@ def make_training_set(
         return TrainingSet(None, share, str(error), out)
     warehouse.replace_table(NAME, "training_set", rows)
     return TrainingSet(rows, share, quarantined=out)
+
+
+def _labelled_cutoffs(warehouse: Warehouse) -> list[date]:
+    """Return the cutoffs that have pairs and whose outcome is known, ascending."""
+    known = warehouse.read(f"select distinct c.cutoff_date {_LEARNED} order by 1")["cutoff_date"]
+    return [stamp.date() for stamp in known]
 
 
 def _broken(warehouse: Warehouse) -> set[date]:
@@ -204,8 +209,7 @@ def _fingerprint(rows: "pd.DataFrame") -> str:
 def _kept_out(warehouse: Warehouse, rows: "pd.DataFrame") -> list[str]:
     """Return the cutoffs that would be learned from, lie between those of `rows`, and are not among them."""
     there = {stamp.date() for stamp in rows["cutoff_date"].unique()}
-    known = warehouse.read(f"select distinct c.cutoff_date {_LEARNED} order by 1")["cutoff_date"]
-    days = [stamp.date() for stamp in known]
+    days = _labelled_cutoffs(warehouse)
     return [str(day) for day in days if is_learned(day) and min(there) < day < max(there) and day not in there]
 
 

@@ -1,6 +1,7 @@
 """What is bought next decides, learns and goes back as every problem does."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -29,10 +30,6 @@ def registry_of(made):
     return made.resources["registry"].of(OF.name)
 
 
-def evidence_of(made):
-    return list_evidence(made.resources["warehouse"], registry_of(made), OF)
-
-
 def judged(made):
     """Decide the newest week anew, and return the row of the ledger."""
     warehouse, said = made.resources["warehouse"], []
@@ -41,7 +38,7 @@ def judged(made):
         registry_of(made),
         made.resources["clock"],
         OF,
-        evidence_of(made),
+        list_evidence,
         finished_run=lambda tags: None,
         log=said.append,
         again=True,
@@ -88,6 +85,7 @@ def test_a_run_decides_and_writes_a_card(made):
     assert complete == "true"
     assert "Of what customers bought, a list of ten names" in markdown
     assert "personal frequency" in markdown
+    assert re.search(r"\| neighbours +\|", markdown), "each method has a row of its own"
 
 
 def test_a_renamed_type_is_inspected_and_its_week_is_not_learned_from(made):
@@ -97,7 +95,7 @@ def test_a_renamed_type_is_inspected_and_its_week_is_not_learned_from(made):
     assert (row["action"], row["cause"], row["reason"]) == ("inspect", "data quality", "Tea is called chai.")
     assert row["first_bad_asset"] == "raw/products"
     assert row["owner"] == "team:data-engineering"
-    assert row["next_command"].startswith("make rebuild FROM=")
+    assert row["next_command"] == f"make rebuild FROM={newest_cutoff(made.resources['warehouse'])}"
     due = further_due(made.resources["warehouse"].read("select * from next_product.decisions order by cutoff desc"))
     assert due.decision == "inspect"
 
@@ -142,7 +140,7 @@ def test_a_version_that_is_worse_than_the_one_before_goes_back(made):
         ) where place <= 10
         """,
     )
-    found = evidence_of(made)(newest_cutoff(warehouse))
+    found = list_evidence(warehouse, own, OF, newest_cutoff(warehouse))
     assert "that neither had seen its nDCG is larger by +" in found.former
     row = judged(made)
     assert row["action"] == "rollback"
