@@ -153,7 +153,7 @@ MADE_UP = 0.65
 
 SHARE_OF_FEED = 0.02
 """Logarithm by which a table must hold less of a raw table's rows than usual to have lost some of them itself, and by
-which its share of them may scatter for it to hold them at all."""
+which its share of them may scatter for it to hold them at all. [logarithm]"""
 
 CLOSED_MONTHS = 3
 """Months in a row in which a day of the month was without rows, each time, for it to be known as closed. [months]"""
