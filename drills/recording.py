@@ -24,6 +24,7 @@ from ml_models.monitoring.data_quality.thresholds import KEPT_WEEKS, WEEK
 from ml_models.monitoring.data_quality.verdict import BadWeeks
 from ml_models.monitoring.drift.weekly import measure_drift
 from ml_models.monitoring.types import Perturbation
+from ml_models.problems.about import found
 from ml_models.problems.contract import Problem
 from resources.folders import to_disk
 from resources.sandbox import Sandbox, Scenario
@@ -76,7 +77,7 @@ def record(
         types = json.loads((folder / "types.json").read_text())
         kept = Recording(features, outcomes, early, measures, tuple(tables), types)
         return _judged(kept, problem, folder)
-    with sandbox.scenario(perturbations) as scenario:
+    with sandbox.scenario(perturbations, build=judged_models(sandbox, problem, perturbations)) as scenario:
         types = types_of(scenario, tables)
         features = _dated(scenario.read("select * from features.customer_features order by cutoff_date, customer_id"))
         outcomes = outcomes_in(scenario, problem)
@@ -108,6 +109,16 @@ def record(
     return made
 
 
+def judged_models(sandbox: Sandbox, problem: Problem, perturbations: Sequence[Perturbation] = ()) -> list[str]:
+    """Return the models that a problem's weeks are judged by: all but tables of other problems, which judge themselves.
+
+    A perturbed one is among them, whoever's it is.
+    """
+    others = {about.name for about in found() if about.name != problem.name}
+    perturbed = {one.table for one in perturbations}
+    return [asset for asset in sandbox.assets() if asset.partition("/")[0] not in others or asset in perturbed]
+
+
 def _judged(recording: Recording, problem: Problem, folder: Path) -> Recording:
     """Judge the clean weeks once, or read what that found: every drill has the same past.
 
@@ -117,8 +128,8 @@ def _judged(recording: Recording, problem: Problem, folder: Path) -> Recording:
     columns = hashlib.sha256(repr(problem.features).encode()).hexdigest()[:6]
     drift_at = folder / f"drift-{columns}-{_code(*_files(drift))}.parquet"
     if not drift_at.exists():
-        found = measure_drift(problem, recording.features, last, None, "")
-        _kept(drift_at, lambda path: found.to_parquet(path))
+        measured = measure_drift(problem, recording.features, last, None, "")
+        _kept(drift_at, lambda path: measured.to_parquet(path))
     weeks_at = folder / f"bad_weeks-{_code(*_files(data_quality))}.json"
     if not weeks_at.exists():
         first = recording.measures["period_start"].min().date()
@@ -173,7 +184,7 @@ def measure(
 
 def types_of(scenario: Scenario, tables: Sequence[MonitoredTable]) -> dict[str, dict[str, str]]:
     """Return the columns of the monitored tables that are there."""
-    found: dict[str, dict[str, str]] = {}
+    there: dict[str, dict[str, str]] = {}
     rows = scenario.read(
         "select schema_name || '/' || table_name as asset, column_name, data_type from duckdb_columns() "
         "where database_name = 'memory' order by schema_name, table_name, column_index"
@@ -181,8 +192,8 @@ def types_of(scenario: Scenario, tables: Sequence[MonitoredTable]) -> dict[str, 
     monitored = {table.asset for table in tables}
     for asset, name, kind in rows.itertuples(index=False):
         if asset in monitored:
-            found.setdefault(asset, {})[name] = kind
-    return found
+            there.setdefault(asset, {})[name] = kind
+    return there
 
 
 def has_time(types: Mapping[str, str]) -> bool:

@@ -22,6 +22,7 @@ from drills.recording import (
     features_in,
     has_time,
     joined,
+    judged_models,
     measure,
     outcomes_in,
     types_of,
@@ -315,9 +316,9 @@ class DrilledHistory:
             return self._recorded(new, week, morning)
         try:
             if self.fault.rebuild and morning == self.start:
-                with self.sandbox.scenario(perturbations, until=morning) as scenario:
+                with self.sandbox.scenario(perturbations, until=morning, build=self._models()) as scenario:
                     self._history = features_in(scenario, None)
-            with self.sandbox.scenario(perturbations, cutoffs=wanted, until=morning) as scenario:
+            with self.sandbox.scenario(perturbations, cutoffs=wanted, until=morning, build=self._models()) as scenario:
                 types = types_of(scenario, self.recording.tables)
                 known, changed = self._measured(week, morning, types)
                 return _Morning(
@@ -330,6 +331,9 @@ class DrilledHistory:
                 )
         except SandboxError as error:
             return self._broken(morning, week, str(error))
+
+    def _models(self) -> list[str]:
+        return judged_models(self.sandbox, self.problem, self.perturbations)
 
     def _recorded(self, new: Mapping[str, Sequence[date]], week: date, morning: date) -> _Morning:
         """Return a Monday before which nothing happened yet: what was recorded of it."""

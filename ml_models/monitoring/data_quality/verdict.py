@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ml_models.cutoffs import cutoff_dates
 from ml_models.monitoring.data_quality import messages
 from ml_models.monitoring.data_quality.categories import judge_categories
 from ml_models.monitoring.data_quality.closings import with_recurring
@@ -94,7 +95,7 @@ def judge_quality(
     """
     start = cutoff - timedelta(days=WEEK)
     histories = []
-    days = pd.to_datetime(profile["period_start"]).to_numpy().astype("datetime64[D]")
+    days = cutoff_dates(profile["period_start"]).to_numpy().astype("datetime64[D]")
     number = (days - np.datetime64(cutoff)).astype("int64")
     inside = (number < 0) & (number >= -WEEK * KEPT_WEEKS)
     recent = profile[inside].assign(number=number[inside])
