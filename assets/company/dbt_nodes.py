@@ -35,14 +35,23 @@ class Translator(DagsterDbtTranslator):
         super().__init__(
             DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True, enable_duplicate_source_asset_keys=True)
         )
+        self._made: dict[int, tuple[dg.AssetSpec, dg.AssetSpec]] = {}
 
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
         """Return the written description alone; the stock translator appends the whole SQL."""
         return dbt_resource_props.get("description") or ""
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
-        """Key `[schema, name]`, group and owner by schema."""
+        """Key `[schema, name]`, group and owner by schema; made once a node, and asked for by all that read it."""
         spec = super().get_asset_spec(manifest, unique_id, project)
+        # The stock translator keeps its own and returns the very same one again.
+        if id(spec) not in self._made:
+            self._made[id(spec)] = spec, self._ours(spec, manifest, unique_id, project)
+        return self._made[id(spec)][1]
+
+    def _ours(
+        self, spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetSpec:
         props = self.get_resource_props(manifest, unique_id)
         key = dg.AssetKey([props["schema"], props["name"]])
         metadata = dict(spec.metadata)
