@@ -90,6 +90,8 @@ def function_sql(
     Raises:
         ValueError: the models lack the features, or the features are made of no order lines.
     """
+    from ml_models.scoring_sql.publishing import quoted_schema
+
     by_asset = {model.asset: model for model in models}
     behind = _behind(by_asset)
     words = _WORDS[dialect]
@@ -102,7 +104,7 @@ def function_sql(
         **{called[asset]: _renamed(by_asset[asset].sql, names) for asset in behind},
     }
     text = ",\n\n".join(f"{name} as (\n{sql}\n)" for name, sql in ctes.items())
-    head = words.create.format(name=f"{_quoted(schema, dialect)}.{NAME}")
+    head = words.create.format(name=f"{quoted_schema(schema, dialect)}.{NAME}")
     return f"{head}\nwith {text}\n\nselect * from {called[FEATURES]}\n)"
 
 
@@ -134,11 +136,6 @@ def _behind(models: Mapping[str, Model]) -> list[str]:
 def _own_name(model: Model, dialect: "DialectName") -> str:
     """Return how a model's table is called in its warehouse; on DuckDB it was compiled for a database in memory."""
     return model.relation if dialect != "duckdb" else f"{model.schema}.{model.name}"
-
-
-def _quoted(schema: str, dialect: "DialectName") -> str:
-    """Return a schema's name as a function's name may begin: Google's projects have dashes, which end a plain name."""
-    return schema if dialect == "duckdb" else ".".join(f"`{part}`" for part in schema.split("."))
 
 
 def _renamed(sql: str, names: Mapping[str, str]) -> str:

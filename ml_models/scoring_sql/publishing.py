@@ -100,11 +100,21 @@ def aliased_version(problem_name: str, definition: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
+def quoted_schema(schema: str, dialect: DialectName) -> str:
+    """Return a schema's name as a statement may begin a function's name with it.
+
+    A project of Google may have dashes, which end a plain name, and a domain before it (`example.com:shop`): its dots
+    are no parts of the path.
+
+    >>> quoted_schema("my-shop.scoring", "googlesql"), quoted_schema("example.com:shop.scoring", "googlesql")
+    ('`my-shop`.`scoring`', '`example.com:shop`.`scoring`')
+    """
+    return ".".join(DIALECTS[dialect].identifier(part) for part in schema.rsplit(".", 1))
+
+
 def _qualified(schema: str, name: str, dialect: DialectName) -> str:
-    quoted = DIALECTS[dialect].identifier
-    return ".".join(quoted(part) for part in (*schema.split("."), name))
+    return f"{quoted_schema(schema, dialect)}.{DIALECTS[dialect].identifier(name)}"
 
 
 def _schema(schema: str, dialect: DialectName) -> str:
-    quoted = DIALECTS[dialect].identifier
-    return f"create schema if not exists {'.'.join(quoted(part) for part in schema.split('.'))}"
+    return f"create schema if not exists {quoted_schema(schema, dialect)}"

@@ -41,7 +41,7 @@ def told(dialect, ended=READ, models=MODELS):
 
 def test_spine_and_order_lines_are_exchanged_and_a_list_is_read_as_it_is():
     made = told("duckdb")
-    assert made.startswith("create or replace macro features.features_as_of(customer, instant) as table ( with ")
+    assert made.startswith('create or replace macro "features".features_as_of(customer, instant) as table ( with ')
     assert "from staging.stg_order_lines as lines where lines.customer_id = cast(customer as varchar)" in made
     assert "select * from as_of_staging_stg_order_lines join staging.stg_products using (product_id)" in made
     assert "from as_of_marts_order_lines cross join as_of_features_cutoffs" in made

@@ -304,8 +304,9 @@ def _bigquery(place: str, say: Say) -> Landed:
     """Read a table of BigQuery, whole, as one query of the project that it is in, or of BATON_BIGQUERY_PROJECT."""
     import pyarrow as pa
 
-    project, *below = place.split(".")
-    if len(below) != 2 or not all((project, *below)):
+    # From the right: a project may have a domain before it, as in example.com:shop.
+    project, *below = place.rsplit(".", 2)
+    if len(below) != 2 or not all((project, *below)) or any(":" in part for part in below):
         raise FromError(f"Expected bigquery:project.dataset.table; it is 'bigquery:{place}'.")
     say(f"reading bigquery:{place}")
     warehouse = BigQueryWarehouse(

@@ -20,6 +20,7 @@ from support.bundled import PROBLEM
 from support.published_scores import CALL, champion_says, compiled, scores_of
 from support.simulated_shop import make_frame
 
+from ml_models.scoring_sql.publishing import quoted_schema
 from resources.registry import ModelRegistry, ModelVersion
 from resources.sql_functions import Published, publish, published
 from resources.warehouse import WarehouseError
@@ -28,7 +29,9 @@ from steps.publishing import keep_published
 
 pytestmark = pytest.mark.slow
 
-PROJECT = "shop"
+PROJECT = "shop-of-ours"
+"""With dashes, as most projects of Google have: they end a name that is not quoted."""
+
 COLUMNS = {"customer_id": "STRING", "recency": "FLOAT64", "trips": "INT64"}
 ROWS = [["a", 1.0, 8], ["b", 9.0, 4], ["c", None, 3]]
 
@@ -58,7 +61,8 @@ def test_anybody_can_call_the_alias_with_a_table_a_query_or_the_projects_name(wa
     with warehouse.connect() as client:
         for call in (
             CALL,
-            "select `shop`.`scoring`.`lapse_champion`(f) from `shop`.`features`.`feature_frame` f order by trips desc",
+            "select `shop-of-ours`.`scoring`.`lapse_champion`(f) "
+            "from `shop-of-ours`.`features`.`feature_frame` f order by trips desc",
             "with f as (select trips, customer_id, recency, 1 as more from features.feature_frame) "
             "select scoring.lapse_champion(f) from f order by customer_id",
             "select scoring.lapse_v1(f) from (select * from features.feature_frame) as f order by customer_id",
@@ -68,6 +72,16 @@ def test_anybody_can_call_the_alias_with_a_table_a_query_or_the_projects_name(wa
     assert "jobs.query" in service.called
     with pytest.raises(WarehouseError, match="(?i)but it answered: .*lapse_champion"):
         warehouse.read("select scoring.lapse_champion(f) from (select 1 as trips) as f")
+
+
+def test_a_project_that_is_not_quoted_would_be_refused(language: GoogleSQL) -> None:
+    """What the other tests stand on: the analyzer reads a path of several parts as Google does."""
+    text = "create or replace function {}(f any type) as ((0.5)) options (description = 'half')"
+    assert "error" in language.ask(tables={}, functions={}, define=text.format("shop-of-ours.scoring.lapse_v1"))
+    for project in ("shop-of-ours", "example.com:shop"):
+        schema = quoted_schema(f"{project}.scoring", "googlesql")
+        said = language.ask(tables={}, functions={}, define=text.format(f"{schema}.`lapse_v1`"))
+        assert said["defined"]["name"] == [project, "scoring", "lapse_v1"]
 
 
 def test_publishing_the_same_again_changes_nothing_and_another_model_under_the_number_is_refused(
@@ -90,7 +104,7 @@ def test_a_function_that_somebody_made_by_hand_is_not_replaced(warehouse, servic
     publish(warehouse, "lapse", 1, compiled(1, "googlesql"), alias=True)
     with warehouse.connect() as client:
         by_hand = Routine(
-            "shop.scoring.lapse_v2",
+            "shop-of-ours.scoring.lapse_v2",
             type_="SCALAR_FUNCTION",
             language="SQL",
             arguments=[RoutineArgument(name="r", kind="ANY_TYPE")],
@@ -128,7 +142,7 @@ def test_a_permission_that_is_missing_leaves_the_alias(warehouse, service, denie
 
 def test_what_the_interface_does_not_know_is_found(language: GoogleSQL) -> None:
     service = FunctionsService(language, PROJECT, {}, {})
-    routines = "/bigquery/v2/projects/shop/datasets/scoring/routines"
+    routines = "/bigquery/v2/projects/shop-of-ours/datasets/scoring/routines"
     service.answer("POST", routines, {"routineType": "FUNCTION", "body": "1", "creationTime": "today"})
     service.answer("GET", f"{routines}?most=3", None)
     service.answer("PATCH", routines, None)

@@ -85,6 +85,8 @@ def test_a_company_is_proposed_of_a_table_within_bigquery(bigquery: BigQueryWare
         landed(f"bigquery:{PROJECT}.shop.sales", print)
     with pytest.raises(CompanyError, match=r"Expected bigquery:project\.dataset\.table; it is 'bigquery:sales'"):
         landed("bigquery:sales", print)
+    with pytest.raises(CompanyError, match=r"Expected bigquery:project\.dataset\.table"):
+        landed("bigquery:example.com:shop.sales", print)
 
 
 def test_a_file_lands_with_its_types_and_only_what_changed_is_seen_anew(
