@@ -25,7 +25,7 @@ from ml_models.training.rows_chosen import Switches, choose_rows, unknowing_scor
 from ml_models.training.search import middle_of_simplest
 from ml_models.training.staleness import as_served
 
-POINTS = 4
+POINTS = 2
 """Past cutoffs at which a training is made."""
 
 LEAST_CUTOFFS = 8

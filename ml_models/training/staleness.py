@@ -7,6 +7,7 @@ replaced by those of as many weeks before as serving lately was late.
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from ml_models.cutoffs import STEP_DAYS, cutoff_dates
@@ -39,9 +40,7 @@ def as_served(labelled: pd.DataFrame, late: Sequence[int], problem: Problem) -> 
     newest_first = sorted(rows[cutoff].unique(), reverse=True)
     weeks = {day: late[place % len(late)] for place, day in enumerate(newest_first)}
     of_row = rows[cutoff] - pd.to_timedelta(STEP_DAYS * rows[cutoff].map(weeks), unit="D")
-    asked = rows[[entity]].assign(**{cutoff: of_row})
-    found = asked.merge(rows[[entity, cutoff, *features]], on=[entity, cutoff], how="left", indicator=True)
-    there = (found["_merge"] == "both").to_numpy()
-    older = found[features].set_axis(rows.index, axis=0)
-    served = {name: rows[name].where(~there, older[name]).astype(rows[name].dtype) for name in features}
-    return rows.assign(**served)
+    asked = pd.MultiIndex.from_arrays([rows[entity], of_row])
+    place = pd.MultiIndex.from_frame(rows[[entity, cutoff]]).get_indexer(asked)
+    older = rows[features].take(np.where(place >= 0, place, np.arange(len(rows)))).set_axis(rows.index, axis=0)
+    return rows.assign(**{name: older[name] for name in features})

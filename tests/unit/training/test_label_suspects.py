@@ -101,5 +101,5 @@ def test_the_backtest_says_of_each_reason_what_it_was_worth():
 
 def test_too_short_a_history_is_said():
     world = make_frame(customers=60, cutoffs=7)
-    with pytest.raises(TooShortError, match="Expected at least 12 weekly cutoffs with known outcomes"):
+    with pytest.raises(TooShortError, match="Expected at least 10 weekly cutoffs with known outcomes"):
         backtest_rows(world, world, PROBLEM, print)
