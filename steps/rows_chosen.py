@@ -59,7 +59,7 @@ def choose_training_rows(warehouse: Warehouse, chosen: "Switches | None" = None)
 def rows_to_learn_from(warehouse: Warehouse) -> "pd.DataFrame":
     """Return the training set; with a column `weight` where the rows chosen do not all count the same."""
     ensure(warehouse, ROWS_CHOSEN)
-    uneven = warehouse.read(f"select count(*) as n from {MARKED} where coalesce(r.weight, 1) <> 1")
+    uneven = warehouse.read("select count(*) as n from training.rows_chosen where weight <> 1")
     if not int(uneven["n"].iloc[0]):
         return warehouse.read("select * from training.training_set order by cutoff_date, customer_id")
     return warehouse.read(
@@ -79,6 +79,8 @@ def find_suspects(warehouse: Warehouse) -> "pd.DataFrame":
 
     asked = problem()
     ensure(warehouse, PREDICTIONS, HOLDOUT)
+    newest = warehouse.read("select coalesce(max(model_version), 0) as newest from training.holdout_predictions")
+    highest = int(newest["newest"].iloc[0])
     labelled = warehouse.read(f"select customer_id, cutoff_date, {asked.label} from outcomes.customer_outcomes")
     known = ", ".join(f"f.{name}" for name in sorted({rule.feature for rule in asked.slices}))
     scored = warehouse.read(
@@ -87,8 +89,10 @@ def find_suspects(warehouse: Warehouse) -> "pd.DataFrame":
         "left join predictions.lapse_predictions p on p.customer_id = o.customer_id and p.cutoff_date = o.cutoff_date "
         "and p.trained_through < p.cutoff_date "
         "left join training.holdout_predictions h on h.customer_id = o.customer_id and h.cutoff_date = o.cutoff_date "
-        "and h.model_version = (select max(model_version) from training.holdout_predictions) "
-        "where coalesce(p.score, h.score) is not null order by f.cutoff_date, f.customer_id"
+        "and h.model_version = ? "
+        "where coalesce(p.score, h.score) is not null order by f.cutoff_date, f.customer_id",
+        # GoogleSQL knows no subquery in the condition of an outer join.
+        [highest],
     )
     parts = [contradicted(labelled, _seen(warehouse), asked), together(scored, asked)]
     found = pd.concat(parts, ignore_index=True).drop_duplicates(asked.keys)
