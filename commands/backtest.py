@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from assets.problem.backtest import FAULT_COLUMN, compared
 from commands.alone import DRILLS, alone
+from commands.backtest_rows import aligned, report_on_rows
 from commands.drill import ground
 from commands.sentences import sentences
 from commands.session import instance, quiet
@@ -71,6 +72,9 @@ def main() -> None:
         default="",
         help="what a retraining, a contact and a missed customer cost, by comma: 500,2,40 (default: the company's)",
     )
+    arguments.add_argument(
+        "--rows", action="store_true", help="what each reason for choosing training rows would have been worth, instead"
+    )
     given = arguments.parse_args()
 
     stay_embedded()
@@ -78,6 +82,11 @@ def main() -> None:
         chosen, prices = faults_of(given.faults), prices_of(given.prices)
     quiet()
     began = time.monotonic()
+    if given.rows:
+        with sentences(), alone(make_private(home()), lock=DRILLS):
+            print(report_on_rows())
+        print(f"{time.monotonic() - began:.0f} s")
+        return
     with sentences(), alone(make_private(home()), lock=DRILLS):
         # Recorded once, here; the processes read it.
         ground().recording(_nothing())
@@ -275,7 +284,7 @@ def shown(table: "pd.DataFrame", faults: list[str]) -> str:
             ]
         )
     note = "retrained: models fitted. Fault columns: days from the fault's first day until the policy acts."
-    return "\n".join(["", *_aligned(cells), "", note])
+    return "\n".join(["", *aligned(cells), "", note])
 
 
 def by_price(weeks: "pd.DataFrame", prices: "Prices", horizon_cutoffs: int) -> "pd.DataFrame":
@@ -319,12 +328,7 @@ def priced(table: "pd.DataFrame", prices: "Prices") -> str:
         f"{prices.currency}; a contact costs {prices.contact:g}, a missed customer {prices.missed_customer:g}: "
         f"customers are contacted from {prices.threshold:.1%} on."
     )
-    return "\n".join(["", "By price:", *_aligned(cells), "", note])
-
-
-def _aligned(cells: list[list[str]]) -> list[str]:
-    widths = [max(len(line[place]) for line in cells) for place in range(len(cells[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    return "\n".join(["", "By price:", *aligned(cells), "", note])
 
 
 def verdicts(table: "pd.DataFrame") -> list[str]:

@@ -18,6 +18,7 @@ from steps.champions import current_champion
 from steps.errors import StepRefusedError
 from steps.migrations import ensure
 from steps.problem import problem
+from steps.rows_chosen import rows_to_learn_from
 from steps.tables import CANDIDATE, CHAMPION, HOLDOUT, PREDICTIONS
 
 if TYPE_CHECKING:
@@ -78,16 +79,20 @@ def make_training_set(
     exclude: tuple[date, date] | None = None,
     repaired: bool = False,
     most_rows: int = TRAINING_ROWS,
+    late: Sequence[int] = (),
 ) -> TrainingSet:
     """Join features and matured outcomes, keep out what is known to be bad, split, and write `training.training_set`.
 
     `window` is one of WINDOWS. `exclude`: first and last cutoff to keep out beside those in quarantine. `repaired`:
     learn from the cutoffs in quarantine too. Of about `most_rows` labelled rows or more, a share of the customers.
+    `late`: weeks by which features are made older (see `training.staleness.as_served`); empty: not at all.
 
     Raises:
         StepRefusedError: `window` or `most_rows` is none.
     """
-    made = split_rows(warehouse, problem(), window=window, exclude=exclude, repaired=repaired, most_rows=most_rows)
+    made = split_rows(
+        warehouse, problem(), window=window, exclude=exclude, repaired=repaired, most_rows=most_rows, late=late
+    )
     warehouse.replace_table("training", "training_set", made.frame)
     return made
 
@@ -100,6 +105,7 @@ def split_rows(
     exclude: tuple[date, date] | None,
     repaired: bool,
     most_rows: int,
+    late: Sequence[int] = (),
 ) -> TrainingSet:
     """Return the frame joined to matured outcomes of a problem, with its `split`; see `make_training_set`.
 
@@ -118,19 +124,41 @@ def split_rows(
             f"Expected most_rows to be a number of rows from 1 on; got {most_rows}. Correct the run config."
         )
     share = sampled_share(warehouse, most_rows)
-    rows_to_learn_from = (
+    labelled_sql = (
         f"select f.*, o.{of.label} from features.feature_frame f join outcomes.customer_outcomes o "
         f"using (customer_id, cutoff_date) where {warehouse.sampled('f.customer_id', share)} "
         "order by f.cutoff_date, f.customer_id"
     )
-    expected = warehouse.expected_cost(rows_to_learn_from)
-    labelled = warehouse.read(rows_to_learn_from)
+    expected = warehouse.expected_cost(labelled_sql)
+    labelled = warehouse.read(labelled_sql)
+    if any(late):
+        from ml_models.training.staleness import as_served
+
+        labelled = as_served(labelled, late, of)
     cutoffs = [stamp.date() for stamp in labelled["cutoff_date"].unique()]
     bad = set() if repaired else set(quarantined_cutoffs(warehouse, cutoffs))
     bad |= {day for day in cutoffs if exclude and exclude[0] <= day <= exclude[1]}
     newest = RECENT_CUTOFFS if window == "recent" else None
     frame, split = split_training_set(labelled, of, newest=newest, quarantined=sorted(bad))
     return TrainingSet(frame, split, share, sorted(bad), expected)
+
+
+def replayed_delays(warehouse: Warehouse) -> list[int]:
+    """Return by how many whole weeks the newest served cutoffs were late, the newest first; empty: none is recorded."""
+    from ml_models.training.staleness import REPLAYED_WEEKS, weeks_late
+
+    ensure(warehouse, PREDICTIONS)
+    if (
+        "staleness_days"
+        not in warehouse.shapes([PREDICTIONS.path[0]])[PREDICTIONS.path[0], PREDICTIONS.path[1]].columns
+    ):
+        # A former build's table, to which nothing was added yet.
+        return []
+    found = warehouse.read(
+        "select cutoff_date, max(staleness_days) as days from predictions.lapse_predictions "
+        f"where staleness_days is not null group by cutoff_date order by cutoff_date desc limit {REPLAYED_WEEKS}"
+    )
+    return weeks_late(found["days"].tolist())
 
 
 def span_of(first: str, last: str) -> tuple[date, date] | None:
@@ -192,7 +220,7 @@ def find_candidate(
         )
     from ml_models.training.recipe import library_versions, recipe_fingerprint
 
-    rows = warehouse.read("select * from training.training_set order by cutoff_date, customer_id")
+    rows = rows_to_learn_from(warehouse)
     fingerprint = recipe_fingerprint(rows, problem(), seed=SEED, libraries=library_versions())
     if remedy == RECALIBRATE:
         fingerprint = _of_champion(registry, fingerprint)

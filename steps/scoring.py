@@ -125,10 +125,16 @@ SHADOW = Target("shadow_predictions", reasons=False, beside="lapse_predictions")
 class Scorer:
     """A version, loaded once: makes rows of predictions of rows of the feature frame."""
 
-    def __init__(self, version: ModelVersion, registry: ModelRegistry, target: Target = SERVED) -> None:
+    def __init__(
+        self,
+        version: ModelVersion,
+        registry: ModelRegistry,
+        target: Target = SERVED,
+        staleness_days: float | None = None,
+    ) -> None:
         import pandas as pd
 
-        self.version, self.target = version, target
+        self.version, self.target, self.staleness_days = version, target, staleness_days
         self.pipeline = registry.load(version)
         # What "typical" meant to the model when it was trained, not what is typical today.
         self.reference = pd.read_csv(io.StringIO(registry.text(version, REFERENCE)), index_col=0)
@@ -157,7 +163,9 @@ class Scorer:
         began = time.perf_counter()
         reasons = top_reasons(self.pipeline, frame, self.reference, problem())
         self.seconds_of_reasons += time.perf_counter() - began
-        return made.assign(**{name: reasons[name].to_numpy() for name in REASONS})
+        made = made.assign(**{name: reasons[name].to_numpy() for name in REASONS})
+        # A number that is none, and no object: the table's column is one of numbers.
+        return made.assign(staleness_days=float("nan") if self.staleness_days is None else self.staleness_days)
 
     def _scores(self, frame: "pd.DataFrame") -> "npt.NDArray[np.float64]":
         if SQL_SCORE not in frame:
@@ -175,9 +183,11 @@ def score_cutoff(
     target: Target = SERVED,
     *,
     batch_rows: int = 0,
+    staleness_days: float | None = None,
 ) -> Scored:
     """Score a cutoff of the feature frame by the path that costs least, and replace its predictions, all at once.
 
+    `staleness_days`: how old the features are by now, in days, to be kept beside the scores that are served.
     More than `batch_rows` rows (0: the usual 200,000) are never held together. Reasons are computed from the frame,
     so the rows leave the warehouse on every path; what SQL saves is scikit-learn's scoring.
 
@@ -190,7 +200,7 @@ def score_cutoff(
 
     batch_rows = batch_rows or BATCH_ROWS
     began = time.perf_counter()
-    scorer = Scorer(version, registry, target)
+    scorer = Scorer(version, registry, target, staleness_days)
     # SQL would name a column that is gone in an error of its own.
     columns = warehouse.shapes(["features"])["features", "feature_frame"].columns
     require_features(scorer.pipeline, columns, problem(), f"version {version.version}")

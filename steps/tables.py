@@ -46,6 +46,7 @@ CENSUS = dg.AssetKey(["monitoring", "census"])
 PROFILE = dg.AssetKey(["monitoring", "profile"])
 ANOMALIES = dg.AssetKey(["monitoring", "anomalies"])
 TRAINING_SET = dg.AssetKey(["training", "training_set"])
+ROWS_CHOSEN = dg.AssetKey(["training", "rows_chosen"])
 CANDIDATE = dg.AssetKey(["training", "candidate"])
 HOLDOUT = dg.AssetKey(["training", "holdout_predictions"])
 CHAMPION = dg.AssetKey(["training", "champion"])
@@ -54,6 +55,7 @@ PREDICTIONS = dg.AssetKey(["predictions", "lapse_predictions"])
 SHADOW_PREDICTIONS = dg.AssetKey(["predictions", "shadow_predictions"])
 PERFORMANCE = dg.AssetKey(["monitoring", "performance"])
 DRIFT = dg.AssetKey(["monitoring", "drift"])
+LABEL_SUSPECTS = dg.AssetKey(["monitoring", "label_suspects"])
 DIAGNOSIS = dg.AssetKey(["monitoring", "diagnosis"])
 DECISIONS = dg.AssetKey(["monitoring", "decisions"])
 WHY = dg.AssetKey(["monitoring", "why"])
@@ -125,6 +127,12 @@ _METRICS = {
 TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
     **NEXT_PRODUCT_TABLES,
     (CATALOGUE.path[0], CATALOGUE.path[-1]): CATALOGUE_COLUMNS,
+    ("training", "rows_chosen"): {
+        "customer_id": Column("varchar", "Customer."),
+        "cutoff_date": Column("date", "Cutoff of a row that is learned from."),
+        "weight": Column("double", "Times an ordinary row that it counts; 0: not at all."),
+        "reason": Column("varchar", "`ordinary`, `uncertain`, `known error`, `weak slice` or `label suspect`."),
+    },
     ("training", "candidate"): {
         "model_name": Column("varchar", "Registered model."),
         "model_version": Column("bigint", "Its version."),
@@ -173,6 +181,7 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "reason_1": Column("varchar", "What raises this score most against customers of the same kind; null: nothing."),
         "reason_2": Column("varchar", "The second reason."),
         "reason_3": Column("varchar", "The third reason."),
+        "staleness_days": Column("double", "Days from the cutoff to its scoring, by the clock; null: not recorded."),
     },
     ("predictions", "shadow_predictions"): {
         "customer_id": Column("varchar", "Customer."),
@@ -191,6 +200,14 @@ TABLES: Mapping[tuple[str, str], Mapping[str, Column]] = {
         "note": Column("varchar", "Why a metric is missing, where it is."),
         "evidence": Column("varchar", "`live`: predicted before the outcome was known; `holdout`: what the gate saw."),
         "model_version": Column("bigint", "Version judged."),
+    },
+    ("monitoring", "label_suspects"): {
+        "customer_id": Column("varchar", "Customer."),
+        "cutoff_date": Column("date", "Cutoff whose label is doubtful."),
+        "label": Column("bigint", "The label as it is learned from: 1 when the customer is said to have lapsed."),
+        "kind": Column("varchar", "`contradicted` by a later row, or `sudden together` with others."),
+        "score": Column("double", "Probability that was given beforehand; null: none was."),
+        "sentence": Column("varchar", "Why somebody should look."),
     },
     ("monitoring", "drift"): {
         "cutoff_date": Column("date", "Window measured."),

@@ -12,6 +12,7 @@ from steps.champions import obstacle_of
 from steps.errors import StepRefusedError
 from steps.migrations import ensure
 from steps.scoring import SHADOW, Scored, rows_of, score_cutoff
+from steps.shop_time import days_since
 from steps.tables import PREDICTIONS, SHADOW_PREDICTIONS
 
 
@@ -54,7 +55,9 @@ def score_due_cutoff(
     if is_scored(warehouse, day) and not rescore:
         return WeekScored(f"cutoff {day} was already scored")
     _refuse(warehouse, day, rescore=rescore, batch_rows=batch_rows)
-    scored = score_cutoff(warehouse, registry, champion, day, batch_rows=batch_rows)
+    scored = score_cutoff(
+        warehouse, registry, champion, day, batch_rows=batch_rows, staleness_days=days_since(day, clock)
+    )
     what = f"cutoff {day} scored by version {champion.version}, {scored.choice.path}"
     return WeekScored(what, day, champion, scored)
 

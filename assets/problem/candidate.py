@@ -11,7 +11,7 @@ from resources.registry import ModelRegistry
 from resources.warehouse import Warehouse
 from steps.candidates import RETRAIN, find_candidate
 from steps.ownership import owner_of
-from steps.tables import CANDIDATE, HOLDOUT, TRAINING_SET, described
+from steps.tables import CANDIDATE, HOLDOUT, ROWS_CHOSEN, TRAINING_SET, described
 
 
 class CandidateConfig(dg.Config):
@@ -29,7 +29,7 @@ class CandidateConfig(dg.Config):
     specs=[
         dg.AssetSpec(
             CANDIDATE,
-            deps=[TRAINING_SET],
+            deps=[TRAINING_SET, ROWS_CHOSEN],
             group_name="training",
             owners=[owner_of(CANDIDATE)],
             kinds={"scikitlearn", "mlflow"},
@@ -42,7 +42,7 @@ class CandidateConfig(dg.Config):
         ),
         dg.AssetSpec(
             HOLDOUT,
-            deps=[TRAINING_SET],
+            deps=[TRAINING_SET, ROWS_CHOSEN],
             group_name="training",
             owners=[owner_of(HOLDOUT)],
             kinds={"scikitlearn", "duckdb"},

@@ -20,6 +20,7 @@ from assets.problem.next_product import list_assets
 from assets.problem.performance import PERFORMANCE_ASSETS
 from assets.problem.predictions import PREDICTION_ASSETS
 from assets.problem.promotion import champion
+from assets.problem.rows_chosen import label_suspects, rows_chosen
 from assets.problem.serving import serving_copy
 from assets.problem.training_set import training_set
 from ml_models.problems.about import FIRST, About
@@ -39,12 +40,14 @@ def problem_assets(problem: About) -> list[Asset]:
         return [
             *FEATURE_ASSETS,
             training_set,
+            rows_chosen,
             candidate,
             champion,
             *PREDICTION_ASSETS,
             *CAMPAIGN_ASSETS,
             *PERFORMANCE_ASSETS,
             *DRIFT_ASSETS,
+            label_suspects,
             judgement,
             model_card,
             catalogue,

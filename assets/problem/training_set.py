@@ -3,8 +3,9 @@
 import dagster as dg
 
 from assets.reporting import Materialized, column_schema, copied, without_retries
+from resources.company import company
 from resources.warehouse import Warehouse
-from steps.candidates import TRAINING_ROWS, make_training_set, span_of
+from steps.candidates import TRAINING_ROWS, make_training_set, replayed_delays, span_of
 from steps.ownership import owner_of
 from steps.tables import FEATURE_FRAME, OUTCOMES, TRAINING_SET
 
@@ -43,6 +44,7 @@ def training_set(context: dg.AssetExecutionContext, config: TrainingConfig, ware
     """Join, keep out what is known bad, split and fingerprint."""
     from ml_models.training.fingerprint import frame_fingerprint
 
+    late = replayed_delays(warehouse) if company().learn_from.as_served else []
     with without_retries():
         made = make_training_set(
             warehouse,
@@ -50,6 +52,7 @@ def training_set(context: dg.AssetExecutionContext, config: TrainingConfig, ware
             exclude=span_of(config.exclude_from, config.exclude_to),
             repaired=config.repaired,
             most_rows=config.most_rows,
+            late=late,
         )
     rows, split, bad = made.learned_from, made.split, made.quarantined
     context.log.info(
@@ -71,6 +74,7 @@ def training_set(context: dg.AssetExecutionContext, config: TrainingConfig, ware
             "row_weight": 1 / made.share,
             "matured_cutoffs": int(made.frame["cutoff_date"].nunique()),
             "window": config.window,
+            "weeks_late": ", ".join(str(weeks) for weeks in late) or "none replayed",
             "quarantined_cutoffs": ", ".join(str(day) for day in bad) or "none",
             "reason": config.reason or context.run.tags.get("baton/cause", "none given"),
             "train": f"{split.train[0]} to {split.train[-1]}",

@@ -10,7 +10,7 @@ on, two cutoffs later: the time-split fit failed the baselines; the cross-fitted
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -24,8 +24,9 @@ from ml_models.problems.contract import Candidate, Problem
 from ml_models.rows import customer_folds, features_of, missing_features, scored
 from ml_models.training.baselines import baseline_scores
 from ml_models.training.fitting import fitted
+from ml_models.training.forgetting import Remembered, none_remembered
 from ml_models.training.search import TrainingResult
-from ml_models.training.splits import KEPT_OUT
+from ml_models.training.splits import KEPT_OUT, QUARANTINED
 
 FOLDS = 4
 COMPARED_CUTOFFS = 4
@@ -65,7 +66,8 @@ class Comparison:
 
     `rows`: keys, features, label; `scores`: aligned with it, columns `candidate`, `champion` and, when `cross_fitted`,
     the baselines of the same folds. `how` is a clause that says which fits were compared. `grounds` says why a champion
-    that is no worse may be replaced all the same (empty: it may not).
+    that is no worse may be replaced all the same (empty: it may not). `remembered`: rows that the champion learned
+    from, as both know them.
     """
 
     version: int
@@ -74,6 +76,7 @@ class Comparison:
     cross_fitted: bool
     how: str
     grounds: str
+    remembered: Remembered = field(default_factory=lambda: none_remembered("nothing was looked up"))
 
 
 def grounds(champion: Champion, training_set: pd.DataFrame, problem: Problem) -> str:
@@ -117,10 +120,13 @@ def compare_with_champion(
     Raises:
         MissingFeaturesError: the champion can neither score these rows nor be fitted again.
     """
-    used = training_set.assign(**{problem.cutoff: cutoff_dates(training_set[problem.cutoff])})
-    used = used[~used["split"].isin(KEPT_OUT)].sort_values([problem.cutoff, problem.entity], ignore_index=True)
+    everything = training_set.assign(**{problem.cutoff: cutoff_dates(training_set[problem.cutoff])})
+    used = everything[~everything["split"].isin(KEPT_OUT)].sort_values(
+        [problem.cutoff, problem.entity], ignore_index=True
+    )
     name, gone = f"version {champion.version}", missing_features(champion.pipeline, used.columns, problem)
     reason = grounds(champion, training_set, problem)
+    remembered = _remembered(everything, result, champion, problem)
     if gone:
         reason = f"it cannot score without {', '.join(gone)}, which the feature frame no longer has"
     first = pd.Timestamp(champion.trained_through) + pd.Timedelta(days=problem.horizon_days)
@@ -135,7 +141,7 @@ def compare_with_champion(
             f"{name} as it is against the candidate fitted without the customers it scores, on "
             f"{len(rows):,} rows of cutoffs {unseen[0].date()} to {unseen[-1].date()} that {name} never saw"
         )
-        return Comparison(champion.version, rows.reset_index(drop=True), scores, True, how, reason)
+        return Comparison(champion.version, rows.reset_index(drop=True), scores, True, how, reason, remembered)
     rows, part = used[used["split"] == "holdout"], used[used["split"] == "train"]
     if champion.algorithm in recipes:
         pipeline = fitted(recipes[champion.algorithm], champion.parameters, champion.seed, part, problem)
@@ -151,7 +157,24 @@ def compare_with_champion(
             CHAMPION: scored(pipeline, rows, problem, name),
         }
     )
-    return Comparison(champion.version, rows.reset_index(drop=True), scores, False, how, reason)
+    return Comparison(champion.version, rows.reset_index(drop=True), scores, False, how, reason, remembered)
+
+
+def _remembered(everything: pd.DataFrame, result: TrainingResult, champion: Champion, problem: Problem) -> Remembered:
+    """Return the rows that the champion learned from and that are not known bad, scored by both as they would serve.
+
+    Those before a recent window are among them: the candidate left them out, and may have forgotten what they taught.
+    """
+    name = f"version {champion.version}"
+    if gone := missing_features(champion.pipeline, everything.columns, problem):
+        return none_remembered(f"{name} cannot score rows without {', '.join(gone)}")
+    clean = everything[everything["split"] != QUARANTINED]
+    learned = champion.learned(stamp.date() for stamp in clean[problem.cutoff].drop_duplicates())
+    rows = clean[clean[problem.cutoff].isin([pd.Timestamp(day) for day in learned])].reset_index(drop=True)
+    if rows.empty:
+        return none_remembered(f"none of the rows that {name} learned from is here")
+    own = scored(champion.pipeline, rows, problem, name)
+    return Remembered(rows, scored(result.pipeline, rows, problem), own)
 
 
 def _cross_fitted(

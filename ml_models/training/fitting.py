@@ -13,9 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
 
 from ml_models.cutoffs import distinct_cutoffs
 from ml_models.problems.contract import Candidate, Problem
+
+WEIGHT = "weight"
+"""The column of how much a row counts, where rows do not all count the same (see rows_chosen)."""
 
 _FIRST_LOOK = 1_000
 
@@ -74,11 +78,16 @@ def fitted(
 ) -> Pipeline:
     """Return the candidate fitted on rows with features and label. `label`: another one than the rows', as many.
 
+    With a column `weight` rows count so much, in the last step, if that knows weights; those of weight 0 not at all.
+
     Raises:
         NothingToLearnError: no feature has two values in these rows, or every label is the same.
     """
-    features = features_for(candidate, rows, problem, among)
     outcome = rows[problem.label] if label is None else label
+    if WEIGHT in rows and (rows[WEIGHT] <= 0).any():
+        counts = (rows[WEIGHT] > 0).to_numpy()
+        rows, outcome = rows[counts], np.asarray(outcome)[counts]
+    features = features_for(candidate, rows, problem, among)
     found = np.unique(np.asarray(outcome))
     if len(found) < 2:
         days = distinct_cutoffs(rows[problem.cutoff])
@@ -88,7 +97,16 @@ def fitted(
             f"{', '.join(f'{value:g}' for value in found) or 'none'} in all of {len(rows):,} rows ({span}); train on "
             "more history, or ask over another horizon."
         )
-    return candidate.build(parameters, seed).fit(rows[features], outcome)
+    pipeline = candidate.build(parameters, seed)
+    return pipeline.fit(rows[features], outcome, **_weights(pipeline, rows))
+
+
+def _weights(pipeline: Pipeline, rows: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+    """Return how the last step is told what each row counts; nothing where all count the same."""
+    name, step = pipeline.steps[-1]
+    if WEIGHT not in rows or not has_fit_parameter(step, "sample_weight"):
+        return {}
+    return {f"{name}__sample_weight": rows[WEIGHT].to_numpy(dtype="float64")}
 
 
 def told(useless: Mapping[str, str], most: int = 5) -> str:

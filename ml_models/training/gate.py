@@ -28,6 +28,7 @@ from ml_models.training.baselines import BASE_RATE, RECENCY_RULE, RFM
 from ml_models.training.behaviour import behaves
 from ml_models.training.champion_challenge import CANDIDATE, CHAMPION, Champion, Comparison, compare_with_champion
 from ml_models.training.choice import HARM, WORTH, simplest_unbeaten, text
+from ml_models.training.forgetting import BEYOND_DOUBT, FORGOTTEN, Forgotten, borne_out, forgotten
 from ml_models.training.search import Log, TrainingResult, finish, search, silent
 
 
@@ -40,7 +41,7 @@ class GatePolicy:
     .0195 with 2,000. `worse_margin`: by how much of the other's log-loss a candidate may be above the RFM regression,
     or a champion that there are grounds to replace, when noise allows no less. `slice_margin`: by how much of the
     champion's log-loss there a slice may be worse, at least `slice_floor` of its log-loss everywhere; slices differ
-    tenfold.
+    tenfold. `forgotten`: share of the rows of a season, right beyond doubt under the champion, that may be wrong now.
 
     Raises:
         ValueError: a bound that no candidate can meet, or that every one meets.
@@ -52,12 +53,13 @@ class GatePolicy:
     worse_margin: float = HARM
     slice_margin: float = 0.05
     slice_floor: float = HARM / 2
+    forgotten: float = FORGOTTEN
 
     def __post_init__(self) -> None:
         for name in ("minimum_rows", "minimum_positives"):
             if getattr(self, name) < 1:
                 raise ValueError(f"Expected `{name}` to be a number of rows from 1 on, got {getattr(self, name)!r}.")
-        for name in ("calibration_step", "worse_margin", "slice_margin", "slice_floor"):
+        for name in ("calibration_step", "worse_margin", "slice_margin", "slice_floor", "forgotten"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(
@@ -138,8 +140,10 @@ def judge(
     customers a little, for better or worse.) simpler_is_worse: it is the simplest family that nothing beats.
     beats_champion: log-loss lower than the champion's beyond noise on the same rows, or not higher beyond noise where
     there are grounds to replace it (see champion_challenge.grounds). no_slice_worse: no slice is worse than the
-    champion's by more than its margin, beyond noise. invariance, directions, extremes: behavioural tests of the
-    pipeline that would be deployed (see behaviour).
+    champion's by more than its margin, beyond noise. forgets_nothing: in no season that the champion learned from
+    are more than `forgotten` of the rows that it has right beyond doubt wrong now, beyond noise; segments where new
+    rows show that the world changed are not asked (see forgetting). invariance, directions, extremes: behavioural tests
+    of the pipeline that would be deployed (see behaviour).
 
     A recalibration learns a number or two and no order of customers: negative_control and simpler_is_worse were asked
     of the version that it moves.
@@ -163,6 +167,7 @@ def judge(
         *_family_proved(result, problem, holdout_outcome, holdout_scores, holdout_groups),
         _beats_champion(compared, problem, policy),
         _no_slice_worse(compared, problem, policy),
+        _forgets_nothing(result, compared, problem, policy),
         *_behaviour(result, problem),
     ]
 
@@ -415,6 +420,58 @@ def _no_slice_worse(compared: Comparison | None, problem: Problem, policy: GateP
         margin,
         f"Of {len(verdicts)} slices {slice_name} stands worst against the champion: {text(difference)}; its margin is "
         f"{margin:.4f}, beyond noise.",
+    )
+
+
+def _forgets_nothing(
+    result: TrainingResult, compared: Comparison | None, problem: Problem, policy: GatePolicy
+) -> GateResult:
+    def unasked(why: str) -> GateResult:
+        return GateResult("forgets_nothing", True, 0.0, policy.forgotten, f"Nothing is asked: {why}.")
+
+    if compared is None:
+        return unasked("there is no champion yet")
+    if result.recalibration is not None:
+        return unasked("a recalibration keeps the order of the customers")
+    if compared.remembered.why_none:
+        return unasked(compared.remembered.why_none)
+    lost, excused = forgotten(compared.remembered, problem), []
+    if lost is not None and lost.share.low > policy.forgotten and compared.cross_fitted:
+        # Looked for only where it matters. A world that changed for some customers is no memory lost.
+        excused = borne_out(compared.rows, compared.scores, problem)
+        lost = forgotten(compared.remembered, problem, excused)
+    besides = (
+        f" Not asked: {', '.join(f'{name} {value}' for name, value in excused)}, where new rows show that what held "
+        "before holds no more."
+        if excused
+        else ""
+    )
+    if lost is None:
+        return unasked(f"in no season are {MINIMUM_ROWS} rows that the champion has right beyond doubt.{besides}"[:-1])
+    return GateResult(
+        "forgets_nothing",
+        lost.share.low <= policy.forgotten,
+        lost.share.value,
+        policy.forgotten,
+        _lost(lost, compared.version, policy) + besides,
+    )
+
+
+def _lost(lost: Forgotten, version: int, policy: GatePolicy) -> str:
+    where = ""
+    if lost.wrong:
+        more = f" and {lost.who - len(lost.customers)} more" if lost.who > len(lost.customers) else ""
+        segment = (
+            f"Most of them: {lost.slice_name} {lost.slice_value}, {lost.slice_share:.1%} of its rows. "
+            if lost.slice_name
+            else ""
+        )
+        where = f" {segment}Customers: {', '.join(lost.customers)}{more}."
+    return (
+        f"Of {lost.seasons} season(s) that version {version} learned from, {lost.season} fares worst: of {lost.rows:,} "
+        f"rows that it has right beyond doubt ({BEYOND_DOUBT:g} times its mean odds) {lost.wrong:,} are wrong now, "
+        f"{lost.share.value:.2%} [{lost.share.low:.2%}, {lost.share.high:.2%}]; at most {policy.forgotten:.0%}, beyond "
+        f"noise.{where}"
     )
 
 

@@ -16,6 +16,9 @@ GATES = {
         "from bad rows, is too old, or is outgrown by labels."
     ),
     "no_slice_worse": "No slice of customers fares worse than under the champion by more than its margin.",
+    "forgets_nothing": (
+        "What the champion has right beyond doubt of each season that it learned from, the candidate has not wrong."
+    ),
     "invariance": "What must not matter does not: row order, company, ids, the level of prices.",
     "directions": "What a person would call more risk raises the score: away for longer, fewer visits, less bought.",
     "extremes": "The worst customer scores high, the best one low, and nulls are scored like everybody.",

@@ -202,6 +202,16 @@ class ModelCard(Strict):
     limits: tuple[str, ...] = Field((), description="Where the company knows the predictions to err.")
 
 
+class LearnFrom(Strict):
+    """Which training rows count otherwise than once; `make backtest ROWS=1` says what each would be worth."""
+
+    uncertain: bool = Field(False, description="Rows whose probability is nearest to one half count twice.")
+    known_error: bool = Field(False, description="Rows whose outcome was thought unlikely count twice.")
+    weak_slice: bool = Field(False, description="Rows of the segment that the model tells least of count twice.")
+    label_suspect: bool = Field(False, description="Rows whose label later rows contradict are not learned from.")
+    as_served: bool = Field(False, description="Features are as many whole weeks old as lately when scores were made.")
+
+
 class Owners(Strict):
     """The teams to whom a finding goes: `team:name`, or an address."""
 
@@ -423,6 +433,7 @@ class Company(Strict):
     prices: Prices | None = None
     calls: Calls | None = None
     owners: Owners = Field(default_factory=lambda: Owners.model_validate({}))
+    learn_from: LearnFrom = Field(default_factory=lambda: LearnFrom.model_validate({}))
     model_card: ModelCard = Field(default_factory=lambda: ModelCard.model_validate({}))
     order_lines: OrderLines = Field(description="Which columns are what.")
     products: Products | None = None

@@ -29,6 +29,7 @@ LEFT_OUT = {
     "outcomes/early_outcomes": "a proxy that the judgement reads",
     "spend/holdout_predictions": "spend/performance tells what came of them",
     "spend/training_set": "keys and outcomes; the frame holds the rest",
+    "training/rows_chosen": "one row a row that is learned from; what it is for is the training set",
     "training/holdout_predictions": "accuracy_over_time tells what came of them",
 }
 """The tables that no copy holds, each with the reason: whoever wants them asks the warehouse, or a backup."""
