@@ -6,7 +6,7 @@ any order: `volume`, `scalars`, `hours`, `categories`, `outages`, `segments`, `p
 `losses` (by the `course` of a number). `schema` and `arrival` judge without the week's profile, `feature_rows` judges
 what our own code made of the feed, and `as_of_audit` whether it knows the future. All sentences stand in `messages`.
 `monitored_tables` derives which columns are measured as what, and `profile_sql` (of a list without a time
-`snapshot_sql`) measures them.
+`snapshot_sql`) measures them, with `overlap_sql` for what comes again.
 
 *Threshold.* A measure is compared with the median of its last eight healthy weeks. It is violated beyond 4 standard
 deviations of its last 26 healthy weeks (at least six), and never below a floor. The floor is the larger of two things:

@@ -18,11 +18,10 @@ from ml_models.monitoring.data_quality.monitored_tables import (
     Reference,
     kind_of,
 )
+from ml_models.monitoring.data_quality.overlap_sql import OVERLAP_BACK, overlap
 from ml_models.monitoring.data_quality.snapshot_sql import snapshot
 from ml_models.monitoring.data_quality.sql_functions import SqlFunctions, between, unnested
 from ml_models.monitoring.data_quality.thresholds import (
-    BLOCK_WEEKS,
-    BLOCKS,
     LOOK_BACK,
     PRICED_ROWS,
     REPLAY_BACK,
@@ -39,7 +38,7 @@ QUANTILES = {"p01": 0.01, "p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p9
 
 def furthest_back() -> int:
     """Return how many days before its first week a statement of `measure_sql` reads at most."""
-    return max(LOOK_BACK, REPLAY_BACK, WEEK * BLOCK_WEEKS * BLOCKS)
+    return max(LOOK_BACK, REPLAY_BACK, OVERLAP_BACK)
 
 
 def as_profile(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -75,11 +74,11 @@ def _statements(table: MonitoredTable, first_day: date, last_day: date, words: S
         )
     starts = [first_day + timedelta(days=WEEK * number) for number in range(days // WEEK)]
     plan = _Plan(table, starts, words)
-    statements = [plan.overall()]
+    statements = [plan.overall(), *([plan.columns()] if table.judged else [])]
     if not table.of:
         statements += [plan.days(), plan.again()]
         if table.ids:
-            statements.append(plan.overlap())
+            statements.append(overlap(table, plan.lines(OVERLAP_BACK), starts, words))
         if table.group and table.keys:
             statements.append(plan.replayed())
         statements.append(plan.repeated_keys())
@@ -93,25 +92,6 @@ def _statements(table: MonitoredTable, first_day: date, last_day: date, words: S
             statements.append(plan.prices(column, table.price))
     statements += [plan.orphans(one) for one in table.references]
     return statements
-
-
-def _again_and_spread(entity: str) -> list[tuple[str, str, str, str, str]]:
-    """Return how much of the visits of four weeks (`past_`) came again (`v_`), and how far each strays from it.
-
-    The first is a share of a week's. The straying is a variance over its mean, as of Poisson counts: the sum of
-    (v - r past)^2 over the sum of v, of those who came then.
-    """
-    of_known = "sum(case when past_ > 0 then v_ else 0 end)"
-    share = f"(1.0 * {of_known} / nullif(sum(past_), 0))"
-    squares = (
-        f"(sum(case when past_ > 0 then 1.0 * v_ * v_ else 0 end) - 2 * {share} * sum(1.0 * v_ * past_) "
-        f"+ {share} * {share} * sum(1.0 * past_ * past_))"
-    )
-    known = "sum(case when past_ > 0 then 1 else 0 end)"
-    return [
-        (entity, "again_of_visits", "''", "sum(past_)", f"{BLOCK_WEEKS} * {share}"),
-        (entity, "spread_of_visits", "''", known, f"{squares} / nullif({of_known}, 0)"),
-    ]
 
 
 class _Plan:
@@ -148,10 +128,8 @@ class _Plan:
         return " union all ".join(f"select date '{start}' as w_" for start in self.starts)
 
     def overall(self) -> str:
-        """Nulls, modal value, distinct values of each column; sizes and signs of numbers; rows, groups, entities."""
+        """Sizes and signs of numbers; rows, groups, entities."""
         table, words = self.table, self.words
-        judged = table.judged
-        modes = ", ".join(f"{words('mode', name)} as m_{name}" for name in judged)
         entries = [("", "rows", "''", "count(l.w_)", "count(l.w_)")]
         for role, name in (("group", table.group), ("entity", table.entity)):
             if name:
@@ -180,25 +158,7 @@ class _Plan:
                     f"{groups} / nullif(count(distinct l.{table.entity}), 0)",
                 )
             )
-        for name in judged:
-            column = f"l.{name}"
-            entries += [
-                (
-                    name,
-                    "null_share",
-                    "''",
-                    "count(l.w_)",
-                    f"avg(case when l.w_ is null then null when {column} is null then 1 else 0 end)",
-                ),
-                (
-                    name,
-                    "modal_share",
-                    f"max({words('text', f'm_{name}')})",
-                    f"count({column})",
-                    f"avg(case when {column} = m_{name} then 1 when {column} is not null then 0 end)",
-                ),
-                (name, "distinct", "''", f"count({column})", f"count(distinct {column})"),
-            ]
+        shares = list(QUANTILES.values())
         for name in table.numbers:
             column, sized = f"l.{name}", f"nullif(l.{name}, 0)"
             for measure, condition in (("negative", "< 0"), ("zero", "= 0"), ("fraction", f"<> floor({column})")):
@@ -207,18 +167,47 @@ class _Plan:
             # Of what is not zero: how often something happens and how large it is are two things.
             entries.append((name, "mean", "''", f"count({sized})", f"avg({sized})"))
             entries += [
-                (name, quantile, "''", f"count({sized})", words("quantile", sized, share))
-                for quantile, share in QUANTILES.items()
+                (name, quantile, "''", f"count({sized})", words("one_of_quantiles", sized, shares, place))
+                for place, quantile in enumerate(QUANTILES, start=1)
             ]
         entries.append(("", "hour_mean", "''", "count(l.w_)", "avg(h_)"))
         inner = (
-            f"with lines as ({self.lines()}), weeks as ({self.weeks()}), modes as (select "
-            f"w_{', ' if modes else ''}{modes} "
-            f"from lines group by w_) select weeks.w_, {words.rows(entries)} as entries from weeks left "
-            "join lines as l "
-            "on l.w_ = weeks.w_ left join modes on modes.w_ = weeks.w_ group by weeks.w_"
+            f"with lines as ({self.lines()}), weeks as ({self.weeks()}) select weeks.w_, {words.rows(entries)} as "
+            "entries from weeks left join lines as l on l.w_ = weeks.w_ group by weeks.w_"
         )
         return unnested(table.asset, inner)
+
+    def columns(self) -> str:
+        """Nulls, modal value and distinct values of each column."""
+        table, words, entries = self.table, self.words, []
+        for place, name in enumerate(table.judged):
+            here = f"c{place}_"
+            known = f"coalesce({here}.known_, 0)"
+            entries += [
+                (name, "null_share", "''", "rows_", f"(rows_ - {known}) / nullif(rows_, 0)"),
+                (name, "modal_share", words("text", f"{here}.mode_"), known, f"{here}.most_ / {here}.known_"),
+                (name, "distinct", "''", known, f"coalesce({here}.distinct_, 0)"),
+            ]
+        joins = "".join(f" left join c{place}_ using (w_)" for place in range(len(table.judged)))
+        inner = (
+            f"with lines as ({self.lines()}), weeks as ({self.weeks()}), rows_of as (select weeks.w_, count(lines.w_) "
+            f"as rows_ from weeks left join lines on lines.w_ = weeks.w_ group by weeks.w_), "
+            f"{', '.join(self._values_of(table.judged))} select w_, {words.rows(entries)} as entries "
+            f"from rows_of{joins}"
+        )
+        return unnested(table.asset, inner)
+
+    def _values_of(self, columns: Sequence[str]) -> list[str]:
+        """Return, as `c0_`, `c1_` …, of each column a week: its modal value, how often that is there, and all others.
+
+        Each value is counted once; without that a mode with an order sorts all rows.
+        """
+        return [
+            f"c{place}_ as (select w_, {self.words('most_frequent', name)} as mode_, max(n_) as most_, "
+            "sum(n_) as known_, count(*) as distinct_ from (select w_, "
+            f"{name}, count(*) as n_ from lines where {name} is not null group by w_, {name}) as counted group by w_)"
+            for place, name in enumerate(columns)
+        ]
 
     def days(self) -> str:
         """Rows and entities a day, and rows by hour of the day."""
@@ -245,77 +234,6 @@ class _Plan:
             f"weeks.w_ as period_start, n, {self.words('double', 'n')} as value from weeks join lines on d_ < weeks.w_ "
             f"and d_ >= {self.words('add_days', 'weeks.w_', -LOOK_BACK)}"
         )
-
-    def overlap(self) -> str:
-        """How many of this week's values were there before, and of those of then are here again.
-
-        Three times: against the four weeks before, and the four before those, and before those. When values changed
-        five weeks ago, the nearest four weeks know the new values already, and only the others still show it.
-        """
-        table, words = self.table, self.words
-        parts, reach = [], WEEK * BLOCK_WEEKS * BLOCKS
-        labels = {name: name for name in table.ids}
-        if table.entity:
-            labels |= {
-                f"{table.entity}+{name}": f"{table.entity}, {name}" for name in table.segments if name in table.ids
-            }
-        for label, columns in labels.items():
-            sums = ["sum(case when lag_ = 0 then n else 0 end) as now_"]
-            entries = []
-            for block in range(BLOCKS):
-                low, high = block * BLOCK_WEEKS + 1, (block + 1) * BLOCK_WEEKS
-                inside = f"case when lag_ between {low} and {high} then"
-                sums += [f"sum({inside} n else 0 end) as b{block}_", f"sum({inside} 1 else 0 end) as s{block}_"]
-                steady = f"case when s{block}_ = {BLOCK_WEEKS} then"
-                known = f"sum(case when b{block}_ > 0 then now_ else 0 end)"
-                before = f"sum(case when now_ > 0 then b{block}_ else 0 end)"
-                mark = f"_{block + 1}"
-                entries += [
-                    (label, "known_share" + mark, "''", "sum(now_)", f"{known} / nullif(sum(now_), 0)"),
-                    (label, "again_weight" + mark, "''", f"sum(b{block}_)", f"{before} / nullif(sum(b{block}_), 0)"),
-                    (
-                        label,
-                        "steady_again" + mark,
-                        "''",
-                        f"sum({steady} 1 else 0 end)",
-                        f"sum({steady} case when now_ > 0 then 1 else 0 end else 0 end) / "
-                        f"nullif(sum({steady} 1 else 0 end), 0)",
-                    ),
-                ]
-            # Visits are orders where rows have any.
-            visits = visited = ""
-            if label == table.entity:
-                any_ = " + ".join(f"coalesce(b{block}_, 0)" for block in range(BLOCKS))
-                seen = f"sum(case when {any_} > 0 then now_ else 0 end)"
-                entries.append((label, "known_share_any", "''", "sum(now_)", f"{seen} / nullif(sum(now_), 0)"))
-                fresh = f"case when {any_} = 0 and now_ > 0 then"
-                here = "sum(case when now_ > 0 then 1 else 0 end)"
-                entries += [
-                    *_again_and_spread(label),
-                    (label, "newcomers", "''", here, f"sum({fresh} 1 else 0 end)"),
-                    (label, "newcomers_visits", "''", "sum(v_)", f"sum({fresh} v_ else 0 end)"),
-                ]
-                sums += [
-                    "sum(case when lag_ = 0 then v else 0 end) as v_",
-                    f"sum(case when lag_ between 1 and {BLOCK_WEEKS} then v else 0 end) as past_",
-                ]
-                visits = f", {f'count(distinct {table.group})' if table.group else 'count(*)'} as v"
-                visited = ", v"
-            used = columns.split(", ")
-            present = " and ".join(f"{name} is not null" for name in used)
-            lag = words("days_between", "b.w_", "weeks.w_")
-            parts.append(
-                f"select '{table.asset}' as asset, '{label}' as column_name, made.measure, '' as value_key, "
-                f"w_ as period_start, made.n, made.value from (select w_, {words.rows(entries)} as entries from "
-                f"(select w_, {columns}, {', '.join(sums)} from (select weeks.w_, {columns}, n{visited}, "
-                f"{lag} / 7 as lag_ "
-                f"from weeks join (select w_, {columns}, count(*) as n{visits} from lines where {present} group "
-                f"by w_, {columns}) "
-                f"as b on b.w_ <= weeks.w_ and b.w_ >= {words('add_days', 'weeks.w_', -reach)}) as lagged "
-                f"group by w_, {columns}) as seen group by w_) as wide, unnest(wide.entries) as unnested(made)"
-            )
-        body = "\nunion all ".join(parts)
-        return f"with lines as ({self.lines(reach)}), weeks as ({self.weeks()})\n{body}"
 
     def _content(self) -> str:
         item = [name for name in self.table.keys if name != self.table.group]
@@ -458,10 +376,14 @@ class _Plan:
                 (f"{name}@{column}", "p50", key, f"count({sized})", words("quantile", sized, 0.5)),
                 (f"{name}@{column}", "negative_share", key, f"count({value})", negative),
             ]
-        modes = ", ".join(f"{words('mode', name)} as m_{name}" for name in table.judged if name != column)
+        others = [name for name in table.judged if name != column]
+        modes = "".join(f", c{place}_.mode_ as m_{name}" for place, name in enumerate(others))
+        joins = "".join(f" left join c{place}_ using (w_)" for place in range(len(others)))
         inner = (
-            f"with lines as ({self.lines(extra=f', {column} as s_')}), modes as (select w_ as mw_, "
-            f"{modes} from lines group by w_) "
+            # Kept as a whole it would be slower: each column is counted by itself.
+            f"with lines as not materialized ({self.lines(extra=f', {column} as s_')}), weeks as ({self.weeks()}), "
+            f"{''.join(f'{one}, ' for one in self._values_of(others))}"
+            f"modes as (select w_ as mw_{modes} from weeks{joins}) "
             f"select l.w_, {words.rows(entries)} as entries from lines as l join modes on mw_ = l.w_ "
             f"where s_ is not null group by l.w_, s_ having count(*) >= {SEGMENT_ROWS}"
         )

@@ -7,9 +7,10 @@ from datetime import date
 DIALECTS: dict[str, dict[str, str]] = {
     "duckdb": {
         "hash": "hash({0})",
-        # Of several that are as frequent the smallest: without an order it would be any, another one each time.
-        "mode": "mode({0} order by {0})",
+        # Of values with their number of rows, `n_`: of several that are as frequent the smallest.
+        "most_frequent": "arg_min({0}, struct_pack(a := -n_, b := {0}))",
         "quantile": "quantile_cont({0}, {1})",
+        "one_of_quantiles": "quantile_cont({0}, {1})[{2}]",
         "text": "cast({0} as varchar)",
         "double": "cast({0} as double)",
         "day": "cast({0} as date)",

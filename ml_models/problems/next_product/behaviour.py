@@ -37,9 +37,13 @@ class Verdict(NamedTuple):
     sentence: str
 
 
-def expectations(pairs: pd.DataFrame, score: Score) -> list[Verdict]:
-    """Return the verdict on each expectation, on these pairs; `score` is the model."""
-    lists = lists_of(pairs, score(pairs))
+def expectations(pairs: pd.DataFrame, score: Score, lists: pd.DataFrame | None = None) -> list[Verdict]:
+    """Return the verdict on each expectation, on these pairs; `score` is the model.
+
+    `lists`: those that it makes of these pairs, where they are known.
+    """
+    if lists is None:
+        lists = lists_of(pairs, score(pairs))
     return [
         _twins(pairs, lists, score),
         _older_habit(pairs, lists, score),

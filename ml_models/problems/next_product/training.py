@@ -153,7 +153,7 @@ def train(
         gained={"ndcg": won.value, "low": won.low, "high": won.high},
         comparison=comparison,
         slices=slices_of(rows_of[chosen], lists[chosen], seed),
-        gates=[*_compared(rows_of, chosen, seed), *_expected(held, scorer(fits[chosen]))],
+        gates=[*_compared(rows_of, chosen, seed), *_expected(held, scorer(fits[chosen]), lists[chosen])],
         holdout_lists=lists[chosen],
     )
 
@@ -228,7 +228,8 @@ def _compared(rows_of: Mapping[str, pd.DataFrame], chosen: str, seed: int) -> li
     return found
 
 
-def _expected(held: pd.DataFrame, score: Score) -> list[GateResult]:
+def _expected(held: pd.DataFrame, score: Score, lists: pd.DataFrame) -> list[GateResult]:
     return [
-        GateResult(one.name, one.passed, one.observed, one.bound, one.sentence) for one in expectations(held, score)
+        GateResult(one.name, one.passed, one.observed, one.bound, one.sentence)
+        for one in expectations(held, score, lists)
     ]

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date, timedelta
 
 import duckdb
@@ -6,7 +7,7 @@ import pytest
 from support.simulated_feed import FIRST, make_shop, measure, sources, watch
 
 from ml_models.monitoring.data_quality.monitored_tables import TableSource, fitted, monitored_tables
-from ml_models.monitoring.data_quality.profile_sql import MEASURE_COLUMNS, measure_sql
+from ml_models.monitoring.data_quality.profile_sql import MEASURE_COLUMNS, QUANTILES, measure_sql
 
 
 @pytest.fixture(scope="module")
@@ -90,14 +91,60 @@ def test_measures_are_what_the_rows_say(shop, week):
     assert value(week, "receipt+item", "duplicate_share") == 0
 
 
-def test_a_week_alone_measures_as_it_does_among_others(shop, tables, week):
-    several = measure(shop, tables, FIRST + timedelta(days=56), 4)
-    day = pd.Timestamp(FIRST + timedelta(days=70))
-    same = several[(several["period_start"] >= day) & (several["period_start"] < day + pd.Timedelta(days=7))]
+def test_weeks_measure_together_what_each_measures_alone(shop, tables):
+    """Also weeks that have a part of the weeks before them only, or none, and one without a row."""
+    begin = FIRST - timedelta(days=7)
+    together = measure(shop, tables[:1], begin, 18)
+    firsts = [begin + timedelta(days=7 * number) for number in (0, 3, 13, 17)]
+    alone = pd.concat([measure(shop, tables[:1], first, 1) for first in firsts], ignore_index=True)
+    week = together["period_start"].dt.to_period("W-SUN").dt.start_time
+    together = together[week.isin([pd.Timestamp(first) for first in firsts])]
     keys = ["asset", "column_name", "measure", "value_key", "period_start"]
-    both = week.merge(same, on=keys, how="outer", suffixes=("", "_other"))
-    assert len(both) == len(week) == len(same)
-    pd.testing.assert_series_equal(both["value"], both["value_other"], check_names=False)
+    both = together.merge(alone, on=keys, how="outer", suffixes=("", "_alone"))
+    assert len(both) == len(together) == len(alone) > 1000
+    pd.testing.assert_series_equal(both["n"], both["n_alone"], check_names=False)
+    # A sum of fractions depends on the order in which an engine adds them up; what is counted does not.
+    added = both["measure"].isin(["mean", "price_ratio", "strays", "strays_scale", "spread_of_visits"])
+    counted, summed = both[~added], both[added]
+    pd.testing.assert_series_equal(counted["value"], counted["value_alone"], check_names=False, check_exact=True)
+    pd.testing.assert_series_equal(summed["value"], summed["value_alone"], check_names=False)
+
+
+def test_modal_values_and_quantiles_are_those_of_the_rows():
+    """Of values that are as frequent the smallest is the mode; a column may be called as a count is."""
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create table t as select 'i' || range as id, "
+            "timestamp '2021-05-03' + to_days((range % 14)::int) as sold_at, "
+            "case when range % 7 = 0 then null else 'v' || range % 7 end as n, (range % 50) / 4 as amount "
+            "from range(1400)"
+        )
+        source = TableSource(
+            "s/t",
+            {"id": "VARCHAR", "sold_at": "TIMESTAMP", "n": "VARCHAR", "amount": "DOUBLE"},
+            keys=("id",),
+            time_sql="sold_at",
+            time_column="sold_at",
+            rows=1400,
+            distinct={"id": 1400, "n": 6, "amount": 900},
+            lives={"id": 1.0, "n": 2.0, "amount": 20.0},
+        )
+        (table,) = monitored_tables([source])
+        table = replace(table, relation="t")
+        parts = [connection.execute(one).fetchdf() for one in measure_sql(table, date(2021, 5, 3), date(2021, 5, 16))]
+        rows = connection.execute("select n, amount from t where sold_at < timestamp '2021-05-10'").fetchdf()
+    found = pd.concat(parts, ignore_index=True)
+    found = found[found["period_start"] == pd.Timestamp("2021-05-03")]
+    counts = rows["n"].value_counts()
+    mode = min(counts.index[counts == counts.max()])
+    by_name = {(row.column_name, row.measure): row for row in found.itertuples()}
+    assert by_name["n", "modal_share"].value_key == mode
+    assert by_name["n", "modal_share"].value == counts[mode] / counts.sum()
+    assert by_name["n", "null_share"].value == rows["n"].isna().mean() > 0
+    assert by_name["n", "distinct"].value == 6
+    sized = rows.loc[rows["amount"] != 0, "amount"]
+    for name, share in QUANTILES.items():
+        assert by_name["amount", name].value == pytest.approx(sized.quantile(share), rel=1e-12), name
 
 
 def test_a_week_without_a_row_is_measured_as_empty(shop, tables):

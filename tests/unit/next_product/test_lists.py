@@ -71,6 +71,28 @@ def test_a_list_is_the_ten_best_pairs_and_equal_scores_are_ordered_by_popularity
     assert list(again["product_type"]) == list(made["product_type"])
 
 
+def test_lists_are_those_of_all_pairs_sorted():
+    """Cell for cell, also with equal scores, scores that are missing, and pairs in any order."""
+    later = shop(seed=4).assign(cutoff_date=CUTOFF + pd.Timedelta(days=7))
+    pairs = pd.concat([shop(), later]).sample(frac=1, random_state=2)
+    generator = np.random.default_rng(5)
+    scores = np.where(generator.random(len(pairs)) < 0.1, np.nan, np.round(generator.random(len(pairs)), 1))
+    popular = pairs["customer_days"] < 2
+    popularity = pairs["popularity_lately"] + 1e-6 * pairs["popularity"]
+    slow = pairs.assign(
+        score=scores,
+        basis=np.where(popular, POPULAR, HABITS),
+        by=np.where(popular, popularity, scores),
+        then=popularity,
+    ).sort_values(
+        ["cutoff_date", "customer_id", "by", "then", "product_type"], ascending=[True, True, False, False, True]
+    )
+    slow["place"] = slow.groupby(["cutoff_date", "customer_id"]).cumcount() + 1
+    slow = slow[slow["place"] <= 10].drop(columns=["by", "then"]).reset_index(drop=True)
+    pd.testing.assert_frame_equal(lists_of(pairs, scores), slow, check_exact=True)
+    assert lists_of(pairs.iloc[:0], []).empty
+
+
 def test_a_customer_of_one_day_gets_what_most_buy_and_the_list_says_so():
     pairs = pd.DataFrame(
         [
