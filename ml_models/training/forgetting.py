@@ -72,6 +72,20 @@ class Forgotten:
     who: int
 
 
+@dataclass(frozen=True)
+class BorneOut:
+    """Where the candidate thinks otherwise than the champion was sure, new rows say that it is right.
+
+    `outcome` is the label (0 or 1) that the champion was sure of; `gain` the candidate's log-loss less the champion's
+    on the `rows` new rows of that kind. `except_for` are segments, by slice and value, in which they say the contrary.
+    """
+
+    outcome: int
+    gain: Interval
+    rows: int
+    except_for: tuple[tuple[str, str], ...] = ()
+
+
 def seasons_of(cutoffs: pd.Series) -> pd.Series:
     """Return the calendar quarter of each cutoff, index kept.
 
@@ -94,22 +108,21 @@ def leaning(scores: npt.NDArray[np.float64], outcome: npt.NDArray[np.int64]) -> 
     return result
 
 
-def forgotten(remembered: Remembered, problem: Problem, excused: Collection[tuple[str, str]] = ()) -> Forgotten | None:
+def forgotten(remembered: Remembered, problem: Problem, excused: Collection[BorneOut] = ()) -> Forgotten | None:
     """Return what the candidate forgot, by the season that fares worst; None where no season has enough rows.
 
-    `excused` are segments, by slice and value, whose rows are not asked.
+    Rows of an outcome that is `excused` are not asked.
     """
     found: list[Forgotten] = []
     if remembered.rows.empty:
         return None
-    seasons, asked = seasons_of(remembered.rows[problem.cutoff]), ~_in_any(remembered.rows, excused, problem)
+    seasons, asked = seasons_of(remembered.rows[problem.cutoff]), ~_excused(remembered.rows, excused, problem)
     for season in sorted(seasons.unique()):
-        here = (seasons == season).to_numpy() & asked
-        if not here.any():
-            continue
+        here = (seasons == season).to_numpy()
         rows = remembered.rows[here]
         outcome = rows[problem.label].to_numpy(dtype="int64")
-        right = leaning(remembered.champion[here], outcome) >= math.log(BEYOND_DOUBT)
+        # Against the mean of the whole season, also where only some of its rows are asked.
+        right = (leaning(remembered.champion[here], outcome) >= math.log(BEYOND_DOUBT)) & asked[here]
         if int(right.sum()) < MINIMUM_ROWS:
             continue
         wrong = leaning(remembered.candidate[here], outcome)[right] < 0
@@ -129,19 +142,32 @@ def forgotten(remembered: Remembered, problem: Problem, excused: Collection[tupl
     return replace(worst, seasons=len(found))
 
 
-def borne_out(rows: pd.DataFrame, scores: pd.DataFrame, problem: Problem) -> list[tuple[str, str]]:
-    """Return the segments, by slice and value, in which new rows show that what held before holds no more.
+def borne_out(rows: pd.DataFrame, scores: pd.DataFrame, problem: Problem) -> list[BorneOut]:
+    """Return the changes of mind that rows bear out which neither fit had seen: there the world changed.
 
-    There the log-loss of the candidate is below the champion's beyond noise. `rows` are rows that neither fit had seen,
-    `scores` has the columns `candidate` and `champion` of them.
+    `scores` has the columns `candidate` and `champion` of them. Asked are the rows of which the champion is sure as it
+    was of those that it remembers, and the candidate leans the other way: who thinks as before of a whole segment, and
+    otherwise of some of it, is judged by these alone. Too few of them say nothing, so what no new row is like stays
+    asked: a season that comes once a year.
     """
     outcome, groups = rows[problem.label].to_numpy(), rows[problem.entity].to_numpy()
-    candidate, champion = scores["candidate"].to_numpy(), scores["champion"].to_numpy()
+    candidate, champion = (scores[name].to_numpy(dtype="float64") for name in ("candidate", "champion"))
     found = []
-    for name, value, mask in _segments(rows, problem):
-        difference = paired_log_loss(outcome[mask], candidate[mask], champion[mask], groups[mask])
-        if mask.sum() >= MINIMUM_ROWS and difference.high < 0:
-            found.append((name, value))
+    for sure_of in (0, 1):
+        said = np.full(len(rows), sure_of)
+        changed = (leaning(champion, said) >= math.log(BEYOND_DOUBT)) & (leaning(candidate, said) < 0)
+
+        def gain(mask: npt.NDArray[np.bool_]) -> Interval:
+            return paired_log_loss(outcome[mask], candidate[mask], champion[mask], groups[mask])
+
+        if changed.sum() < MINIMUM_ROWS or (whole := gain(changed)).high >= 0:
+            continue
+        against = [
+            (name, value)
+            for name, value, segment in _segments(rows, problem)
+            if (changed & segment).sum() >= MINIMUM_ROWS and gain(changed & segment).low > 0
+        ]
+        found.append(BorneOut(sure_of, whole, int(changed.sum()), tuple(against)))
     return found
 
 
@@ -153,6 +179,13 @@ def _segments(rows: pd.DataFrame, problem: Problem) -> Iterator[tuple[str, str, 
         names = values.to_numpy(dtype=object)
         for value in band_order(values):
             yield name, value, np.asarray(names == value)
+
+
+def _excused(rows: pd.DataFrame, excused: Collection[BorneOut], problem: Problem) -> npt.NDArray[np.bool_]:
+    outcome, found = rows[problem.label].to_numpy(), np.zeros(len(rows), dtype=bool)
+    for one in excused:
+        found |= (outcome == one.outcome) & ~_in_any(rows, one.except_for, problem)
+    return found
 
 
 def _in_any(rows: pd.DataFrame, segments: Collection[tuple[str, str]], problem: Problem) -> npt.NDArray[np.bool_]:

@@ -28,7 +28,7 @@ from ml_models.training.baselines import BASE_RATE, RECENCY_RULE, RFM
 from ml_models.training.behaviour import behaves
 from ml_models.training.champion_challenge import CANDIDATE, CHAMPION, Champion, Comparison, compare_with_champion
 from ml_models.training.choice import HARM, WORTH, simplest_unbeaten, text
-from ml_models.training.forgetting import BEYOND_DOUBT, FORGOTTEN, Forgotten, borne_out, forgotten
+from ml_models.training.forgetting import BEYOND_DOUBT, FORGOTTEN, BorneOut, Forgotten, borne_out, forgotten
 from ml_models.training.search import Log, TrainingResult, finish, search, silent
 
 
@@ -141,9 +141,9 @@ def judge(
     beats_champion: log-loss lower than the champion's beyond noise on the same rows, or not higher beyond noise where
     there are grounds to replace it (see champion_challenge.grounds). no_slice_worse: no slice is worse than the
     champion's by more than its margin, beyond noise. forgets_nothing: in no season that the champion learned from
-    are more than `forgotten` of the rows that it has right beyond doubt wrong now, beyond noise; segments where new
-    rows show that the world changed are not asked (see forgetting). invariance, directions, extremes: behavioural tests
-    of the pipeline that would be deployed (see behaviour).
+    are more than `forgotten` of the rows that it has right beyond doubt wrong now, beyond noise; what new rows show
+    to have changed in the world is not asked (see forgetting). invariance, directions, extremes: behavioural tests of
+    the pipeline that would be deployed (see behaviour).
 
     A recalibration learns a number or two and no order of customers: negative_control and simpler_is_worse were asked
     of the version that it moves.
@@ -440,12 +440,7 @@ def _forgets_nothing(
         # Looked for only where it matters. A world that changed for some customers is no memory lost.
         excused = borne_out(compared.rows, compared.scores, problem)
         lost = forgotten(compared.remembered, problem, excused)
-    besides = (
-        f" Not asked: {', '.join(f'{name} {value}' for name, value in excused)}, where new rows show that what held "
-        "before holds no more."
-        if excused
-        else ""
-    )
+    besides = "".join(_borne_out(one, compared.version, problem) for one in excused)
     if lost is None:
         return unasked(f"in no season are {MINIMUM_ROWS} rows that the champion has right beyond doubt.{besides}"[:-1])
     return GateResult(
@@ -454,6 +449,14 @@ def _forgets_nothing(
         lost.share.value,
         policy.forgotten,
         _lost(lost, compared.version, policy) + besides,
+    )
+
+
+def _borne_out(one: BorneOut, version: int, problem: Problem) -> str:
+    but = f", but for {', '.join(f'{name} {value}' for name, value in one.except_for)}" if one.except_for else ""
+    return (
+        f" Rows with {problem.label} {one.outcome} are not asked{but}: of {one.rows:,} new rows version {version} was "
+        f"as sure, the candidate thinks otherwise, and its log-loss is lower ({text(one.gain)}): the world changed."
     )
 
 

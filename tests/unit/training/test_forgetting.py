@@ -37,6 +37,12 @@ def remembered(spring_wrong: int = 0, light: int = 0) -> Remembered:
     return Remembered(rows.assign(active_days_84d=active, lapsed=outcome), candidate, champion)
 
 
+def five_times(kept: Remembered) -> Remembered:
+    """The same of five times as many customers: of one outcome alone there are enough rows to ask."""
+    rows = [kept.rows.assign(customer_id=kept.rows["customer_id"] + f"-{n}") for n in range(5)]
+    return Remembered(pd.concat(rows, ignore_index=True), np.tile(kept.candidate, 5), np.tile(kept.champion, 5))
+
+
 def test_a_model_that_knows_what_the_champion_knew_forgets_nothing() -> None:
     found = forgotten(remembered(), PROBLEM)
     assert found is not None
@@ -69,16 +75,50 @@ def test_what_the_champion_had_wrong_or_in_doubt_cannot_be_forgotten() -> None:
     assert forgotten(unsure, PROBLEM) is None
 
 
-def test_a_segment_that_new_rows_speak_for_is_not_asked() -> None:
-    kept = remembered(spring_wrong=20, light=20)
-    light = (kept.rows["active_days_84d"] == 2).to_numpy()
-    # The newest rows: light shoppers go away now, and only the candidate knows.
-    newest = kept.rows.assign(lapsed=np.where(light, 1, kept.rows["lapsed"]))
-    scores = pd.DataFrame({"candidate": np.where(light, 0.6, kept.champion), "champion": kept.champion})
-    assert borne_out(pd.concat([newest] * 3), pd.concat([scores] * 3), PROBLEM) == [("activity", "1-2")]
-    found = forgotten(kept, PROBLEM, [("activity", "1-2")])
+def new_rows(right: bool, light: bool = False) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """New rows, of 300 of which the champion is sure that they stay and the candidate that they lapse; it is `right`.
+
+    The 300 are light shoppers where that is said.
+    """
+    kept = remembered()
+    rows = pd.concat([kept.rows] * 3, ignore_index=True)
+    rows["customer_id"] = [f"n{n}" for n in range(len(rows))]
+    champion = np.tile(kept.champion, 3)
+    # A light shopper is every tenth row: enough of them for a segment of their own.
+    rows.loc[rows.index % 10 < 2, "active_days_84d"] = 2
+    of = (rows["lapsed"] == 0) & (rows["active_days_84d"] == (2 if light else 30))
+    turned = of.to_numpy() & (of.cumsum() <= 300).to_numpy()
+    candidate = np.where(turned, 0.6, champion)
+    return rows.assign(lapsed=np.where(turned & right, 1, rows["lapsed"])), pd.DataFrame(
+        {"candidate": candidate, "champion": champion}
+    )
+
+
+def test_a_change_of_mind_that_new_rows_bear_out_is_no_memory_lost() -> None:
+    [excused] = borne_out(*new_rows(right=True), PROBLEM)
+    assert (excused.outcome, excused.rows, excused.except_for) == (0, 300, ())
+    assert excused.gain.high < 0
+    # Only those that were sure to stay are excused, wherever they stand.
+    found = forgotten(five_times(remembered(spring_wrong=20, light=20)), PROBLEM, [excused])
     assert found is not None
-    assert found.wrong == 0
+    assert (found.rows, found.wrong) == (200, 0)
+
+
+def test_a_change_of_mind_that_new_rows_do_not_bear_out_or_do_not_know_stays_asked() -> None:
+    assert borne_out(*new_rows(right=False), PROBLEM) == []
+    rows, scores = new_rows(right=True)
+    few = np.flatnonzero(scores["candidate"] != scores["champion"])[150:]
+    assert borne_out(rows.drop(index=few), scores.drop(index=few), PROBLEM) == []
+
+
+def test_a_segment_in_which_new_rows_say_the_contrary_stays_asked() -> None:
+    changed, wrong = new_rows(right=True), new_rows(right=False, light=True)
+    both = [pd.concat(parts, ignore_index=True) for parts in zip(changed, wrong, strict=True)]
+    [excused] = borne_out(*both, PROBLEM)
+    assert excused.except_for == (("activity", "1-2"),)
+    found = forgotten(five_times(remembered(spring_wrong=30, light=20)), PROBLEM, [excused])
+    assert found is not None
+    assert (found.slice_value, found.wrong) == ("1-2", 5 * 20)
 
 
 @pytest.fixture(scope="module")
