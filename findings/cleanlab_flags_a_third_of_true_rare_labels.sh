@@ -5,7 +5,7 @@
 # Seen: of 20,000 rows of which 6 to 21 % are positive, drawn from just these probabilities, `find_label_issues` (its
 # default, prune_by_noise_rate) calls a third and more of all positives wrong: .39, .36 and .34. What is rare is seldom
 # likely, and the method takes "unlikely" for "mislabelled". The other methods: .23 to .97.
-# Here: a list of labels to look at is no such list; see training/label_suspects and docs/model.md.
+# Here: a list of labels to look at is no such list; see monitoring/label_suspects and docs/model.md.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
