@@ -8,6 +8,7 @@ from support.simulated_feed import FIRST, make_shop, measure, sources, watch
 
 from ml_models.monitoring.data_quality.monitored_tables import TableSource, fitted, monitored_tables
 from ml_models.monitoring.data_quality.profile_sql import MEASURE_COLUMNS, QUANTILES, measure_sql
+from ml_models.monitoring.data_quality.sql_functions import quoted
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +183,14 @@ def test_columns_whose_names_need_quotes_are_measured_as_any_other(shop, tables,
     assert value(measured, "Re bate", "mean") == pytest.approx(value(week, "rebate", "mean"))
     assert value(measured, "order", "value_rows", "card") == value(week, "paid_by", "value_rows", "card")
     assert value(measured, "receipt+d'item", "duplicate_share") == 0
+
+
+def test_a_column_may_be_called_by_any_word_of_the_engine() -> None:
+    """`at`, `by`, `left` and `full` are columns of companies, and words of SQL that are not all called reserved."""
+    with duckdb.connect() as connection:
+        words = [word for (word,) in connection.execute("select keyword_name from duckdb_keywords()").fetchall()]
+        for word in words:
+            connection.execute(f'create or replace table t as select 1 as "{word}"')
+            name = quoted(word)
+            asked = f"select {name}, t.{name}, count({name}) as {name} from t where {name} > 0 group by {name}"
+            assert connection.execute(asked).fetchall() == [(1, 1, 1)], word
