@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -203,6 +203,18 @@ def slices_of(frame: pd.DataFrame, problem: Problem) -> dict[str, pd.Series]:
         if rule.feature in frame.columns:
             slices[rule.name] = bands(frame[rule.feature], rule)
     return slices
+
+
+def segments_of(
+    frame: pd.DataFrame, problem: Problem, *, whole: bool = False
+) -> Iterator[tuple[str, str, npt.NDArray[np.bool_]]]:
+    """Yield slice, value and which rows are in it, (n,), of the problem's own slices; `whole`: first of all rows."""
+    for name, values in slices_of(frame, problem).items():
+        if name == "cutoff" or (name == "all" and not whole):
+            continue
+        names = values.to_numpy(dtype=object)
+        for value in band_order(values):
+            yield name, value, np.asarray(names == value)
 
 
 def evaluate_slices(

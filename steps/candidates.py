@@ -148,10 +148,8 @@ def replayed_delays(warehouse: Warehouse) -> list[int]:
     from ml_models.training.staleness import REPLAYED_WEEKS, weeks_late
 
     ensure(warehouse, PREDICTIONS)
-    if (
-        "staleness_days"
-        not in warehouse.shapes([PREDICTIONS.path[0]])[PREDICTIONS.path[0], PREDICTIONS.path[1]].columns
-    ):
+    schema, table = PREDICTIONS.path
+    if "staleness_days" not in warehouse.shapes([schema])[schema, table].columns:
         # A former build's table, to which nothing was added yet.
         return []
     found = warehouse.read(

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ml_models.training.rows_backtest import RowsBacktest
     from ml_models.training.rows_chosen import Switches
 
-MARKED = "training.training_set t left join training.rows_chosen r using (customer_id, cutoff_date)"
-
 
 class Chosen(NamedTuple):
     """Rows by reason, and the reasons that are on."""
@@ -63,7 +61,8 @@ def rows_to_learn_from(warehouse: Warehouse) -> "pd.DataFrame":
     if not int(uneven["n"].iloc[0]):
         return warehouse.read("select * from training.training_set order by cutoff_date, customer_id")
     return warehouse.read(
-        f"select t.*, coalesce(r.weight, 1) as weight from {MARKED} order by t.cutoff_date, t.customer_id"
+        "select t.*, coalesce(r.weight, 1) as weight from training.training_set t "
+        "left join training.rows_chosen r using (customer_id, cutoff_date) order by t.cutoff_date, t.customer_id"
     )
 
 

@@ -163,9 +163,9 @@ class Scorer:
         began = time.perf_counter()
         reasons = top_reasons(self.pipeline, frame, self.reference, problem())
         self.seconds_of_reasons += time.perf_counter() - began
-        made = made.assign(**{name: reasons[name].to_numpy() for name in REASONS})
         # A number that is none, and no object: the table's column is one of numbers.
-        return made.assign(staleness_days=float("nan") if self.staleness_days is None else self.staleness_days)
+        stale = float("nan") if self.staleness_days is None else self.staleness_days
+        return made.assign(**{name: reasons[name].to_numpy() for name in REASONS}, staleness_days=stale)
 
     def _scores(self, frame: "pd.DataFrame") -> "npt.NDArray[np.float64]":
         if SQL_SCORE not in frame:

@@ -57,6 +57,8 @@ def rows_chosen(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Mate
 )
 def label_suspects(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Materialized:
     """Look for labels that cannot be, or are sudden together."""
+    from ml_models.training.label_suspects import CONTRADICTED, TOGETHER
+
     found = find_suspects(warehouse)
     context.log.info(f"{len(found)} label(s) to look at")
     return dg.MaterializeResult(
@@ -64,7 +66,7 @@ def label_suspects(context: dg.AssetExecutionContext, warehouse: Warehouse) -> M
             **described(warehouse, LABEL_SUSPECTS),
             **{
                 f"{kind.replace(' ', '_')}_labels": int((found["kind"] == kind).sum())
-                for kind in ("contradicted", "sudden together")
+                for kind in (CONTRADICTED, TOGETHER)
             },
             "newest": table(found),
         }

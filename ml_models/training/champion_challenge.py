@@ -9,7 +9,7 @@ on, two cutoffs later: the time-split fit failed the baselines; the cross-fitted
 [beyond noise], and the month after confirmed it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -126,7 +126,7 @@ def compare_with_champion(
     )
     name, gone = f"version {champion.version}", missing_features(champion.pipeline, used.columns, problem)
     reason = grounds(champion, training_set, problem)
-    remembered = _remembered(everything, result, champion, problem)
+    remembered = _remembered(everything, gone, result, champion, problem)
     if gone:
         reason = f"it cannot score without {', '.join(gone)}, which the feature frame no longer has"
     first = pd.Timestamp(champion.trained_through) + pd.Timedelta(days=problem.horizon_days)
@@ -160,13 +160,16 @@ def compare_with_champion(
     return Comparison(champion.version, rows.reset_index(drop=True), scores, False, how, reason, remembered)
 
 
-def _remembered(everything: pd.DataFrame, result: TrainingResult, champion: Champion, problem: Problem) -> Remembered:
+def _remembered(
+    everything: pd.DataFrame, gone: Sequence[str], result: TrainingResult, champion: Champion, problem: Problem
+) -> Remembered:
     """Return the rows that the champion learned from and that are not known bad, scored by both as they would serve.
 
     Those before a recent window are among them: the candidate left them out, and may have forgotten what they taught.
+    `gone`: the champion's features that the rows lack.
     """
     name = f"version {champion.version}"
-    if gone := missing_features(champion.pipeline, everything.columns, problem):
+    if gone:
         return none_remembered(f"{name} cannot score rows without {', '.join(gone)}")
     clean = everything[everything["split"] != QUARANTINED]
     learned = champion.learned(stamp.date() for stamp in clean[problem.cutoff].drop_duplicates())

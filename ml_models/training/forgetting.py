@@ -6,7 +6,7 @@ left out. Both models are asked as they would be deployed: what is judged is mem
 """
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ml_models.cutoffs import cutoff_dates
-from ml_models.metrics import MINIMUM_ROWS, Interval, band_order, grouped_mean, paired_log_loss, slices_of
+from ml_models.metrics import MINIMUM_ROWS, Interval, grouped_mean, paired_log_loss, segments_of
 from ml_models.odds import log_odds
 from ml_models.problems.contract import Problem
 
@@ -164,21 +164,11 @@ def borne_out(rows: pd.DataFrame, scores: pd.DataFrame, problem: Problem) -> lis
             continue
         against = [
             (name, value)
-            for name, value, segment in _segments(rows, problem)
+            for name, value, segment in segments_of(rows, problem)
             if (changed & segment).sum() >= MINIMUM_ROWS and gain(changed & segment).low > 0
         ]
         found.append(BorneOut(sure_of, whole, int(changed.sum()), tuple(against)))
     return found
-
-
-def _segments(rows: pd.DataFrame, problem: Problem) -> Iterator[tuple[str, str, npt.NDArray[np.bool_]]]:
-    """Yield slice, value and which rows are in it, of the problem's own slices."""
-    for name, values in slices_of(rows, problem).items():
-        if name in ("all", "cutoff"):
-            continue
-        names = values.to_numpy(dtype=object)
-        for value in band_order(values):
-            yield name, value, np.asarray(names == value)
 
 
 def _excused(rows: pd.DataFrame, excused: Collection[BorneOut], problem: Problem) -> npt.NDArray[np.bool_]:
@@ -191,7 +181,7 @@ def _excused(rows: pd.DataFrame, excused: Collection[BorneOut], problem: Problem
 def _in_any(rows: pd.DataFrame, segments: Collection[tuple[str, str]], problem: Problem) -> npt.NDArray[np.bool_]:
     found = np.zeros(len(rows), dtype=bool)
     if segments:
-        for name, value, mask in _segments(rows, problem):
+        for name, value, mask in segments_of(rows, problem):
             found |= mask & ((name, value) in segments)
     return found
 
@@ -199,7 +189,7 @@ def _in_any(rows: pd.DataFrame, segments: Collection[tuple[str, str]], problem: 
 def _most(rows: pd.DataFrame, wrong: npt.NDArray[np.bool_], problem: Problem) -> tuple[str, str, float]:
     """Return the segment that holds most of what is wrong: its slice, its value, and the wrong share of its rows."""
     best = (0, "", "", 0.0)
-    for name, value, mask in _segments(rows, problem):
+    for name, value, mask in segments_of(rows, problem):
         count = int(wrong[mask].sum())
         if count > best[0]:
             best = (count, name, value, count / int(mask.sum()))

@@ -15,12 +15,11 @@ from ml_models.metrics import (
     MINIMUM_PER_CLASS,
     MINIMUM_ROWS,
     Interval,
-    band_order,
     clustered_calibration_noise,
     paired_log_loss,
     row_log_loss,
     score_metrics,
-    slices_of,
+    segments_of,
 )
 from ml_models.odds import moved_odds
 from ml_models.problems.contract import Problem
@@ -396,20 +395,15 @@ def _no_slice_worse(compared: Comparison | None, problem: Problem, policy: GateP
     score, other = _both(compared)
     floor = policy.slice_floor * float(row_log_loss(outcome, other).mean())
     verdicts = []
-    for name, values in slices_of(compared.rows, problem).items():
-        if name in ("all", "cutoff"):
+    for name, value, mask in segments_of(compared.rows, problem):
+        positives = int(outcome[mask].sum())
+        if mask.sum() < MINIMUM_ROWS or min(positives, mask.sum() - positives) < MINIMUM_PER_CLASS:
             continue
-        names = values.to_numpy(dtype=object)
-        for value in band_order(values):
-            mask = names == value
-            positives = int(outcome[mask].sum())
-            if mask.sum() < MINIMUM_ROWS or min(positives, mask.sum() - positives) < MINIMUM_PER_CLASS:
-                continue
-            difference = paired_log_loss(outcome[mask], score[mask], other[mask], groups[mask])
-            loss = float(row_log_loss(outcome[mask], other[mask]).mean())
-            margin = max(floor, policy.slice_margin * loss)
-            worse = difference.value > margin and difference.low > 0
-            verdicts.append((worse, difference.value - margin, difference, margin, f"{name} {value}"))
+        difference = paired_log_loss(outcome[mask], score[mask], other[mask], groups[mask])
+        loss = float(row_log_loss(outcome[mask], other[mask]).mean())
+        margin = max(floor, policy.slice_margin * loss)
+        worse = difference.value > margin and difference.low > 0
+        verdicts.append((worse, difference.value - margin, difference, margin, f"{name} {value}"))
     if not verdicts:
         return GateResult("no_slice_worse", True, 0.0, 0.0, "No slice is large enough to be judged by itself.")
     worse, _, difference, margin, slice_name = max(verdicts, key=lambda verdict: verdict[:2])
@@ -426,8 +420,8 @@ def _no_slice_worse(compared: Comparison | None, problem: Problem, policy: GateP
 def _forgets_nothing(
     result: TrainingResult, compared: Comparison | None, problem: Problem, policy: GatePolicy
 ) -> GateResult:
-    def unasked(why: str) -> GateResult:
-        return GateResult("forgets_nothing", True, 0.0, policy.forgotten, f"Nothing is asked: {why}.")
+    def unasked(why: str, besides: str = "") -> GateResult:
+        return GateResult("forgets_nothing", True, 0.0, policy.forgotten, f"Nothing is asked: {why}.{besides}")
 
     if compared is None:
         return unasked("there is no champion yet")
@@ -442,7 +436,7 @@ def _forgets_nothing(
         lost = forgotten(compared.remembered, problem, excused)
     besides = "".join(_borne_out(one, compared.version, problem) for one in excused)
     if lost is None:
-        return unasked(f"in no season are {MINIMUM_ROWS} rows that the champion has right beyond doubt.{besides}"[:-1])
+        return unasked(f"in no season are {MINIMUM_ROWS} rows that the champion has right beyond doubt", besides)
     return GateResult(
         "forgets_nothing",
         lost.share.low <= policy.forgotten,

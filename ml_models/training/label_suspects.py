@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ml_models.cutoffs import cutoff_dates
-from ml_models.metrics import band_order, slices_of
+from ml_models.metrics import segments_of
 from ml_models.odds import log_odds
 from ml_models.problems.contract import Problem
 
@@ -115,26 +115,23 @@ def _crowds(
 
     parts = []
     cutoffs = rows[problem.cutoff]
-    for name, values in slices_of(rows, problem).items():
-        if name == "cutoff":
+    for name, value, segment in segments_of(rows, problem, whole=True):
+        here = segment & doubtful
+        if not here.any():
             continue
-        for value in band_order(values):
-            here = (values == value).to_numpy() & doubtful
-            if not here.any():
+        counted = pd.DataFrame({"cutoff": cutoffs[here], "seen": sudden[here], "expected": chance[here]})
+        by = counted.groupby("cutoff").sum()
+        usual = max(1.0, float((by["seen"] / by["expected"].clip(lower=1e-9)).median()))
+        for day, seen, expected in by.itertuples():
+            much = usual * expected
+            if seen < LEAST_TOGETHER or seen < TIMES_EXPECTED * much or poisson.sf(seen - 1, much) > CHANCE:
                 continue
-            counted = pd.DataFrame({"cutoff": cutoffs[here], "seen": sudden[here], "expected": chance[here]})
-            by = counted.groupby("cutoff").sum()
-            usual = max(1.0, float((by["seen"] / by["expected"].clip(lower=1e-9)).median()))
-            for day, seen, expected in by.itertuples():
-                much = usual * expected
-                if seen < LEAST_TOGETHER or seen < TIMES_EXPECTED * much or poisson.sf(seen - 1, much) > CHANCE:
-                    continue
-                who = "" if name == "all" else f" of {name} {value}"
-                says = (
-                    f"one of {int(seen)} sudden outcomes{who} at this cutoff, where {much:.1f} are usual: ask whether "
-                    "orders are missing"
-                )
-                parts.append(rows[here & sudden & (cutoffs == day).to_numpy()].assign(sentence=says))
+            who = "" if name == "all" else f" of {name} {value}"
+            says = (
+                f"one of {int(seen)} sudden outcomes{who} at this cutoff, where {much:.1f} are usual: ask whether "
+                "orders are missing"
+            )
+            parts.append(rows[here & sudden & (cutoffs == day).to_numpy()].assign(sentence=says))
     return parts
 
 

@@ -18,11 +18,11 @@ from ml_models.cutoffs import RECENT_CUTOFFS, cutoff_dates
 from ml_models.metrics import auc, paired_log_loss
 from ml_models.problems.contract import Problem
 from ml_models.rows import scored
-from ml_models.training.fitting import WEIGHT, fitted
+from ml_models.training.fitting import WEIGHT
 from ml_models.training.forgetting import Remembered, forgotten
 from ml_models.training.label_suspects import confident_learning, contradicted, together
 from ml_models.training.rows_chosen import Switches, choose_rows, unknowing_scores
-from ml_models.training.search import middle_of_simplest
+from ml_models.training.search import simplest_recipe
 from ml_models.training.staleness import as_served
 
 POINTS = 2
@@ -78,13 +78,14 @@ def backtest_rows(
     """
     rows = labelled.assign(**{problem.cutoff: cutoff_dates(labelled[problem.cutoff])})
     rows = rows.sort_values([problem.cutoff, problem.entity], ignore_index=True)
+    fit = simplest_recipe(problem)
     judged: list[pd.DataFrame] = []
     models: list[tuple[pd.Timestamp, Pipeline, Pipeline]] = []
     for end, known, later in _points(rows, problem, points):
         say(f"learned from {len(known):,} rows to {end.date()}, judged on {len(later):,} later ones")
-        ordinary = _fit(known, problem)
+        ordinary = fit(known)
         newest = sorted(known[problem.cutoff].unique())[-RECENT_CUTOFFS:]
-        models.append((end, ordinary, _fit(known[known[problem.cutoff].isin(newest)], problem)))
+        models.append((end, ordinary, fit(known[known[problem.cutoff].isin(newest)])))
         judged += list(_variants(rows, known, later, seen, ordinary, problem))
     return RowsBacktest(
         _worth(pd.concat(judged), problem), _forgot(rows, models, problem), _suspects(rows, seen, problem)
@@ -133,19 +134,18 @@ def _variants(
             ordinary=scored(against, asked, problem),
         )
 
+    fit = simplest_recipe(problem)
     late = as_served(rows, [1], problem)
     stale = late[late[problem.cutoff].isin(later[problem.cutoff].unique())]
     scores = unknowing_scores(known, problem)
     for name, switches in REASONS.items():
         yield judged(name, *_with(known, seen, switches, scores, ordinary, problem))
-    generator = np.random.default_rng(0)
-    turned = generator.random(len(known)) < WRONG_LABELS
-    wrong = known.assign(**{problem.label: np.where(turned, 1 - known[problem.label], known[problem.label])})
-    dirty = _fit(wrong, problem)
+    wrong, _ = _turned(known, problem, np.random.default_rng(0))
+    dirty = fit(wrong)
     model, changed = _with(wrong, seen, REASONS["label suspect"], scores, dirty, problem)
     yield judged(f"label suspect, {WRONG_LABELS:.0%} of labels wrong", model, changed, against=dirty)
     served = late[late[problem.cutoff].isin(known[problem.cutoff].unique())]
-    model = _fit(served, problem)
+    model = fit(served)
     yield judged("as served, a week late", model, 1.0)
     yield judged("as served, a week late", model, 1.0, on="features a week old")
 
@@ -162,12 +162,15 @@ def _with(
     rows = known.reset_index(drop=True)
     weights = choose_rows(rows, problem, switches, seen=seen, scores=scores)[WEIGHT]
     changed = float((weights != 1).mean())
-    return (_fit(rows.assign(**{WEIGHT: weights}), problem) if changed else ordinary), changed
+    return (simplest_recipe(problem)(rows.assign(**{WEIGHT: weights})) if changed else ordinary), changed
 
 
-def _fit(rows: pd.DataFrame, problem: Problem) -> Pipeline:
-    candidate, parameters = middle_of_simplest(problem)
-    return fitted(candidate, parameters, 0, rows, problem)
+def _turned(
+    rows: pd.DataFrame, problem: Problem, generator: np.random.Generator
+) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
+    """Return the rows with a share of the labels turned over, and which."""
+    turned = generator.random(len(rows)) < WRONG_LABELS
+    return rows.assign(**{problem.label: np.where(turned, 1 - rows[problem.label], rows[problem.label])}), turned
 
 
 def _worth(judged: pd.DataFrame, problem: Problem) -> pd.DataFrame:
@@ -212,8 +215,7 @@ def _forgot(
 def _suspects(rows: pd.DataFrame, seen: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     label = problem.label
     generator = np.random.default_rng(0)
-    turned = generator.random(len(rows)) < WRONG_LABELS
-    flipped = rows.assign(**{label: np.where(turned, 1 - rows[label], rows[label])})
+    flipped, turned = _turned(rows, problem, generator)
     lost, wrong, lost_seen = lose_orders(rows, seen, problem, generator)
     worlds = (
         ("labels as they are", rows, np.zeros(len(rows), dtype=bool), seen),

@@ -12,13 +12,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from ml_models.cutoffs import cutoff_dates
-from ml_models.metrics import MINIMUM_PER_CLASS, MINIMUM_ROWS, band_order, row_log_loss, slices_of
-from ml_models.problems.contract import Candidate, Problem
+from ml_models.metrics import MINIMUM_PER_CLASS, MINIMUM_ROWS, row_log_loss, segments_of
+from ml_models.problems.contract import Problem
 from ml_models.rows import customer_folds, scored
-from ml_models.training.fitting import WEIGHT, fitted
+from ml_models.training.fitting import WEIGHT
 from ml_models.training.forgetting import BEYOND_DOUBT, leaning
 from ml_models.training.label_suspects import contradicted
-from ml_models.training.search import middle_of_simplest
+from ml_models.training.search import simplest_recipe
 from ml_models.training.splits import KEPT_OUT
 
 FOLDS = 4
@@ -106,30 +106,18 @@ def unknowing_scores(rows: pd.DataFrame, problem: Problem) -> npt.NDArray[np.flo
     Rows of the train part are scored by fits of that part alone: what the holdout judges must not know the holdout by
     way of weights. The others are scored by fits of all rows.
     """
-    candidate, parameters = middle_of_simplest(problem)
+    fit = simplest_recipe(problem)
     result = np.full(len(rows), float(rows[problem.label].mean()))
     train = (rows["split"] == "train").to_numpy() if "split" in rows else np.ones(len(rows), dtype=bool)
     folds = customer_folds(rows[problem.entity], FOLDS)
     for asked, known in ((train, train), (~train, np.ones(len(rows), dtype=bool))):
-        if asked.any():
-            _cross_fit(rows, asked, known, folds, candidate, parameters, problem, result)
+        for fold in range(FOLDS):
+            if not (here := asked & (folds == fold)).any():
+                continue
+            learned = rows[known & (folds != fold)]
+            if learned[problem.label].nunique() > 1:
+                result[here] = scored(fit(learned), rows[here], problem)
     return result
-
-
-def _cross_fit(
-    rows: pd.DataFrame,
-    asked: npt.NDArray[np.bool_],
-    known: npt.NDArray[np.bool_],
-    folds: npt.NDArray[np.int64],
-    candidate: Candidate,
-    parameters: dict[str, object],
-    problem: Problem,
-    into: npt.NDArray[np.float64],
-) -> None:
-    for fold in range(FOLDS):
-        here, learned = asked & (folds == fold), rows[known & (folds != fold)]
-        if here.any() and learned[problem.label].nunique() > 1:
-            into[here] = scored(fitted(candidate, parameters, 0, learned, problem), rows[here], problem)
 
 
 def _uncertain(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
@@ -157,17 +145,13 @@ def _weak(rows: pd.DataFrame, scores: npt.NDArray[np.float64], problem: Problem)
     outcome = rows[problem.label].to_numpy(dtype="float64")
     judged = (rows["split"] == "train").to_numpy() if "split" in rows else np.ones(len(rows), dtype=bool)
     worst, result = -math.inf, np.zeros(len(rows), dtype=bool)
-    for name, values in slices_of(rows, problem).items():
-        if name in ("all", "cutoff"):
+    for _, _, here in segments_of(rows, problem):
+        part = here & judged
+        positives = int(outcome[part].sum())
+        if part.sum() < MINIMUM_ROWS or min(positives, int(part.sum()) - positives) < MINIMUM_PER_CLASS:
             continue
-        for value in band_order(values):
-            here = (values == value).to_numpy()
-            part = here & judged
-            positives = int(outcome[part].sum())
-            if part.sum() < MINIMUM_ROWS or min(positives, int(part.sum()) - positives) < MINIMUM_PER_CLASS:
-                continue
-            own = row_log_loss(outcome[part], np.full(int(part.sum()), positives / part.sum())).mean()
-            left = float(row_log_loss(outcome[part], scores[part]).mean() / own)
-            if left > worst:
-                worst, result = left, here
+        own = row_log_loss(outcome[part], np.full(int(part.sum()), positives / part.sum())).mean()
+        left = float(row_log_loss(outcome[part], scores[part]).mean() / own)
+        if left > worst:
+            worst, result = left, here
     return result

@@ -291,19 +291,14 @@ def simplest_recipe(problem: Problem) -> Callable[[pd.DataFrame], Pipeline]:
 
     At its middle parameters. The fit takes rows with the features and the label.
     """
-    candidate, parameters = middle_of_simplest(problem)
+    candidate = min(problem.candidates, key=lambda one: (one.features is not None, one.complexity))
+    drawn = candidate.sample(np.random.default_rng(0), candidate.trials)
+    parameters = drawn[len(drawn) // 2]
 
     def fit(rows: pd.DataFrame) -> Pipeline:
         return fitted(candidate, parameters, 0, rows, problem)
 
     return fit
-
-
-def middle_of_simplest(problem: Problem) -> tuple[Candidate, dict[str, Any]]:
-    """Return the simplest candidate that reads all features, and its middle parameters."""
-    candidate = min(problem.candidates, key=lambda one: (one.features is not None, one.complexity))
-    drawn = candidate.sample(np.random.default_rng(0), candidate.trials)
-    return candidate, drawn[len(drawn) // 2]
 
 
 def silent(_message: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from ml_models.monitoring.data_quality.monitored_tables import MonitoredTable
-from ml_models.monitoring.data_quality.sql_functions import SqlFunctions
+from ml_models.monitoring.data_quality.sql_functions import SqlFunctions, weeks_from
 from ml_models.monitoring.data_quality.thresholds import BLOCK_WEEKS, BLOCKS, WEEK
 
 OVERLAP_BACK = WEEK * BLOCK_WEEKS * BLOCKS
@@ -25,7 +25,6 @@ def overlap(table: MonitoredTable, lines: str, starts: Sequence[date], words: Sq
     labels = {name: name for name in table.ids}
     if table.entity:
         labels |= {f"{table.entity}+{name}": f"{table.entity}, {name}" for name in table.segments if name in table.ids}
-    weeks = " union all ".join(f"select date '{start}' as w_" for start in starts)
     # To hold each value against its own row before is cheaper where most values come again within the weeks that are
     # measured; of a single week most rows are of the weeks before it.
     of = _by_week if len(starts) == 1 else _by_value
@@ -36,7 +35,7 @@ def overlap(table: MonitoredTable, lines: str, starts: Sequence[date], words: Sq
         "unnest(wide.entries) as unnested(made)"
         for label, columns in labels.items()
     )
-    return f"with lines as ({lines}), weeks as ({weeks})\n{body}"
+    return f"with lines as ({lines}), weeks as ({weeks_from(starts)})\n{body}"
 
 
 def _cells(columns: str, more: str = "") -> str:
@@ -110,11 +109,10 @@ def _by_value(label: str, columns: str, words: SqlFunctions) -> str:
     weeks, and the steady values those whose fourth week in a row is its last.
     """
     along = f"partition by {columns} order by at_"
-    backs, sums = (
-        [],
-        ["sum(n_) as now_", f"sum(case when run_ = {WEEK * (BLOCK_WEEKS - 1)} then 1 else 0 end) as runs_"],
-    )
-    kept, entries = ["sum(case when lag_ = 0 then now_ else 0 end) as now_"], []
+    sums = ["sum(n_) as now_", f"sum(case when run_ = {WEEK * (BLOCK_WEEKS - 1)} then 1 else 0 end) as runs_"]
+    kept = ["sum(case when lag_ = 0 then now_ else 0 end) as now_"]
+    backs: list[str] = []
+    entries: list[Entry] = []
     for block in range(BLOCKS):
         near, far = WEEK * (block * BLOCK_WEEKS + 1), WEEK * (block + 1) * BLOCK_WEEKS
         frame = f"over ({along} range between {far} preceding and {near} preceding)"

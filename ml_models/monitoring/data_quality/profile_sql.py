@@ -20,7 +20,7 @@ from ml_models.monitoring.data_quality.monitored_tables import (
 )
 from ml_models.monitoring.data_quality.overlap_sql import OVERLAP_BACK, overlap
 from ml_models.monitoring.data_quality.snapshot_sql import snapshot
-from ml_models.monitoring.data_quality.sql_functions import SqlFunctions, between, unnested
+from ml_models.monitoring.data_quality.sql_functions import SqlFunctions, between, unnested, weeks_from
 from ml_models.monitoring.data_quality.thresholds import (
     LOOK_BACK,
     PRICED_ROWS,
@@ -125,7 +125,7 @@ class _Plan:
 
     def weeks(self) -> str:
         """Return the weeks to measure, as `w_`."""
-        return " union all ".join(f"select date '{start}' as w_" for start in self.starts)
+        return weeks_from(self.starts)
 
     def overall(self) -> str:
         """Sizes and signs of numbers; rows, groups, entities."""

@@ -55,6 +55,11 @@ def between(moment: str, first: date, end: date) -> str:
     return f"({moment} >= timestamp '{first}' and {moment} < timestamp '{end}')"
 
 
+def weeks_from(starts: Sequence[date]) -> str:
+    """Return the weeks that begin on these days, as `w_`."""
+    return " union all ".join(f"select date '{start}' as w_" for start in starts)
+
+
 def unnested(asset: str, source: str) -> str:
     """Return the measures of an asset, a row each, of a query that gives a week `w_` and its `entries`."""
     return (
