@@ -23,6 +23,7 @@ from commands.drill import ground
 from commands.sentences import sentences
 from commands.session import instance, quiet
 from drills.faults import Expected, Fault, known, lacking
+from ml_models.problems.about import FIRST
 from resources.company import company
 from resources.folders import make_private
 from resources.profiles import home, resources_for, stay_embedded
@@ -110,7 +111,7 @@ def main() -> None:
 
 def faults_of(given: str | None) -> list[str]:
     """Return the faults to detect; by default the usual ones that the company can have."""
-    faults, absent = known(), lacking()
+    faults, absent = known(FIRST), lacking()
     if given is None:
         return [name for name in FAULTS if name in faults][:2]
     chosen = [name for name in given.split(",") if name]
@@ -200,7 +201,7 @@ def _one(job: Job) -> "tuple[pd.DataFrame, dict[tuple[str, str], float]]":
     warnings.simplefilter("ignore")
     quiet()
     made = ground(threads=1)
-    fault = known()[job.fault] if job.fault else _nothing()
+    fault = known(FIRST)[job.fault] if job.fault else _nothing()
     recording = made.recording(fault)
     if job.fault:
         start = fault.start or middle(recording, problem(), fault.kind)

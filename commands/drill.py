@@ -24,6 +24,7 @@ from commands.dates import iso_date
 from commands.sentences import sentences
 from commands.session import quiet
 from drills.faults import Fault, known, lacking, read_faults
+from ml_models.problems.about import FIRST
 from resources.company import CompanyError
 from resources.folders import make_private
 from resources.profiles import home, resources_for, stay_embedded
@@ -98,8 +99,10 @@ def _chosen(given: argparse.Namespace, faults: dict[str, Fault], absent: dict[st
             print(left_out.strip(), flush=True)
         if given.file and not faults:
             sys.exit("error: this company cannot have any of the faults of that file.")
-        # Windows of the calendar without perturbations are part of the natural year.
-        named = [name for name, fault in faults.items() if fault.perturbations or not given.all]
+        # Windows of the calendar without perturbations are part of the natural year, which is lapse's.
+        named = [
+            name for name, fault in faults.items() if fault.perturbations or fault.problem != FIRST or not given.all
+        ]
         return [*named, NATURAL] if given.all else named
     sys.exit(f"error: FAULT names what to drill. {there} Or give FAULT_FILE=path.{left_out}")
 
@@ -227,7 +230,40 @@ def in_processes(jobs: Sequence[Job], work: Callable[[Job], Done]) -> Iterator[t
 
 
 def _one(job: Job, of: Mapping[str, str], talk: bool = False) -> "Score":
+    fault = job[1]
+    if fault is not None and fault.problem != FIRST:
+        return _drilled_lists(job, of[job[0]], talk)
     return drilled(job, of[job[0]], talk).score
+
+
+def _drilled_lists(job: Job, of: str, talk: bool) -> "Score":
+    """Run one drill of what a customer buys next, and keep its score and what was said each week."""
+    import warnings
+
+    from drills.kept_scores import keep
+    from drills.lists import drill_lists
+    from drills.run import check_start, middle, weeks_of
+
+    warnings.simplefilter("ignore")
+    quiet()
+    _, fault, start, weeks = job
+    assert fault is not None
+    made = _stood_on(home(), 2 if talk else 1)
+    recording = made.recording(fault)
+    first = fault.start or start or middle(recording, problem(), fault.kind)
+    check_start(first, weeks_of(fault, weeks), recording, problem(), fault.kind)
+    log = _talk if talk else None
+    ground_of = (made.sandbox, problem(), made.lineage, made.owners, made.keep.parent / "lists")
+    score, told = drill_lists(fault, recording, *ground_of, first, weeks, log)
+    folder = made.keep.parent / "why"
+    folder.mkdir(parents=True, exist_ok=True)
+    told.to_csv(folder / f"{score.name}.csv", index=False)
+    keep(score, made.scores, of)
+    return score
+
+
+def _talk(text: str) -> None:
+    print(f"  {text}", file=sys.stderr, flush=True)
 
 
 def drilled(job: Job, of: str, talk: bool = False) -> "Drilled":
@@ -252,7 +288,7 @@ def drilled(job: Job, of: str, talk: bool = False) -> "Drilled":
     elif fault.start is None:
         first = start or middle(recording, problem(), fault.kind)
         check_start(first, weeks_of(fault, weeks), recording, problem(), fault.kind)
-    log = (lambda text: print(f"  {text}", file=sys.stderr, flush=True)) if talk else None
+    log = _talk if talk else None
     done = drill(fault, recording, made.sandbox, problem(), made.lineage, made.owners, start, weeks, log)
     weeks_of_why = [judged.why for _, judged in sorted(done.result.judgements.items())]
     folder = made.keep.parent / "why"

@@ -14,12 +14,15 @@ from typing import Any, Literal, cast, get_args
 from drills.canonical import LackingError, meant
 from ml_models.faults import check
 from ml_models.monitoring.types import Action, Cause, Perturbation, Remedy
+from ml_models.problems.about import FIRST, further
+from ml_models.problems.next_product.pairs import SEEN
 from resources.company import company
 from resources.company.choice import chosen, folder_of
+from steps.next_product.keys import NAME as NEXT_PRODUCT
 from steps.ownership import Role, team
 
 HERE = Path(__file__).resolve().parent
-FAULTS, BENIGN = HERE / "faults.toml", HERE / "benign.toml"
+FAULTS, BENIGN, LISTS = HERE / "faults.toml", HERE / "benign.toml", HERE / "next_product.toml"
 
 Kind = Literal["quality", "pipeline", "covariate", "concept", "benign"]
 TRUE_KINDS = frozenset({"covariate", "concept", "benign"})
@@ -29,6 +32,9 @@ Counts = Literal["", "arrived", "sent"]
 """What the source counts of what it sends; "": nothing."""
 
 ALWAYS = "always"
+
+DRILLED = (FIRST, NEXT_PRODUCT)
+"""Problems whose weeks can be lived through."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,8 @@ class Expected:
     In a file, `owner` is a team, or a field of the company's owners: raw, tables or models. `also` are decisions that
     may be taken besides in other weeks of the drill. `lasting`: once noticed, it must not fall silent while it goes on.
     From `quiet_after` days after FROM on all must be well again: nothing but continue, and no cause; None: never asked.
-    `remedy`: how it is to be improved, where that is to be told; "": either way.
+    `remedy`: how it is to be improved, where that is to be told; "": either way. `types`: what the watch on product
+    types must have seen (its verdict), where lists are drilled; none: not judged.
     """
 
     cause: tuple[Cause, ...]
@@ -67,6 +74,7 @@ class Expected:
     lasting: bool = False
     quiet_after: int | None = None
     remedy: Remedy = ""
+    types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ class Fault:
     `start` and `weeks` replace the drill's usual ones. `rebuild`: the history was computed again when the drill
     began, as after a change of a model. `promoted_after`: on that day after FROM a person promotes whatever a
     retraining gives, past the gate. `counted`: what the source counts with its syncs: all of it `arrived`, or it counts
-    what was `sent`, with what got lost.
+    what was `sent`, with what got lost. `problem`: whose answer is scored.
     """
 
     name: str
@@ -89,6 +97,7 @@ class Fault:
     rebuild: bool = False
     promoted_after: int | None = None
     counted: Counts = ""
+    problem: str = FIRST
 
     @property
     def changes_the_truth(self) -> bool:
@@ -112,8 +121,19 @@ class Fault:
 _NOTHING = Expected(cause=("none", "insufficient evidence"), decision=("continue",))
 _FAULT_FIELDS = {
     *("words", "kind", "needs", "perturbations", "expected", "from", "weeks", "rebuild", "promoted_after", "counted"),
+    "problem",
 }
-_EXPECTED_FIELDS = {"cause", "decision", "owner", "first_bad_asset", "also", "lasting", "quiet_after", "remedy"}
+_EXPECTED_FIELDS = {
+    "cause",
+    "decision",
+    "owner",
+    "first_bad_asset",
+    "also",
+    "lasting",
+    "quiet_after",
+    "remedy",
+    "types",
+}
 _PERTURBATION_FIELDS = {field.name for field in fields(Perturbation)}
 _RENAMED = {"alterations": "perturbations"}
 """Fields that had another name in earlier versions, so that a file that was right then is told what to change."""
@@ -121,16 +141,19 @@ _RENAMED = {"alterations": "perturbations"}
 
 def files() -> list[Path]:
     """Return the files of what is known: for every company, and this one's own."""
-    return [FAULTS, BENIGN, *sorted((folder_of(chosen()) / "drills").glob("*.toml"))]
+    return [FAULTS, BENIGN, LISTS, *sorted((folder_of(chosen()) / "drills").glob("*.toml"))]
 
 
-def known() -> dict[str, Fault]:
+def known(problem: str = "") -> dict[str, Fault]:
     """Return the faults and benign changes that this company can have, by name; its own go before others of a name.
+
+    `problem`: those alone of which its answer is scored.
 
     Raises:
         ValueError: a file cannot be read, or a fault cannot be meant.
     """
-    return {name: fault for path in files() for name, fault in read_faults(path).items()}
+    every = {name: fault for path in files() for name, fault in read_faults(path).items()}
+    return {name: fault for name, fault in every.items() if problem in ("", fault.problem)}
 
 
 def lacking(path: Path | None = None) -> dict[str, str]:
@@ -194,6 +217,11 @@ def _fault(name: str, entry: Any) -> Fault:
     counted: Any = entry.get("counted", "")
     if counted not in get_args(Counts):
         raise ValueError(f"expected `counted` to be arrived or sent; got {counted!r}.")
+    asked = entry.get("problem", FIRST)
+    if asked not in DRILLED:
+        raise ValueError(f"expected `problem` out of {', '.join(DRILLED)}; got {asked!r}.")
+    if asked != FIRST and asked not in (about.name for about in further(company().parts)):
+        raise LackingError(f"it needs {asked.replace('_', ' ')}, which this company does not ask")
     return Fault(
         name=name,
         words=words,
@@ -205,6 +233,7 @@ def _fault(name: str, entry: Any) -> Fault:
         rebuild=bool(entry.get("rebuild", False)),
         promoted_after=entry.get("promoted_after"),
         counted=counted,
+        problem=asked,
     )
 
 
@@ -264,7 +293,10 @@ def _expected(entry: Any, kind: str) -> Expected:
     if remedy not in get_args(Remedy):
         raise ValueError(f"expected `remedy` to be retrain or recalibrate; got {remedy!r}.")
     first_bad = _words(entry, "first_bad_asset")
-    return Expected(causes, decisions, owner, first_bad, also, lasting, again, remedy)  # type: ignore[arg-type]
+    types = _words(entry, "types")
+    if strange := [word for word in types if word not in SEEN]:
+        raise ValueError(f"expected `types` out of {', '.join(SEEN)}; got {strange[0]!r}.")
+    return Expected(causes, decisions, owner, first_bad, also, lasting, again, remedy, types)  # type: ignore[arg-type]
 
 
 def _words(entry: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -43,20 +43,20 @@ from steps.as_of import built_again, reaching
 
 # As many show how distributions and mean losses would be.
 REBUILT_CUSTOMERS = 5000
-# What changes rows where they stand: no row leaves its day, and no day gets one of another.
-_IN_PLACE = frozenset(
+IN_PLACE = frozenset(
     {
         *("drop", "freeze", "null", "set", "scale", "add", "negate", "swap", "shuffle", "map_values", "collapse"),
         *("rekey", "merge", "duplicate", "add_entities", "thin", "quit"),
     }
 )
+"""What changes rows where they stand: no row leaves its day, and no day gets one of another."""
 # Cutoffs that did not come by then (a feed that stood still) are given up; labels are not before they could be there.
 _PATIENCE_DAYS = 63
 _PATIENCE_AFTER_DUE_DAYS = 35
 
 
 @dataclass
-class _Morning:
+class Morning:
     """What one Monday added."""
 
     features: pd.DataFrame
@@ -83,7 +83,7 @@ class DrilledHistory:
     problem: Problem
     lineage: Mapping[str, Sequence[str]] = field(default_factory=dict)
     owners: Mapping[str, str] = field(default_factory=dict)
-    _mornings: dict[date, _Morning] = field(default_factory=dict)
+    _mornings: dict[date, Morning] = field(default_factory=dict)
     _history: pd.DataFrame | None = None
     _truth: pd.DataFrame | None = None
     _reach: Callable[[str], Reach] | None = None
@@ -106,22 +106,25 @@ class DrilledHistory:
         """
         if self.quiet:
             return True
-        tables = {table.asset: table for table in self.recording.tables if table.asset.startswith("raw/")}
 
         def later(one: Perturbation) -> bool:
-            table = tables.get(one.table)
-            if table is None or not table.time_sql or one.operation not in _IN_PLACE or one.first_day is None:
-                return False
-            moved = {one.column, *((str(one.value),) if one.operation == "swap" else ())}
-            # A time may be read from a column that is called otherwise.
-            times = any(name and (name == table.time_column or name in table.time_sql) for name in moved)
-            if times or (one.operation == "duplicate" and one.value):
-                return False
-            return one.first_day >= day
+            return one.first_day is not None and one.first_day >= day and self.stands(one)
 
         return not self.fault.rebuild and all(
             dated.always or later(one) for dated, one in zip(self.fault.perturbations, self.perturbations, strict=True)
         )
+
+    def stands(self, one: Perturbation) -> bool:
+        """Whether a perturbation is of rows that arrive, and each of them keeps its day."""
+        table = next(
+            (it for it in self.recording.tables if it.asset == one.table and one.table.startswith("raw/")), None
+        )
+        if table is None or not table.time_sql or one.operation not in IN_PLACE:
+            return False
+        moved = {one.column, *((str(one.value),) if one.operation == "swap" else ())}
+        # A time may be read from a column that is called otherwise.
+        times = any(name and (name == table.time_column or name in table.time_sql) for name in moved)
+        return not times and not (one.operation == "duplicate" and one.value)
 
     @property
     def quiet(self) -> bool:
@@ -181,7 +184,7 @@ class DrilledHistory:
         """Tell whether any morning up to this one is another than it was: its measures, features, labels or columns."""
         return any(self._differs(morning) for morning in self._until(cutoff))
 
-    def _differs(self, morning: _Morning) -> bool:
+    def _differs(self, morning: Morning) -> bool:
         if morning.broken or morning.anomalies:
             return True
         for name in ("features", "outcomes", "early"):
@@ -289,14 +292,14 @@ class DrilledHistory:
         clean = rows[mature < pd.Timestamp(self.start)]
         return joined([clean, *(getattr(morning, name) for morning in self._until(cutoff))])
 
-    def _until(self, cutoff: date) -> list[_Morning]:
+    def _until(self, cutoff: date) -> list[Morning]:
         mornings = [day for day in self.cutoffs() if self.start <= day <= cutoff]
         for morning in mornings:
             if morning not in self._mornings:
                 self._mornings[morning] = self._wake(morning)
         return [self._mornings[morning] for morning in mornings]
 
-    def _wake(self, morning: date) -> _Morning:
+    def _wake(self, morning: date) -> Morning:
         """Build one Monday: what is new since the last one."""
         cutoff, problem = self.problem.cutoff, self.problem
         perturbations = self.perturbations
@@ -321,7 +324,7 @@ class DrilledHistory:
             with self.sandbox.scenario(perturbations, cutoffs=wanted, until=morning, build=self._models()) as scenario:
                 types = types_of(scenario, self.recording.tables)
                 known, changed = self._measured(week, morning, types)
-                return _Morning(
+                return Morning(
                     features=features_in(scenario, new["features"]),
                     outcomes=at(outcomes_in(scenario, problem), new["outcomes"], cutoff),
                     early=at(early_in(scenario, problem), new["early"], cutoff),
@@ -335,10 +338,10 @@ class DrilledHistory:
     def _models(self) -> list[str]:
         return judged_models(self.sandbox, self.problem, self.perturbations)
 
-    def _recorded(self, new: Mapping[str, Sequence[date]], week: date, morning: date) -> _Morning:
+    def _recorded(self, new: Mapping[str, Sequence[date]], week: date, morning: date) -> Morning:
         """Return a Monday before which nothing happened yet: what was recorded of it."""
         recorded, cutoff = self.recording, self.problem.cutoff
-        return _Morning(
+        return Morning(
             features=at(recorded.features, new["features"], cutoff),
             outcomes=at(recorded.outcomes, new["outcomes"], cutoff),
             early=at(recorded.early, new["early"], cutoff),
@@ -357,6 +360,11 @@ class DrilledHistory:
         self, week: date, morning: date, types: Mapping[str, Mapping[str, str]]
     ) -> tuple[pd.DataFrame, list[str]]:
         """Return the week's measures of tables in which nothing that is perturbed ends, and the other tables."""
+        changed, known = self.changed(types), self._measures_of(week, morning)
+        return known[~known["asset"].isin(changed)], changed
+
+    def changed(self, types: Mapping[str, Mapping[str, str]]) -> list[str]:
+        """Return the monitored tables in which something that is perturbed ends."""
         reached = {one.table for one in self.perturbations}
         while more := {asset for asset, reads in self.lineage.items() if reached & set(reads)} - reached:
             reached |= more
@@ -367,17 +375,16 @@ class DrilledHistory:
             grows = not table.time_sql and not table.asset.startswith("raw/") and has_time(types.get(table.asset, {}))
             if grows or {table.asset, *looked_up} & reached or not self.lineage:
                 changed.append(table.asset)
-        known = self._measures_of(week, morning)
-        return known[~known["asset"].isin(changed)], changed
+        return changed
 
-    def _broken(self, morning: date, week: date, reason: str) -> _Morning:
+    def _broken(self, morning: date, week: date, reason: str) -> Morning:
         """Build a Monday on which the graph failed: what arrived is there to be measured, nothing else is new."""
         with self.sandbox.scenario(
             self.perturbations, until=morning, first_day=week - timedelta(days=self.problem.window_days), build=[]
         ) as scenario:
             there = types_of(scenario, self.recording.tables)
             types = {asset: columns for asset, columns in there.items() if asset.startswith("raw/")}
-            return _Morning(
+            return Morning(
                 features=self.recording.features.iloc[:0],
                 outcomes=self.recording.outcomes.iloc[:0],
                 early=self.recording.early.iloc[:0],

@@ -321,7 +321,7 @@ def simulate(
     served: list[pd.DataFrame] = []
     for cutoff in [day for day in history.cutoffs() if start <= day <= end]:
         frame = history.frame(cutoff)
-        evidence = _evidence(history, cutoff, frame, stack, ledger, refit, looks=policy.looks)
+        evidence = evidence_of(history, cutoff, frame, stack, ledger, refit, looks=policy.looks)
         decision, judgement = policy.decide(evidence)
         if judgement is not None:
             judgements[cutoff] = judgement
@@ -362,7 +362,7 @@ def simulate(
     return SimulationResult(policy.name, pd.DataFrame(weeks), ledger, judgements, models, _together(served, problem))
 
 
-def _evidence(
+def evidence_of(
     history: History,
     cutoff: date,
     frame: pd.DataFrame,

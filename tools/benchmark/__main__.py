@@ -16,6 +16,7 @@ from commands.drill import COLUMNS, NATURAL, cells, line
 from commands.sentences import sentences
 from commands.session import quiet
 from drills.faults import known, lacking
+from ml_models.problems.about import FIRST
 from resources.folders import make_private
 from resources.profiles import home, stay_embedded
 from resources.sandbox import SandboxError
@@ -64,7 +65,7 @@ def chosen(text: str) -> list[str]:
     Raises:
         ValueError: there is no such fault, or the company cannot have it.
     """
-    faults, absent = known(), lacking()
+    faults, absent = known(FIRST), lacking()
     everything = [*(name for name, fault in faults.items() if fault.perturbations), NATURAL]
     for name in text.split(","):
         if name in absent:

@@ -11,6 +11,7 @@ from commands.drill import Job, drilled, ground, in_processes, told
 from drills.faults import known
 from drills.kept_scores import CODE, basis, kept, made_of
 from drills.run import Score
+from ml_models.problems.about import FIRST
 from resources.folders import make_private, write_whole
 
 READERS = Path(__file__).resolve().parent / "folder"
@@ -30,7 +31,7 @@ def make_worlds(folder: Path, names: Sequence[str], entries: Collection[str]) ->
     Raises:
         ValueError: no world is there, as all broke off.
     """
-    faults = known()
+    faults = known(FIRST)
     make_private(folder / "worlds")
     _sweep(folder)
     sandbox = ground().sandbox
@@ -66,7 +67,7 @@ def copy_readers(folder: Path) -> None:
 
 def drill_scores(names: Sequence[str]) -> list[Score]:
     """Return what the drills of these worlds came to, as far as they are kept."""
-    stood, faults = ground(), known()
+    stood, faults = ground(), known(FIRST)
     on = basis(stood.sandbox)
     found = (kept(name, stood.scores, made_of(on, name, faults.get(name))) for name in names)
     return [score for score in found if score is not None]

@@ -67,6 +67,8 @@ def _hits(window: Window, measure: str, rule: Rule) -> list[tuple[str, _Hit]]:
         fall, _, _ = window.compare(np.log(np.maximum(history.one("rows")[:, None], 0.5)), 0.0)
         difference = difference + max(0.0, -float(np.nan_to_num(fall[0])))
     wrong = wrong_side(difference, limit, rule.side)
+    if not window.table.time_sql and rule.scale == "share":
+        wrong &= ~_no_row_changed(window, values, counts, difference)
     enough = counts[position] >= _least_rows(window, measure)
     hits = []
     for place, (column, _) in enumerate(labels):
@@ -80,6 +82,20 @@ def _hits(window: Window, measure: str, rule: Rule) -> list[tuple[str, _Hit]]:
         if wrong[place]:
             hits.append((column, _Hit(measure, seen, float(difference[place]))))
     return hits
+
+
+def _no_row_changed(window: Window, values: Array, counts: Array, difference: Array) -> Array:
+    """Whether a list's share moved by rows that came or went, (columns,): it rose, and has no more such rows; or fell.
+
+    A list that grows by products of which each has a size has a smaller share without one, and as many as before. Where
+    a share falls, as many such rows may be missing as the list lost.
+    """
+    such, now = values * counts, window.position
+    before = nanmedian(such[window.healthy][-RECENT:])
+    lost = np.maximum(nanmedian(counts[window.healthy][-RECENT:]) - counts[now], 0)
+    gained = such[now] - before
+    # Half a row: shares are kept as fractions.
+    return np.where(difference > 0, gained < 0.5, gained > -lost - 0.5) & np.isfinite(gained)
 
 
 def _compared(

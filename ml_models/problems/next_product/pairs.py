@@ -13,6 +13,9 @@ POPULAR_TYPES = 40
 LISTED = 10
 """How long a list is: what is served, and what every measure looks at."""
 
+SEEN = ("renamed", "vanished", "appeared", "campaign")
+"""What can be seen of product types that are not as usual: the verdicts of `assortment`."""
+
 KEYS = ("customer_id", "cutoff_date", "product_type")
 
 LABEL = "bought"
