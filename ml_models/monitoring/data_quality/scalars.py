@@ -10,7 +10,7 @@ from datetime import timedelta
 import numpy as np
 
 from ml_models.monitoring.data_quality import messages
-from ml_models.monitoring.data_quality.arithmetic import Array, nanmedian, rounded, scaled, share_floor, wrong_side
+from ml_models.monitoring.data_quality.arithmetic import Array, Mask, nanmedian, rounded, scaled, share_floor, wrong_side
 from ml_models.monitoring.data_quality.monitored_tables import kind_of
 from ml_models.monitoring.data_quality.observation import Observation, Replay
 from ml_models.monitoring.data_quality.thresholds import (
@@ -68,7 +68,7 @@ def _hits(window: Window, measure: str, rule: Rule) -> list[tuple[str, _Hit]]:
         difference = difference + max(0.0, -float(np.nan_to_num(fall[0])))
     wrong = wrong_side(difference, limit, rule.side)
     if not window.table.time_sql and rule.scale == "share":
-        wrong &= ~_no_row_changed(window, values, counts, difference)
+        wrong = wrong & ~_no_row_changed(window, values, counts, difference)
     enough = counts[position] >= _least_rows(window, measure)
     hits = []
     for place, (column, _) in enumerate(labels):
@@ -84,7 +84,7 @@ def _hits(window: Window, measure: str, rule: Rule) -> list[tuple[str, _Hit]]:
     return hits
 
 
-def _no_row_changed(window: Window, values: Array, counts: Array, difference: Array) -> Array:
+def _no_row_changed(window: Window, values: Array, counts: Array, difference: Array) -> Mask:
     """Whether a list's share moved by rows that came or went, (columns,): it rose, and has no more such rows; or fell.
 
     A list that grows by products of which each has a size has a smaller share without one, and as many as before. Where
@@ -95,7 +95,8 @@ def _no_row_changed(window: Window, values: Array, counts: Array, difference: Ar
     lost = np.maximum(nanmedian(counts[window.healthy][-RECENT:]) - counts[now], 0)
     gained = such[now] - before
     # Half a row: shares are kept as fractions.
-    return np.where(difference > 0, gained < 0.5, gained > -lost - 0.5) & np.isfinite(gained)
+    unchanged = np.where(difference > 0, gained < 0.5, gained > -lost - 0.5)
+    return np.asarray(unchanged & np.isfinite(gained), dtype=np.bool_)
 
 
 def _compared(
