@@ -10,7 +10,15 @@ from datetime import timedelta
 import numpy as np
 
 from ml_models.monitoring.data_quality import messages
-from ml_models.monitoring.data_quality.arithmetic import Array, Mask, nanmedian, rounded, scaled, share_floor, wrong_side
+from ml_models.monitoring.data_quality.arithmetic import (
+    Array,
+    Mask,
+    nanmedian,
+    rounded,
+    scaled,
+    share_floor,
+    wrong_side,
+)
 from ml_models.monitoring.data_quality.monitored_tables import kind_of
 from ml_models.monitoring.data_quality.observation import Observation, Replay
 from ml_models.monitoring.data_quality.thresholds import (
