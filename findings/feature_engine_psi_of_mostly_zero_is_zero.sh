@@ -4,8 +4,7 @@
 # Expected: `DropHighPSIFeatures` notices a column that was 0 in 97 of 100 rows of the reference and in none since.
 # Seen: its index is 0.0. By default bins are of equal share of the reference; where most rows hold one value, all edges
 # are that value, and one bin from minus to plus infinity is left. With `strategy="equal_width"` the index is 12.
-# Here: discounts, returns and rare departments are mostly 0. Drift of a number is the Kolmogorov-Smirnov distance, which
-# needs no bins.
+# Here: discounts, returns and rare departments are mostly 0. Drift of a number is the Kolmogorov-Smirnov distance: no bins.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -5,7 +5,7 @@
 # Seen: amounts that are all thirty higher have an index of 0.0. Values are counted as they stand, and those that only
 # one side has are dropped before the sum: of two samples of decimals nothing is left. So it is with words: a tenth of
 # the payments turns from cash to vouchers, and the index is 0.0; all of them turn, and it is 0.0.
-# Here: new and lost values of a category are anomalies of their own, and drift is a distance that knows its largest value.
+# Here: new and lost values of a category are anomalies of their own, and a distance of drift has a largest value.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 from toad.metrics import PSI
 
-before = pd.DataFrame({"spend": np.random.default_rng(0).normal(20, 1, 5000), "paid_by": ["card"] * 4500 + ["cash"] * 500})
+spend = np.random.default_rng(0).normal(20, 1, 5000)
+before = pd.DataFrame({"spend": spend, "paid_by": ["card"] * 4500 + ["cash"] * 500})
 some = before.assign(paid_by=["card"] * 4500 + ["voucher"] * 500)
 every = before.assign(spend=before["spend"] + 30, paid_by="voucher")
 print(f"toad {version('toad')}")
