@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 BATCH_CUSTOMERS = 20_000
 """Lists are made for about so many customers at a time: 65 pairs each."""
 
+JUDGED_CUTOFFS = 13
+"""Served lists of so many newest cutoffs (a quarter) are judged each week; what was told of earlier ones is kept."""
+
 
 class Listed(NamedTuple):
     """What happened, in words; and where lists were made, for which cutoff and how many customers."""
@@ -113,30 +116,46 @@ def bought_from(warehouse: Warehouse, cutoff: date) -> "pd.DataFrame":
 
 
 def measure_performance(warehouse: Warehouse, registry: ModelRegistry) -> "pd.DataFrame":
-    """Judge every list whose outcome is known, live and of the champion's holdout; write `next_product.performance`.
+    """Judge the lists whose outcome is known, live and of the champion's holdout; write `next_product.performance`.
 
-    Live are lists of cutoffs that their model had not learned from. Beside them stand those of personal frequency, made
-    of the same candidates.
+    Live are lists of cutoffs that their model had not learned from: the newest JUDGED_CUTOFFS together and each by
+    itself, as their outcomes stand today. Of earlier cutoffs the rows stay that were told; one that has none is judged.
+    Beside each stands personal frequency, made of the same candidates.
     """
     import pandas as pd
 
-    ensure(warehouse, PREDICTIONS, HOLDOUT_LISTS)
+    ensure(warehouse, PREDICTIONS, HOLDOUT_LISTS, PERFORMANCE)
     champion = registry.of(NAME).by_alias(CHAMPION_ALIAS)
-    lists = {
-        "live": warehouse.read(
-            "select customer_id, cutoff_date, product_type, place, customer_days, model_version "
-            f"from {NAME}.predictions where cutoff_date > trained_through "
-            f"and cutoff_date in (select cutoff_date from {NAME}.outcomes)"
-        )
-    }
+    known = warehouse.read(
+        f"select distinct cutoff_date from {NAME}.predictions where cutoff_date > trained_through "
+        f"and cutoff_date in (select cutoff_date from {NAME}.outcomes) order by cutoff_date"
+    )["cutoff_date"]
+    days = [pd.Timestamp(day).date() for day in known]
+    newest, earlier = days[-JUDGED_CUTOFFS:], [str(day) for day in days[:-JUDGED_CUTOFFS]]
+    told = warehouse.read(f"select * from {NAME}.performance where evidence = 'live' and slice_name = 'cutoff'")
+    told = told[told["slice_value"].isin(earlier)]
+    found = [told]
+    for day in sorted({*earlier} - {*told["slice_value"]}):
+        slices = _judged(warehouse, _live(warehouse, day, day))
+        found.append(slices[slices["slice_name"] == "cutoff"].assign(evidence="live"))
+    if newest:
+        found.append(_judged(warehouse, _live(warehouse, newest[0], newest[-1])).assign(evidence="live"))
     if champion is not None:
-        lists["holdout"] = warehouse.read(
-            f"select * from {NAME}.holdout_predictions where model_version = ?", [champion.version]
-        )
-    found = [_judged(warehouse, rows).assign(evidence=name) for name, rows in lists.items() if len(rows)]
+        held = warehouse.read(f"select * from {NAME}.holdout_predictions where model_version = ?", [champion.version])
+        found += [_judged(warehouse, held).assign(evidence="holdout")] if len(held) else []
+    found = [rows for rows in found if len(rows)]
     result = typed(pd.concat(found) if found else pd.DataFrame(), PERFORMANCE)
     store(warehouse, PERFORMANCE, result)
     return result
+
+
+def _live(warehouse: Warehouse, first: date | str, last: date | str) -> "pd.DataFrame":
+    return warehouse.read(
+        "select customer_id, cutoff_date, product_type, place, customer_days, model_version "
+        f"from {NAME}.predictions where cutoff_date > trained_through "
+        f"and cutoff_date in (select cutoff_date from {NAME}.outcomes) "
+        f"and cutoff_date between date '{first}' and date '{last}'"
+    )
 
 
 def _judged(warehouse: Warehouse, lists: "pd.DataFrame") -> "pd.DataFrame":
