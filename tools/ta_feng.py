@@ -6,9 +6,9 @@ The file is one that a person downloads ("Ta Feng grocery dataset", four months 
 Parquet with the columns TRANSACTION_DT (month/day/year), CUSTOMER_ID and PRODUCT_ID. Nothing of it is kept here.
 
 The protocol is that of Li, Jullien, Ariannezhad and de Rijke (2023, "A Next Basket Recommendation Reality Check",
-TOIS): a basket is a day, customers with 3 to 50 baskets count, their last basket is to be named, products are those bought
-three times or more before. Theirs judges a part of the customers; here all are judged. Lists, scores and measures are
-the functions that judge next product.
+TOIS): a basket is a day, customers with 3 to 50 baskets count, their last basket is to be named, products are those
+bought three times or more before. Theirs judges a part of the customers; here all are judged. Lists, scores and
+measures are the functions that judge next product.
 """
 
 import argparse

@@ -47,6 +47,7 @@ def shop():
                         "customer_days": 10,
                         "customer_recency_days": 1,
                         "customer_types": 12,
+                        "days_bought_before": 2 * days,
                         "bought": label,
                     }
                 )
