@@ -13,11 +13,12 @@ from ml_models.problems.next_product.pairs import FEATURES
 from resources.registry import CHAMPION, REFERENCE
 from steps.as_of import newest_cutoff
 from steps.champions import make_champion, roll_back
+from steps.errors import StepRefusedError
 from steps.further.cards import keep_further_cards
 from steps.further.decisions import further_due, judge_further_week
 from steps.next_product.decisions import list_evidence
 from steps.next_product.definitions import lists_otherwise
-from steps.next_product.training import make_training_set
+from steps.next_product.training import find_candidate, make_training_set
 from steps.tables import tables_of
 
 OF = tables_of("next_product")
@@ -175,3 +176,9 @@ def test_lists_are_measured_by_several_definitions_and_ours_are_those_of_the_gat
     text = shown(found)
     assert f"version {version}" in text
     assert f"{found.judged:,} lists" in text
+
+
+def test_a_training_set_of_an_earlier_release_is_refused_with_a_sentence(made):
+    change(made, "alter table next_product.training_set drop column days_bought_before")
+    with pytest.raises(StepRefusedError, match="days_bought_before, which this release learns from"):
+        find_candidate(made.resources["warehouse"], made.resources["registry"], log=print, run_id="")
