@@ -60,8 +60,8 @@ upgrade: setup ## bring what earlier releases wrote in the home (MLflow, Dagster
 replay: setup ## what is recorded week by week through the same jobs: make replay [FROM=<Monday>] [TO=<Monday>]
 	@$(BIN)/python -m commands.replay $(if $(FROM),--from $(FROM)) $(if $(TO),--to $(TO))
 
-backtest: setup ## what each retraining policy would have cost over the recorded weeks; ROWS=1: what each reason for choosing training rows would have been worth
-	@$(BIN)/python -m commands.backtest $(if $(PRICES),--prices $(PRICES)) $(if $(ROWS),--rows)
+backtest: setup ## what each retraining policy would have cost over the recorded weeks; ROWS=1: what each reason for choosing training rows would have been worth; LISTS=1: what lists of next products are worth, by several definitions
+	@$(BIN)/python -m commands.backtest $(if $(PRICES),--prices $(PRICES)) $(if $(ROWS),--rows) $(if $(LISTS),--lists)
 
 ##@ Change
 

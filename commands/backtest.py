@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from assets.problem.backtest import FAULT_COLUMN, compared
 from commands.alone import DRILLS, alone
+from commands.backtest_lists import report_on_lists
 from commands.backtest_rows import aligned, report_on_rows
 from commands.drill import ground
 from commands.sentences import sentences
@@ -76,6 +77,9 @@ def main() -> None:
     arguments.add_argument(
         "--rows", action="store_true", help="what each reason for choosing training rows would have been worth, instead"
     )
+    arguments.add_argument(
+        "--lists", action="store_true", help="what lists of next products are worth by several definitions, instead"
+    )
     given = arguments.parse_args()
 
     stay_embedded()
@@ -83,9 +87,9 @@ def main() -> None:
         chosen, prices = faults_of(given.faults), prices_of(given.prices)
     quiet()
     began = time.monotonic()
-    if given.rows:
+    if given.rows or given.lists:
         with sentences(), alone(make_private(home()), lock=DRILLS):
-            print(report_on_rows())
+            print(report_on_rows() if given.rows else report_on_lists())
         print(f"{time.monotonic() - began:.0f} s")
         return
     with sentences(), alone(make_private(home()), lock=DRILLS):

@@ -130,6 +130,7 @@ class Found(NamedTuple):
 
 def find_candidate(warehouse: Warehouse, registry: ModelRegistry, *, log: Callable[[str], None], run_id: str) -> Found:
     """Fit, judge and register; the same rows and recipe are not judged twice against one champion."""
+    from ml_models.problems.next_product.pairs import FEATURES
     from ml_models.problems.next_product.training import TooFewPairsError, train
 
     ensure(warehouse, CANDIDATE, HOLDOUT_LISTS)
@@ -137,6 +138,12 @@ def find_candidate(warehouse: Warehouse, registry: ModelRegistry, *, log: Callab
         return Found(None, {}, "there is no training set yet: too few labels are known")
     own = registry.of(NAME)
     rows = warehouse.read(f"select * from {NAME}.training_set order by cutoff_date, customer_id, product_type")
+    absent = [name for name in FEATURES if name not in rows]
+    if absent:
+        raise StepRefusedError(
+            f"Expected next_product.training_set with {', '.join(absent)}, which this release learns from; got one "
+            "that an earlier release made. Build next_product.candidates and make the training set again: `make run`."
+        )
     fingerprint = _fingerprint(rows)
     serving = own.by_alias(CHAMPION_ALIAS)
     before = own.by_fingerprint(fingerprint)

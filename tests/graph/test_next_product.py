@@ -8,14 +8,17 @@ import pandas as pd
 import pytest
 from support.copies import copy_home
 
+from commands.backtest_lists import shown
 from ml_models.problems.next_product.pairs import FEATURES
 from resources.registry import CHAMPION, REFERENCE
 from steps.as_of import newest_cutoff
 from steps.champions import make_champion, roll_back
+from steps.errors import StepRefusedError
 from steps.further.cards import keep_further_cards
 from steps.further.decisions import further_due, judge_further_week
 from steps.next_product.decisions import list_evidence
-from steps.next_product.training import make_training_set
+from steps.next_product.definitions import lists_otherwise
+from steps.next_product.training import find_candidate, make_training_set
 from steps.tables import tables_of
 
 OF = tables_of("next_product")
@@ -153,3 +156,29 @@ def test_a_version_that_is_worse_than_the_one_before_goes_back(made):
     assert good.version == cards.version
     [(standing,)] = made.read(f"select standing from next_product.model_card where model_version = {bad.version}")
     assert standing.startswith("It served and was rolled back")
+
+
+def test_lists_are_measured_by_several_definitions_and_ours_are_those_of_the_gate(baton):
+    found = lists_otherwise(baton.resources["warehouse"])
+    methods = found.methods.set_index("lists")
+    [[version, recall, ndcg]] = baton.read(
+        "select model_version, recall, ndcg from next_product.candidate where model_version = "
+        "(select max(model_version) from next_product.champion)"
+    )
+    ours = methods.loc[f"version {version}"]
+    assert (ours["recall"], ours["ndcg"]) == pytest.approx((recall, ndcg))
+    assert (methods["ndcg_of_all"] < methods["ndcg"]).all()
+    best = methods.loc["the best of these candidates"]
+    assert (best[["ndcg_of_all", "recall_of_purchases"]] > ours[["ndcg_of_all", "recall_of_purchases"]]).all()
+    # What is bought on several days is what a habit names: it counts more where purchases are counted.
+    assert ours["recall_of_purchases"] > ours["recall"]
+    assert 0 < found.named["new"] < found.named["types"] < found.named["repeats"] < 1
+    text = shown(found)
+    assert f"version {version}" in text
+    assert f"{found.judged:,} lists" in text
+
+
+def test_a_training_set_of_an_earlier_release_is_refused_with_a_sentence(made):
+    change(made, "alter table next_product.training_set drop column days_bought_before")
+    with pytest.raises(StepRefusedError, match="days_bought_before, which this release learns from"):
+        find_candidate(made.resources["warehouse"], made.resources["registry"], log=print, run_id="")

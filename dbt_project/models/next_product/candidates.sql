@@ -19,6 +19,7 @@ with cutoffs as (
     select
         cutoff_date,
         {{ add_days('cutoff_date', -var('window_days')) }} as window_starts_on,
+        {{ add_days('cutoff_date', -4 * var('window_days')) }} as past_starts_on,
         max(cutoff_date) over () as newest_cutoff
     from {{ ref('cutoffs') }}
 
@@ -26,7 +27,7 @@ with cutoffs as (
 
 due as (
 
-    select cutoff_date, window_starts_on, cutoff_date = newest_cutoff as is_newest
+    select cutoff_date, window_starts_on, past_starts_on, cutoff_date = newest_cutoff as is_newest
     from cutoffs
     where (cutoff_date = newest_cutoff or {{ is_learned_cutoff('cutoff_date') }})
         and {{ is_due_cutoff('cutoff_date', is_incremental()) }}
@@ -35,7 +36,7 @@ due as (
 
 reach as (
 
-    select min(window_starts_on) as first_day, max(cutoff_date) as end_day
+    select min(past_starts_on) as first_day, max(cutoff_date) as end_day
     from due
 
 ),
@@ -47,6 +48,7 @@ population as (
         features.customer_id,
         features.cutoff_date,
         due.window_starts_on,
+        due.past_starts_on,
         features.active_days_{{ var('window_days') }}d as customer_days,
         features.recency_days as customer_recency_days
     from {{ ref('customer_features') }} as features
@@ -80,6 +82,23 @@ habits as (
         on bought.customer_id = population.customer_id
         and bought.ordered_on >= population.window_starts_on
         and bought.ordered_on < population.cutoff_date
+    group by population.customer_id, population.cutoff_date, bought.product_type
+
+),
+
+-- What a customer bought a year ago comes back more often than what was never bought.
+former as (
+
+    select
+        population.customer_id,
+        population.cutoff_date,
+        bought.product_type,
+        count(*) as days_bought_before
+    from population
+    inner join bought
+        on bought.customer_id = population.customer_id
+        and bought.ordered_on >= population.past_starts_on
+        and bought.ordered_on < population.window_starts_on
     group by population.customer_id, population.cutoff_date, bought.product_type
 
 ),
@@ -184,7 +203,8 @@ select
     {{ ratio('popular.buyers_lately', 'popular.most_buyers_lately') }} as popularity_lately,
     cast(population.customer_days as {{ type_bigint() }}) as customer_days,
     cast(population.customer_recency_days as {{ type_bigint() }}) as customer_recency_days,
-    cast(coalesce(breadth.customer_types, 0) as {{ type_bigint() }}) as customer_types
+    cast(coalesce(breadth.customer_types, 0) as {{ type_bigint() }}) as customer_types,
+    cast(coalesce(former.days_bought_before, 0) as {{ type_bigint() }}) as days_bought_before
 from pairs
 inner join population
     on population.customer_id = pairs.customer_id
@@ -192,6 +212,10 @@ inner join population
 inner join popular
     on popular.cutoff_date = pairs.cutoff_date
     and popular.product_type = pairs.product_type
+left join former
+    on former.customer_id = pairs.customer_id
+    and former.cutoff_date = pairs.cutoff_date
+    and former.product_type = pairs.product_type
 left join breadth
     on breadth.customer_id = pairs.customer_id
     and breadth.cutoff_date = pairs.cutoff_date

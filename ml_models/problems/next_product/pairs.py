@@ -32,5 +32,6 @@ FEATURES: dict[str, str] = {
     "customer_days": "the customer's shopping days",
     "customer_recency_days": "days since the customer's last order",
     "customer_types": "how many types the customer bought",
+    "days_bought_before": "days on which the customer bought the type before the look-back",
 }
 """The facts that a model reads, with what people call them."""

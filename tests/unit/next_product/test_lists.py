@@ -29,6 +29,7 @@ def pair(customer, name, days=0, since=None, customer_days=8, popularity=0.5, **
         "customer_days": customer_days,
         "customer_recency_days": 2,
         "customer_types": 20,
+        "days_bought_before": 0,
         **others,
     }
 

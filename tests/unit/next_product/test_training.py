@@ -6,7 +6,16 @@ import pytest
 
 from ml_models.problems.next_product.gates import GATES
 from ml_models.problems.next_product.pairs import FEATURES
-from ml_models.problems.next_product.training import TooFewPairsError, scorer, split, train
+from ml_models.problems.next_product.training import (
+    CANDIDATES,
+    TooFewPairsError,
+    by_trees,
+    fitted,
+    of_some_customers,
+    scorer,
+    split,
+    train,
+)
 
 CUTOFFS = pd.date_range("2024-01-01", periods=4, freq="28D")
 SETTLED = np.repeat([0.9, 0.5, 0.05], [4, 8, 28])
@@ -38,6 +47,7 @@ def shop():
                         "customer_days": 10,
                         "customer_recency_days": 1,
                         "customer_types": 12,
+                        "days_bought_before": 2 * days,
                         "bought": label,
                     }
                 )
@@ -110,3 +120,25 @@ def test_slices_are_by_activity_and_by_cutoff(shop):
     whole = result.slices.set_index("slice_name").loc["all"]
     by_cutoff = result.slices[result.slices["slice_name"] == "cutoff"]
     assert by_cutoff["lists"].sum() == whole["lists"]
+
+
+def test_the_candidates_are_one_fit_and_the_shorter_is_to_the_digit_what_it_would_be_alone(shop):
+    pairs, _ = shop
+    shorter, longest = CANDIDATES.values()
+    assert {**shorter, "max_iter": longest["max_iter"]} == longest
+    learned, held = (pairs[pairs["split"] == part] for part in ("train", "holdout"))
+    together = by_trees(fitted(longest, learned, 0), held, {shorter["max_iter"], longest["max_iter"]})
+    for parameters in (shorter, longest):
+        alone = scorer(fitted(parameters, learned, 0))(held)
+        assert np.array_equal(together[parameters["max_iter"]], alone)
+
+
+def test_a_share_of_the_customers_is_whole_and_part_of_a_larger_one(shop):
+    pairs, _ = shop
+    half, quarter = of_some_customers(pairs, len(pairs) // 2), of_some_customers(pairs, len(pairs) // 4)
+    assert of_some_customers(pairs, len(pairs)) is pairs
+    some, few = set(half["customer_id"]), set(quarter["customer_id"])
+    assert few < some < set(pairs["customer_id"])
+    assert half.equals(pairs[pairs["customer_id"].isin(some)])
+    assert 0.35 < len(some) / 120 < 0.65
+    assert of_some_customers(pairs.sample(frac=1, random_state=0), len(pairs) // 2)["customer_id"].isin(some).all()
