@@ -207,7 +207,7 @@ def test_a_forced_run_has_everything_sent_and_any_other_says_why_nothing_was(wor
         ran = dg.materialize(assets, resources={"airbyte": workspace}, tags=tags)
         [event] = ran.get_asset_materialization_events()
         made = event.step_materialization_data.materialization
-        return made.metadata, made.tags["dagster/data_version"]
+        return made.metadata, (made.tags or {})["dagster/data_version"]
 
     metadata, version = told(**{FORCE: "true"})
     assert asked_with(world) == []
