@@ -17,7 +17,7 @@ from resources.airbyte.merging import delete_deleted, without_duplicates
 from resources.airbyte.plans import AIRBYTE_COLUMNS, SCHEMA, STATE_TABLE, SYNCS_TABLE, StreamPlan
 from resources.airbyte.protocol import AirbyteError
 from resources.airbyte.staging import Staged, stage
-from resources.airbyte.unchanged import FULL_REFRESH, Vouched, kept_state
+from resources.airbyte.unchanged import DIGEST, FULL_REFRESH, Vouched, holds
 from resources.warehouse import all_or_nothing, quoted
 
 if TYPE_CHECKING:
@@ -66,14 +66,15 @@ def prepare(connection: "duckdb.DuckDBPyConnection") -> None:
     connection.execute(f"create schema if not exists {quoted(SCHEMA)}")
     connection.execute(
         f"create table if not exists {_own(STATE_TABLE)} (connection VARCHAR, stream VARCHAR, kind VARCHAR, state "
-        "JSON, generation_id BIGINT, committed_at TIMESTAMPTZ)"
+        "JSON, generation_id BIGINT, committed_at TIMESTAMPTZ, holds VARCHAR)"
     )
     connection.execute(
         f"create table if not exists {_own(SYNCS_TABLE)} (connection VARCHAR, started_at TIMESTAMPTZ, "
         "ended_at TIMESTAMPTZ, as_of TIMESTAMPTZ, records BIGINT, bytes BIGINT, cpu_seconds DOUBLE, status VARCHAR, "
         "message VARCHAR, counts VARCHAR)"
     )
-    # Made by an earlier release it has no counts.
+    # Made by earlier releases they lack a column.
+    connection.execute(f"alter table {_own(STATE_TABLE)} add column if not exists holds VARCHAR")
     connection.execute(f"alter table {_own(SYNCS_TABLE)} add column if not exists counts VARCHAR")
 
 
@@ -254,8 +255,10 @@ def _land(connection: "duckdb.DuckDBPyConnection", name: str, load: Load, staged
     if load.replace:
         said, odd = load.vouched, staged.notes or staged.unlisted
         # What is odd is told at every sync, and records that went missing come again: such a table is not kept.
-        kept = kept_state(connection, stream, said) if said and said.records == rows and not odd else None
-        _keep_state(connection, name, stream.name, FULL_REFRESH, kept, _next_generation(connection, name, stream))
+        kept = said if said and said.records == rows and not odd else None
+        state, contents = ({DIGEST: kept.digest}, holds(connection, stream)) if kept else (None, None)
+        generation = _next_generation(connection, name, stream)
+        _keep_state(connection, name, stream.name, FULL_REFRESH, state, generation, contents)
     return rows
 
 
@@ -303,12 +306,18 @@ def _next_generation(connection: "duckdb.DuckDBPyConnection", name: str, stream:
 
 
 def _keep_state(
-    connection: "duckdb.DuckDBPyConnection", name: str, stream: str, kind: str, value: Any, generation: int
+    connection: "duckdb.DuckDBPyConnection",
+    name: str,
+    stream: str,
+    kind: str,
+    value: Any,
+    generation: int,
+    contents: str | None = None,
 ) -> None:
     connection.execute(f"delete from {_own(STATE_TABLE)} where connection = ? and stream = ?", [name, stream])
     connection.execute(
-        f"insert into {_own(STATE_TABLE)} values (?, ?, ?, ?, ?, now())",
-        [name, stream, kind, None if value is None else exact_json.dumps(value), generation],
+        f"insert into {_own(STATE_TABLE)} values (?, ?, ?, ?, ?, now(), ?)",
+        [name, stream, kind, None if value is None else exact_json.dumps(value), generation, contents],
     )
 
 

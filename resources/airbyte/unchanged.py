@@ -72,21 +72,21 @@ def held(
     for all its streams is never asked.
     """
     rows = connection.execute(
-        f"select stream, kind, state from {quoted(SCHEMA)}.{quoted(STATE_TABLE)} where connection = ? "
+        f"select stream, kind, state, holds from {quoted(SCHEMA)}.{quoted(STATE_TABLE)} where connection = ? "
         "and state is not null",
         [name],
     ).fetchall()
-    if any(not stream for stream, _, _ in rows):
+    if any(not stream for stream, *_ in rows):
         return {}
-    known = {stream: exact_json.loads(state) for stream, kind, state in rows if kind == FULL_REFRESH}
+    known = {stream: (exact_json.loads(state), left) for stream, kind, state, left in rows if kind == FULL_REFRESH}
     found = {}
     for plan in streams:
-        kept = known.get(plan.name)
+        kept, left = known.get(plan.name, (None, None))
         if plan.incremental or lacking.get(plan.name) or not isinstance(kept, dict):
             continue
-        one = Held(str(kept.get("digest") or ""), str(kept.get("holds") or ""))
-        if one.digest and one.holds and one.holds == holds(connection, plan):
-            found[plan.name] = one
+        digest = kept.get(DIGEST)
+        if isinstance(digest, str) and digest and left and left == holds(connection, plan):
+            found[plan.name] = Held(digest, left)
     return found
 
 
@@ -94,11 +94,6 @@ def handed(plan: StreamPlan, one: Held) -> dict[str, Any]:
     """Return the state that asks a source whether it still has what the table holds."""
     stream = {"stream_descriptor": plan.descriptor, "stream_state": {DIGEST: one.digest, HELD: True}}
     return {"type": "STREAM", "stream": stream}
-
-
-def kept_state(connection: "duckdb.DuckDBPyConnection", plan: StreamPlan, said: Vouched) -> dict[str, str]:
-    """Return what to keep of a full refresh that has just landed, for `held` to compare with."""
-    return {"digest": said.digest, "holds": holds(connection, plan)}
 
 
 def holds(connection: "duckdb.DuckDBPyConnection", plan: StreamPlan) -> str:
