@@ -12,13 +12,17 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resources.dbt import DbtRunner
 from resources.folders import write_whole
-from resources.warehouse import DuckDBWarehouse, WarehouseError
+from resources.warehouse import DuckDBWarehouse, WarehouseBusyError, WarehouseError
 from resources.warehouse.contents import contents_of
 from resources.warehouse.contract import Warehouse
+from resources.warehouse.duckdb import is_damage
+
+if TYPE_CHECKING:
+    import duckdb
 
 FILE = "passed_tests.json"
 """In the folder of dbt's state."""
@@ -91,7 +95,11 @@ class PassedTests:
         ran = {one: said[one] for one in self._reads if one in said}
         if not ran:
             return
-        after = self._contents(ran)
+        try:
+            after = self._contents(ran)
+        except WarehouseBusyError:
+            # What was built and tested is to be reported all the same; the tests run again next time.
+            after = {}
         kept = _kept(self._file)
         for one, status in ran.items():
             followed = self._followed(one, self._before)
@@ -114,10 +122,25 @@ class PassedTests:
             return {}
         try:
             with self._warehouse.connect() as connection:
-                return {table: contents_of(connection, *table, leave_out=()) for table in tables}
+                return {table: _contents_of(connection, *table) for table in tables}
+        except WarehouseBusyError:
+            # The build would wait as long once more, and say the same.
+            raise
         except WarehouseError:
-            # Whoever holds it, or whatever ails it, is told by the build itself.
+            # What ails it is told by the build itself.
             return {}
+
+
+def _contents_of(connection: "duckdb.DuckDBPyConnection", schema: str, table: str) -> str:
+    """Return in short all that a table holds; "" where that cannot be read, as of a view whose table is gone."""
+    import duckdb
+
+    try:
+        return contents_of(connection, schema, table, leave_out=())
+    except duckdb.Error as error:
+        if is_damage(error):
+            raise
+        return ""
 
 
 def _tables(test: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tuple[str, str]] | None:
