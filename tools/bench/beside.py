@@ -11,16 +11,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from resources.profiles import ROOT, stay_embedded
 from tools.bench.whole import Cost, alternate, measure, row, show
-from tools.bundled import bundled_only
+from tools.bundled import bundled_only, recording_ends
 
 RUN = [sys.executable, "-m", "commands.run"]
 
-WEEK = ("2017-12-18T08:00:00-05:00", "2017-12-25T08:00:00-05:00")
-"""Two Mondays between which no campaign starts: transactions come, and what is sent whole is the same."""
+WEEKS_BEFORE = (2, 1)
+"""How many weeks before the end of the recording the two Mondays of an increment are. Between them lines of orders come,
+and what is sent whole stays the same: no campaign starts."""
 
 
 def main() -> None:
@@ -60,6 +62,7 @@ def checkout(commit: str, folder: Path) -> Iterator[Path]:
 
 def table(trees: dict[str, Path], folder: Path, runs: int) -> Iterator[tuple[str, str, str, str, str]]:
     """Measure the two sides, `here` and `beside`, and yield the lines of the table."""
+    mondays = [(recording_ends() - timedelta(weeks=weeks)).isoformat() for weeks in WEEKS_BEFORE]
 
     def ran(name: str, command: list[str], home: Path, **clock: str) -> Cost:
         return measure(command, root=trees[name], BATON_HOME=str(home), PYTHONPATH=str(trees[name]), **clock)
@@ -78,11 +81,11 @@ def table(trees: dict[str, Path], folder: Path, runs: int) -> Iterator[tuple[str
 
         def once() -> Cost:
             if not before.exists():
-                ran(name, RUN, before, BATON_NOW=WEEK[0])
+                ran(name, RUN, before, BATON_NOW=mondays[0])
             home = folder / f"{name}-week"
             shutil.rmtree(home, ignore_errors=True)
             shutil.copytree(before, home, symlinks=True)
-            return ran(name, RUN, home, BATON_NOW=WEEK[1])
+            return ran(name, RUN, home, BATON_NOW=mondays[1])
 
         return once
 
