@@ -21,8 +21,10 @@ from tools.bundled import bundled_only, recording_ends
 RUN = [sys.executable, "-m", "commands.run"]
 
 WEEKS_BEFORE = (2, 1)
-"""How many weeks before the end of the recording the two Mondays of an increment are. Between them lines of orders come,
-and what is sent whole stays the same: no campaign starts."""
+"""How many weeks before the end of the recording the two Mondays of an increment are.
+
+Between them lines of orders come, and what is sent whole stays the same: no campaign starts.
+"""
 
 
 def main() -> None:
