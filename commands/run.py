@@ -15,6 +15,7 @@ from commands.sentences import sentences
 from commands.session import embedded_only, execute, first_failure, instance, load_definitions, quiet
 from commands.summary import summarise
 from commands.up_to_date import LastRun, Standing, forget, is_settled, last_run, raw_of
+from resources.forced import FORCE
 from resources.profiles import home
 from sensors.jobs import EVERYTHING, SYNC
 
@@ -40,7 +41,7 @@ def main() -> None:
         with instance() as opened:
             standing = Standing(resources)
             if runs or given.force or not _is_up_to_date(opened, definitions, standing):
-                _run_whole(opened, definitions, standing, runs)
+                _run_whole(opened, definitions, standing, runs, force=given.force)
         print(
             f"\ndone in {time.monotonic() - began:.0f} s. State: {home()}. Web UI: make ui, then http://127.0.0.1:3000"
         )
@@ -75,7 +76,9 @@ def _is_up_to_date(opened: dg.DagsterInstance, definitions: dg.Definitions, stan
     return True
 
 
-def _run_whole(opened: dg.DagsterInstance, definitions: dg.Definitions, standing: Standing, runs: str) -> None:
+def _run_whole(
+    opened: dg.DagsterInstance, definitions: dg.Definitions, standing: Standing, runs: str, *, force: bool
+) -> None:
     """Run the job `everything`, and note how it left the home if the same run once more would leave it so again."""
     resources: Any = definitions.resources
     warehouse = resources["warehouse"]
@@ -83,7 +86,7 @@ def _run_whole(opened: dg.DagsterInstance, definitions: dg.Definitions, standing
         if lost:
             print(lost, flush=True)
     forget()
-    result = execute(opened, definitions, EVERYTHING)
+    result = execute(opened, definitions, EVERYTHING, tags={FORCE: "true"} if force else None)
     if not result.success:
         _stop(result)
     with contextlib.redirect_stdout(io.StringIO()) as said:

@@ -53,8 +53,8 @@ LIBRARIES = (
 TREES = ("dbt/compiled/compiled", "dbt/project", "dbt/target/compiled", "dbt/target/run")
 """Folders of many files that are written together; those of one suffix are one kind."""
 
-BOOKKEEPING = r"_airbyte_.*|extracted_at|generation_id"
-"""Columns that say when and how often a row was read; a row that is read again has others."""
+BOOKKEEPING = r"_airbyte_.*|extracted_at|generation_id|holds"
+"""Columns that say when and how often a row was read, or follow from that; a row that is read again has others."""
 
 MODELS = r"training|predictions|monitoring|campaigns|marts\.(customers_at_risk|accuracy_over_time)"
 """Tables that name a model's version, or are of its scores: another model has other rows there."""

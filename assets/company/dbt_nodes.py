@@ -9,12 +9,14 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 from dagster_dbt.compat import DBT_PYTHON_VERSION
 
 from assets.company.dbt_lineage import Lineages, column_lineages, told
-from assets.company.dbt_tests import said
+from assets.company.dbt_tests import UNIQUE_ID, said
 from resources.company.choice import chosen, folder_of, place_of
 from resources.company.dbt_project import file_of
 from resources.company.reading import dialect_of
 from resources.dbt import DbtError, DbtRunner
 from resources.figures import figures
+from resources.forced import forced
+from resources.passed_tests import Passed, PassedTests
 from resources.warehouse.contract import Warehouse, WarehouseError
 from steps.contract import canonical_findings
 from steps.ownership import owner_of
@@ -149,14 +151,25 @@ def build(
         dagster_dbt_translator=translator,
         current_dbt_indirect_selection_env=None,
     )
+    tests = {
+        str(spec.metadata[UNIQUE_ID]): spec
+        for spec in context.assets_def.check_specs
+        if spec.key in context.selected_asset_check_keys and spec.metadata and UNIQUE_ID in spec.metadata
+    }
+    passed = PassedTests(dbt, warehouse, manifest, tests, environment)
+    known = {} if forced(context.run.tags) else passed.up_to_date()
+    for unique_id, before in known.items():
+        yield still_passed(tests[unique_id], manifest["nodes"][unique_id], before, passed.reads(unique_id))
+    asked = without(selection or everything, [manifest["nodes"][one] for one in known])
     # `buildable`: a test whose other parent is built after the model waits for that build.
     environment = {"DBT_INDIRECT_SELECTION": indirect or "buildable", **environment}
     failure: DbtError | None = None
     try:
         # Unit tests are checks of their own, see dbt_unit_tests.
-        events = dbt.invoke(["build", "--exclude-resource-type", "unit_test", *(selection or everything)], environment)
+        events = dbt.invoke(["build", "--exclude-resource-type", "unit_test", *asked], environment)
     except DbtError as error:
         failure, events = error, error.events
+    passed.note(events, context.run_id)
     models = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
     shape = _shapes(context, warehouse, {node["schema"] for node in (*models, *manifest["sources"].values())})
     lineages = column_lineages(context, dbt, {name: columns for name, (columns, _) in shape.items()})
@@ -176,6 +189,38 @@ def build(
     if failure is not None:
         # Retrying a failed test or a broken model cannot help; only its repair can.
         raise dg.Failure(" ".join([*_canonical(context, warehouse), str(failure)]), allow_retries=False)
+
+
+def without(selection: Sequence[str], nodes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return dbt's selection without some nodes.
+
+    >>> without(["--select", "tag:a", "--exclude", "tag:b"], [{"fqn": ["baton", "raw", "one"]}])
+    ['--select', 'tag:a', '--exclude', 'tag:b', 'fqn:baton.raw.one']
+    """
+    if not nodes:
+        return list(selection)
+    names = [f"fqn:{'.'.join(node['fqn'])}" for node in nodes]
+    place = selection.index("--exclude") + 2 if "--exclude" in selection else len(selection)
+    option = [] if "--exclude" in selection else ["--exclude"]
+    return [*selection[:place], *option, *names, *selection[place:]]
+
+
+def still_passed(
+    spec: dg.AssetCheckSpec, test: Mapping[str, Any], before: Passed, tables: Sequence[str]
+) -> dg.AssetCheckResult:
+    """Report a test that was not run because it passed on what is there now; `tables` are those that it reads."""
+    result = dg.AssetCheckResult(
+        passed=True,
+        asset_key=spec.asset_key,
+        check_name=spec.name,
+        severity=dg.AssetCheckSeverity[str(test["config"].get("severity") or "error").upper()],
+        description=(
+            f"No row fails. Up to date, and not run again: it passed on {before.at} in run {before.run_id}, and "
+            f"{', '.join(tables)}, the test, the project and its settings are as they were then."
+        ),
+        metadata={"up_to_date_since": before.at, "passed_in_run": before.run_id},
+    )
+    return with_figures(result, {"data": {"status": "pass"}}, test)
 
 
 def told_apart(check: dg.AssetCheckResult, event: Mapping[str, Any]) -> dg.AssetCheckResult:

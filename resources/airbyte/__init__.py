@@ -2,7 +2,8 @@
 
 Without a server, real connectors run as local processes and land in DuckDB: `protocol` runs a connector and reads its
 messages, `plans` says how each stream lands, `landing` turns records into tables (`staging` reads them, `odd_records`
-puts odd ones right, `merging` keeps the newest), `sync` does one after the other with all that can go wrong in between.
+puts odd ones right, `merging` keeps the newest, `unchanged` what need not be sent), `sync` does one after the other
+with all that can go wrong in between; `buffer` holds what it has not committed yet.
 `connections` says what is synced, `configuration` fills in and hides secrets, `workspace` is what Dagster sees.
 To add a source: a folder under `connectors/` with its lock and its environment, and a block `[airbyte.<name>]` in the
 company's file.

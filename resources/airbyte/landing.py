@@ -17,6 +17,7 @@ from resources.airbyte.merging import delete_deleted, without_duplicates
 from resources.airbyte.plans import AIRBYTE_COLUMNS, SCHEMA, STATE_TABLE, SYNCS_TABLE, StreamPlan
 from resources.airbyte.protocol import AirbyteError
 from resources.airbyte.staging import Staged, stage
+from resources.airbyte.unchanged import DIGEST, FULL_REFRESH, Vouched, holds
 from resources.warehouse import all_or_nothing, quoted
 
 if TYPE_CHECKING:
@@ -28,11 +29,15 @@ WHOLE_CONNECTION = ""
 
 @dataclass(frozen=True)
 class Load:
-    """Records to land: the JSONL file (None: there are none), and whether they replace the table."""
+    """Records to land: the JSONL file (None: there are none), and whether they replace the table.
+
+    `vouched` is what the source says of all that it sent for the table, if it does.
+    """
 
     stream: StreamPlan
     file: Path | None
     replace: bool
+    vouched: Vouched | None = None
 
 
 @dataclass(frozen=True)
@@ -61,14 +66,15 @@ def prepare(connection: "duckdb.DuckDBPyConnection") -> None:
     connection.execute(f"create schema if not exists {quoted(SCHEMA)}")
     connection.execute(
         f"create table if not exists {_own(STATE_TABLE)} (connection VARCHAR, stream VARCHAR, kind VARCHAR, state "
-        "JSON, generation_id BIGINT, committed_at TIMESTAMPTZ)"
+        "JSON, generation_id BIGINT, committed_at TIMESTAMPTZ, holds VARCHAR)"
     )
     connection.execute(
         f"create table if not exists {_own(SYNCS_TABLE)} (connection VARCHAR, started_at TIMESTAMPTZ, "
         "ended_at TIMESTAMPTZ, as_of TIMESTAMPTZ, records BIGINT, bytes BIGINT, cpu_seconds DOUBLE, status VARCHAR, "
         "message VARCHAR, counts VARCHAR)"
     )
-    # Made by an earlier release it has no counts.
+    # Made by earlier releases they lack a column.
+    connection.execute(f"alter table {_own(STATE_TABLE)} add column if not exists holds VARCHAR")
     connection.execute(f"alter table {_own(SYNCS_TABLE)} add column if not exists counts VARCHAR")
 
 
@@ -137,7 +143,9 @@ def saved_state(
     return [
         {"type": "STREAM", "stream": states[stream.name][1]}
         for stream in streams
-        if stream.incremental and stream.name in states and stream.name not in gone
+        if stream.incremental and states.get(stream.name, (FULL_REFRESH,))[0] != FULL_REFRESH
+        # What a full refresh left says nothing of where to read on.
+        if stream.name not in gone
     ]
 
 
@@ -174,7 +182,7 @@ def commit(
         for change in changes:
             connection.execute(change)
         for load, one in zip(loads, staged, strict=True):
-            rows[load.stream.name] = _land(connection, name, load, one.table)
+            rows[load.stream.name] = _land(connection, name, load, one)
         for state in states:
             if state.kind != NO_STATE or not _has_state(connection, name, state.stream):
                 _keep_state(connection, name, state.stream, state.kind, state.value, 0)
@@ -233,19 +241,25 @@ def reset(connection: "duckdb.DuckDBPyConnection", name: str, stream: StreamPlan
         )
 
 
-def _land(connection: "duckdb.DuckDBPyConnection", name: str, load: Load, staged: str) -> int:
+def _land(connection: "duckdb.DuckDBPyConnection", name: str, load: Load, staged: Staged) -> int:
     stream = load.stream
     if load.replace:
-        _keep_state(connection, name, stream.name, "FULL_REFRESH", None, _next_generation(connection, name, stream))
         connection.execute(f"delete from {stream.qualified}")
-    if staged:
-        source = staged
+    if source := staged.table:
         if stream.incremental and stream.primary_key:
-            source = without_duplicates(connection, stream, staged)
+            source = without_duplicates(connection, stream, source)
         connection.execute(f"insert into {stream.qualified} by name select * from {source}")
         delete_deleted(connection, stream)
     count = connection.execute(f"select count(*) from {stream.qualified}").fetchone()
-    return int(count[0]) if count else 0
+    rows = int(count[0]) if count else 0
+    if load.replace:
+        said, odd = load.vouched, staged.notes or staged.unlisted
+        # What is odd is told at every sync, and records that went missing come again: such a table is not kept.
+        kept = said if said and said.records == rows and not odd else None
+        state, contents = ({DIGEST: kept.digest}, holds(connection, stream)) if kept else (None, None)
+        generation = _next_generation(connection, name, stream)
+        _keep_state(connection, name, stream.name, FULL_REFRESH, state, generation, contents)
+    return rows
 
 
 def _table_changes(connection: "duckdb.DuckDBPyConnection", name: str, stream: StreamPlan) -> list[str]:
@@ -292,12 +306,18 @@ def _next_generation(connection: "duckdb.DuckDBPyConnection", name: str, stream:
 
 
 def _keep_state(
-    connection: "duckdb.DuckDBPyConnection", name: str, stream: str, kind: str, value: Any, generation: int
+    connection: "duckdb.DuckDBPyConnection",
+    name: str,
+    stream: str,
+    kind: str,
+    value: Any,
+    generation: int,
+    contents: str | None = None,
 ) -> None:
     connection.execute(f"delete from {_own(STATE_TABLE)} where connection = ? and stream = ?", [name, stream])
     connection.execute(
-        f"insert into {_own(STATE_TABLE)} values (?, ?, ?, ?, ?, now())",
-        [name, stream, kind, None if value is None else exact_json.dumps(value), generation],
+        f"insert into {_own(STATE_TABLE)} values (?, ?, ?, ?, ?, now(), ?)",
+        [name, stream, kind, None if value is None else exact_json.dumps(value), generation, contents],
     )
 
 

@@ -5,7 +5,6 @@ at its checkpoints, records and state together; so whatever is killed, the next 
 """
 
 import contextlib
-import os
 import resource
 import time
 from collections import Counter
@@ -13,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from resources import ingestions
-from resources.airbyte import landing
+from resources.airbyte import landing, unchanged
+from resources.airbyte.buffer import Buffer
 from resources.airbyte.configuration import Hider, secrets_in
 from resources.airbyte.landing import WHOLE_CONNECTION, Landed, Load, State
 from resources.airbyte.plans import SCHEMA, StreamPlan
@@ -44,7 +44,7 @@ class Job:
     `config` is the source's configuration with its secrets filled in, which `hide` hides in a text; `keep` keeps what
     the source changes in it, and returns the names of that. `environment` names the variables that the connector gets
     beside it. `as_of` is the instant that it reads as of (None: now); `time_limit` and `wait_seconds` (for the
-    warehouse) are seconds.
+    warehouse) are seconds. `resend`: full refreshes are sent again, also where the source has nothing new.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Job:
     environment: Sequence[str] = ()
     hide: Hider = field(default_factory=Hider)
     keep: Callable[[Mapping[str, Any]], list[str]] = lambda _: []
+    resend: bool = False
 
 
 @dataclass
@@ -66,7 +67,8 @@ class StreamResult:
     """What a sync did to one stream: records and bytes read, rows of the table after it, seconds it took.
 
     `unlisted` counts the records that have a column which the catalog lacks, by column. `said` counts the records that
-    the source says it sent, and `came` how many of these arrived; both 0 where it does not say.
+    the source says it sent, and `came` how many of these arrived; both 0 where it does not say. `kept`: the source has
+    the rows of the sync before, and sent none; the table was compared, and stays.
     """
 
     plan: StreamPlan
@@ -79,6 +81,7 @@ class StreamResult:
     unlisted: "Counter[str]" = field(default_factory=Counter)
     said: int = 0
     came: int = 0
+    kept: bool = False
 
     @property
     def remark(self) -> str:
@@ -165,64 +168,20 @@ def sync(job: Job, reporter: Reporter | None = None) -> SyncResult:
 
 
 @dataclass
-class _Buffer:
-    """The records of one stream that are not committed yet, in a file, and the newest checkpoint among them."""
-
-    path: Path
-    file: IO[bytes] | None = None
-    bytes: int = 0
-    records: int = 0
-    state: Any = None
-    checkpoint_bytes: int = 0
-    since_checkpoint: int = 0
-
-    def write(self, records: Records) -> None:
-        if self.file is None:
-            self.file = self.path.open("wb", buffering=0)
-        view = memoryview(records.lines)
-        while view:
-            view = view[self.file.write(view) :]
-        self.bytes += len(records.lines)
-        self.records += records.count
-        self.since_checkpoint += records.count
-
-    def checkpoint(self, state: Any) -> None:
-        self.state, self.checkpoint_bytes, self.since_checkpoint = state, self.bytes, 0
-
-    def forget_after_checkpoint(self) -> None:
-        """Drop the records that no state covers: the next sync gets them again."""
-        if self.file is not None and self.bytes > self.checkpoint_bytes:
-            os.ftruncate(self.file.fileno(), self.checkpoint_bytes)
-            self.bytes = self.checkpoint_bytes
-
-    def close(self) -> Path | None:
-        """Return the file, if there is anything in it."""
-        if self.file is not None:
-            self.file.close()
-            self.file = None
-        return self.path if self.bytes else None
-
-    def clear(self) -> None:
-        self.close()
-        self.path.unlink(missing_ok=True)
-        self.bytes = self.records = self.checkpoint_bytes = self.since_checkpoint = 0
-        self.state = None
-
-
-@dataclass
 class _Run:
     """A sync under way."""
 
     job: Job
     reporter: Reporter
     results: dict[str, StreamResult]
-    buffers: dict[str, _Buffer] = field(default_factory=dict)
+    buffers: dict[str, Buffer] = field(default_factory=dict)
     began: dict[str, float] = field(default_factory=dict)
     estimates: dict[str, int] = field(default_factory=dict)
     whole_state: State | None = None
     one_state_for_all: bool = False
     rejected: set[str] = field(default_factory=set)
     read_on: set[str] = field(default_factory=set)
+    held: dict[str, unchanged.Held] = field(default_factory=dict)
     committed_at: float = 0.0
     reported_at: float = 0.0
     started_at: float = 0.0
@@ -231,17 +190,20 @@ class _Run:
         self.started_at = self.committed_at = self.reported_at = time.monotonic()
         with open_duckdb(self.job.warehouse_path, wait_seconds=self.job.wait_seconds) as connection:
             landing.prepare(connection)
-            for stream in self.job.streams:
-                landing.check_columns(connection, stream, self.job.name)
+            lacking = {one.name: landing.check_columns(connection, one, self.job.name) for one in self.job.streams}
             self.read_on = {
                 one.name for one in self.job.streams if one.incremental and landing.has_rows(connection, one)
             }
             landing.refuse_doubling(connection, self.job.name, self.job.streams, self.read_on)
             state = landing.saved_state(connection, self.job.name, self.job.streams, self.read_on)
+            if not self.job.resend:
+                self.held = unchanged.held(connection, self.job.name, self.job.streams, lacking)
+        if self.held:
+            state += [unchanged.handed(self.results[name].plan, one) for name, one in self.held.items()]
         # Beside the warehouse, because that disk is the one known to be large.
         with private_folder(Path(self.job.warehouse_path).parent, ".airbyte-sync-") as folder:
             self.buffers = {
-                stream.name: _Buffer(folder / f"{index}.jsonl") for index, stream in enumerate(self.job.streams)
+                stream.name: Buffer(folder / f"{index}.jsonl") for index, stream in enumerate(self.job.streams)
             }
             connector = Connector(
                 self.job.executable,
@@ -294,8 +256,9 @@ class _Run:
                 f"Expected records of {', '.join(self.results)}, but {self.job.executable.name} sent some of "
                 f"{records.stream!r}, which was not asked for."
             )
-        if result.status == "COMPLETE":
-            raise AirbyteError(f"Expected no more of stream {records.stream} after it was COMPLETE, but records came.")
+        if result.status == "COMPLETE" or result.kept:
+            said = "COMPLETE" if result.status == "COMPLETE" else "told as unchanged"
+            raise AirbyteError(f"Expected no more of stream {records.stream} after it was {said}, but records came.")
         self.began.setdefault(records.stream, time.monotonic())
         self.buffers[records.stream].write(records)
         result.records += records.count
@@ -321,6 +284,9 @@ class _Run:
                     f"{buffer.since_checkpoint:,} arrived",
                 )
             buffer.checkpoint(state["stream"])
+            if unchanged.says_unchanged(state["stream"]):
+                unchanged.refuse_unasked(name, self.held, state["stream"], self.results[name].records)
+                self.results[name].kept = True
             if self._due(buffer.bytes) and self.results[name].plan.incremental:
                 self._commit([name])
             return
@@ -350,10 +316,23 @@ class _Run:
         self.began.setdefault(name, time.monotonic())
         result.status = status
         if status == "COMPLETE":
+            if result.kept:
+                self._keep(result)
+                return
             buffer = self.buffers[name]
             covered = buffer.bytes == buffer.checkpoint_bytes and not self.one_state_for_all
             if not result.plan.incremental or (covered and buffer.state is not None):
                 self._commit([name])
+
+    def _keep(self, result: StreamResult) -> None:
+        """Leave a table as it is whose source has nothing new."""
+        plan = result.plan
+        with open_duckdb(self.job.warehouse_path, read_only=True, wait_seconds=self.job.wait_seconds) as connection:
+            result.rows = unchanged.rows_kept(connection, plan, self.held[plan.name])
+        result.committed = True
+        self.reporter.progress(
+            f"{self.job.name}: {plan.name} has nothing new, {result.rows:,} rows in {SCHEMA}.{plan.table} stay"
+        )
 
     def _incremental(self) -> list[str]:
         return [name for name, result in self.results.items() if result.plan.incremental]
@@ -362,7 +341,10 @@ class _Run:
         loads, states = [], []
         for name in names:
             buffer, plan = self.buffers[name], self.results[name].plan
-            loads.append(Load(plan, buffer.close(), replace=not plan.incremental))
+            said = None
+            if not plan.incremental:
+                said = unchanged.vouched(buffer.state, self.results[name].records, buffer.since_checkpoint)
+            loads.append(Load(plan, buffer.close(), replace=not plan.incremental, vouched=said))
             if plan.incremental and buffer.state is not None:
                 states.append(State(name, "STREAM", buffer.state))
             elif plan.incremental and not self.one_state_for_all:

@@ -5,6 +5,7 @@ import json
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -23,10 +24,13 @@ from resources.airbyte.snapshot import Change, catalog_changes
 from resources.airbyte.sync import Job, Reporter, StreamResult, SyncFailedError, SyncResult, sync
 from resources.company import company
 from resources.folders import write_whole
+from resources.forced import forced
 from resources.warehouse import WarehouseError, open_duckdb
 from resources.warehouse.contents import DATA_VERSION, contents_of
 
 CONNECTION_IDS = uuid.UUID("5b1f3e0e-3a53-4a39-9a0c-2f6a8f0f7f5e")
+KEPT = "The source has the rows of the sync before. They were compared with the table, and none was sent again."
+"""What is told of a table of which no row was read because none is new."""
 DESTINATION = {"destinationId": "duckdb", "destinationType": "duckdb"}
 
 
@@ -73,6 +77,7 @@ class EmbeddedAirbyteWorkspace(RawWorkspace):
         """
         client = self._client_of_files()
         client.reporter = Reporter(progress=context.log.info, log=_forward_to(context))
+        client.resend = forced(context.run.tags)
         try:
             for event in super().sync_and_poll(context):
                 yield client.enrich(event)
@@ -81,14 +86,14 @@ class EmbeddedAirbyteWorkspace(RawWorkspace):
                 yield from client.report_partial(context, error)
             raise dg.Failure(str(error)) from error
 
-    def sync_connection(self, name: str, reporter: Reporter | None = None) -> SyncResult:
-        """Sync one connection outside Dagster.
+    def sync_connection(self, name: str, reporter: Reporter | None = None, *, resend: bool = False) -> SyncResult:
+        """Sync one connection outside Dagster; `resend`: with the full refreshes that have nothing new, too.
 
         Raises:
             AirbyteError: it failed, or the clock was set back behind the last sync.
             WarehouseError: the warehouse cannot be opened or its disk is full.
         """
-        return sync(self._job(self._known(name)), reporter)
+        return sync(replace(self._job(self._known(name)), resend=resend), reporter)
 
     def last_synced(self, name: str, wait_seconds: float | None = None) -> datetime | None:
         """Return the instant as of which the last successful sync of a connection read; None if there was none."""
@@ -235,6 +240,7 @@ class EmbeddedClient:
 
     def __init__(self, workspace: EmbeddedAirbyteWorkspace) -> None:
         self.reporter = Reporter()
+        self.resend = False
         self._workspace = workspace
         self._result: SyncResult | None = None
 
@@ -286,7 +292,7 @@ class EmbeddedClient:
             AirbyteError: it failed. WarehouseError: the warehouse cannot be opened or its disk is full.
         """
         connection = self._connection(connection_id)
-        self._result = self._workspace.sync_connection(connection.name, self.reporter)
+        self._result = self._workspace.sync_connection(connection.name, self.reporter, resend=self.resend)
         self.reporter.progress(
             f"{connection.name}: synced {self._result.records:,} records ({self._result.bytes / 1e6:,.0f} MB) in "
             f"{self._result.seconds:.1f} s, {self._result.cpu_seconds:.1f} s of CPU time"
@@ -341,6 +347,7 @@ def _metadata(result: StreamResult, whole: SyncResult | None) -> dict[str, Any]:
         "airbyte/records_per_second": round(result.records / result.seconds) if result.seconds else None,
         "airbyte/status": result.status,
         "airbyte/new_columns": result.new_columns or None,
+        "airbyte/unchanged": KEPT if result.kept else None,
     }
     if whole is not None:
         metadata["airbyte/cpu_seconds"] = round(whole.cpu_seconds, 2)

@@ -15,8 +15,12 @@ LANDINGS_OWN = ("_airbyte_", "_loaded_at")
 """How columns begin that say when and how a row was landed."""
 
 
-def contents_of(connection: "duckdb.DuckDBPyConnection", schema: str, table: str) -> str:
-    """Return the number of rows, and the sum of their hashes in DuckDB, of a table.
+def contents_of(
+    connection: "duckdb.DuckDBPyConnection", schema: str, table: str, *, leave_out: tuple[str, ...] = LANDINGS_OWN
+) -> str:
+    """Return the number of rows, and the sum of their hashes in DuckDB, of a table; "" where there is none.
+
+    Columns that begin as `leave_out` says do not count.
 
     A sum does not ask for the rows' order, and a row that stands twice counts twice. Another DuckDB may hash
     otherwise, so its version is part of the text; the columns' names and types are too.
@@ -26,7 +30,9 @@ def contents_of(connection: "duckdb.DuckDBPyConnection", schema: str, table: str
         "and database_name = current_database() order by column_index",
         [schema, table],
     ).fetchall()
-    own = [(name, kind) for name, kind in columns if not name.startswith(LANDINGS_OWN)]
+    if not columns:
+        return ""
+    own = [(name, kind) for name, kind in columns if not name.startswith(leave_out)]
     listed = ", ".join(quoted(name) for name, _ in own) or "1"
     counted = connection.execute(
         f"select count(*), sum(hash({listed})), version() from {quoted(schema)}.{quoted(table)}"

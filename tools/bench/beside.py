@@ -1,4 +1,4 @@
-"""Two builds beside each other: a first run, a second run with nothing new, loading the definitions, peak memory.
+"""Two builds beside each other: a first run, one with nothing new, one of a week more, loading the definitions, memory.
 
 The former commit is checked out into a temporary folder and runs in this clone's environments, so what differs is the
 code alone. Both sides run in turns, each first run in an empty home, on the bundled company.
@@ -11,13 +11,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from resources.profiles import ROOT, stay_embedded
 from tools.bench.whole import Cost, alternate, measure, row, show
-from tools.bundled import bundled_only
+from tools.bundled import bundled_only, recording_ends
 
 RUN = [sys.executable, "-m", "commands.run"]
+
+WEEKS_BEFORE = (2, 1)
+"""How many weeks before the end of the recording the two Mondays of an increment are.
+
+Between them lines of orders come, and what is sent whole stays the same: no campaign starts.
+"""
 
 
 def main() -> None:
@@ -57,14 +64,30 @@ def checkout(commit: str, folder: Path) -> Iterator[Path]:
 
 def table(trees: dict[str, Path], folder: Path, runs: int) -> Iterator[tuple[str, str, str, str, str]]:
     """Measure the two sides, `here` and `beside`, and yield the lines of the table."""
+    mondays = [(recording_ends() - timedelta(weeks=weeks)).isoformat() for weeks in WEEKS_BEFORE]
+
+    def ran(name: str, command: list[str], home: Path, **clock: str) -> Cost:
+        return measure(command, root=trees[name], BATON_HOME=str(home), PYTHONPATH=str(trees[name]), **clock)
 
     def side(name: str, command: list[str], *, empty: bool = False) -> Callable[[], Cost]:
         def once() -> Cost:
             home = folder / name
             if empty:
                 shutil.rmtree(home, ignore_errors=True)
-            settings = {"BATON_HOME": str(home), "PYTHONPATH": str(trees[name])}
-            return measure(command, root=trees[name], **settings)
+            return ran(name, command, home)
+
+        return once
+
+    def a_week_more(name: str) -> Callable[[], Cost]:
+        before = folder / f"{name}-before"
+
+        def once() -> Cost:
+            if not before.exists():
+                ran(name, RUN, before, BATON_NOW=mondays[0])
+            home = folder / f"{name}-week"
+            shutil.rmtree(home, ignore_errors=True)
+            shutil.copytree(before, home, symlinks=True)
+            return ran(name, RUN, home, BATON_NOW=mondays[1])
 
         return once
 
@@ -77,6 +100,8 @@ def table(trees: dict[str, Path], folder: Path, runs: int) -> Iterator[tuple[str
     yield row("peak memory of a first run (MB)", first, "here", "beside", "peak_mb", "")
     again = both(RUN, runs)
     yield row("second run, nothing new (CPU s)", again, "here", "beside", "cpu", "≤ 1")
+    week = alternate(runs, **{name: a_week_more(name) for name in trees})
+    yield row("a week's increment, one new Monday (CPU s)", week, "here", "beside", "cpu", "≤ 1")
     loading = both([sys.executable, "-c", "import definitions"], max(runs, 5))
     yield row("load definitions.py (CPU s)", loading, "here", "beside", "cpu", "")
 

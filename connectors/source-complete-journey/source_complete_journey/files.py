@@ -1,5 +1,6 @@
 """The Parquet files: do they keep the catalog's promise, and the SQL that reads what an instant reveals."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -103,6 +104,23 @@ class Files:
         order = f' order by "{stream.cursor}"' if stream.cursor else ""
         # Inside a subquery, so that the order and the conditions see the file's own values, not their texts.
         return f"select {columns} from (select * from {self._table(stream.name)} where {piece.where}{order})"
+
+    def digest(self, stream: Stream, piece: Slice) -> str:
+        """Return in short what the records of a piece hold, in whatever order; equal texts, equal records.
+
+        A sum does not ask for the order, and a row that stands twice counts twice. Another DuckDB may hash otherwise.
+        """
+        columns = ", ".join(f'"{column.name}"' for column in stream.columns)
+        found = self.connection.execute(
+            f"select count(*), sum(hash({columns})), version() from ({self.select(stream, piece)})"
+        ).fetchone()
+        kinds = [(column.name, column.kind) for column in stream.columns]
+        return hashlib.sha256(repr((kinds, found)).encode()).hexdigest()
+
+    def lie(self, stream: Stream) -> list[tuple[int, int, int]]:
+        """Return what tells whether a file that a stream is read from was written or replaced meanwhile."""
+        paths = [self.config.path(one.name) for one in needed([stream.name], self.config)]
+        return [(found.st_size, found.st_mtime_ns, found.st_ino) for found in (path.stat() for path in paths)]
 
     def _table(self, stream: str) -> str:
         path = str(self.config.path(stream)).replace("'", "''")

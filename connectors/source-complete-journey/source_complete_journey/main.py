@@ -15,6 +15,10 @@ from source_complete_journey.config import SPEC, Config, ConfigError, load_confi
 from source_complete_journey.files import Files, Slice, connect, needed
 from source_complete_journey.streams import STREAMS, Stream, catalog
 
+DIGEST, HELD, UNCHANGED = "baton_digest", "baton_held", "baton_unchanged"
+"""In the state of a stream that is read as a whole: what was sent, in short; the destination still holds that; nothing
+is sent because of it. A destination that does not know them hands nothing back as held."""
+
 
 def run() -> None:
     """Run the command line; exit with 1 after an error, which is also sent as a TRACE message."""
@@ -72,7 +76,10 @@ def read(config: Config, configured: Mapping[str, Any], state: Any) -> None:
         messages.stream_status(stream.name, "STARTED")
         try:
             incremental = mode == "incremental" and stream.cursor is not None
-            _read_stream(files, stream, states.get(stream.name) if incremental else None, emitted_at)
+            if stream.cursor is None:
+                _read_whole(files, stream, states.get(stream.name) or {}, emitted_at)
+            else:
+                _read_stream(files, stream, states.get(stream.name) if incremental else None, emitted_at)
         except BaseException:
             messages.stream_status(stream.name, "INCOMPLETE")
             raise
@@ -95,6 +102,25 @@ def _read_stream(files: Files, stream: Stream, since: Mapping[str, Any] | None, 
         messages.log("INFO", f"{stream.name}: sent {sent:,} of {total:,} records")
     if stream.cursor and not slices:
         messages.state(stream.name, {stream.cursor: reached} if reached else {}, 0)
+
+
+def _read_whole(files: Files, stream: Stream, state: Mapping[str, Any], emitted_at: int) -> None:
+    """Send a stream that is read as a whole; or say that it is unchanged, to a destination that asks for that.
+
+    It asks by handing back the digest of what it holds, marked as held. Any other gets everything.
+    """
+    lay = files.lie(stream)
+    [piece] = files.slices(stream, None)
+    digest = files.digest(stream, piece)
+    if state.get(HELD) is True and state.get(DIGEST) == digest:
+        messages.estimate(stream.name, 0)
+        messages.state(stream.name, {DIGEST: digest, UNCHANGED: True}, None)
+        messages.log("INFO", f"{stream.name}: its {piece.rows:,} records are those of the sync before, none is sent")
+        return
+    _read_stream(files, stream, None, emitted_at)
+    # Of files that changed while they were read nobody knows which of their states was sent.
+    if files.lie(stream) == lay:
+        messages.state(stream.name, {DIGEST: digest}, None)
 
 
 def _send(files: Files, stream: Stream, piece: Slice, emitted_at: int) -> None:

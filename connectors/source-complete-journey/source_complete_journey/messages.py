@@ -52,18 +52,15 @@ def error(text: str, failure_type: str, *, internal: str = "", stack: str = "", 
     _trace("ERROR", error=detail)
 
 
-def state(stream: str, value: dict[str, Any], records: int) -> None:
-    """Send a checkpoint: everything before it (`records` since the previous one) is covered by `value`."""
-    write(
-        {
-            "type": "STATE",
-            "state": {
-                "type": "STREAM",
-                "stream": {"stream_descriptor": {"name": stream}, "stream_state": value},
-                "sourceStats": {"recordCount": float(records)},
-            },
-        }
-    )
+def state(stream: str, value: dict[str, Any], records: int | None) -> None:
+    """Send a checkpoint: everything before it is covered by `value`; `records` since the previous one, if counted."""
+    body: dict[str, Any] = {
+        "type": "STREAM",
+        "stream": {"stream_descriptor": {"name": stream}, "stream_state": value},
+    }
+    if records is not None:
+        body["sourceStats"] = {"recordCount": float(records)}
+    write({"type": "STATE", "state": body})
 
 
 def _trace(kind: str, **body: Any) -> None:

@@ -255,3 +255,27 @@ def test_not_a_number_becomes_null(damaged: Callable[[], Recording]) -> None:
     rewrite(recording.data, "transactions", "select * replace ('nan'::double as coupon_disc) from {file}")
     recording.sync("2017-01-15T12:00:00-05:00")
     assert recording.rows("select count(coupon_disc), count(*) > 0 from raw.transactions") == [(0, True)]
+
+
+def test_a_destination_that_asks_for_nothing_of_the_kind_always_gets_every_record(
+    connector: Path, sample: Path, tmp_path: Path
+) -> None:
+    config = {"data_dir": str(sample)}
+    asked = configured("demographics")
+
+    def read(state: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        inner = {"stream_descriptor": {"name": "demographics"}, "stream_state": state}
+        code, said = run(
+            connector, tmp_path, "read", config, catalog=asked, state=[{"type": "STREAM", "stream": inner}]
+        )
+        assert code == 0
+        [last] = [one["state"]["stream"]["stream_state"] for one in said if one["type"] == "STATE"]
+        return len([one for one in said if one["type"] == "RECORD"]), last
+
+    every, left = read({})
+    assert every > 0
+    assert set(left) == {"baton_digest"}
+    # As a server hands a state back: as it was.
+    assert read(left) == (every, left)
+    assert read({"baton_digest": "another", "baton_held": True}) == (every, left)
+    assert read({**left, "baton_held": True}) == (0, {**left, "baton_unchanged": True})
