@@ -1,6 +1,7 @@
 """What lists of next products are worth by several definitions of the measures: `make backtest LISTS=1`, as text."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from commands.backtest_rows import aligned
 from resources.profiles import resources_for
@@ -51,6 +52,6 @@ def shown(found: "Measured") -> str:
     )
 
 
-def _with_half(row: dict[str, float], name: str) -> str:
+def _with_half(row: Mapping[Any, Any], name: str) -> str:
     half = (row[f"{name}_high"] - row[f"{name}_low"]) / 2
     return f"{row[name]:.3f} ±{half:.3f}"

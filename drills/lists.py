@@ -31,6 +31,7 @@ from ml_models.cutoffs import cutoff_dates
 from ml_models.monitoring.data_quality.thresholds import WEEK
 from ml_models.monitoring.decision.ledger import append, empty_ledger, ledger_row, read_anomalies
 from ml_models.policy_backtest import Ours, evidence_of
+from ml_models.problems import next_product as made_by
 from ml_models.problems.contract import Problem
 from ml_models.problems.next_product.assortment import USUAL
 from ml_models.problems.next_product.pairs import SEEN
@@ -42,6 +43,7 @@ from resources.private_folder import scratch_folder
 from resources.registry import ModelRegistry
 from resources.sandbox import Sandbox
 from resources.warehouse import DuckDBWarehouse
+from steps import next_product as taken_by
 from steps.champions import promote_challenger, roll_back
 from steps.further.decisions import judge_further_week
 from steps.next_product.decisions import list_evidence
@@ -177,7 +179,10 @@ def _serve_again(world: ListWorld, days: Sequence[date]) -> None:
 
 
 def _code() -> str:
-    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+    """Return a digest of what makes lists and trains them, and of what makes the world before FROM."""
+    folders = [Path(str(package.__file__)).parent for package in (made_by, taken_by)]
+    files = [Path(__file__), *(file for folder in folders for file in sorted(folder.glob("*.py")))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def drill_lists(

@@ -13,12 +13,14 @@ measures are the functions that judge next product.
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ml_models.problems.next_product.baselines import neighbours, popular, top_frequency
+from ml_models.problems.next_product.behaviour import Score
 from ml_models.problems.next_product.measures import MEASURES, judged, summary
 from ml_models.problems.next_product.rankings import lists_of
 
@@ -37,7 +39,7 @@ POPULAR_PRODUCTS = 40
 HALF_LIFE_DAYS = 28
 """After so many days a basket counts half, as in `next_product.candidates`."""
 
-METHODS = {
+METHODS: Mapping[str, Score] = {
     "most popular": popular,
     "personal frequency (GP-TopFreq)": top_frequency,
     "neighbours, after TIFU-KNN": neighbours,
@@ -97,6 +99,7 @@ def last_baskets(purchases: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     share = pairs["product_type"].map(buyers) / buyers.max()
     pairs = pairs.assign(
         cutoff_date=end,
+        days_bought_before=0,
         popularity=share,
         popularity_lately=share,
         customer_days=pairs["customer_id"].map(counted["nunique"]) - 1,

@@ -6,10 +6,11 @@ from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
+from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY as UNIQUE_ID
 from dagster_dbt.compat import DBT_PYTHON_VERSION
 
 from assets.company.dbt_lineage import Lineages, column_lineages, told
-from assets.company.dbt_tests import UNIQUE_ID, said
+from assets.company.dbt_tests import said
 from resources.company.choice import chosen, folder_of, place_of
 from resources.company.dbt_project import file_of
 from resources.company.reading import dialect_of

@@ -25,9 +25,13 @@ AMONG = 20_000
 
 
 def top_frequency(pairs: pd.DataFrame) -> Array:
-    """Return the score of GP-TopFreq, (n,): days bought, popularity among equals and for what was never bought."""
+    """Return the score of GP-TopFreq, (n,): days bought, popularity among equals and for what was never bought.
+
+    Days of the look-back and of the three before count alike: a rule that forgets them is easier to beat.
+    """
+    days = pairs["days_bought"] + pairs["days_bought_before"].fillna(0)
     popularity = 0.5 * (pairs["popularity_lately"].fillna(0) + pairs["popularity"])
-    return (pairs["days_bought"] + 0.5 * popularity).to_numpy(dtype="float64")
+    return (days + 0.5 * popularity).to_numpy(dtype="float64")
 
 
 def popular(pairs: pd.DataFrame) -> Array:

@@ -140,7 +140,8 @@ def of_some_customers(rows: pd.DataFrame, most: int) -> pd.DataFrame:
     if parts == 1:
         return rows
     codes, names = pd.factorize(rows["customer_id"])
-    return rows[(pd.util.hash_array(np.asarray(names, dtype="object")) % parts == 0)[codes]]
+    kept: pd.DataFrame = rows[(pd.util.hash_array(np.asarray(names, dtype="object")) % parts == 0)[codes]]
+    return kept
 
 
 def train(

@@ -40,7 +40,12 @@ def warehouse(tmp_path):
             of = {"customer_id": customer, "cutoff_date": stamp}
             for place, name in enumerate(order):
                 popular = 1 / (1 + TYPES.index(name))
-                facts = {"days_bought": place % 4, "popularity": popular, "popularity_lately": popular}
+                facts = {
+                    "days_bought": place % 4,
+                    "days_bought_before": 0,
+                    "popularity": popular,
+                    "popularity_lately": popular,
+                }
                 pairs.append({**of, "product_type": name, **facts, "customer_days": 5})
             lists += [
                 {**of, "product_type": name, "place": place + 1, "customer_days": 5, "model_version": 1}
