@@ -82,9 +82,10 @@ def _serve(code: Companion, socket: str, workspace: str, port: int) -> None:
         settings = {name: os.environ[name] for name in ("BATON_HOME", "DAGSTER_HOME")}
         # Where the links of alerts begin.
         settings["BATON_UI"] = os.environ.get("BATON_UI") or page
-        code.begin(settings)
         print(f"state: {home()}\nweb UI: {page}/asset-groups, in some ten seconds   (Ctrl-C ends it)", flush=True)
         with instance(sole=False) as opened:
+            # Not before: in a new home each who opens it makes its tables, and two at once do not.
+            code.begin(settings)
             if not daemon_is_alive(opened):
                 for run_id in reap(opened, without_daemon=True):
                     print(f"run {run_id} was left unfinished by a killed process and is marked failed", flush=True)

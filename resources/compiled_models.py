@@ -11,7 +11,8 @@ from typing import Any
 class Model:
     """One compiled dbt model. `days` is the day column of a staging model that is kept day by day ("": none).
 
-    `relation` is how the compiled SQL of other models names it.
+    `relation` is how the compiled SQL of other models names it. `look_backs`: so many times the company's look-back it
+    reads before a cutoff (`meta` of the model).
     """
 
     asset: str
@@ -23,6 +24,7 @@ class Model:
     sources: tuple[str, ...]
     days: str
     relation: str = ""
+    look_backs: int = 1
 
 
 def compiled_models(manifest: Path, *, serving: bool = False) -> list[Model]:
@@ -68,4 +70,5 @@ def _model(node: Mapping[str, Any], nodes: Mapping[str, Any], sources: Mapping[s
         sources=tuple(sources[key] for key in parents if key in sources),
         days=unique if kept_by_day and isinstance(unique, str) else "",
         relation=node["relation_name"] or "",
+        look_backs=int(node["config"].get("meta", {}).get("look_backs", 1)),
     )

@@ -150,7 +150,7 @@ class Sandbox:
             made = _Building(
                 self, connection, tuple(perturbations), as_of, until, tuple(cutoffs or ()), customers, once
             )
-            made.reach(first_day, days_after, outcomes=any(model.schema == "outcomes" for model in models))
+            made.reach(first_day, days_after, models)
             made.raw()
             for model in models:
                 made.model(model)
@@ -298,12 +298,14 @@ class _Building:
     end_day: date | None = None
     sample: str = ""
 
-    def reach(self, first_day: date | None, days_after: int, *, outcomes: bool) -> None:
+    def reach(self, first_day: date | None, days_after: int, models: Sequence[Model]) -> None:
         """Decide which days of events are read: [first_day, end_day)."""
         self.first_day = first_day
         if self.cutoffs:
-            back = timedelta(days=int(self.sandbox.setting("window_days")))
-            ahead = timedelta(days=max(days_after, int(self.sandbox.setting("horizon_days")) if outcomes else 0))
+            looks_ahead = any(model.schema == "outcomes" for model in models)
+            look_backs = max((model.look_backs for model in models), default=1)
+            back = timedelta(days=look_backs * int(self.sandbox.setting("window_days")))
+            ahead = timedelta(days=max(days_after, int(self.sandbox.setting("horizon_days")) if looks_ahead else 0))
             self.first_day = first_day or min(self.cutoffs) - back
             self.end_day = max(self.cutoffs) + ahead
         if self.until and (self.end_day is None or self.until < self.end_day):

@@ -2,7 +2,7 @@
 
     python -m tools.ta_feng ta_feng_all_months_merged.csv
 
-The file is one that a person downloads ("Ta Feng grocery dataset", four months of a Taiwanese supermarket); CSV or
+The file is one that a person downloads (the data set called Ta-Feng, four months of a Taiwanese supermarket); CSV or
 Parquet with the columns TRANSACTION_DT (month/day/year), CUSTOMER_ID and PRODUCT_ID. Nothing of it is kept here.
 
 The protocol is that of Li, Jullien, Ariannezhad and de Rijke (2023, "A Next Basket Recommendation Reality Check",
@@ -99,7 +99,6 @@ def last_baskets(purchases: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     share = pairs["product_type"].map(buyers) / buyers.max()
     pairs = pairs.assign(
         cutoff_date=end,
-        days_bought_before=0,
         popularity=share,
         popularity_lately=share,
         customer_days=pairs["customer_id"].map(counted["nunique"]) - 1,

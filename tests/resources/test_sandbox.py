@@ -49,7 +49,8 @@ def test_without_perturbations_every_cell_is_as_in_the_warehouse(sandbox):
 
 
 def test_a_few_cutoffs_are_the_same_rows_from_fewer_lines(sandbox):
-    with sandbox.scenario(cutoffs=[CUTOFF, AUGUST]) as scenario:
+    wanted = ["features/customer_features", "outcomes/customer_outcomes"]
+    with sandbox.scenario(cutoffs=[CUTOFF, AUGUST], build=wanted) as scenario:
         chosen = f"cutoff_date in (date '{CUTOFF}', date '{AUGUST}')"
         assert differences(scenario, "features.customer_features", chosen) == 0
         assert differences(scenario, "outcomes.customer_outcomes", chosen) == 0
@@ -57,6 +58,19 @@ def test_a_few_cutoffs_are_the_same_rows_from_fewer_lines(sandbox):
         days = scenario.read("select min(ordered_on) as first, max(ordered_on) as last from staging.stg_order_lines")
     assert str(days["first"][0])[:10] == "2017-05-15"
     assert str(days["last"][0])[:10] == "2017-10-01"
+
+
+def test_a_model_that_looks_further_back_finds_its_lines_too(sandbox):
+    asked = "select customer_id, product_type, days_bought_before from next_product.candidates where cutoff_date = "
+    found = []
+    for cutoffs in (None, [CUTOFF]):
+        with sandbox.scenario(cutoffs=cutoffs, build=["next_product/candidates"]) as scenario:
+            found.append(scenario.read(f"{asked} date '{CUTOFF}'"))
+    # All customers have pairs at the newest cutoff only.
+    both = found[0].merge(found[1], on=["customer_id", "product_type"])
+    assert len(both) == len(found[0])
+    assert (both["days_bought_before_x"] == both["days_bought_before_y"]).all()
+    assert both["days_bought_before_x"].sum() > 1000
 
 
 def test_looking_back_from_a_morning_shows_what_was_known_then(sandbox):

@@ -195,6 +195,10 @@ OTHERS: tuple[tuple[str, Fate], ...] = (
         r"\.venv/bin/dagster job execute -m definitions -j weekly_judge .*",
         Here((("override.yaml", "{new}/override.yaml"),)),
     ),
+    (
+        r"dagster job execute -m definitions -j ingest_and_build --tags .*",
+        Elsewhere("tests/contracts/airbyte/test_airbyte_unchanged.py", "FORCE"),
+    ),
     (r"\.venv/bin/dagster job launch --workspace .*", Elsewhere("tests/deploy/test_afternoon.py", "PAGE")),
     (r"\.venv/bin/pytest tests/\S+( tests/\S+)*", Elsewhere("Makefile", "$(PYTEST)")),
     (r"\.venv/bin/python -c .*BigQueryWarehouse.*", GOOGLE),
@@ -208,6 +212,7 @@ OTHERS: tuple[tuple[str, Fate], ...] = (
         Elsewhere("tests/contracts/airbyte/test_airbyte_incremental.py", "reset"),
     ),
     (r"(\.venv/bin/)?python -m tools\.bench\..*", MEASURES),
+    (r"python -m tools\.ta_feng .*", Not("a person downloads its file; tests/tools/test_ta_feng.py has a small one")),
     (r"python -m commands\.app", Elsewhere("tests/commands/test_app.py", "commands.app")),
     (r"python -m commands\.endpoint", Elsewhere("tests/deploy/test_kubernetes.py", "commands.{mine}")),
     (r"mlflow models serve", Elsewhere("tools/bench/endpoint.py", "models")),

@@ -25,11 +25,16 @@ AMONG = 20_000
 
 
 def top_frequency(pairs: pd.DataFrame) -> Array:
-    """Return the score of GP-TopFreq, (n,): days bought, popularity among equals and for what was never bought.
+    """Return the score of GP-TopFreq, (n,): days bought, popularity among equals and for what was never bought."""
+    return _by_days(pairs, pairs["days_bought"])
 
-    Days of the look-back and of the three before count alike: a rule that forgets them is easier to beat.
-    """
-    days = pairs["days_bought"] + pairs["days_bought_before"].fillna(0)
+
+def long_frequency(pairs: pd.DataFrame) -> Array:
+    """Return the same with the days of the three look-backs before, (n,): the harder rule to beat."""
+    return _by_days(pairs, pairs["days_bought"] + pairs["days_bought_before"].fillna(0))
+
+
+def _by_days(pairs: pd.DataFrame, days: "pd.Series[float]") -> Array:
     popularity = 0.5 * (pairs["popularity_lately"].fillna(0) + pairs["popularity"])
     return (days + 0.5 * popularity).to_numpy(dtype="float64")
 
