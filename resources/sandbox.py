@@ -302,12 +302,14 @@ class _Building:
         """Decide which days of events are read: [first_day, end_day)."""
         self.first_day = first_day
         if self.cutoffs:
-            looks_ahead = any(model.schema == "outcomes" for model in models)
-            look_backs = max((model.look_backs for model in models), default=1)
-            back = timedelta(days=look_backs * int(self.sandbox.setting("window_days")))
-            ahead = timedelta(days=max(days_after, int(self.sandbox.setting("horizon_days")) if looks_ahead else 0))
+            back = timedelta(days=int(self.sandbox.setting("window_days"))) * max(
+                (one.look_backs for one in models), default=1
+            )
+            horizon = (
+                int(self.sandbox.setting("horizon_days")) if any(one.schema == "outcomes" for one in models) else 0
+            )
             self.first_day = first_day or min(self.cutoffs) - back
-            self.end_day = max(self.cutoffs) + ahead
+            self.end_day = max(self.cutoffs) + timedelta(days=max(days_after, horizon))
         if self.until and (self.end_day is None or self.until < self.end_day):
             self.end_day = self.until
         if self.customers is not None:
