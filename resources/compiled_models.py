@@ -1,7 +1,7 @@
 """dbt's models as they were compiled: the SQL that a sandbox runs, and what each reads."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,16 @@ def compiled_models(manifest: Path, *, serving: bool = False) -> list[Model]:
         if serving or not reads_predictions(key):
             visit(key)
     return [_model(nodes[key], nodes, sources) for key in ordered]
+
+
+def look_backs(models: Iterable[Model]) -> int:
+    """Return how many times the company's look-back these models read before a cutoff."""
+    return max((model.look_backs for model in models), default=1)
+
+
+def looks_ahead(models: Iterable[Model]) -> bool:
+    """Tell whether one of these models reads what came after a cutoff, as outcomes do."""
+    return any(model.schema == "outcomes" for model in models)
 
 
 def _model(node: Mapping[str, Any], nodes: Mapping[str, Any], sources: Mapping[str, str]) -> Model:

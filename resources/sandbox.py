@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ml_models.faults import check, depends_on_when, perturbed_sql
 from ml_models.monitoring.types import Perturbation
 from resources.column_lineage import ColumnLineage
-from resources.compiled_models import Model, compiled_models
+from resources.compiled_models import Model, compiled_models, look_backs, looks_ahead
 from resources.dbt import DbtRunner
 from resources.ingestions import TABLE as INGESTIONS
 from resources.ingestions import rows_as_of
@@ -302,14 +302,10 @@ class _Building:
         """Decide which days of events are read: [first_day, end_day)."""
         self.first_day = first_day
         if self.cutoffs:
-            back = timedelta(days=int(self.sandbox.setting("window_days"))) * max(
-                (one.look_backs for one in models), default=1
-            )
-            horizon = (
-                int(self.sandbox.setting("horizon_days")) if any(one.schema == "outcomes" for one in models) else 0
-            )
-            self.first_day = first_day or min(self.cutoffs) - back
-            self.end_day = max(self.cutoffs) + timedelta(days=max(days_after, horizon))
+            window, horizon = (int(self.sandbox.setting(name)) for name in ("window_days", "horizon_days"))
+            ahead = max(days_after, horizon if looks_ahead(models) else 0)
+            self.first_day = first_day or min(self.cutoffs) - timedelta(days=window * look_backs(models))
+            self.end_day = max(self.cutoffs) + timedelta(days=ahead)
         if self.until and (self.end_day is None or self.until < self.end_day):
             self.end_day = self.until
         if self.customers is not None:
