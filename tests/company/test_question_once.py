@@ -27,6 +27,7 @@ OWN = {
     "resources/company/proposal/propose.py": "the shortest question that may be proposed, in a sentence",
     "resources/company/proposal/toml.py": "how old the newest row of a recording is at least",
     "resources/company/proposal/rhythm.py": "the horizons that may be proposed",
+    "tools/ta_feng.py": "the half-life of published figures' protocol, on another company's data",
     "tools/bench/scale.py": "the profile's newest two weeks",
 }
 """Files with such a number of their own, and what it is."""
