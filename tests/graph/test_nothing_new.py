@@ -27,7 +27,7 @@ def home(baton, tmp_path, monkeypatch):
 
 def test_what_is_up_to_date_is_left_alone_and_what_is_not_is_made_again(home, make_baton, tmp_path):
     first = ran(home)
-    assert "nothing new" not in first
+    assert "nothing new: sources" not in first
     warehouse = make_baton(home).resources["warehouse"]
     shapes, runs = warehouse.shapes(), made_by(home)
 
