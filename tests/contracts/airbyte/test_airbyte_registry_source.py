@@ -137,19 +137,27 @@ def test_the_fast_path_says_what_the_development_kit_says(
     connector: Path, kit: Path, sample: Path, tmp_path: Path
 ) -> None:
     config = {"data_dir": str(sample), "as_of": "2017-06-05T12:00:00-04:00"}
-    fast, slow = (read(bin_, tmp_path, config, []) for bin_ in (connector, kit / "source-complete-journey-cdk"))
-    assert facts(fast) == facts(slow)
-    assert len(facts(fast)["records"]["transactions"]) > 5000
+    programs = (connector, kit / "source-complete-journey-cdk")
+    fast, slow = (facts(read(program, tmp_path, config, [])) for program in programs)
+    assert without_digests(fast) == slow
+    assert len(slow["records"]["transactions"]) > 5000
 
     states = [
         {"type": "STREAM", "stream": {"stream_descriptor": {"name": name}, "stream_state": value}}
-        for name, value in facts(fast)["states"].items()
+        for name, value in slow["states"].items()
     ]
     assert len(states) == 2
     later = {**config, "as_of": "2017-07-05T12:00:00-04:00"}
-    fast, slow = (read(bin_, tmp_path, later, states) for bin_ in (connector, kit / "source-complete-journey-cdk"))
-    assert facts(fast) == facts(slow)
-    assert 100 < len(facts(fast)["records"]["transactions"]) < 5000
+    fast, slow = (facts(read(program, tmp_path, later, states)) for program in programs)
+    assert without_digests(fast) == slow
+    assert 100 < len(slow["records"]["transactions"]) < 5000
+
+
+def without_digests(found: dict) -> dict:
+    """Leave out what only the fast path says: of each stream that it read as a whole, a digest."""
+    digests = {name for name, state in found["states"].items() if set(state) == {"baton_digest"}}
+    assert len(digests) == len(found["records"]) - 2
+    return {**found, "states": {name: state for name, state in found["states"].items() if name not in digests}}
 
 
 def test_every_message_of_the_fast_path_is_of_the_protocol(
