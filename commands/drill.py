@@ -34,6 +34,8 @@ from steps.problem import problem
 from steps.week_evidence import lineage_and_owners
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from drills.recording import Recording
     from drills.run import Drilled, Score
 
@@ -238,32 +240,43 @@ def _one(job: Job, of: Mapping[str, str], talk: bool = False) -> "Score":
 
 def _drilled_lists(job: Job, of: str, talk: bool) -> "Score":
     """Run one drill of what a customer buys next, and keep its score and what was said each week."""
+    from drills.lists import drill_lists
+
+    made, recording, log = _begun(job, talk)
+    _, fault, start, weeks = job
+    assert fault is not None
+    ground_of = (made.sandbox, problem(), made.lineage, made.owners, made.keep.parent / "lists")
+    score, told = drill_lists(fault, recording, *ground_of, start, weeks, log)
+    _keep(made, score, told, of)
+    return score
+
+
+def _begun(job: Job, talk: bool) -> "tuple[Ground, Recording, Callable[[str], None] | None]":
+    """Return what a drill stands on, its recording, and where it tells what happens; its FROM is checked."""
     import warnings
 
-    from drills.kept_scores import keep
-    from drills.lists import drill_lists
     from drills.run import check_start, middle, weeks_of
 
     warnings.simplefilter("ignore")
     quiet()
     _, fault, start, weeks = job
-    assert fault is not None
     made = _stood_on(home(), 2 if talk else 1)
     recording = made.recording(fault)
-    first = fault.start or start or middle(recording, problem(), fault.kind)
-    check_start(first, weeks_of(fault, weeks), recording, problem(), fault.kind)
-    log = _talk if talk else None
-    ground_of = (made.sandbox, problem(), made.lineage, made.owners, made.keep.parent / "lists")
-    score, told = drill_lists(fault, recording, *ground_of, first, weeks, log)
+    # A window of the calendar lies where it lies.
+    if fault is not None and (fault.start is None or fault.problem != FIRST):
+        first = fault.start or start or middle(recording, problem(), fault.kind)
+        check_start(first, weeks_of(fault, weeks), recording, problem(), fault.kind)
+    return made, recording, (lambda text: print(f"  {text}", file=sys.stderr, flush=True)) if talk else None
+
+
+def _keep(made: Ground, score: "Score", why: "pd.DataFrame", of: str) -> None:
+    """Keep a score (`of`: what it was made of) and what was said each week."""
+    from drills.kept_scores import keep
+
     folder = made.keep.parent / "why"
     folder.mkdir(parents=True, exist_ok=True)
-    told.to_csv(folder / f"{score.name}.csv", index=False)
+    why.to_csv(folder / f"{score.name}.csv", index=False)
     keep(score, made.scores, of)
-    return score
-
-
-def _talk(text: str) -> None:
-    print(f"  {text}", file=sys.stderr, flush=True)
 
 
 def drilled(job: Job, of: str, talk: bool = False) -> "Drilled":
@@ -271,30 +284,16 @@ def drilled(job: Job, of: str, talk: bool = False) -> "Drilled":
 
     Every process has its own sandbox.
     """
-    import warnings
-
     import pandas as pd
 
-    from drills.kept_scores import keep
-    from drills.run import check_start, drill, middle, natural_year, weeks_of
+    from drills.run import drill, natural_year
 
-    warnings.simplefilter("ignore")
-    quiet()
+    made, recording, log = _begun(job, talk)
     _, fault, start, weeks = job
-    made = _stood_on(home(), 2 if talk else 1)
-    recording = made.recording(fault)
-    if fault is None:
-        fault = natural_year(recording, problem())
-    elif fault.start is None:
-        first = start or middle(recording, problem(), fault.kind)
-        check_start(first, weeks_of(fault, weeks), recording, problem(), fault.kind)
-    log = _talk if talk else None
+    fault = fault or natural_year(recording, problem())
     done = drill(fault, recording, made.sandbox, problem(), made.lineage, made.owners, start, weeks, log)
     weeks_of_why = [judged.why for _, judged in sorted(done.result.judgements.items())]
-    folder = made.keep.parent / "why"
-    folder.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(weeks_of_why).to_csv(folder / f"{done.score.name}.csv", index=False)
-    keep(done.score, made.scores, of)
+    _keep(made, done.score, pd.DataFrame(weeks_of_why), of)
     return done
 
 

@@ -123,17 +123,7 @@ _FAULT_FIELDS = {
     *("words", "kind", "needs", "perturbations", "expected", "from", "weeks", "rebuild", "promoted_after", "counted"),
     "problem",
 }
-_EXPECTED_FIELDS = {
-    "cause",
-    "decision",
-    "owner",
-    "first_bad_asset",
-    "also",
-    "lasting",
-    "quiet_after",
-    "remedy",
-    "types",
-}
+_EXPECTED_FIELDS = {field.name for field in fields(Expected)}
 _PERTURBATION_FIELDS = {field.name for field in fields(Perturbation)}
 _RENAMED = {"alterations": "perturbations"}
 """Fields that had another name in earlier versions, so that a file that was right then is told what to change."""

@@ -26,16 +26,14 @@ from drills.description import refuse_mistakes
 from drills.faults import Fault
 from drills.one_pass import ITS_OWN_NEWEST, OnePass
 from drills.recording import Recording
-from drills.run import SILENT, Score, middle, weeks_of
+from drills.run import SILENT, Score, span_of, unnoticeable
 from ml_models.cutoffs import cutoff_dates
-from ml_models.monitoring.data_quality.thresholds import WEEK
 from ml_models.monitoring.decision.ledger import append, empty_ledger, ledger_row, read_anomalies
 from ml_models.policy_backtest import Ours, evidence_of
 from ml_models.problems import next_product as made_by
 from ml_models.problems.contract import Problem
 from ml_models.problems.next_product.assortment import USUAL
 from ml_models.problems.next_product.pairs import SEEN
-from ml_models.problems.next_product.rankings import lists_of
 from ml_models.problems.next_product.training import scorer
 from ml_models.training.search import simplest_recipe
 from resources.clock import Clock
@@ -48,7 +46,7 @@ from steps.champions import promote_challenger, roll_back
 from steps.further.decisions import judge_further_week
 from steps.next_product.decisions import list_evidence
 from steps.next_product.keys import HOLDOUT_LISTS, NAME, PREDICTIONS
-from steps.next_product.lists import make_lists, measure_drift, measure_performance, pairs_of
+from steps.next_product.lists import lists_by, make_lists, measure_drift, measure_performance, pairs_of
 from steps.next_product.training import find_candidate, is_learned, make_training_set
 from steps.tables import DECISIONS, store, store_part, tables_of
 
@@ -167,15 +165,9 @@ def _serve_again(world: ListWorld, days: Sequence[date]) -> None:
         return
     score = scorer(world.registry.of(NAME).load(champion))
     for day in days:
-        lists = pd.concat([lists_of(pairs, score(pairs)) for pairs in pairs_of(world.warehouse, day)])
-        made = lists.assign(
-            is_repeat=(lists["days_bought"] > 0).astype("int64"),
-            model_name=champion.name,
-            model_version=champion.version,
-            trained_through=pd.Timestamp(champion.trained_through),
-            scored_at=pd.Timestamp(day, tz="UTC"),
-        )
-        store_part(world.warehouse, PREDICTIONS, made, "cutoff_date", day)
+        at = pd.Timestamp(day, tz="UTC")
+        made = [lists_by(champion, pairs, score(pairs), at) for pairs in pairs_of(world.warehouse, day)]
+        store_part(world.warehouse, PREDICTIONS, pd.concat(made), "cutoff_date", day)
 
 
 def _code() -> str:
@@ -206,18 +198,13 @@ def drill_lists(
         ValueError: its mornings cannot be built in one pass, or it changes nothing.
     """
     began, tell = time.monotonic(), log or (lambda _: None)
-    start = fault.start or start or middle(recording, problem, fault.kind)
-    weeks = weeks_of(fault, weeks)
-    end = min(start + timedelta(days=WEEK * weeks), recording.cutoffs[-1])
+    start, weeks, end = span_of(fault, recording, problem, start, weeks)
     history = OnePass(fault, start, recording, sandbox, problem, lineage, owners, end=end)
     history.refuse_others()
     refuse_mistakes(fault, sandbox, lineage, owners, start, end)
     clean = clean_world(recording, sandbox, problem, start, keep)
     if fault.kind != "benign" and not history.differs_from(pd.read_parquet(clean.folder / POPULAR)):
-        raise ValueError(
-            f"{fault.name} changes nothing that arrives or is made of it between {start} and {end}, so nobody can "
-            "notice it. Look at the `where`, `value` and `rate` of its perturbations."
-        )
+        raise unnoticeable(fault, start, end)
     with scratch_folder("baton-lists-") as folder:
         shutil.copytree(clean.folder, folder, dirs_exist_ok=True)
         told = _lived_through(ListWorld(Path(folder)), history, end, tell)

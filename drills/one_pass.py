@@ -29,11 +29,7 @@ ITS_OWN_NEWEST = Perturbation(
 
 @dataclass
 class OnePass(DrilledHistory):
-    """A drilled history whose mornings, FROM to `end`, are cut out of one scenario.
-
-    `popular`, `candidates`, `bought`: what the models of next product make of it, by cutoff; `matured` has the days on
-    which outcomes are known. All are read by the methods below.
-    """
+    """A drilled history whose mornings, FROM to `end`, are cut out of one scenario."""
 
     end: date = date.max
     _pass: Mapping[str, pd.DataFrame] = field(default_factory=dict)

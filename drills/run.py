@@ -93,6 +93,24 @@ def weeks_of(fault: Fault, weeks: int | None = None) -> int:
     return weeks or fault.weeks or WEEKS[fault.kind]
 
 
+def span_of(
+    fault: Fault, recording: Recording, problem: Problem, start: date | None, weeks: int | None
+) -> tuple[date, int, date]:
+    """Return FROM, how many Mondays after it are judged, and the last of them; a fault's own go before those given."""
+    start = fault.start or start or middle(recording, problem, fault.kind)
+    weeks = weeks_of(fault, weeks)
+    return start, weeks, min(start + timedelta(days=WEEK * weeks), recording.cutoffs[-1])
+
+
+def unnoticeable(fault: Fault, start: date, end: date) -> ValueError:
+    """Return what is said of a fault that is to be noticed and changes nothing."""
+    return ValueError(
+        f"{fault.name} changes nothing that arrives or is made of it between {start} and {end}, so nobody can "
+        "notice it. Look at the `where`, `value` and `rate` of its perturbations; a value becomes its column's "
+        "type, so '007' in a number is 7."
+    )
+
+
 def middle(recording: Recording, problem: Problem, kind: Kind = "quality") -> date:
     """Return the usual FROM: the middle of the cutoffs, or the nearest to it that leaves enough on both sides.
 
@@ -178,17 +196,11 @@ def drill(
         ValueError: the fault is to be noticed and changes nothing.
     """
     began = time.monotonic()
-    start = fault.start or start or middle(recording, problem, fault.kind)
-    weeks = weeks_of(fault, weeks)
-    end = min(start + timedelta(days=7 * weeks), recording.cutoffs[-1])
+    start, weeks, end = span_of(fault, recording, problem, start, weeks)
     refuse_mistakes(fault, sandbox, lineage, owners, start, end)
     history = DrilledHistory(fault, start, recording, sandbox, problem, lineage, owners)
     if fault.kind != "benign" and not history.quiet and not history.differs(end):
-        raise ValueError(
-            f"{fault.name} changes nothing that arrives or is made of it between {start} and {end}, so nobody can "
-            "notice it. Look at the `where`, `value` and `rate` of its perturbations; a value becomes its column's "
-            "type, so '007' in a number is 7."
-        )
+        raise unnoticeable(fault, start, end)
     fit = recipe(problem)
     forced: dict[date, Action] = {}
     if fault.promoted_after is not None:

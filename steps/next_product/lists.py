@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from resources.clock import Clock
 from resources.registry import CHAMPION as CHAMPION_ALIAS
-from resources.registry import ModelRegistry
+from resources.registry import ModelRegistry, ModelVersion
 from resources.warehouse.contract import Warehouse
 from steps.as_of import newest_cutoff, stale_feed
 from steps.errors import StepRefusedError
@@ -19,11 +19,18 @@ from steps.tables import store, typed
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ml_models.metrics import Array
+
 BATCH_CUSTOMERS = 20_000
 """Lists are made for about so many customers at a time: 65 pairs each."""
 
 JUDGED_CUTOFFS = 13
 """Served lists of so many newest cutoffs (a quarter) are judged each week; what was told of earlier ones is kept."""
+
+_LIVE = (
+    f"from {NAME}.predictions where cutoff_date > trained_through "
+    f"and cutoff_date in (select cutoff_date from {NAME}.outcomes)"
+)
 
 
 class Listed(NamedTuple):
@@ -59,7 +66,6 @@ def make_lists(warehouse: Warehouse, registry: ModelRegistry, clock: Clock, *, r
             f"Expected a cutoff whose outcome is still open, and what was bought after {newest} is known. What was "
             "served stays as it is."
         )
-    from ml_models.problems.next_product.rankings import lists_of
     from ml_models.problems.next_product.training import scorer
 
     if not _customers(warehouse, newest):
@@ -68,22 +74,30 @@ def make_lists(warehouse: Warehouse, registry: ModelRegistry, clock: Clock, *, r
     counted = []
 
     def batches() -> "Iterator[pd.DataFrame]":
-        import pandas as pd
-
         for pairs in pairs_of(warehouse, newest):
-            lists = lists_of(pairs, score(pairs)).assign(
-                is_repeat=lambda rows: (rows["days_bought"] > 0).astype("int64"),
-                model_name=champion.name,
-                model_version=champion.version,
-                trained_through=pd.Timestamp(champion.trained_through),
-                scored_at=pd.Timestamp(at),
-            )
+            lists = lists_by(champion, pairs, score(pairs), at)
             counted.append(int((lists["place"] == 1).sum()))
             yield typed(lists, PREDICTIONS)
 
     warehouse.replace_partitions_by(NAME, "predictions", batches(), column="cutoff_date", values=[newest])
     customers = sum(counted)
     return Listed(f"lists of {newest} for {customers:,} customers by version {champion.version}", newest, customers)
+
+
+def lists_by(champion: ModelVersion, pairs: "pd.DataFrame", scores: "Array", at: datetime) -> "pd.DataFrame":
+    """Return the lists of these pairs by a version's scores, (n,), as they are served at an instant."""
+    import pandas as pd
+
+    from ml_models.problems.next_product.rankings import lists_of
+
+    lists = lists_of(pairs, scores)
+    return lists.assign(
+        is_repeat=(lists["days_bought"] > 0).astype("int64"),
+        model_name=champion.name,
+        model_version=champion.version,
+        trained_through=pd.Timestamp(champion.trained_through),
+        scored_at=pd.Timestamp(at),
+    )
 
 
 def _customers(warehouse: Warehouse, cutoff: date) -> int:
@@ -126,10 +140,7 @@ def measure_performance(warehouse: Warehouse, registry: ModelRegistry) -> "pd.Da
 
     ensure(warehouse, PREDICTIONS, HOLDOUT_LISTS, PERFORMANCE)
     champion = registry.of(NAME).by_alias(CHAMPION_ALIAS)
-    known = warehouse.read(
-        f"select distinct cutoff_date from {NAME}.predictions where cutoff_date > trained_through "
-        f"and cutoff_date in (select cutoff_date from {NAME}.outcomes) order by cutoff_date"
-    )["cutoff_date"]
+    known = warehouse.read(f"select distinct cutoff_date {_LIVE} order by cutoff_date")["cutoff_date"]
     days = [pd.Timestamp(day).date() for day in known]
     newest, earlier = days[-JUDGED_CUTOFFS:], [str(day) for day in days[:-JUDGED_CUTOFFS]]
     told = warehouse.read(f"select * from {NAME}.performance where evidence = 'live' and slice_name = 'cutoff'")
@@ -151,9 +162,7 @@ def measure_performance(warehouse: Warehouse, registry: ModelRegistry) -> "pd.Da
 
 def _live(warehouse: Warehouse, first: date | str, last: date | str) -> "pd.DataFrame":
     return warehouse.read(
-        "select customer_id, cutoff_date, product_type, place, customer_days, model_version "
-        f"from {NAME}.predictions where cutoff_date > trained_through "
-        f"and cutoff_date in (select cutoff_date from {NAME}.outcomes) "
+        f"select customer_id, cutoff_date, product_type, place, customer_days, model_version {_LIVE} "
         f"and cutoff_date between date '{first}' and date '{last}'"
     )
 
